@@ -1,1 +1,108 @@
-//! .
+//! Matrix Secure Secret Storage and Sharing (MSC1946, "4S", "SSSS"), without I/O.
+//!
+//! A client stores secrets in the user's account data so that the server cannot read them, encrypted
+//! under one or more keys that a recovery key or a passphrase opens: the [Secrets
+//! module](https://spec.matrix.org/v1.19/client-server-api/#secrets) of the Matrix specification, and
+//! the text of 2019 that it grew out of. This crate is values and pure functions: it reads no clock,
+//! opens no socket and no file, and takes its randomness as an argument. Fetching account data and
+//! carrying out a [`Plan`] is the caller's part.
+//!
+//! # Which function for what
+//!
+//! | to | use |
+//! |---|---|
+//! | look at what is there | [`AccountData`], [`SecretStorage`] |
+//! | turn what the user typed into a key | [`SecretStorageKey::from_recovery_key`], [`SecretStorageKey::from_passphrase`] |
+//! | read a secret | [`SecretStorage::open`], then [`Evidence::judge`] |
+//! | be allowed to write | [`SecretStorage::prove`] or [`NewKey`], which give a [`ProvenKey`] |
+//! | change anything | a function of [`plan`], which gives a [`Plan`] |
+//!
+//! # What it takes care of
+//!
+//! - Only a [`ProvenKey`] can encrypt: its key check verified, a stored secret's MAC verified under
+//!   it, or it was made here.
+//! - What the server chooses (iterations, check data, the default key, names) is bounded and never
+//!   decides what is written.
+//! - Real accounts carry the quirks of a dozen clients. Reading accepts and reports them; writing
+//!   emits what the specification says.
+//! - Secrets are wiped when dropped, are never printed and are compared in constant time.
+//!
+//! # Example
+//!
+//! ```
+//! use fourfold::{AccountData, Evidence, NewKey, Secret, SecretName, SecretStorage, plan};
+//! # use fourfold::SecretStorageKey;
+//!
+//! let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+//! let mut account_data = AccountData::default(); // as fetched from the server
+//!
+//! // On one device: make a key and store a secret. The steps of a plan are PUT to the server.
+//! let new = NewKey::random(None, &mut rng);
+//! let recovery_key = new.key().key().expose_recovery_key();
+//! plan::set_up(&SecretStorage::new(&account_data), &new)?.apply_to(&mut account_data);
+//! let name = SecretName::new("org.example.token")?;
+//! plan::store(
+//!     &SecretStorage::new(&account_data),
+//!     &name,
+//!     &Secret::new("s3cret"),
+//!     &[plan::WritingKey::Proven(new.key())],
+//!     &Evidence::default(),
+//!     &mut rng,
+//! )?
+//! .apply_to(&mut account_data);
+//!
+//! // On another one, with nothing but the recovery key: open it.
+//! let storage = SecretStorage::new(&account_data);
+//! let description = storage.key(storage.default_key().key_id().ok_or("no default key")?)?;
+//! let key = SecretStorageKey::from_recovery_key(&description, &recovery_key)?;
+//! assert_eq!(storage.open(&name, &key)?.secret.expose_secret(), "s3cret");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod account_data;
+pub mod algorithm;
+mod backup_version;
+pub mod base64;
+pub mod canonical_json;
+mod content;
+mod default_key;
+mod encrypted_secret;
+pub mod identity;
+mod key;
+mod key_description;
+mod key_id;
+pub mod passphrase;
+pub mod plan;
+pub mod recovery_key;
+mod secret;
+pub mod secret_kind;
+mod secret_name;
+mod secret_storage;
+pub mod sharing;
+pub mod signed_json;
+mod snapshot;
+#[cfg(test)]
+mod testing;
+
+pub use account_data::{AccountData, EventState};
+pub use algorithm::Algorithm;
+pub use backup_version::{BackupVersion, BackupVersionError};
+pub use content::{Content, ContentError, WrongType};
+pub use default_key::DefaultKey;
+pub use encrypted_secret::{EncryptedSecret, EncryptedSecretError, Entry, SecretState};
+pub use identity::PublishedIdentity;
+pub use key::{
+    Authenticity, KeyInputError, NewKey, ProvenKey, SecretStorageKey, TrustError, TrustedPublicKey,
+};
+pub use key_description::{
+    KeyCheck, KeyCheckError, KeyCheckOutcome, KeyDescription, KeyDescriptionError, Quirk,
+};
+pub use key_id::{KeyId, KeyIdError};
+pub use plan::Plan;
+// Part of the public interface: every function that needs randomness takes a `CryptoRng`.
+pub use rand_core;
+pub use secret::Secret;
+pub use secret_kind::{Evidence, SecretKind, SecretValueError, Verdict};
+pub use secret_name::{SecretName, SecretNameError};
+pub use secret_storage::{NotProven, NotProvenReason, OpenError, OpenedSecret, SecretStorage};
+pub use snapshot::Snapshot;

@@ -1,0 +1,159 @@
+//! The two algorithms that secrets are encrypted with.
+//!
+//! | algorithm | keys | written |
+//! |---|---|---|
+//! | [`aes_hmac_sha2`] | one symmetric key | always |
+//! | [`curve25519_aes_sha2`] | a key pair; who knows the public half can write | in the 2019 profile only |
+
+pub mod aes_hmac_sha2;
+pub mod curve25519_aes_sha2;
+
+use std::fmt;
+
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::{
+    Content,
+    base64::{self, DecodeError},
+};
+
+/// An algorithm that Fourfold implements, as named by the `algorithm` of a key description.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a third algorithm must break every match on purpose"
+)]
+pub enum Algorithm {
+    /// `m.secret_storage.v1.aes-hmac-sha2`, today's.
+    AesHmacSha2,
+    /// `m.secret_storage.v1.curve25519-aes-sha2`, the one of 2019.
+    Curve25519AesSha2,
+}
+
+impl Algorithm {
+    /// The algorithm of that name, or `None` when it is not implemented.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            AES_HMAC_SHA2 => Some(Self::AesHmacSha2),
+            CURVE25519_AES_SHA2 => Some(Self::Curve25519AesSha2),
+            _ => None,
+        }
+    }
+
+    /// The name in key descriptions.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AesHmacSha2 => AES_HMAC_SHA2,
+            Self::Curve25519AesSha2 => CURVE25519_AES_SHA2,
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why an entry of a secret does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenEntryError {
+    /// The IV would make 64-bit and 128-bit counters disagree about the plaintext.
+    #[error("the entry's IV is ambiguous: clients would decrypt it differently")]
+    AmbiguousCounter,
+    /// The MAC does not verify: another key, another secret's entry, or a changed ciphertext.
+    #[error("the MAC does not verify under this key")]
+    Mac,
+    /// A member is missing or is not what the algorithm needs.
+    #[error("the entry's {member} {problem}")]
+    Malformed {
+        /// The name of the member.
+        member: &'static str,
+        /// What is wrong with it.
+        problem: MemberProblem,
+    },
+    /// What was decrypted is no text, although the MAC verified: the IV was changed.
+    #[error("the entry decrypts to something that is not text")]
+    NotText,
+}
+
+/// What is wrong with a member of an entry or of a key description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MemberProblem {
+    /// Not base64, or of the wrong size.
+    #[error("{0}")]
+    Base64(#[from] DecodeError),
+    /// A ciphertext of AES-CBC that is no whole number of blocks.
+    #[error("is not a whole number of cipher blocks")]
+    Blocks,
+    /// A Curve25519 public key without which no shared secret can be made.
+    #[error("is a key of low order")]
+    LowOrder,
+    /// Not there.
+    #[error("is missing")]
+    Missing,
+    /// Not a string.
+    #[error("is not a string")]
+    NotAString,
+    /// The ciphertext does not end as AES-CBC with PKCS#7 padding does.
+    #[error("has wrong padding")]
+    Padding,
+}
+
+const AES_HMAC_SHA2: &str = "m.secret_storage.v1.aes-hmac-sha2";
+const CURVE25519_AES_SHA2: &str = "m.secret_storage.v1.curve25519-aes-sha2";
+
+/// HKDF-SHA-256(key, salt = 0³², info) → `N` bytes.
+#[expect(clippy::expect_used, reason = "N is 64 or 80, far below the limit")]
+fn derive<const N: usize>(key: &[u8; 32], info: &str) -> Zeroizing<[u8; N]> {
+    let mut bytes = Zeroizing::new([0; N]);
+    Hkdf::<Sha256>::new(Some(&[0; 32]), key)
+        .expand(info.as_bytes(), bytes.as_mut_slice())
+        .expect("HKDF-SHA-256 yields up to 8160 bytes");
+    bytes
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+fn hmac(key: &[u8; 32]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
+}
+
+/// A string member of an entry.
+fn string_member(entry: &Content, member: &'static str) -> Result<String, OpenEntryError> {
+    let malformed = |problem| OpenEntryError::Malformed { member, problem };
+    match entry.get::<String>(member) {
+        None => Err(malformed(MemberProblem::Missing)),
+        Some(Err(_)) => Err(malformed(MemberProblem::NotAString)),
+        Some(Ok(text)) => Ok(text),
+    }
+}
+
+/// A member that is base64 of exactly `N` bytes.
+fn array_member<const N: usize>(
+    entry: &Content,
+    member: &'static str,
+) -> Result<[u8; N], OpenEntryError> {
+    base64::decode_array(&string_member(entry, member)?)
+        .map(|bytes| *bytes)
+        .map_err(|error| OpenEntryError::Malformed {
+            member,
+            problem: error.into(),
+        })
+}
+
+/// A member that is base64 of any number of bytes.
+fn bytes_member(entry: &Content, member: &'static str) -> Result<Vec<u8>, OpenEntryError> {
+    base64::decode(&string_member(entry, member)?)
+        .map(|decoded| decoded.bytes.to_vec())
+        .map_err(|error| OpenEntryError::Malformed {
+            member,
+            problem: error.into(),
+        })
+}

@@ -1,0 +1,76 @@
+//! The current version of the server-side key backup.
+
+use crate::{Content, ContentError, base64};
+
+/// What `GET /room_keys/version` says
+/// ([Server-side key backups](https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackupVersion {
+    version: String,
+    public_key: [u8; 32],
+}
+
+impl BackupVersion {
+    /// Reads the body of the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`BackupVersionError`] when it is not of an algorithm with a Curve25519 key, or damaged.
+    pub fn from_json(body: &str) -> Result<Self, BackupVersionError> {
+        let body = Content::from_json(body)?;
+        match body.get::<String>("algorithm") {
+            Some(Ok(algorithm)) if algorithm == ALGORITHM => {}
+            _ => return Err(BackupVersionError::UnsupportedAlgorithm),
+        }
+        let auth_data = body
+            .object("auth_data")
+            .ok_or(BackupVersionError::NoPublicKey)??;
+        let Some(Ok(public_key)) = auth_data.get::<String>("public_key") else {
+            return Err(BackupVersionError::NoPublicKey);
+        };
+        let public_key =
+            base64::decode_array(&public_key).map_err(BackupVersionError::PublicKey)?;
+        let Some(Ok(version)) = body.get("version") else {
+            return Err(BackupVersionError::NoVersion);
+        };
+        Ok(Self {
+            version,
+            public_key: *public_key,
+        })
+    }
+
+    /// The version, an opaque string.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The Curve25519 key that room keys are encrypted to, as unpadded base64.
+    #[must_use]
+    pub fn public_key(&self) -> String {
+        base64::encode(self.public_key)
+    }
+}
+
+/// Why the version of a key backup cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupVersionError {
+    /// The answer is no JSON object.
+    #[error("the backup version {0}")]
+    Content(#[from] ContentError),
+    /// `auth_data.public_key` is missing or no string.
+    #[error("the backup version has no public key")]
+    NoPublicKey,
+    /// `version` is missing or no string.
+    #[error("the backup version has no version")]
+    NoVersion,
+    /// `auth_data.public_key` is not base64 of 32 bytes.
+    #[error("the public key of the backup version {0}")]
+    PublicKey(base64::DecodeError),
+    /// Another algorithm than `m.megolm_backup.v1.curve25519-aes-sha2`.
+    #[error("the backup version uses an unknown algorithm")]
+    UnsupportedAlgorithm,
+}
+
+const ALGORITHM: &str = "m.megolm_backup.v1.curve25519-aes-sha2";

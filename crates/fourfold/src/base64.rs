@@ -1,0 +1,151 @@
+//! Base64 as Matrix uses it: unpadded when written, padded or not when read.
+//!
+//! [Unpadded Base64](https://spec.matrix.org/v1.19/appendices/#unpadded-base64) with the standard
+//! alphabet. Clients of the last years wrote both forms, and the specification's own signing seed
+//! has non-zero trailing bits, so reading tolerates these two and reports them as [`Quirk`]s.
+//! Everything else (the URL-safe alphabet, white space, a wrong number of `=`) is refused.
+
+use base64::{
+    Engine as _,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use zeroize::Zeroizing;
+
+/// Encodes bytes as unpadded standard base64, the form that is written everywhere.
+///
+/// ```
+/// assert_eq!(fourfold::base64::encode(b"foob"), "Zm9vYg");
+/// ```
+#[must_use]
+pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+    UNPADDED.encode(bytes)
+}
+
+/// Decodes standard base64, padded or unpadded.
+///
+/// # Errors
+///
+/// [`DecodeError`] says what is wrong with the text, never what the text was.
+///
+/// ```
+/// use fourfold::base64::decode;
+/// assert_eq!(*decode("Zm9vYg==")?.bytes, *b"foob");
+/// assert_eq!(*decode("Zm9vYg")?.bytes, *b"foob");
+/// # Ok::<(), fourfold::base64::DecodeError>(())
+/// ```
+pub fn decode(text: &str) -> Result<Decoded, DecodeError> {
+    let symbols = strip_padding(text)?;
+    if !symbols.bytes().all(is_symbol) {
+        return Err(if symbols.contains('=') {
+            DecodeError::Padding
+        } else {
+            DecodeError::Alphabet
+        });
+    }
+    if symbols.len() % 4 == 1 {
+        return Err(DecodeError::Length);
+    }
+    let bytes = LENIENT
+        .decode(symbols)
+        .map(Zeroizing::new)
+        .map_err(|_| DecodeError::Alphabet)?;
+    let mut quirks = Vec::new();
+    if symbols.len() != text.len() {
+        quirks.push(Quirk::Padded);
+    }
+    if UNPADDED.decode(symbols).map(Zeroizing::new).is_err() {
+        quirks.push(Quirk::TrailingBits);
+    }
+    Ok(Decoded { bytes, quirks })
+}
+
+/// Decodes base64 that must hold exactly `N` bytes, as keys, IVs and MACs do.
+///
+/// # Errors
+///
+/// [`DecodeError::Size`] when it holds another number of bytes; otherwise as [`decode`].
+pub fn decode_array<const N: usize>(text: &str) -> Result<Zeroizing<[u8; N]>, DecodeError> {
+    let decoded = decode(text)?;
+    let mut array = Zeroizing::new([0; N]);
+    if decoded.bytes.len() != N {
+        return Err(DecodeError::Size {
+            expected: N,
+            found: decoded.bytes.len(),
+        });
+    }
+    array.copy_from_slice(&decoded.bytes);
+    Ok(array)
+}
+
+/// What [`decode`] found.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The bytes. They may be a key, so they are wiped when dropped.
+    pub bytes: Zeroizing<Vec<u8>>,
+    /// How the text deviates from what Fourfold would have written.
+    pub quirks: Vec<Quirk>,
+}
+
+/// A harmless deviation from unpadded base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Quirk {
+    /// Padded with `=`.
+    Padded,
+    /// The last symbol carries bits that belong to no byte.
+    TrailingBits,
+}
+
+/// Why a text is not base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// A character outside of `A–Z a–z 0–9 + /`.
+    #[error("contains a character that is not base64")]
+    Alphabet,
+    /// The number of symbols fits no number of bytes.
+    #[error("has an impossible length for base64")]
+    Length,
+    /// `=` in the wrong place or in the wrong number.
+    #[error("has wrong base64 padding")]
+    Padding,
+    /// Valid base64 of another size than is needed here.
+    #[error("holds {found} bytes instead of {expected}")]
+    Size {
+        /// The number of bytes that belong here.
+        expected: usize,
+        /// The number of bytes that are there.
+        found: usize,
+    },
+}
+
+/// Removes correct padding; a text without any is returned as it is.
+fn strip_padding(text: &str) -> Result<&str, DecodeError> {
+    let symbols = text.trim_end_matches('=');
+    let padding = text.len() - symbols.len();
+    let needed = (4 - symbols.len() % 4) % 4;
+    if padding == 0 || (padding == needed && padding <= 2) {
+        Ok(symbols)
+    } else {
+        Err(DecodeError::Padding)
+    }
+}
+
+fn is_symbol(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/'
+}
+
+const UNPADDED: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
+
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);

@@ -1,0 +1,246 @@
+//! Canonical JSON: the one way to write a JSON value that signatures are made over.
+//!
+//! [Canonical JSON](https://spec.matrix.org/v1.19/appendices/#canonical-json): members sorted by
+//! code point, no white space, the shortest escapes, integers between −(2^53)+1 and (2^53)−1.
+
+use std::{collections::BTreeMap, fmt, fmt::Write as _};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+};
+
+use crate::content::DUPLICATE_MEMBER;
+
+/// Writes a JSON text in its canonical form.
+///
+/// Integral numbers in another notation (`-0`, `1e10`) are normalised as in the examples of the
+/// specification; [signatures](crate::signed_json) are stricter and refuse them.
+///
+/// # Errors
+///
+/// [`CanonicalJsonError`]: not JSON, a member twice, or a number that is no integer in range.
+///
+/// ```
+/// let canonical = fourfold::canonical_json::from_json(r#"{ "b": 2, "a": "\u65E5" }"#)?;
+/// assert_eq!(canonical, r#"{"a":"日","b":2}"#);
+/// # Ok::<(), fourfold::canonical_json::CanonicalJsonError>(())
+/// ```
+pub fn from_json(json: &str) -> Result<String, CanonicalJsonError> {
+    parse(json)?.write(Numbers::Normalised)
+}
+
+/// Why a JSON text has no canonical form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CanonicalJsonError {
+    /// An object names the same member twice.
+    #[error("names a member twice")]
+    DuplicateMember,
+    /// Not JSON, or a string with half of a surrogate pair.
+    #[error("is not JSON")]
+    NotJson,
+    /// A number that is not an integer between −(2^53)+1 and (2^53)−1.
+    #[error("contains a number that canonical JSON does not allow")]
+    Number,
+}
+
+/// The canonical form of an object without the members that signatures leave out.
+pub(crate) fn of_signed(json: &str) -> Result<String, CanonicalJsonError> {
+    let mut value = parse(json)?;
+    if let Value::Object(members) = &mut value {
+        members.remove("signatures");
+        members.remove("unsigned");
+    }
+    value.write(Numbers::Strict)
+}
+
+/// Whether two JSON texts have the same value. Texts that are not clean JSON must be equal.
+pub(crate) fn is_same(left: &str, right: &str) -> bool {
+    match (parse(left), parse(right)) {
+        (Ok(left), Ok(right)) => left == right,
+        _ => left == right,
+    }
+}
+
+fn parse(json: &str) -> Result<Value, CanonicalJsonError> {
+    serde_json::from_str(json).map_err(|error| {
+        if error.to_string().starts_with(DUPLICATE_MEMBER) {
+            CanonicalJsonError::DuplicateMember
+        } else if serde_json::from_str::<&serde_json::value::RawValue>(json).is_ok()
+            && error.to_string().starts_with("number out of range")
+        {
+            CanonicalJsonError::Number
+        } else {
+            CanonicalJsonError::NotJson
+        }
+    })
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Numbers {
+    Normalised,
+    Strict,
+}
+
+#[derive(PartialEq)]
+enum Value {
+    Null,
+    Bool(bool),
+    /// In range or not: that is decided when it is written.
+    Integer(i128),
+    Float(f64),
+    String(String),
+    Array(Vec<Self>),
+    Object(BTreeMap<String, Self>),
+}
+
+impl Value {
+    fn write(&self, numbers: Numbers) -> Result<String, CanonicalJsonError> {
+        let mut text = String::new();
+        self.append(&mut text, numbers)?;
+        Ok(text)
+    }
+
+    fn append(&self, text: &mut String, numbers: Numbers) -> Result<(), CanonicalJsonError> {
+        match self {
+            Self::Null => text.push_str("null"),
+            Self::Bool(true) => text.push_str("true"),
+            Self::Bool(false) => text.push_str("false"),
+            Self::Integer(number) => append_integer(text, *number)?,
+            Self::Float(number) => {
+                if numbers == Numbers::Strict || number.fract() != 0.0 || number.abs() > 1e16 {
+                    return Err(CanonicalJsonError::Number);
+                }
+                #[expect(clippy::cast_possible_truncation, reason = "integral and below 2^54")]
+                append_integer(text, *number as i128)?;
+            }
+            Self::String(string) => append_string(text, string),
+            Self::Array(values) => {
+                text.push('[');
+                for (index, value) in values.iter().enumerate() {
+                    if index > 0 {
+                        text.push(',');
+                    }
+                    value.append(text, numbers)?;
+                }
+                text.push(']');
+            }
+            Self::Object(members) => {
+                text.push('{');
+                for (index, (member, value)) in members.iter().enumerate() {
+                    if index > 0 {
+                        text.push(',');
+                    }
+                    append_string(text, member);
+                    text.push(':');
+                    value.append(text, numbers)?;
+                }
+                text.push('}');
+            }
+        }
+        Ok(())
+    }
+}
+
+fn append_integer(text: &mut String, number: i128) -> Result<(), CanonicalJsonError> {
+    const LARGEST: i128 = (1 << 53) - 1;
+    if number.abs() > LARGEST {
+        return Err(CanonicalJsonError::Number);
+    }
+    write!(text, "{number}").map_err(|_| CanonicalJsonError::Number)
+}
+
+/// `serde_json` writes strings with exactly the escapes of canonical JSON.
+fn append_string(text: &mut String, string: &str) {
+    text.push_str(&serde_json::to_string(string).unwrap_or_default());
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Values)
+    }
+}
+
+struct Values;
+
+impl<'de> Visitor<'de> for Values {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Integer(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Integer(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = sequence.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut members = BTreeMap::new();
+        while let Some((member, value)) = map.next_entry::<String, Value>()? {
+            if members.insert(member, value).is_some() {
+                return Err(A::Error::custom(DUPLICATE_MEMBER));
+            }
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signing_refuses_numbers_that_are_only_written_like_integers() {
+        for number in ["-0", "1e3", "1.0", "9007199254740992", "1e400"] {
+            let json = format!("{{\"n\":{number}}}");
+            assert_eq!(
+                of_signed(&json),
+                Err(CanonicalJsonError::Number),
+                "{number}"
+            );
+        }
+        assert_eq!(
+            of_signed(r#"{"n":9007199254740991}"#).unwrap(),
+            r#"{"n":9007199254740991}"#
+        );
+    }
+
+    #[test]
+    fn control_characters_are_escaped_and_nothing_else() {
+        let canonical = from_json("\"\\u0000\\u001f\\u007f\\n\\/\\u2028\"").unwrap();
+        assert_eq!(canonical, "\"\\u0000\\u001f\u{7f}\\n/\u{2028}\"");
+    }
+}

@@ -1,0 +1,154 @@
+//! The cross-signing identity of a user as the server publishes it.
+//!
+//! [Cross-signing](https://spec.matrix.org/v1.19/client-server-api/#cross-signing): a master key
+//! signs a self-signing key (for the user's own devices) and a user-signing key (for other users).
+//! What is published proves nothing by itself: trust needs a master key that is known from this
+//! machine.
+
+use crate::{
+    Content, ContentError,
+    signed_json::{PublicKey, PublicKeyError, SignatureError},
+};
+
+/// The three public cross-signing keys of a user, each read by itself.
+#[derive(Clone, Debug)]
+pub struct PublishedIdentity {
+    master_key: Result<CrossSigningKey, CrossSigningKeyError>,
+    self_signing_key: Result<CrossSigningKey, CrossSigningKeyError>,
+    user_signing_key: Result<CrossSigningKey, CrossSigningKeyError>,
+}
+
+impl PublishedIdentity {
+    /// Reads the body of an answer to `POST /keys/query`.
+    ///
+    /// # Errors
+    ///
+    /// [`ContentError`] when it is no JSON object at all. A key that is missing or malformed does
+    /// not hide the others: it is reported when it is asked for.
+    pub fn from_keys_query(user_id: &str, body: &str) -> Result<Self, ContentError> {
+        let body = Content::from_json(body)?;
+        let key = |member, usage| CrossSigningKey::find(&body, member, user_id, usage);
+        Ok(Self {
+            master_key: key("master_keys", "master"),
+            self_signing_key: key("self_signing_keys", "self_signing"),
+            user_signing_key: key("user_signing_keys", "user_signing"),
+        })
+    }
+
+    /// The master key.
+    ///
+    /// # Errors
+    ///
+    /// [`CrossSigningKeyError`] when it is not published or malformed.
+    pub fn master_key(&self) -> Result<PublicKey, CrossSigningKeyError> {
+        Ok(self.master_key.as_ref().map_err(|error| *error)?.public_key)
+    }
+
+    /// The self-signing key, when the master key signed it.
+    ///
+    /// # Errors
+    ///
+    /// [`CrossSigningKeyError`] when it is not published, malformed or not signed by the master
+    /// key.
+    pub fn self_signing_key(&self) -> Result<PublicKey, CrossSigningKeyError> {
+        self.signed_by_master(&self.self_signing_key)
+    }
+
+    /// The user-signing key, when the master key signed it. Servers show it to its owner only.
+    ///
+    /// # Errors
+    ///
+    /// As [`self_signing_key`](Self::self_signing_key).
+    pub fn user_signing_key(&self) -> Result<PublicKey, CrossSigningKeyError> {
+        self.signed_by_master(&self.user_signing_key)
+    }
+
+    fn signed_by_master(
+        &self,
+        key: &Result<CrossSigningKey, CrossSigningKeyError>,
+    ) -> Result<PublicKey, CrossSigningKeyError> {
+        let key = key.as_ref().map_err(|error| *error)?;
+        self.master_key()?.verify(&key.content, &key.user_id)?;
+        Ok(key.public_key)
+    }
+}
+
+/// Why a cross-signing key cannot be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CrossSigningKeyError {
+    /// It is not what a cross-signing key looks like: `keys` has not exactly one Ed25519 key whose
+    /// ID names it, `usage` or `user_id` is another.
+    #[error("the published key is malformed")]
+    Malformed,
+    /// The server publishes none.
+    #[error("the key is not published")]
+    NotPublished,
+    /// Not a public key.
+    #[error(transparent)]
+    PublicKey(#[from] PublicKeyError),
+    /// The master key did not sign it.
+    #[error("the key is not signed by the master key: {0}")]
+    Signature(#[from] SignatureError),
+}
+
+#[derive(Clone, Debug)]
+struct CrossSigningKey {
+    content: Content,
+    public_key: PublicKey,
+    user_id: String,
+}
+
+impl CrossSigningKey {
+    fn find(
+        body: &Content,
+        member: &str,
+        user_id: &str,
+        usage: &str,
+    ) -> Result<Self, CrossSigningKeyError> {
+        let missing = CrossSigningKeyError::NotPublished;
+        let of_users = body.object(member).ok_or(missing)?.map_err(malformed)?;
+        let content = of_users
+            .object(user_id)
+            .ok_or(missing)?
+            .map_err(malformed)?;
+        if content.get("user_id") != Some(Ok(user_id.to_owned())) {
+            return Err(CrossSigningKeyError::Malformed);
+        }
+        match content.get::<Vec<String>>("usage") {
+            Some(Ok(usages)) if usages.iter().any(|one| one == usage) => {}
+            _ => return Err(CrossSigningKeyError::Malformed),
+        }
+        let public_key = single_key(&content)?;
+        Ok(Self {
+            content,
+            public_key,
+            user_id: user_id.to_owned(),
+        })
+    }
+}
+
+/// The one key in `keys`, whose ID must name it.
+fn single_key(content: &Content) -> Result<PublicKey, CrossSigningKeyError> {
+    let keys = content
+        .object("keys")
+        .ok_or(CrossSigningKeyError::Malformed)?
+        .map_err(malformed)?;
+    let mut ids = keys.members();
+    let (Some(id), None) = (ids.next(), ids.next()) else {
+        return Err(CrossSigningKeyError::Malformed);
+    };
+    let Some(Ok(text)) = keys.get::<String>(id) else {
+        return Err(CrossSigningKeyError::Malformed);
+    };
+    let key = PublicKey::from_base64(&text)?;
+    if id == key.key_id() {
+        Ok(key)
+    } else {
+        Err(CrossSigningKeyError::Malformed)
+    }
+}
+
+fn malformed(_: ContentError) -> CrossSigningKeyError {
+    CrossSigningKeyError::Malformed
+}

@@ -1,0 +1,170 @@
+//! Plans for keys: the first one, another one, the default, and removing one.
+
+use super::{Draft, Plan};
+use crate::{
+    Content, DefaultKey, KeyDescriptionError, KeyId, NewKey, ProvenKey, SecretName, SecretStorage,
+    SecretStorageKey,
+};
+
+/// Sets secret storage up: the first key, as the default.
+///
+/// # Errors
+///
+/// [`SetUpError::AlreadySetUp`] when anything of secret storage is there, even deleted.
+///
+/// ```
+/// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+/// use fourfold::{AccountData, NewKey, SecretStorage, plan};
+/// let account_data = AccountData::default();
+/// let new = NewKey::random(None, &mut rng);
+/// let plan = plan::set_up(&SecretStorage::new(&account_data), &new)?;
+/// assert_eq!(plan.steps.len(), 2);
+/// # Ok::<(), plan::SetUpError>(())
+/// ```
+pub fn set_up(storage: &SecretStorage<'_>, new: &NewKey) -> Result<Plan, SetUpError> {
+    if !storage.is_untouched() {
+        return Err(SetUpError::AlreadySetUp);
+    }
+    let mut draft = Draft::new(storage, "set up secret storage");
+    put_description(&mut draft, new);
+    put_default(&mut draft, new.key().id());
+    Ok(draft.finish())
+}
+
+/// Adds a key. It opens nothing yet, and the default stays as it is.
+#[must_use]
+pub fn create_key(storage: &SecretStorage<'_>, new: &NewKey) -> Plan {
+    let mut draft = Draft::new(storage, format!("create the key {}", new.key().id()));
+    put_description(&mut draft, new);
+    draft.finish()
+}
+
+/// Makes a key the default. Secrets that it does not open are named in the warnings.
+///
+/// # Errors
+///
+/// [`ChangeDefaultError`] when the key has no description in account data.
+pub fn change_default(
+    storage: &SecretStorage<'_>,
+    key: &ProvenKey,
+) -> Result<Plan, ChangeDefaultError> {
+    storage.key(key.id()).map_err(ChangeDefaultError)?;
+    let mut draft = Draft::new(storage, format!("make {} the default key", key.id()));
+    for (name, secret) in storage.secrets() {
+        if secret.entry(key.id()).is_none() {
+            draft.warn(format!("{name} is not encrypted under {}", key.id()));
+        }
+    }
+    put_default(&mut draft, key.id());
+    Ok(draft.finish())
+}
+
+/// Removes a key: its entries from all secrets, then its description.
+///
+/// Every secret that is encrypted under it must open with one of the `remaining` keys.
+///
+/// # Errors
+///
+/// [`RemoveKeyError`]: no such key, it is the default, or it holds a last readable copy.
+pub fn remove_key(
+    storage: &SecretStorage<'_>,
+    id: &KeyId,
+    remaining: &[&SecretStorageKey],
+) -> Result<Plan, RemoveKeyError> {
+    if matches!(
+        storage.key(id),
+        Err(KeyDescriptionError::Missing | KeyDescriptionError::Deleted)
+    ) && !storage
+        .secrets()
+        .any(|(_, secret)| secret.entry(id).is_some())
+    {
+        return Err(RemoveKeyError::NoSuchKey);
+    }
+    if storage.default_key() == DefaultKey::Key(id.clone()) {
+        return Err(RemoveKeyError::IsDefault);
+    }
+    let mut draft = Draft::new(storage, format!("remove the key {id}"));
+    let mut last_copies = Vec::new();
+    for (name, secret) in storage.secrets() {
+        if secret.entry(id).is_none() {
+            continue;
+        }
+        let opens = |key: &&&SecretStorageKey| key.id() != id && storage.open(&name, key).is_ok();
+        match remaining.iter().find(opens) {
+            Some(key) => {
+                let reason = format!("{name} stays readable with the key {}", key.id());
+                draft.put(name.as_str(), secret.without_entry(id), reason);
+            }
+            None => last_copies.push(name),
+        }
+    }
+    if !last_copies.is_empty() {
+        return Err(RemoveKeyError::LastCopy { names: last_copies });
+    }
+    draft.warn(OLD_CIPHERTEXT);
+    retire_description(&mut draft, id);
+    Ok(draft.finish())
+}
+
+/// Why secret storage is not set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetUpError {
+    /// There are keys or secrets already.
+    #[error("secret storage is already set up")]
+    AlreadySetUp,
+}
+
+/// The key cannot become the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the key has no usable description: {0}")]
+pub struct ChangeDefaultError(KeyDescriptionError);
+
+/// Why a key is not removed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoveKeyError {
+    /// It is the default key.
+    #[error("this is the default key; make another one the default first, or rotate it")]
+    IsDefault,
+    /// None of the remaining keys opens these secrets.
+    #[error("these secrets would become unreadable: {}", list(names))]
+    LastCopy {
+        /// Their names.
+        names: Vec<SecretName>,
+    },
+    /// There is no such key, nor anything encrypted under it.
+    #[error("there is no such key")]
+    NoSuchKey,
+}
+
+/// Said whenever entries are taken away.
+pub(super) const OLD_CIPHERTEXT: &str = "the server may keep what it stored before: if the key \
+    leaked, the secrets themselves must be replaced too";
+
+pub(super) fn put_description(draft: &mut Draft, new: &NewKey) {
+    let description = new.description();
+    draft.put(
+        description.id().event_type(),
+        description.content().clone(),
+        format!("describe the new key {}", description.id()),
+    );
+}
+
+pub(super) fn put_default(draft: &mut Draft, id: &KeyId) {
+    let reason = format!("make {id} the default key");
+    draft.put(DefaultKey::EVENT_TYPE, DefaultKey::content(id), reason);
+}
+
+pub(super) fn retire_description(draft: &mut Draft, id: &KeyId) {
+    let reason = format!("retire the key {id}: it opens nothing any more");
+    draft.put(id.event_type(), Content::default(), reason);
+}
+
+fn list(names: &[SecretName]) -> String {
+    names
+        .iter()
+        .map(SecretName::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,43 @@
+//! The 2019 profile: keys as MSC1946 defined them in August 2019.
+//!
+//! A key is the default when its description, signed by the master cross-signing key, is named
+//! `m.default`; only one may be.
+
+use super::{Draft, Plan, key::put_description};
+use crate::{
+    Algorithm, NewKey, SecretStorage,
+    signed_json::{SignatureError, SigningKey},
+};
+
+/// Adds a key of 2019. When it is named `m.default`, whatever key had that name loses it first and
+/// its description is signed anew.
+///
+/// # Errors
+///
+/// [`SignatureError`] when a description that must lose its name cannot be signed.
+pub fn create_key_2019(
+    storage: &SecretStorage<'_>,
+    new: &NewKey,
+    user_id: &str,
+    master_key: &SigningKey,
+) -> Result<Plan, SignatureError> {
+    let mut draft = Draft::new(storage, format!("create the 2019 key {}", new.key().id()));
+    let is_default = |name: Option<String>| name.as_deref() == Some(DEFAULT_NAME);
+    if is_default(new.description().name()) {
+        for old in storage.keys().filter(|key| is_default(key.name())) {
+            let mut content = old.content().clone();
+            content.remove("name");
+            if old.algorithm() == Some(Algorithm::Curve25519AesSha2) {
+                content.remove("signatures");
+                master_key.sign(&mut content, user_id)?;
+            }
+            let reason = format!("{} is no longer the default key", old.id());
+            draft.put(old.id().event_type(), content, reason);
+        }
+    }
+    put_description(&mut draft, new);
+    Ok(draft.finish())
+}
+
+/// The name that made a key the default in 2019.
+pub(crate) const DEFAULT_NAME: &str = "m.default";

@@ -1,0 +1,294 @@
+//! Plans for secrets: storing, deleting, and changing which keys open one.
+
+use rand_core::CryptoRng;
+
+use super::{Draft, Plan};
+use crate::{
+    Algorithm, Content, EncryptedSecret, EncryptedSecretError, Evidence, KeyId, OpenError,
+    ProvenKey, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey, SecretValueError,
+    TrustedPublicKey, algorithm::OpenEntryError, algorithm::curve25519_aes_sha2::MacMode,
+    encrypted_secret::ENCRYPTED, secret_kind::KeyValue, secret_kind::SecretKind,
+};
+
+/// A key that a secret is encrypted under when it is stored.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum WritingKey<'a> {
+    /// With a key of 2019: for accounts that are still read by clients of that time, and to deposit
+    /// a secret that one cannot read back.
+    Profile2019 {
+        /// The public key.
+        recipient: &'a TrustedPublicKey,
+        /// What the MAC is computed over. Clients of that time read [`MacMode::Libolm`] only.
+        mac_mode: MacMode,
+    },
+    /// With `aes-hmac-sha2`.
+    Proven(&'a ProvenKey),
+}
+
+impl WritingKey<'_> {
+    fn id(&self) -> &KeyId {
+        match self {
+            Self::Profile2019 { recipient, .. } => recipient.id(),
+            Self::Proven(key) => key.id(),
+        }
+    }
+
+    fn seal(
+        &self,
+        name: &SecretName,
+        secret: &Secret,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Content, StoreError> {
+        match self {
+            Self::Profile2019 {
+                recipient,
+                mac_mode,
+            } => recipient
+                .seal(secret, *mac_mode, rng)
+                .map_err(StoreError::PublicKey),
+            Self::Proven(key) => key
+                .seal(name, secret, rng)
+                .ok_or(StoreError::Needs2019Profile),
+        }
+    }
+}
+
+/// Stores a secret under one or more keys.
+///
+/// All entries that are not refreshed are removed, because they would keep an older value; the
+/// warnings name the keys that lose access. Members beside `encrypted` stay.
+///
+/// # Errors
+///
+/// [`StoreError`]: too large, not what its name says, or the account data of this name is damaged or
+/// something else.
+///
+/// ```
+/// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+/// use fourfold::{AccountData, Evidence, NewKey, Secret, SecretName, SecretStorage, plan};
+/// use plan::WritingKey;
+/// let mut account_data = AccountData::default();
+/// let new = NewKey::random(None, &mut rng);
+/// plan::set_up(&SecretStorage::new(&account_data), &new)?.apply_to(&mut account_data);
+///
+/// let (name, secret) = (SecretName::new("org.example.token")?, Secret::new("s3cret"));
+/// let keys = [WritingKey::Proven(new.key())];
+/// let storage = SecretStorage::new(&account_data);
+/// let plan = plan::store(&storage, &name, &secret, &keys, &Evidence::default(), &mut rng)?;
+/// plan.apply_to(&mut account_data);
+///
+/// let opened = SecretStorage::new(&account_data).open(&name, new.key().key())?;
+/// assert_eq!(opened.secret.expose_secret(), "s3cret");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn store(
+    storage: &SecretStorage<'_>,
+    name: &SecretName,
+    secret: &Secret,
+    keys: &[WritingKey<'_>],
+    evidence: &Evidence,
+    rng: &mut impl CryptoRng,
+) -> Result<Plan, StoreError> {
+    if secret.expose_secret().len() > Secret::MAX_BYTES {
+        return Err(StoreError::TooLarge);
+    }
+    let existing = match storage.secret(name) {
+        SecretState::Encrypted(secret) => Some(secret),
+        SecretState::Malformed(error) => return Err(StoreError::Damaged(error)),
+        SecretState::NotASecret => return Err(StoreError::NotASecret),
+        _ => None,
+    };
+    evidence.judge(name, secret)?;
+    let normalised = normalise(name, secret);
+    let secret = normalised.as_ref().unwrap_or(secret);
+
+    let mut encrypted = Content::default();
+    for key in keys {
+        encrypted.insert(key.id().as_str(), &key.seal(name, secret, rng)?);
+    }
+    if encrypted.is_empty() {
+        return Err(StoreError::NoKey);
+    }
+    let mut draft = Draft::new(storage, format!("store {name}"));
+    let dropped = existing.iter().flat_map(EncryptedSecret::key_ids);
+    for id in dropped.filter(|id| !keys.iter().any(|key| key.id() == *id)) {
+        draft.warn(format!(
+            "the key {id} loses access to {name}: it could open the old value only"
+        ));
+    }
+    let mut content = existing
+        .filter(|secret| !secret.is_passthrough_without_encrypted())
+        .map(|secret| secret.content().clone())
+        .unwrap_or_default();
+    content.insert(ENCRYPTED, &encrypted);
+    let ids: Vec<_> = keys.iter().map(|key| key.id().as_str()).collect();
+    draft.put(
+        name.as_str(),
+        content,
+        format!("encrypt {name} under {}", ids.join(", ")),
+    );
+    Ok(draft.finish())
+}
+
+/// Deletes a secret with all its copies, by writing `{}`.
+///
+/// # Errors
+///
+/// [`DeleteError`]: there is none, or the account data of this name is damaged or something else.
+pub fn delete(storage: &SecretStorage<'_>, name: &SecretName) -> Result<Plan, DeleteError> {
+    match storage.secret(name) {
+        SecretState::Encrypted(_) => {}
+        SecretState::Malformed(error) => return Err(DeleteError::Damaged(error)),
+        SecretState::NotASecret => return Err(DeleteError::NotASecret),
+        _ => return Err(DeleteError::NoSuchSecret),
+    }
+    let mut draft = Draft::new(storage, format!("delete {name}"));
+    draft.warn(format!(
+        "all copies of {name} are deleted; nothing can bring it back"
+    ));
+    draft.put(name.as_str(), Content::default(), format!("delete {name}"));
+    Ok(draft.finish())
+}
+
+/// Encrypts a secret under one more key. All other entries stay.
+///
+/// # Errors
+///
+/// [`AddKeyError`]: it does not open with `from`, or `to` is a key of 2019.
+pub fn add_key(
+    storage: &SecretStorage<'_>,
+    name: &SecretName,
+    from: &SecretStorageKey,
+    to: &ProvenKey,
+    rng: &mut impl CryptoRng,
+) -> Result<Plan, AddKeyError> {
+    let opened = storage.open(name, from)?;
+    let SecretState::Encrypted(existing) = storage.secret(name) else {
+        return Err(AddKeyError::Open(OpenError::NoSuchSecret));
+    };
+    let mut draft = Draft::new(storage, format!("let the key {} open {name}", to.id()));
+    let is_there = storage
+        .open(name, to.key())
+        .is_ok_and(|copy| copy.secret.is_same(&opened.secret));
+    if !is_there {
+        let entry = to
+            .seal(name, &opened.secret, rng)
+            .ok_or(AddKeyError::Needs2019Profile)?;
+        let reason = format!("encrypt {name} under {} too", to.id());
+        draft.put(name.as_str(), existing.with_entry(to.id(), &entry), reason);
+    }
+    Ok(draft.finish())
+}
+
+/// Removes the entry of one key from a secret, which the `remaining` key must open.
+///
+/// # Errors
+///
+/// [`TakeKeyAwayError`]: it is not encrypted under that key, or would become unreadable.
+pub fn take_key_away(
+    storage: &SecretStorage<'_>,
+    name: &SecretName,
+    id: &KeyId,
+    remaining: &SecretStorageKey,
+) -> Result<Plan, TakeKeyAwayError> {
+    let SecretState::Encrypted(existing) = storage.secret(name) else {
+        return Err(TakeKeyAwayError::Open(OpenError::NoSuchSecret));
+    };
+    if existing.entry(id).is_none() {
+        return Err(TakeKeyAwayError::NotEncryptedUnderKey);
+    }
+    if remaining.id() == id {
+        return Err(TakeKeyAwayError::LastCopy);
+    }
+    storage.open(name, remaining)?;
+    let mut draft = Draft::new(storage, format!("take {name} away from the key {id}"));
+    draft.warn(super::key::OLD_CIPHERTEXT);
+    let reason = format!("{name} stays readable with the key {}", remaining.id());
+    draft.put(name.as_str(), existing.without_entry(id), reason);
+    Ok(draft.finish())
+}
+
+/// Why a secret is not stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// What is there now is damaged; storing would destroy it.
+    #[error("{0}")]
+    Damaged(EncryptedSecretError),
+    /// A key of 2019 needs [`WritingKey::Profile2019`].
+    #[error("this is a key of the 2019 algorithm: it is written in the 2019 profile only")]
+    Needs2019Profile,
+    /// No key was given.
+    #[error("no key to encrypt under was given")]
+    NoKey,
+    /// The account data of this name is something else and would be overwritten.
+    #[error("the account data of this name is not a secret and would be overwritten")]
+    NotASecret,
+    /// A public key cannot be encrypted to.
+    #[error("the public key cannot be used: {0}")]
+    PublicKey(OpenEntryError),
+    /// Larger than [`Secret::MAX_BYTES`].
+    #[error("the secret is larger than {} bytes", Secret::MAX_BYTES)]
+    TooLarge,
+    /// It is not what its name says.
+    #[error("this value does not belong here: {0}")]
+    Value(#[from] SecretValueError),
+}
+
+/// Why a secret is not deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeleteError {
+    /// What is there is damaged.
+    #[error("{0}")]
+    Damaged(EncryptedSecretError),
+    /// Nothing of that name, or it was deleted before.
+    #[error("there is no such secret")]
+    NoSuchSecret,
+    /// The account data of this name is something else.
+    #[error("the account data of this name is not a secret")]
+    NotASecret,
+}
+
+/// Why a secret is not encrypted under one more key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddKeyError {
+    /// The new key is a key of 2019.
+    #[error("this is a key of the 2019 algorithm: it is written in the 2019 profile only")]
+    Needs2019Profile,
+    /// The secret does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+/// Why an entry is not removed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TakeKeyAwayError {
+    /// The remaining key is the one that is taken away.
+    #[error("the secret would become unreadable")]
+    LastCopy,
+    /// There is no entry of that key.
+    #[error("the secret is not encrypted under this key")]
+    NotEncryptedUnderKey,
+    /// The secret does not open with the remaining key.
+    #[error("the secret would become unreadable with the remaining key: {0}")]
+    Open(#[from] OpenError),
+}
+
+/// The value in the form that is written, where its kind is known.
+pub(super) fn normalise(name: &SecretName, secret: &Secret) -> Option<Secret> {
+    if SecretKind::of(name) == SecretKind::Other {
+        return None;
+    }
+    KeyValue::read(name, secret)
+        .ok()
+        .map(|value| value.to_secret())
+}
+
+/// Whether a key writes with today's algorithm.
+pub(super) fn is_current(key: &ProvenKey) -> bool {
+    key.key().algorithm() == Algorithm::AesHmacSha2
+}

@@ -1,0 +1,252 @@
+//! Plans that move secrets from keys that are given up to another key: rotation and migration.
+
+use rand_core::CryptoRng;
+
+use super::{
+    Draft, Plan,
+    key::{OLD_CIPHERTEXT, put_default, put_description, retire_description},
+    secret::{is_current, normalise},
+};
+use crate::{
+    Authenticity, DefaultKey, EncryptedSecret, Evidence, KeyId, NewKey, ProvenKey, Secret,
+    SecretName, SecretStorage, SecretStorageKey, Verdict,
+};
+
+/// The key that secrets are moved to.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Destination<'a> {
+    /// One that is already described in account data.
+    Existing(&'a ProvenKey),
+    /// One that is made for this; its description comes first.
+    New(&'a NewKey),
+}
+
+impl<'a> Destination<'a> {
+    fn key(self) -> &'a ProvenKey {
+        match self {
+            Self::Existing(key) => key,
+            Self::New(new) => new.key(),
+        }
+    }
+}
+
+/// Replaces a key by another one, for *all* secrets that are encrypted under it, whatever their
+/// names.
+///
+/// First every secret gets an entry under the new key, then the new key becomes the default if the
+/// old one was (or if there was none), and only then the entries of the old key and its description
+/// go. Entries of other keys stay. What does not open is left as it is, together with the old
+/// description, and named in the warnings.
+///
+/// # Errors
+///
+/// [`TransferError`] when the new key is the old one or one of 2019.
+pub fn rotate(
+    storage: &SecretStorage<'_>,
+    old: &SecretStorageKey,
+    destination: Destination<'_>,
+    evidence: &Evidence,
+    rng: &mut impl CryptoRng,
+) -> Result<Plan, TransferError> {
+    let default = storage.default_key();
+    let takes_default = match &default {
+        DefaultKey::Key(id) => id == old.id(),
+        _ => true,
+    };
+    let title = format!("rotate the key {} to {}", old.id(), destination.key().id());
+    transfer(
+        storage,
+        title,
+        &[old],
+        destination,
+        takes_default,
+        evidence,
+        rng,
+    )
+}
+
+/// Brings an account of 2019 to today's form: everything that the given keys open is encrypted
+/// under the new key, which becomes the default, and then the old keys go.
+///
+/// Reads `curve25519-aes-sha2` in both MAC modes, passthrough entries and backup keys that were
+/// written as comma-separated bytes. What those keys open is unauthenticated, so it is compared
+/// with what is published; what belongs to another public key stays where it is.
+///
+/// # Errors
+///
+/// As [`rotate`].
+pub fn migrate(
+    storage: &SecretStorage<'_>,
+    old: &[&SecretStorageKey],
+    destination: Destination<'_>,
+    evidence: &Evidence,
+    rng: &mut impl CryptoRng,
+) -> Result<Plan, TransferError> {
+    let title = format!("migrate to the key {}", destination.key().id());
+    transfer(storage, title, old, destination, true, evidence, rng)
+}
+
+/// Why no secrets are moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// The destination is a key of `curve25519-aes-sha2`.
+    #[error("secrets are not moved to a key of the 2019 algorithm")]
+    Needs2019Profile,
+    /// No key to move from, or the destination is among them.
+    #[error("the new key must be another one than the old key")]
+    SameKey,
+}
+
+fn transfer(
+    storage: &SecretStorage<'_>,
+    title: String,
+    old: &[&SecretStorageKey],
+    destination: Destination<'_>,
+    takes_default: bool,
+    evidence: &Evidence,
+    rng: &mut impl CryptoRng,
+) -> Result<Plan, TransferError> {
+    let new = destination.key();
+    if !is_current(new) {
+        return Err(TransferError::Needs2019Profile);
+    }
+    if old.is_empty() || old.iter().any(|key| key.id() == new.id()) {
+        return Err(TransferError::SameKey);
+    }
+    let mut draft = Draft::new(storage, title);
+    if let Destination::New(new) = destination {
+        put_description(&mut draft, new);
+    }
+    let mut left: Vec<(SecretName, KeyId)> = Vec::new();
+    for (name, existing) in storage.secrets() {
+        let copies = Copies::open(storage, &name, &existing, old, new, evidence);
+        for (id, reason) in copies.left {
+            draft.warn(format!("{name} under {id} is left as it is: {reason}"));
+            left.push((name.clone(), id));
+        }
+        let Some(chosen) = copies.chosen else {
+            continue;
+        };
+        if chosen.is_doubtful() {
+            draft.warn(format!(
+                "{name} could have been written by anybody who knew the public key, and there is \
+                 nothing to compare it with"
+            ));
+        }
+        if !copies.is_at_destination
+            && let Some(entry) = new.seal(&name, &chosen.secret, rng)
+        {
+            let reason = format!("encrypt {name} under {}", new.id());
+            draft.put(name.as_str(), existing.with_entry(new.id(), &entry), reason);
+        }
+    }
+    if takes_default {
+        put_default(&mut draft, new.id());
+    }
+    for key in old {
+        retire(&mut draft, key.id(), &left);
+    }
+    draft.warn(OLD_CIPHERTEXT);
+    Ok(draft.finish())
+}
+
+/// Removes the entries of a key from all secrets, and then its description, unless something is
+/// left under it.
+fn retire(draft: &mut Draft, id: &KeyId, left: &[(SecretName, KeyId)]) {
+    let secrets: Vec<_> = draft.storage().secrets().collect();
+    for (name, secret) in secrets {
+        let is_left = left
+            .iter()
+            .any(|(left_name, left_id)| *left_name == name && left_id == id);
+        if secret.entry(id).is_some() && !is_left {
+            let reason = format!("remove the copy of {name} under {id}");
+            draft.put(name.as_str(), secret.without_entry(id), reason);
+        }
+    }
+    if left.iter().any(|(_, left_id)| left_id == id) {
+        draft.warn(format!(
+            "the key {id} is kept, because entries under it are left"
+        ));
+    } else {
+        retire_description(draft, id);
+    }
+}
+
+/// The copies of one secret under the keys that are given up.
+struct Copies {
+    chosen: Option<Copy>,
+    /// Whether the destination has the chosen value already.
+    is_at_destination: bool,
+    /// Copies that are not touched, each with the reason.
+    left: Vec<(KeyId, String)>,
+}
+
+struct Copy {
+    id: KeyId,
+    secret: Secret,
+    authenticity: Authenticity,
+    verdict: Verdict,
+}
+
+impl Copies {
+    fn open(
+        storage: &SecretStorage<'_>,
+        name: &SecretName,
+        existing: &EncryptedSecret,
+        old: &[&SecretStorageKey],
+        new: &ProvenKey,
+        evidence: &Evidence,
+    ) -> Self {
+        let mut good: Vec<Copy> = Vec::new();
+        let mut left = Vec::new();
+        for key in old.iter().filter(|key| existing.entry(key.id()).is_some()) {
+            match Copy::open(storage, name, key, evidence) {
+                Ok(copy) => good.push(copy),
+                Err(reason) => left.push((key.id().clone(), reason)),
+            }
+        }
+        // A copy under the destination that opens is as good as any other.
+        let there = storage
+            .open(name, new.key())
+            .ok()
+            .map(|opened| opened.secret);
+        let mut values = good.iter().map(|copy| &copy.secret).chain(&there);
+        let first = values.next();
+        if values.any(|value| !first.is_some_and(|first| first.is_same(value))) {
+            let reason = "it differs from another copy; store the right value first";
+            left.extend(good.drain(..).map(|copy| (copy.id, reason.to_owned())));
+        }
+        Self {
+            chosen: good.into_iter().next(),
+            is_at_destination: there.is_some(),
+            left,
+        }
+    }
+}
+
+impl Copy {
+    fn open(
+        storage: &SecretStorage<'_>,
+        name: &SecretName,
+        key: &SecretStorageKey,
+        evidence: &Evidence,
+    ) -> Result<Self, String> {
+        let opened = storage.open(name, key).map_err(|error| error.to_string())?;
+        let verdict = evidence
+            .judge(name, &opened.secret)
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            id: key.id().clone(),
+            secret: normalise(name, &opened.secret).unwrap_or(opened.secret),
+            authenticity: opened.authenticity,
+            verdict,
+        })
+    }
+
+    fn is_doubtful(&self) -> bool {
+        matches!(self.authenticity, Authenticity::Unauthenticated(_))
+            && !matches!(self.verdict, Verdict::Matches { .. })
+    }
+}

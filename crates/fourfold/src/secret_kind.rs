@@ -1,0 +1,233 @@
+//! What the secrets of known names must be, and how to tell whether one is right.
+//!
+//! The MAC of an entry does not cover everything, old entries can be replayed, and an identity may
+//! have been reset since. So a secret that has a public key is compared with it before it is used,
+//! stored or shown.
+
+use zeroize::Zeroizing;
+
+use crate::{
+    BackupVersion, PublishedIdentity, Secret, SecretName,
+    algorithm::curve25519_aes_sha2,
+    base64,
+    identity::CrossSigningKeyError,
+    secret_name::{BACKUP_KEY, MASTER_KEY, SELF_SIGNING_KEY, USER_SIGNING_KEY},
+    signed_json::SigningKey,
+};
+
+/// What a secret of a certain name is.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum SecretKind {
+    /// The private key of the key backup: base64 of 32 bytes, Curve25519.
+    BackupKey,
+    /// The seed of the master cross-signing key: base64 of 32 bytes, Ed25519.
+    MasterKey,
+    /// Any other string.
+    Other,
+    /// The seed of the self-signing key.
+    SelfSigningKey,
+    /// The seed of the user-signing key.
+    UserSigningKey,
+}
+
+impl SecretKind {
+    /// What a secret of this name is.
+    #[must_use]
+    pub fn of(name: &SecretName) -> Self {
+        match name.as_str() {
+            BACKUP_KEY => Self::BackupKey,
+            MASTER_KEY => Self::MasterKey,
+            SELF_SIGNING_KEY => Self::SelfSigningKey,
+            USER_SIGNING_KEY => Self::UserSigningKey,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// What the server publishes that secrets can be compared with.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The public cross-signing keys of the user.
+    pub identity: Option<PublishedIdentity>,
+    /// The current version of the key backup.
+    pub backup: Option<BackupVersion>,
+}
+
+impl Evidence {
+    /// Judges a secret by its kind.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretValueError`]: it is not what its name says, or belongs to another public key than
+    /// the published one.
+    ///
+    /// ```
+    /// use fourfold::{Evidence, Secret, SecretName, Verdict};
+    /// let name = SecretName::new("org.example.token")?;
+    /// let verdict = Evidence::default().judge(&name, &Secret::new("anything"))?;
+    /// assert_eq!(verdict, Verdict::Untyped);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn judge(&self, name: &SecretName, secret: &Secret) -> Result<Verdict, SecretValueError> {
+        let kind = SecretKind::of(name);
+        if kind == SecretKind::Other {
+            return Ok(Verdict::Untyped);
+        }
+        let derived = public_key(kind, &KeyValue::read(name, secret)?.bytes);
+        match self.published(kind) {
+            None => Ok(Verdict::NothingToCompare { derived }),
+            Some(Ok(published)) if published == derived => Ok(Verdict::Matches {
+                public_key: derived,
+            }),
+            Some(Ok(published)) => Err(SecretValueError::Mismatch { derived, published }),
+            Some(Err(error)) => Err(SecretValueError::Published { derived, error }),
+        }
+    }
+
+    fn published(&self, kind: SecretKind) -> Option<Result<String, CrossSigningKeyError>> {
+        let key = match kind {
+            SecretKind::Other => return None,
+            SecretKind::BackupKey => {
+                return self.backup.as_ref().map(|backup| Ok(backup.public_key()));
+            }
+            SecretKind::MasterKey => self.identity.as_ref()?.master_key(),
+            SecretKind::SelfSigningKey => self.identity.as_ref()?.self_signing_key(),
+            SecretKind::UserSigningKey => self.identity.as_ref()?.user_signing_key(),
+        };
+        match key {
+            Err(CrossSigningKeyError::NotPublished) => None,
+            key => Some(key.map(|key| key.to_base64())),
+        }
+    }
+}
+
+/// What is known about a secret that is well formed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It belongs to the published public key. This also proves that the IV was not changed.
+    Matches {
+        /// That key, as unpadded base64.
+        public_key: String,
+    },
+    /// It is well formed, but no public key is known to compare it with.
+    NothingToCompare {
+        /// The public key that belongs to it, as unpadded base64.
+        derived: String,
+    },
+    /// Nothing is defined for this name.
+    Untyped,
+}
+
+/// Why a secret is not what its name says. Public keys are no secrets; nothing else is shown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretValueError {
+    /// Not base64 of 32 bytes.
+    #[error("it {0}")]
+    Base64(base64::DecodeError),
+    /// It belongs to another public key than the one that is published.
+    #[error("it belongs to the public key {derived}, but {published} is published")]
+    Mismatch {
+        /// The public key of the secret.
+        derived: String,
+        /// The public key on the server.
+        published: String,
+    },
+    /// The published key cannot be relied on.
+    #[error("it belongs to the public key {derived}, which cannot be compared: {error}")]
+    Published {
+        /// The public key of the secret.
+        derived: String,
+        /// What is wrong with the published key.
+        error: CrossSigningKeyError,
+    },
+}
+
+/// The 32 bytes of a key that is stored as a secret.
+#[derive(Debug)]
+pub struct KeyValue {
+    /// The seed or private key.
+    pub bytes: Zeroizing<[u8; 32]>,
+    /// How the text deviates from what Fourfold writes.
+    pub quirk: Option<KeyValueQuirk>,
+}
+
+impl KeyValue {
+    /// Reads the value of a cross-signing or backup key, in all forms that real accounts hold.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretValueError::Base64`].
+    pub fn read(name: &SecretName, secret: &Secret) -> Result<Self, SecretValueError> {
+        let text = secret.expose_secret();
+        if SecretKind::of(name) == SecretKind::BackupKey
+            && let Some(bytes) = comma_separated(text)
+        {
+            return Self::from_slice(&bytes, Some(KeyValueQuirk::CommaSeparatedBytes));
+        }
+        let trimmed = text.trim_matches([' ', '\t', '\r', '\n']);
+        let decoded = base64::decode(trimmed).map_err(SecretValueError::Base64)?;
+        let quirk = if trimmed.len() != text.len() {
+            Some(KeyValueQuirk::SurroundingWhiteSpace)
+        } else {
+            decoded.quirks.first().map(|quirk| match quirk {
+                base64::Quirk::Padded => KeyValueQuirk::PaddedBase64,
+                base64::Quirk::TrailingBits => KeyValueQuirk::TrailingBits,
+            })
+        };
+        Self::from_slice(&decoded.bytes, quirk)
+    }
+
+    fn from_slice(slice: &[u8], quirk: Option<KeyValueQuirk>) -> Result<Self, SecretValueError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        if slice.len() != bytes.len() {
+            let (expected, found) = (bytes.len(), slice.len());
+            return Err(SecretValueError::Base64(base64::DecodeError::Size {
+                expected,
+                found,
+            }));
+        }
+        bytes.copy_from_slice(slice);
+        Ok(Self { bytes, quirk })
+    }
+
+    /// The value as Fourfold writes it: unpadded base64.
+    #[must_use]
+    pub fn to_secret(&self) -> Secret {
+        Secret::new(base64::encode(*self.bytes))
+    }
+}
+
+/// A form of a key's text that is read but never written.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum KeyValueQuirk {
+    /// `119,7,109,…`: a byte array that an old matrix-js-sdk turned into text.
+    CommaSeparatedBytes,
+    /// Padded base64.
+    PaddedBase64,
+    /// White space before or after it.
+    SurroundingWhiteSpace,
+    /// Base64 whose last symbol carries unused bits.
+    TrailingBits,
+}
+
+/// The public key that belongs to a private one, as unpadded base64.
+fn public_key(kind: SecretKind, bytes: &Zeroizing<[u8; 32]>) -> String {
+    match kind {
+        SecretKind::BackupKey => base64::encode(curve25519_aes_sha2::public_key(bytes)),
+        _ => SigningKey::from_seed(bytes).public_key().to_base64(),
+    }
+}
+
+fn comma_separated(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let numbers = || text.split(',');
+    // The buffer has its full size at once, so that no growth leaves a copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(numbers().count()));
+    for number in numbers() {
+        bytes.push(number.parse().ok()?);
+    }
+    (bytes.len() > 1).then_some(bytes)
+}

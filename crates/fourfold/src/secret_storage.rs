@@ -1,0 +1,275 @@
+//! Secret storage: a view of the keys and the secrets in a user's account data.
+
+use crate::{
+    AccountData, Algorithm, Authenticity, DefaultKey, EncryptedSecret, EncryptedSecretError,
+    EventState, KeyCheckOutcome, KeyDescription, KeyDescriptionError, KeyId, ProvenKey, Secret,
+    SecretName, SecretState, SecretStorageKey, algorithm::OpenEntryError,
+};
+
+/// A read-only view over [`AccountData`]: which keys there are, which one is the default, which
+/// secrets, under which keys each can be opened, and [`open`](Self::open).
+///
+/// ```
+/// use fourfold::{AccountData, DefaultKey, SecretStorage};
+/// let account_data = AccountData::from_json("{}")?;
+/// let storage = SecretStorage::new(&account_data);
+/// assert_eq!(storage.default_key(), DefaultKey::Absent);
+/// assert!(storage.is_untouched());
+/// # Ok::<(), fourfold::ContentError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct SecretStorage<'a> {
+    account_data: &'a AccountData,
+}
+
+impl<'a> SecretStorage<'a> {
+    /// Looks at account data.
+    #[must_use]
+    pub fn new(account_data: &'a AccountData) -> Self {
+        Self { account_data }
+    }
+
+    /// The account data that is looked at.
+    #[must_use]
+    pub fn account_data(&self) -> &'a AccountData {
+        self.account_data
+    }
+
+    /// Whether nothing of secret storage was ever there: no default key, no key, no secret, not
+    /// even deleted ones.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.default_key() == DefaultKey::Absent
+            && self.key_ids().next().is_none()
+            && self.secrets().next().is_none()
+    }
+
+    /// The default key.
+    #[must_use]
+    pub fn default_key(&self) -> DefaultKey {
+        DefaultKey::of(self.account_data)
+    }
+
+    /// The IDs of all keys for which there is an event, deleted ones included.
+    pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + use<'a> {
+        self.account_data
+            .event_types()
+            .filter_map(KeyId::from_event_type)
+    }
+
+    /// The descriptions of all keys that can be read.
+    pub fn keys(&self) -> impl Iterator<Item = KeyDescription> + use<'a> {
+        let storage = *self;
+        self.key_ids().filter_map(move |id| storage.key(&id).ok())
+    }
+
+    /// The description of a key.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyDescriptionError`] when there is none, it was deleted, or it is damaged.
+    pub fn key(&self, id: &KeyId) -> Result<KeyDescription, KeyDescriptionError> {
+        match self.account_data.state(&id.event_type()) {
+            EventState::Absent => Err(KeyDescriptionError::Missing),
+            EventState::Deleted => Err(KeyDescriptionError::Deleted),
+            EventState::Null => Err(crate::ContentError::NotAnObject.into()),
+            EventState::Malformed(error) => Err(error.into()),
+            EventState::Content(content) => KeyDescription::new(id.clone(), content),
+        }
+    }
+
+    /// All secrets that are encrypted under at least one key, in the order of their names.
+    pub fn secrets(&self) -> impl Iterator<Item = (SecretName, EncryptedSecret)> + use<'a> {
+        let storage = *self;
+        self.names()
+            .filter_map(move |name| match storage.secret(&name) {
+                SecretState::Encrypted(secret) => Some((name, secret)),
+                _ => None,
+            })
+    }
+
+    /// What the account data under a secret's name is.
+    #[must_use]
+    pub fn secret(&self, name: &SecretName) -> SecretState {
+        match self.account_data.raw(name.as_str()) {
+            None => SecretState::Absent,
+            Some(json) => match SecretState::from_json(json) {
+                // The broken form is only taken for a secret when the key it names exists.
+                SecretState::Encrypted(secret)
+                    if secret.is_passthrough_without_encrypted()
+                        && !secret.key_ids().any(|id| self.key(id).is_ok()) =>
+                {
+                    SecretState::NotASecret
+                }
+                state => state,
+            },
+        }
+    }
+
+    /// Opens a secret with a key, whether the key is the default or not, proven or not: the
+    /// entry's MAC decides.
+    ///
+    /// The result is not yet compared with what is published: see
+    /// [`Evidence::judge`](crate::Evidence::judge).
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] tells apart: no such secret, not encrypted under this key (and under which it
+    /// is), a wrong key, a damaged entry.
+    pub fn open(
+        &self,
+        name: &SecretName,
+        key: &SecretStorageKey,
+    ) -> Result<OpenedSecret, OpenError> {
+        let secret = match self.secret(name) {
+            SecretState::Encrypted(secret) => secret,
+            SecretState::Malformed(error) => return Err(OpenError::Damaged(error)),
+            SecretState::NotASecret => return Err(OpenError::NotASecret),
+            _ => return Err(OpenError::NoSuchSecret),
+        };
+        let entry = match secret.entry(key.id()) {
+            Some(Ok(entry)) => entry,
+            Some(Err(error)) => return Err(OpenError::Damaged((*error).into())),
+            None => {
+                let key_ids = secret.key_ids().cloned().collect();
+                return Err(OpenError::NotEncryptedUnderKey { key_ids });
+            }
+        };
+        match key.open(name, entry) {
+            Ok((secret, authenticity)) => Ok(OpenedSecret {
+                secret,
+                authenticity,
+            }),
+            Err(OpenEntryError::Mac) if !self.is_right(key) => Err(OpenError::WrongKey),
+            Err(error) => Err(OpenError::Entry(error)),
+        }
+    }
+
+    /// Proves that a key is the right one, which allows to write with it.
+    ///
+    /// The key check decides where there is one. Where there is none, or it is damaged, any stored
+    /// secret whose MAC verifies under the key proves it.
+    ///
+    /// # Errors
+    ///
+    /// [`NotProven`] gives the key back, for reading.
+    pub fn prove(&self, key: SecretStorageKey) -> Result<ProvenKey, NotProven> {
+        let reason = if key.is_weak() {
+            NotProvenReason::WeakDerivation
+        } else {
+            match self
+                .key(key.id())
+                .map(|description| description.check(&key))
+            {
+                Err(error) => NotProvenReason::NoDescription(error),
+                Ok(Ok(check)) => match check.outcome {
+                    KeyCheckOutcome::Verified => return Ok(ProvenKey::assert(key)),
+                    KeyCheckOutcome::Mismatch => NotProvenReason::Mismatch,
+                    KeyCheckOutcome::Unverifiable => NotProvenReason::NoSecretOpens,
+                },
+                Ok(Err(_)) => NotProvenReason::NoSecretOpens,
+            }
+        };
+        if reason == NotProvenReason::NoSecretOpens && self.opens_something(&key) {
+            return Ok(ProvenKey::assert(key));
+        }
+        Err(NotProven {
+            key: Box::new(key),
+            reason,
+        })
+    }
+
+    /// Names under which there may be a secret.
+    fn names(&self) -> impl Iterator<Item = SecretName> + use<'a> {
+        self.account_data
+            .event_types()
+            .filter_map(|event_type| SecretName::new(event_type).ok())
+    }
+
+    /// Whether it is certain that the key is the right one, so that an entry must be wrong.
+    fn is_right(&self, key: &SecretStorageKey) -> bool {
+        let check = self
+            .key(key.id())
+            .ok()
+            .and_then(|description| description.check(key).ok());
+        match check.map(|check| check.outcome) {
+            Some(KeyCheckOutcome::Verified) => true,
+            Some(KeyCheckOutcome::Mismatch) => false,
+            Some(KeyCheckOutcome::Unverifiable) | None => self.opens_something(key),
+        }
+    }
+
+    /// Only the symmetric MAC proves a key: anybody can encrypt to a public one.
+    fn opens_something(&self, key: &SecretStorageKey) -> bool {
+        key.algorithm() == Algorithm::AesHmacSha2
+            && self.secrets().any(|(name, secret)| {
+                matches!(secret.entry(key.id()), Some(Ok(entry)) if key.open(&name, entry).is_ok())
+            })
+    }
+}
+
+/// A secret that was opened, and what is known about it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct OpenedSecret {
+    /// The secret.
+    pub secret: Secret,
+    /// Who can have written it.
+    pub authenticity: Authenticity,
+}
+
+/// Why a secret does not open.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The account data is damaged.
+    #[error("{0}")]
+    Damaged(EncryptedSecretError),
+    /// The entry under this key is damaged, or does not open although the key is right.
+    #[error("the entry under this key is damaged: {0}")]
+    Entry(OpenEntryError),
+    /// Nothing of that name, or it was deleted.
+    #[error("there is no such secret")]
+    NoSuchSecret,
+    /// The account data of that name is something else.
+    #[error("the account data of this name is not a secret")]
+    NotASecret,
+    /// It is encrypted, but under other keys.
+    #[error("the secret is not encrypted under this key")]
+    NotEncryptedUnderKey {
+        /// The keys that it is encrypted under.
+        key_ids: Vec<KeyId>,
+    },
+    /// The key is not the one of this ID.
+    #[error("this is not the right key")]
+    WrongKey,
+}
+
+/// The key could not be proven. It may still read.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+#[non_exhaustive]
+pub struct NotProven {
+    /// The key, unchanged.
+    pub key: Box<SecretStorageKey>,
+    /// Why.
+    pub reason: NotProvenReason,
+}
+
+/// Why a key is not proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotProvenReason {
+    /// The key check says that it is another key.
+    #[error("this is not the right key")]
+    Mismatch,
+    /// The key has no usable description.
+    #[error("{0}")]
+    NoDescription(KeyDescriptionError),
+    /// There is no usable key check, and no stored secret opens with the key either.
+    #[error("the key has no usable check data and opens no secret, so it may be wrong")]
+    NoSecretOpens,
+    /// It was derived from a passphrase with so few iterations that it may only read.
+    #[error("the key was derived with too few iterations, so it may only read; rotate it")]
+    WeakDerivation,
+}

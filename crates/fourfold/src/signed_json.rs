@@ -1,0 +1,204 @@
+//! Signed JSON: objects that carry Ed25519 signatures of themselves.
+//!
+//! [Signing JSON](https://spec.matrix.org/v1.19/appendices/#signing-json): the signature is over
+//! the canonical JSON of the object without `signatures` and `unsigned`, and stands at
+//! `signatures[entity]["ed25519:…"]`.
+
+use std::fmt;
+
+use ed25519_dalek::{Signature, Signer as _, SigningKey as DalekSigningKey, VerifyingKey};
+use zeroize::Zeroizing;
+
+use crate::{
+    Content, ContentError, base64,
+    canonical_json::{self, CanonicalJsonError},
+};
+
+/// The public half of an Ed25519 key, such as a master cross-signing key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct PublicKey(VerifyingKey);
+
+impl PublicKey {
+    /// Reads 32 bytes of base64.
+    ///
+    /// # Errors
+    ///
+    /// [`PublicKeyError`] when it is not 32 bytes, no point of the curve, or one of small order.
+    pub fn from_base64(text: &str) -> Result<Self, PublicKeyError> {
+        let bytes = base64::decode_array::<32>(text).map_err(PublicKeyError::Base64)?;
+        let key = VerifyingKey::from_bytes(&bytes).map_err(|_| PublicKeyError::Point)?;
+        if key.is_weak() {
+            Err(PublicKeyError::Point)
+        } else {
+            Ok(Self(key))
+        }
+    }
+
+    /// Unpadded base64, as in key IDs and in `/keys/query`.
+    #[must_use]
+    pub fn to_base64(&self) -> String {
+        base64::encode(self.0.as_bytes())
+    }
+
+    /// The key ID under which this key signs: `ed25519:` and the key itself.
+    #[must_use]
+    pub fn key_id(&self) -> String {
+        format!("ed25519:{}", self.to_base64())
+    }
+
+    /// Verifies the signature that `entity` made on an object with this key, under [`key_id`].
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`]: none there, malformed, or not made by this key over this object.
+    ///
+    /// [`key_id`]: Self::key_id
+    pub fn verify(&self, object: &Content, entity: &str) -> Result<(), SignatureError> {
+        self.verify_as(object, entity, &self.key_id())
+    }
+
+    /// As [`verify`](Self::verify), under another key ID, such as `ed25519:DEVICEID`.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    pub fn verify_as(
+        &self,
+        object: &Content,
+        entity: &str,
+        key_id: &str,
+    ) -> Result<(), SignatureError> {
+        let message = canonical_json::of_signed(&object.to_json())?;
+        let signature = find(object, entity, key_id)?;
+        let bytes =
+            base64::decode_array::<64>(&signature).map_err(|_| SignatureError::Malformed)?;
+        self.0
+            .verify_strict(message.as_bytes(), &Signature::from_bytes(&bytes))
+            .map_err(|_| SignatureError::Bad)
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PublicKey").field(&self.to_base64()).finish()
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_base64())
+    }
+}
+
+/// The private half of an Ed25519 key: the 32-byte seed that `m.cross_signing.*` secrets hold.
+pub struct SigningKey(DalekSigningKey);
+
+impl SigningKey {
+    /// The key of a seed.
+    #[must_use]
+    pub fn from_seed(seed: &Zeroizing<[u8; 32]>) -> Self {
+        Self(DalekSigningKey::from_bytes(seed))
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key())
+    }
+
+    /// Adds a signature to an object under this key's own [key ID](PublicKey::key_id). Other
+    /// signatures stay.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`] when the object has no canonical form or a malformed `signatures`.
+    ///
+    /// ```
+    /// use fourfold::{Content, signed_json::SigningKey};
+    /// let key = SigningKey::from_seed(&[7; 32].into());
+    /// let mut object = Content::from_json(r#"{"one":1}"#)?;
+    /// key.sign(&mut object, "@alice:example.org")?;
+    /// key.public_key().verify(&object, "@alice:example.org")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sign(&self, object: &mut Content, entity: &str) -> Result<(), SignatureError> {
+        self.sign_as(object, entity, &self.public_key().key_id())
+    }
+
+    /// As [`sign`](Self::sign), under another key ID.
+    ///
+    /// # Errors
+    ///
+    /// As [`sign`](Self::sign).
+    pub fn sign_as(
+        &self,
+        object: &mut Content,
+        entity: &str,
+        key_id: &str,
+    ) -> Result<(), SignatureError> {
+        let message = canonical_json::of_signed(&object.to_json())?;
+        let signature = base64::encode(self.0.sign(message.as_bytes()).to_bytes());
+        let mut signatures = member(object, "signatures")?;
+        let mut of_entity = member(&signatures, entity)?;
+        of_entity.insert(key_id, &signature);
+        signatures.insert(entity, &of_entity);
+        object.insert("signatures", &signatures);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("public_key", &self.public_key())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a text is not an Ed25519 public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublicKeyError {
+    /// Not base64 of 32 bytes.
+    #[error("the public key {0}")]
+    Base64(base64::DecodeError),
+    /// 32 bytes that no honest key has.
+    #[error("the public key is not a valid point of the curve")]
+    Point,
+}
+
+/// Why an object is not signed as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignatureError {
+    /// The signature does not fit the object.
+    #[error("the signature does not fit")]
+    Bad,
+    /// The object cannot be signed.
+    #[error("the object {0}")]
+    Canonical(#[from] CanonicalJsonError),
+    /// The signature is not base64 of 64 bytes, or `signatures` is no object of objects.
+    #[error("the signature is malformed")]
+    Malformed,
+    /// There is no signature by this key.
+    #[error("there is no signature by this key")]
+    Missing,
+}
+
+fn find(object: &Content, entity: &str, key_id: &str) -> Result<String, SignatureError> {
+    member(&member(object, "signatures")?, entity)?
+        .get::<String>(key_id)
+        .ok_or(SignatureError::Missing)?
+        .map_err(|_| SignatureError::Malformed)
+}
+
+fn member(object: &Content, name: &str) -> Result<Content, SignatureError> {
+    match object.object(name) {
+        None => Ok(Content::default()),
+        Some(Ok(content)) => Ok(content),
+        Some(Err(ContentError::DuplicateMember)) => Err(SignatureError::Canonical(
+            CanonicalJsonError::DuplicateMember,
+        )),
+        Some(Err(_)) => Err(SignatureError::Malformed),
+    }
+}
