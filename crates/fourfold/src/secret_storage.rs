@@ -140,39 +140,42 @@ impl<'a> SecretStorage<'a> {
                 secret,
                 authenticity,
             }),
-            Err(OpenEntryError::Mac) if !self.is_right(key) => Err(OpenError::WrongKey),
+            Err(OpenEntryError::Mac) if self.check(key) != KeyCheckOutcome::Verified => {
+                Err(OpenError::WrongKey)
+            }
             Err(error) => Err(OpenError::Entry(error)),
         }
     }
 
-    /// Proves that a key is the right one, which allows to write with it.
-    ///
-    /// The key check decides where there is one. Where there is none, or it is damaged, any stored
-    /// secret whose MAC verifies under the key proves it.
+    /// Whether a key is the right one, by everything that is known: its key check or, where that is
+    /// missing or damaged, a stored secret that opens with it.
+    #[must_use]
+    pub fn check(&self, key: &SecretStorageKey) -> KeyCheckOutcome {
+        let check = self
+            .key(key.id())
+            .ok()
+            .and_then(|description| description.check(key).ok());
+        match check.map(|check| check.outcome) {
+            Some(outcome @ (KeyCheckOutcome::Verified | KeyCheckOutcome::Mismatch)) => outcome,
+            _ if self.opens_something(key) => KeyCheckOutcome::Verified,
+            _ => KeyCheckOutcome::Unverifiable,
+        }
+    }
+
+    /// Proves that a key is the right one, as [`check`](Self::check) does, which allows to write
+    /// with it.
     ///
     /// # Errors
     ///
     /// [`NotProven`] gives the key back, for reading.
     pub fn prove(&self, key: SecretStorageKey) -> Result<ProvenKey, NotProven> {
-        let reason = if key.is_weak() {
-            NotProvenReason::WeakDerivation
-        } else {
-            match self
-                .key(key.id())
-                .map(|description| description.check(&key))
-            {
-                Err(error) => NotProvenReason::NoDescription(error),
-                Ok(Ok(check)) => match check.outcome {
-                    KeyCheckOutcome::Verified => return Ok(ProvenKey::assert(key)),
-                    KeyCheckOutcome::Mismatch => NotProvenReason::Mismatch,
-                    KeyCheckOutcome::Unverifiable => NotProvenReason::NoSecretOpens,
-                },
-                Ok(Err(_)) => NotProvenReason::NoSecretOpens,
-            }
+        let reason = match (self.key(key.id()), self.check(&key)) {
+            _ if key.is_weak() => NotProvenReason::WeakDerivation,
+            (Err(error), _) => NotProvenReason::NoDescription(error),
+            (Ok(_), KeyCheckOutcome::Verified) => return Ok(ProvenKey::assert(key)),
+            (Ok(_), KeyCheckOutcome::Mismatch) => NotProvenReason::Mismatch,
+            (Ok(_), KeyCheckOutcome::Unverifiable) => NotProvenReason::NoSecretOpens,
         };
-        if reason == NotProvenReason::NoSecretOpens && self.opens_something(&key) {
-            return Ok(ProvenKey::assert(key));
-        }
         Err(NotProven {
             key: Box::new(key),
             reason,
@@ -184,19 +187,6 @@ impl<'a> SecretStorage<'a> {
         self.account_data
             .event_types()
             .filter_map(|event_type| SecretName::new(event_type).ok())
-    }
-
-    /// Whether it is certain that the key is the right one, so that an entry must be wrong.
-    fn is_right(&self, key: &SecretStorageKey) -> bool {
-        let check = self
-            .key(key.id())
-            .ok()
-            .and_then(|description| description.check(key).ok());
-        match check.map(|check| check.outcome) {
-            Some(KeyCheckOutcome::Verified) => true,
-            Some(KeyCheckOutcome::Mismatch) => false,
-            Some(KeyCheckOutcome::Unverifiable) | None => self.opens_something(key),
-        }
     }
 
     /// Only the symmetric MAC proves a key: anybody can encrypt to a public one.

@@ -39,6 +39,20 @@ pub fn create_key(storage: &SecretStorage<'_>, new: &NewKey) -> Plan {
     draft.finish()
 }
 
+/// Adds a key and makes it the default, whatever was there before. What is stored stays as it is;
+/// the warnings name the secrets that the new key does not open.
+#[must_use]
+pub fn create_default_key(storage: &SecretStorage<'_>, new: &NewKey) -> Plan {
+    let mut draft = Draft::new(
+        storage,
+        format!("create the default key {}", new.key().id()),
+    );
+    put_description(&mut draft, new);
+    warn_of_unopened(&mut draft, new.key().id());
+    put_default(&mut draft, new.key().id());
+    draft.finish()
+}
+
 /// Makes a key the default. Secrets that it does not open are named in the warnings.
 ///
 /// # Errors
@@ -50,11 +64,7 @@ pub fn change_default(
 ) -> Result<Plan, ChangeDefaultError> {
     storage.key(key.id()).map_err(ChangeDefaultError)?;
     let mut draft = Draft::new(storage, format!("make {} the default key", key.id()));
-    for (name, secret) in storage.secrets() {
-        if secret.entry(key.id()).is_none() {
-            draft.warn(format!("{name} is not encrypted under {}", key.id()));
-        }
-    }
+    warn_of_unopened(&mut draft, key.id());
     put_default(&mut draft, key.id());
     Ok(draft.finish())
 }
@@ -154,6 +164,15 @@ pub(super) fn put_description(draft: &mut Draft, new: &NewKey) {
 pub(super) fn put_default(draft: &mut Draft, id: &KeyId) {
     let reason = format!("make {id} the default key");
     draft.put(DefaultKey::EVENT_TYPE, DefaultKey::content(id), reason);
+}
+
+fn warn_of_unopened(draft: &mut Draft, id: &KeyId) {
+    let secrets: Vec<_> = draft.storage().secrets().collect();
+    for (name, secret) in secrets {
+        if secret.entry(id).is_none() {
+            draft.warn(format!("{name} is not encrypted under {id}"));
+        }
+    }
 }
 
 pub(super) fn retire_description(draft: &mut Draft, id: &KeyId) {

@@ -14,7 +14,8 @@ mod secret;
 mod transfer;
 
 pub use key::{
-    ChangeDefaultError, RemoveKeyError, SetUpError, change_default, create_key, remove_key, set_up,
+    ChangeDefaultError, RemoveKeyError, SetUpError, change_default, create_default_key, create_key,
+    remove_key, set_up,
 };
 pub use profile_2019::create_key_2019;
 pub use secret::{
