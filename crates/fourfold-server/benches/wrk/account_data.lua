@@ -1,0 +1,39 @@
+-- Requests rotate over the devices in the file TOKENS. METHOD is GET, PUT, SYNC or VERSIONS.
+local requests = {}
+local method = os.getenv("METHOD")
+local content = string.format(
+  '{"encrypted":{"%s":{"iv":"%s","ciphertext":"%s","mac":"%s"}}}',
+  string.rep("K", 32), string.rep("I", 22), string.rep("C", 86), string.rep("M", 43))
+
+function init()
+  for line in io.lines(os.getenv("TOKENS")) do
+    local user, token = line:match("^(.-)\t(.*)$")
+    local headers = { Authorization = "Bearer " .. token }
+    local path = "/_matrix/client/v3/user/" .. user:gsub("@", "%%40"):gsub(":", "%%3A")
+      .. "/account_data/m.cross_signing.master"
+    if method == "PUT" then
+      headers["Content-Type"] = "application/json"
+      requests[#requests + 1] = wrk.format("PUT", path, headers, content)
+    elseif method == "GET" then
+      requests[#requests + 1] = wrk.format("GET", path, headers)
+    elseif method == "SYNC" then
+      requests[#requests + 1] = wrk.format("GET", "/_matrix/client/v3/sync?timeout=0", headers)
+    else
+      requests[#requests + 1] = wrk.format("GET", "/_matrix/client/versions")
+    end
+  end
+end
+
+local next_request = 0
+function request()
+  next_request = next_request % #requests + 1
+  return requests[next_request]
+end
+
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format("%-8s rps %8.0f  p50 %6.2f ms  p99 %6.2f ms  bad %d\n", method,
+    summary.requests / summary.duration * 1e6, latency:percentile(50) / 1000,
+    latency:percentile(99) / 1000,
+    errors.status + errors.connect + errors.read + errors.write + errors.timeout))
+end

@@ -1,0 +1,104 @@
+//! What every request may reach.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::error::MatrixError;
+use crate::interactive::Interactive;
+use crate::password::Passwords;
+use crate::rate_limit::RateLimiter;
+use crate::store::{Store, UserId};
+use crate::sync_token::SyncTokens;
+
+/// The server without its socket.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) passwords: Passwords,
+    pub(crate) interactive: Interactive,
+    pub(crate) sync_tokens: SyncTokens,
+    pub(crate) rates: Rates,
+    /// Turns true when the server stops: long polls then answer with what they have.
+    pub(crate) stopping: watch::Sender<bool>,
+}
+
+/// The limiters of [`RateLimits`](crate::RateLimits).
+#[derive(Debug)]
+pub(crate) struct Rates {
+    pub(crate) login_per_address: RateLimiter,
+    pub(crate) login_per_user: RateLimiter,
+    pub(crate) registration_per_address: RateLimiter,
+    pub(crate) confirmation_per_user: RateLimiter,
+    pub(crate) requests_per_user: RateLimiter,
+    pub(crate) bad_tokens_per_address: RateLimiter,
+}
+
+impl Rates {
+    pub(crate) fn new(config: &Config) -> Self {
+        let limiter = |rate| RateLimiter::new(rate, config.clock.clone());
+        let rates = &config.rate_limits;
+        Self {
+            login_per_address: limiter(rates.login_per_address),
+            login_per_user: limiter(rates.login_per_user),
+            registration_per_address: limiter(rates.registration_per_address),
+            confirmation_per_user: limiter(rates.confirmation_per_user),
+            requests_per_user: limiter(rates.requests_per_user),
+            bad_tokens_per_address: limiter(rates.bad_tokens_per_address),
+        }
+    }
+}
+
+impl App {
+    /// The full ID of a local user.
+    pub(crate) fn user_id(&self, localpart: &str) -> UserId {
+        UserId::new(format!("@{localpart}:{}", self.config.server_name))
+    }
+
+    /// The local part of one of our user IDs.
+    pub(crate) fn localpart<'a>(&self, user: &'a UserId) -> &'a str {
+        let text = user.as_str();
+        let end = text.len().saturating_sub(self.config.server_name.len() + 1);
+        text.get(1..end).unwrap_or_default()
+    }
+
+    /// The ID that a person typed, full or only its local part; `None` for another server's.
+    pub(crate) fn typed_user_id(&self, typed: &str) -> Option<UserId> {
+        let Some(rest) = typed.strip_prefix('@') else {
+            return Some(self.user_id(typed));
+        };
+        let (localpart, server_name) = rest.split_once(':')?;
+        (server_name == self.config.server_name).then(|| self.user_id(localpart))
+    }
+}
+
+/// Waits for the server to stop.
+pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the server is gone, which is stopped enough.
+    drop(stopping.wait_for(|stopping| *stopping).await);
+}
+
+/// The text under which an address is limited. The networks of IPv6 are handed out as /64.
+pub(crate) fn address_key(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+/// Refuses local parts that the specification does not allow, and IDs beyond 255 bytes.
+pub(crate) fn check_localpart(localpart: &str, server_name: &str) -> Result<(), MatrixError> {
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._=-/+".contains(&byte);
+    let length = localpart.len() + server_name.len() + 2;
+    if localpart.is_empty() || length > 255 || !localpart.bytes().all(allowed) {
+        return Err(MatrixError::InvalidUsername);
+    }
+    Ok(())
+}

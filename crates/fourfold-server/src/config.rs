@@ -1,0 +1,205 @@
+//! What an operator may choose.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::store::Quotas;
+
+/// The configuration of a server. Make one with [`Config::new`] and change what should differ.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The part of user IDs after the colon. A data folder belongs to one name for ever.
+    pub server_name: String,
+    /// The folder of the database and its lock. Made when missing; closed to other users (0700).
+    pub data_folder: PathBuf,
+    /// Where to listen; port 0 takes a free one. Loopback by default: there is no TLS here.
+    pub bind: SocketAddr,
+    /// The base URL that `/.well-known/matrix/client` names; without it that answers 404.
+    pub public_base_url: Option<String>,
+    /// Whether anyone who can reach the server may register.
+    pub registration: bool,
+    /// The work of one password hash.
+    pub password_cost: PasswordCost,
+    /// How long an access token lasts that came with a refresh token.
+    pub access_token_lifetime: Duration,
+    /// The longest that a sync waits, whatever the client asks.
+    pub longest_poll: Duration,
+    /// Sizes.
+    pub limits: Limits,
+    /// What one user may store.
+    pub quotas: Quotas,
+    /// Memory for the rows of users in use, in bytes.
+    pub cache_bytes: usize,
+    /// Rates.
+    pub rate_limits: RateLimits,
+    /// Whether a reverse proxy in front writes `X-Forwarded-For`. Its last address then counts for
+    /// rate limits; without a proxy anyone could write what they like there.
+    pub trust_forwarded_for: bool,
+    /// Where the time comes from.
+    pub clock: Clock,
+}
+
+impl Config {
+    /// The defaults: `127.0.0.1:8008`, registration open, rates limited.
+    pub fn new(server_name: impl Into<String>, data_folder: impl Into<PathBuf>) -> Self {
+        Self {
+            server_name: server_name.into(),
+            data_folder: data_folder.into(),
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8008)),
+            public_base_url: None,
+            registration: true,
+            password_cost: PasswordCost::default(),
+            access_token_lifetime: Duration::from_secs(5 * 60),
+            longest_poll: Duration::from_secs(120),
+            limits: Limits::default(),
+            quotas: Quotas::default(),
+            cache_bytes: 256 * 1024 * 1024,
+            rate_limits: RateLimits::default(),
+            trust_forwarded_for: false,
+            clock: Clock::default(),
+        }
+    }
+}
+
+/// The parameters of Argon2id. Kept in each hash, so a change concerns new passwords.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PasswordCost {
+    /// Memory in KiB.
+    pub memory_kib: u32,
+    /// Passes over the memory.
+    pub iterations: u32,
+    /// Lanes.
+    pub parallelism: u32,
+}
+
+impl PasswordCost {
+    /// The least that Argon2id allows: for tests, never for people.
+    #[must_use]
+    pub fn minimal() -> Self {
+        Self {
+            memory_kib: 8,
+            iterations: 1,
+            parallelism: 1,
+        }
+    }
+}
+
+impl Default for PasswordCost {
+    /// 19 MiB, two passes, one lane: the first recommendation of OWASP.
+    fn default() -> Self {
+        Self {
+            memory_kib: 19 * 1024,
+            iterations: 2,
+            parallelism: 1,
+        }
+    }
+}
+
+/// Sizes beyond which a request is refused with 413 `M_TOO_LARGE`, or 400 for depth and names.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of one account-data content.
+    pub account_data: usize,
+    /// Bytes of any other request body.
+    pub body: usize,
+    /// Objects and arrays inside each other in a request body.
+    pub json_depth: usize,
+    /// Bytes of a request line with its headers.
+    pub head: usize,
+    /// Connections at a time; more wait in the backlog of the system.
+    pub connections: usize,
+    /// How long a client may take to send the head of a request, and then its body.
+    pub receive_timeout: Duration,
+}
+
+impl Default for Limits {
+    /// 1 MiB of account data, 256 KiB of body, depth 64, 64 KiB of head, 10,000 connections, 30 s.
+    fn default() -> Self {
+        Self {
+            account_data: 1024 * 1024,
+            body: 256 * 1024,
+            json_depth: 64,
+            head: 64 * 1024,
+            connections: 10_000,
+            receive_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How often what may be asked; beyond it the answer is 429 with `Retry-After`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RateLimits {
+    /// Logins and token refreshes from one address.
+    pub login_per_address: Option<Rate>,
+    /// Logins to one account.
+    pub login_per_user: Option<Rate>,
+    /// Registrations, and questions for free names, from one address.
+    pub registration_per_address: Option<Rate>,
+    /// Passwords given to confirm a change, by one user.
+    pub confirmation_per_user: Option<Rate>,
+    /// Requests of any kind by one user.
+    pub requests_per_user: Option<Rate>,
+    /// Requests with a token that opens nothing, from one address.
+    pub bad_tokens_per_address: Option<Rate>,
+}
+
+impl RateLimits {
+    /// No limit anywhere: for load tests and private machines.
+    #[must_use]
+    pub fn disabled() -> Self {
+        Self {
+            login_per_address: None,
+            login_per_user: None,
+            registration_per_address: None,
+            confirmation_per_user: None,
+            requests_per_user: None,
+            bad_tokens_per_address: None,
+        }
+    }
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            login_per_address: Some(Rate {
+                per_second: 1.0,
+                burst: 30,
+            }),
+            login_per_user: Some(Rate {
+                per_second: 0.2,
+                burst: 10,
+            }),
+            registration_per_address: Some(Rate {
+                per_second: 0.5,
+                burst: 30,
+            }),
+            confirmation_per_user: Some(Rate {
+                per_second: 0.2,
+                burst: 10,
+            }),
+            requests_per_user: Some(Rate {
+                per_second: 200.0,
+                burst: 1_000,
+            }),
+            bad_tokens_per_address: Some(Rate {
+                per_second: 10.0,
+                burst: 100,
+            }),
+        }
+    }
+}
+
+/// A token bucket: `burst` at once, then `per_second`.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// Tokens that come back each second.
+    pub per_second: f64,
+    /// Tokens that fit.
+    pub burst: u32,
+}

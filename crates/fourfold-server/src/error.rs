@@ -1,0 +1,157 @@
+//! Errors: of a request, in Matrix's words, and of the server itself.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use crate::answer::{self, Answer};
+use crate::store::StoreError;
+
+/// Why a request was not done: an HTTP status, an `errcode` and a sentence for people.
+///
+/// Not `ruma`'s error type: that one ties the status to its own reading of the code, has no room for
+/// `M_BAD_JSON` under 405, and cannot carry the flows of user-interactive authentication beside an
+/// `errcode`.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MatrixError {
+    /// 401: the request has no access token.
+    #[error("missing access token")]
+    MissingToken,
+    /// 401: the access token opens nothing. `soft_logout` when a refresh or a new login on the same
+    /// device brings everything back.
+    #[error("unknown access token")]
+    UnknownToken { soft_logout: bool },
+    /// 401: user-interactive authentication is to be done or went wrong; the body says how to go on.
+    #[error("user-interactive authentication is required")]
+    Interactive(serde_json::Value),
+    /// 403.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// 404: the path is known, what it names is not.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// 404: the path is unknown.
+    #[error("unrecognized request")]
+    UnknownPath,
+    /// 405: the path is known, the method is not.
+    #[error("unrecognized method")]
+    UnknownMethod,
+    /// 405 `M_BAD_JSON`: account data that the server writes itself.
+    #[error("this type of account data is managed by the server")]
+    ServerManaged,
+    /// 400: the body is not JSON.
+    #[error("the body is not JSON")]
+    NotJson,
+    /// 400: the body is JSON but not what is asked for.
+    #[error("{0}")]
+    BadJson(Cow<'static, str>),
+    /// 400: something is not there.
+    #[error("missing {0}")]
+    MissingParam(&'static str),
+    /// 400: something is there and wrong.
+    #[error("{0}")]
+    InvalidParam(&'static str),
+    /// 400: the user name has other characters, or too many.
+    #[error("the user name is empty, too long or has characters outside a-z 0-9 . _ = - / +")]
+    InvalidUsername,
+    /// 400: the user name is taken.
+    #[error("the user name is taken")]
+    UserInUse,
+    /// 400: the password may not be used.
+    #[error("the password is empty or too long")]
+    WeakPassword,
+    /// 400 `M_UNKNOWN`.
+    #[error("{0}")]
+    Unknown(&'static str),
+    /// 408: the body did not arrive in time.
+    #[error("the request took too long to arrive")]
+    Timeout,
+    /// 413.
+    #[error("{0}")]
+    TooLarge(Cow<'static, str>),
+    /// 429.
+    #[error("too many requests")]
+    LimitExceeded { retry_after: Duration },
+    /// 503: shutting down.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// 500: the cause is in the log, not in the answer.
+    #[error("internal error")]
+    Internal,
+}
+
+impl MatrixError {
+    /// The status and the `errcode`.
+    pub(crate) fn code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::MissingToken => (StatusCode::UNAUTHORIZED, "M_MISSING_TOKEN"),
+            Self::UnknownToken { .. } => (StatusCode::UNAUTHORIZED, "M_UNKNOWN_TOKEN"),
+            Self::Interactive(_) => (StatusCode::UNAUTHORIZED, "M_FORBIDDEN"),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "M_FORBIDDEN"),
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "M_NOT_FOUND"),
+            Self::UnknownPath => (StatusCode::NOT_FOUND, "M_UNRECOGNIZED"),
+            Self::UnknownMethod => (StatusCode::METHOD_NOT_ALLOWED, "M_UNRECOGNIZED"),
+            Self::ServerManaged => (StatusCode::METHOD_NOT_ALLOWED, "M_BAD_JSON"),
+            Self::NotJson => (StatusCode::BAD_REQUEST, "M_NOT_JSON"),
+            Self::BadJson(_) => (StatusCode::BAD_REQUEST, "M_BAD_JSON"),
+            Self::MissingParam(_) => (StatusCode::BAD_REQUEST, "M_MISSING_PARAM"),
+            Self::InvalidParam(_) => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
+            Self::InvalidUsername => (StatusCode::BAD_REQUEST, "M_INVALID_USERNAME"),
+            Self::UserInUse => (StatusCode::BAD_REQUEST, "M_USER_IN_USE"),
+            Self::WeakPassword => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
+            Self::Unknown(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "M_UNKNOWN"),
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
+            Self::LimitExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
+            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN"),
+        }
+    }
+
+    /// The answer.
+    pub(crate) fn into_answer(self) -> Answer {
+        let (status, errcode) = self.code();
+        let mut body = json!({ "errcode": errcode, "error": self.to_string() });
+        match &self {
+            Self::Interactive(challenge) => body = challenge.clone(),
+            Self::UnknownToken { soft_logout: true } => {
+                if let Some(body) = body.as_object_mut() {
+                    body.insert("soft_logout".to_owned(), true.into());
+                }
+            }
+            Self::LimitExceeded { retry_after } => {
+                if let Some(body) = body.as_object_mut() {
+                    let milliseconds = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+                    body.insert("retry_after_ms".to_owned(), milliseconds.into());
+                }
+            }
+            _ => {}
+        }
+        let mut answer = answer::with_status(status, body.to_string().into());
+        if let Self::LimitExceeded { retry_after } = self {
+            // Whole seconds, rounded up: sooner would be refused again.
+            let seconds = u64::try_from(retry_after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
+            answer
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        answer
+    }
+}
+
+impl From<StoreError> for MatrixError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::UserInUse => Self::UserInUse,
+            StoreError::NoSuchUser => Self::UnknownToken { soft_logout: false },
+            StoreError::Quota(what) => Self::TooLarge(format!("too many {what}").into()),
+            StoreError::Closed => Self::ShuttingDown,
+            StoreError::Unavailable(cause) => {
+                tracing::error!(%cause, "the store is unavailable");
+                Self::Internal
+            }
+        }
+    }
+}

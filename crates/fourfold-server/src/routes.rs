@@ -1,0 +1,202 @@
+//! The one table of everything that is served.
+//!
+//! The router is made from it and so is the authorisation test: a route that is not here does not
+//! exist, and a route that is here is tested. Who may call is a column, enforced before a handler
+//! runs, so that no handler can forget it.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use axum::routing::MethodFilter;
+
+use crate::answer::Answer;
+use crate::call::Call;
+use crate::error::MatrixError;
+use crate::{
+    account_data, devices, discovery, filter, idle, login, push_rules, registration, session, sync,
+};
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Access {
+    /// Anyone.
+    Public,
+    /// Whoever has a session.
+    Session,
+    /// Whoever has a session of the user that the path names as `{userId}`. Anyone else gets the
+    /// same 403, whether that user exists or not.
+    Owner,
+}
+
+/// One route as the table has it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RouteDescription {
+    /// `GET`, `PUT`, `POST` or `DELETE`.
+    pub method: &'static str,
+    /// The path under [`PREFIXES`], or the whole path when `prefixed` is false; parameters are in
+    /// braces.
+    pub path: &'static str,
+    /// Whether the path stands under each of [`PREFIXES`].
+    pub prefixed: bool,
+    /// Who may call.
+    pub access: Access,
+}
+
+/// Every route.
+pub fn routes() -> impl Iterator<Item = RouteDescription> {
+    ROUTES.iter().map(|route| RouteDescription {
+        method: route.method.name(),
+        path: route.path,
+        prefixed: route.prefixed,
+        access: route.access,
+    })
+}
+
+/// Where the Client-Server API stands: today's prefix, and the one that clients of 2019 ask for.
+pub const PREFIXES: [&str; 2] = ["/_matrix/client/v3", "/_matrix/client/r0"];
+
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) prefixed: bool,
+    pub(crate) access: Access,
+    pub(crate) body: BodyLimit,
+    pub(crate) handler: Handler,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Method {
+    Get,
+    Put,
+    Post,
+    Delete,
+}
+
+impl Method {
+    pub(crate) fn filter(self) -> MethodFilter {
+        match self {
+            Self::Get => MethodFilter::GET,
+            Self::Put => MethodFilter::PUT,
+            Self::Post => MethodFilter::POST,
+            Self::Delete => MethodFilter::DELETE,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Put => "PUT",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// How much body a route reads.
+#[derive(Clone, Copy)]
+pub(crate) enum BodyLimit {
+    /// None: what comes is ignored.
+    None,
+    /// [`Limits::body`](crate::Limits::body).
+    Ordinary,
+    /// [`Limits::account_data`](crate::Limits::account_data).
+    AccountData,
+}
+
+pub(crate) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Handled> + Send>>;
+pub(crate) type Handled = Result<Answer, MatrixError>;
+
+/// `METHOD "path", who may call, handler` for a path under the prefixes; `at` for a whole path;
+/// `reads` names the limit of a body that is read.
+macro_rules! route {
+    ($method:ident at $path:literal, $access:ident, $handler:path) => {
+        Route {
+            method: Method::$method,
+            path: $path,
+            prefixed: false,
+            access: Access::$access,
+            body: BodyLimit::None,
+            handler: |call| Box::pin($handler(call)),
+        }
+    };
+    ($method:ident $path:literal, $access:ident, $handler:path) => {
+        route!($method $path, $access, $handler, reads None)
+    };
+    ($method:ident $path:literal, $access:ident, $handler:path, reads $body:ident) => {
+        Route {
+            method: Method::$method,
+            path: $path,
+            prefixed: true,
+            access: Access::$access,
+            body: BodyLimit::$body,
+            handler: |call| Box::pin($handler(call)),
+        }
+    };
+}
+
+pub(crate) static ROUTES: &[Route] = &[
+    // Discovery
+    route!(Get at "/_matrix/client/versions", Public, discovery::versions),
+    route!(Get at "/.well-known/matrix/client", Public, discovery::well_known),
+    route!(Get "/capabilities", Session, discovery::capabilities),
+    // Accounts and sessions
+    route!(Post "/register", Public, registration::register, reads Ordinary),
+    route!(Get "/register/available", Public, registration::available),
+    route!(Get "/login", Public, login::flows),
+    route!(Post "/login", Public, login::login, reads Ordinary),
+    route!(Post "/refresh", Public, session::refresh, reads Ordinary),
+    route!(Post "/logout", Session, session::logout),
+    route!(Post "/logout/all", Session, session::logout_all),
+    route!(Get "/account/whoami", Session, session::whoami),
+    // Devices
+    route!(Get "/devices", Session, devices::list),
+    route!(Get "/devices/{deviceId}", Session, devices::show),
+    route!(Put "/devices/{deviceId}", Session, devices::rename, reads Ordinary),
+    route!(Delete "/devices/{deviceId}", Session, devices::delete, reads Ordinary),
+    route!(Post "/delete_devices", Session, devices::delete_many, reads Ordinary),
+    // Account data
+    route!(Get "/user/{userId}/account_data/{type}", Owner, account_data::show),
+    route!(Put "/user/{userId}/account_data/{type}", Owner, account_data::replace,
+        reads AccountData),
+    route!(Get "/user/{userId}/rooms/{roomId}/account_data/{type}", Owner, account_data::show),
+    route!(Put "/user/{userId}/rooms/{roomId}/account_data/{type}", Owner, account_data::replace,
+        reads AccountData),
+    // Sync
+    route!(Post "/user/{userId}/filter", Owner, filter::create, reads Ordinary),
+    route!(Get "/user/{userId}/filter/{filterId}", Owner, filter::show),
+    route!(Get "/sync", Session, sync::sync),
+    route!(Get "/pushrules/", Session, push_rules::all),
+    route!(Get "/pushrules/global/", Session, push_rules::global),
+    // What clients ask for when they start; nothing here has anything to say to it
+    route!(Get "/voip/turnServer", Session, idle::empty),
+    route!(Get "/thirdparty/protocols", Session, idle::empty),
+    route!(Get "/joined_rooms", Session, idle::joined_rooms),
+    route!(Get "/pushers", Session, idle::pushers),
+    route!(Get "/notifications", Session, idle::notifications),
+    route!(Get "/account/3pid", Session, idle::third_party_ids),
+    route!(Get "/profile/{userId}", Session, idle::profile),
+    route!(Get "/profile/{userId}/displayname", Session, idle::profile),
+    route!(Get "/profile/{userId}/avatar_url", Session, idle::profile),
+    route!(Get at "/_matrix/client/v1/media/config", Session, idle::media_config),
+    route!(Get at "/_matrix/media/v3/config", Session, idle::media_config),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_named_in_the_path_owns_it() {
+        for route in ROUTES
+            .iter()
+            .filter(|route| route.path.starts_with("/user/{userId}"))
+        {
+            assert_eq!(route.access, Access::Owner, "{}", route.path);
+        }
+        for route in ROUTES.iter().filter(|route| route.access == Access::Owner) {
+            assert!(route.path.contains("{userId}"), "{}", route.path);
+        }
+    }
+}

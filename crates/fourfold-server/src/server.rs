@@ -1,0 +1,354 @@
+//! The server: a data folder, a router, a socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ruma::ServerName;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+use zeroize::Zeroizing;
+
+use crate::app::{App, Rates, check_localpart, stopped};
+use crate::config::Config;
+use crate::data_folder::DataFolder;
+use crate::error::MatrixError;
+use crate::interactive::Interactive;
+use crate::password::Passwords;
+use crate::registration;
+use crate::router::{PeerAddress, router};
+use crate::store::sqlite::{self, OpenError, SqliteStore};
+use crate::store::{Store, StoreError};
+use crate::sync_token::SyncTokens;
+
+/// The server without a socket: what tests call directly, and what [`Server`] serves.
+#[derive(Debug)]
+pub struct Homeserver {
+    app: Arc<App>,
+    _folder: Option<DataFolder>,
+}
+
+impl Homeserver {
+    /// Opens the data folder of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: the configuration is invalid, or the folder or its database cannot be used.
+    pub async fn open(config: Config) -> Result<Self, StartError> {
+        check(&config)?;
+        let (path, mut options) = (
+            config.data_folder.clone(),
+            sqlite::Options::new(config.server_name.as_str()),
+        );
+        options.quotas = config.quotas.clone();
+        options.cache_bytes = config.cache_bytes;
+        let opened = tokio::task::spawn_blocking(move || {
+            let folder = DataFolder::open(&path)?;
+            let store = SqliteStore::open(&sqlite::file_in(folder.path()), options)?;
+            Ok::<_, StartError>((folder, store))
+        });
+        let (folder, store) = opened.await.map_err(io::Error::other)??;
+        let mut server = Self::with_store(config, Arc::new(store)).await?;
+        server._folder = Some(folder);
+        Ok(server)
+    }
+
+    /// Serves from a store that is open already; the data folder of the configuration is not used.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: the configuration is invalid or the store does not answer.
+    pub async fn with_store(config: Config, store: Arc<dyn Store>) -> Result<Self, StartError> {
+        check(&config)?;
+        let cost = config.password_cost;
+        let passwords = tokio::task::spawn_blocking(move || Passwords::new(cost));
+        let passwords = passwords.await.map_err(io::Error::other)?;
+        let app = App {
+            passwords: passwords.ok_or(StartError::PasswordCost)?,
+            interactive: Interactive::new(),
+            sync_tokens: SyncTokens::new(store.batch_key().await?),
+            rates: Rates::new(&config),
+            stopping: watch::channel(false).0,
+            config,
+            store,
+        };
+        Ok(Self {
+            app: Arc::new(app),
+            _folder: None,
+        })
+    }
+
+    /// The router over all routes.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        router(&self.app)
+    }
+
+    /// Makes an account, whether registration is open or not.
+    ///
+    /// # Errors
+    ///
+    /// [`AccountError`].
+    pub async fn create_account(
+        &self,
+        localpart: &str,
+        password: &str,
+    ) -> Result<(), AccountError> {
+        let password = Zeroizing::new(password.to_owned());
+        let created = match check_localpart(localpart, &self.app.config.server_name) {
+            Ok(()) => {
+                let user = self.app.user_id(localpart);
+                registration::create(&self.app, &user, password, None).await
+            }
+            Err(error) => Err(error),
+        };
+        created.map_err(|error| match error {
+            MatrixError::InvalidUsername => AccountError::InvalidName,
+            MatrixError::UserInUse => AccountError::NameInUse,
+            MatrixError::WeakPassword => AccountError::WeakPassword,
+            _ => AccountError::Unavailable,
+        })
+    }
+
+    /// Ends open long polls, finishes every accepted write and closes the store.
+    pub async fn close(&self) {
+        self.app.stopping.send_replace(true);
+        self.app.store.close().await;
+    }
+}
+
+/// Why an account was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// The name has characters that user IDs do not have, or too many.
+    #[error("the user name is empty, too long or has characters outside a-z 0-9 . _ = - / +")]
+    InvalidName,
+    /// The name is taken.
+    #[error("the user name is taken")]
+    NameInUse,
+    /// The password may not be used.
+    #[error("the password is empty or too long")]
+    WeakPassword,
+    /// The store could not write; the log has the cause.
+    #[error("the store is unavailable")]
+    Unavailable,
+}
+
+/// A server that listens.
+#[derive(Debug)]
+pub struct Server {
+    homeserver: Homeserver,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Opens the data folder and the address of the configuration. From here on connections are
+    /// taken in; [`Server::run`] answers them.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`].
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let address = config.bind;
+        let homeserver = Homeserver::open(config).await?;
+        let bound = TcpListener::bind(address).await;
+        let listener = bound.map_err(|source| StartError::Bind { address, source })?;
+        Self::on(listener, homeserver)
+    }
+
+    /// Serves on a listener that was made elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::System`] when the listener has no address.
+    pub fn on(listener: TcpListener, homeserver: Homeserver) -> Result<Self, StartError> {
+        let address = listener.local_addr()?;
+        Ok(Self {
+            homeserver,
+            listener,
+            address,
+        })
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The server behind the socket.
+    #[must_use]
+    pub fn homeserver(&self) -> &Homeserver {
+        &self.homeserver
+    }
+
+    /// Answers until `shutdown` is ready. Then open long polls end, requests that are under way are
+    /// answered, and everything acknowledged is on the disk when this returns.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self {
+            homeserver,
+            listener,
+            ..
+        } = self;
+        let app = &homeserver.app;
+        let router = homeserver.router();
+        let http = http(&app.config);
+        let places = Arc::new(Semaphore::new(app.config.limits.connections));
+        let mut connections = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut shutdown => break,
+                accepted = accept(&listener, &places) => accepted,
+            };
+            let Some((stream, peer, place)) = accepted else {
+                continue;
+            };
+            let serving = serve(
+                http.clone(),
+                stream,
+                peer,
+                router.clone(),
+                app.stopping.subscribe(),
+            );
+            connections.spawn(async move {
+                serving.await;
+                drop(place);
+            });
+            // What has ended is let go.
+            while connections.try_join_next().is_some() {}
+        }
+        drop(listener);
+        app.stopping.send_replace(true);
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!(
+                connections = connections.len(),
+                "connections did not end in time"
+            );
+        }
+        connections.shutdown().await;
+        homeserver.close().await;
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The server name is not one of Matrix.
+    #[error("the server name is invalid")]
+    ServerName,
+    /// Argon2id does not allow the parameters.
+    #[error("the cost of passwords is invalid")]
+    PasswordCost,
+    /// The data folder could not be made or locked.
+    #[error("the data folder {} cannot be used", path.display())]
+    DataFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process uses the data folder.
+    #[error("the data folder {} is in use by another process", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The address could not be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The database could not be opened.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system refused something that it should not.
+    #[error("the system refused a resource")]
+    System(#[from] io::Error),
+}
+
+fn check(config: &Config) -> Result<(), StartError> {
+    ServerName::parse(config.server_name.as_str()).map_err(|_| StartError::ServerName)?;
+    Ok(())
+}
+
+fn http(config: &Config) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(config.limits.receive_timeout)
+        .max_buf_size(config.limits.head.max(SMALLEST_BUFFER))
+        .pipeline_flush(true);
+    http
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, place)),
+        Err(error) => {
+            // Out of descriptors or the like: what is open must end before there is room.
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+async fn serve(
+    http: http1::Builder,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    stopping: watch::Receiver<bool>,
+) {
+    // Answers are small and whole: there is nothing to wait for.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection cannot go without delay");
+    }
+    let peer = PeerAddress(peer.ip());
+    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended badly");
+    }
+}
+
+/// How long connections may take to end when the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the HTTP implementation needs at least.
+const SMALLEST_BUFFER: usize = 8192;

@@ -1,0 +1,35 @@
+//! Making accounts.
+
+use rusqlite::params;
+
+use super::writer::{Batch, WriteError};
+use super::{integer, sessions};
+use crate::store::{NewAccount, StoreError, UserId};
+
+pub(super) fn create(
+    batch: &mut Batch<'_>,
+    user: &UserId,
+    account: &NewAccount,
+) -> Result<(), WriteError> {
+    let inserted = batch
+        .connection()
+        .prepare_cached(
+            "INSERT INTO users (user_id, password_hash, created_at, position,
+                device_list_position, account_data_types, account_data_bytes)
+             VALUES (?1, ?2, ?3, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            user.as_str(),
+            account.password_hash,
+            integer(account.created_at.0)
+        ])?;
+    if inserted == 0 {
+        return Err(WriteError::Refused(StoreError::UserInUse));
+    }
+    batch.reload(user);
+    if let Some(session) = &account.session {
+        // The first device fits any quota: a refusal here would come after a change.
+        sessions::open(batch, user, session, u64::MAX)?;
+    }
+    Ok(())
+}

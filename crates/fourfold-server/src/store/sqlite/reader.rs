@@ -1,0 +1,160 @@
+//! Loading a user from the file, beside the writer.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction};
+
+use super::state::{Stored, UserState};
+use super::unsigned;
+use crate::store::{Device, DeviceId, Position, Scope, Session, Timestamp, TokenHash, UserId};
+
+/// Read connections, opened when needed and kept for the next load.
+#[derive(Debug)]
+pub(super) struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path) -> Arc<Self> {
+        Arc::new(Self {
+            path: path.to_owned(),
+            idle: Mutex::default(),
+        })
+    }
+
+    /// Reads all rows of a user as one snapshot; `None` when there is no such user. Blocks.
+    pub(super) fn load(&self, user: &UserId) -> Result<Option<UserState>, rusqlite::Error> {
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => self.open()?,
+        };
+        let transaction = connection.transaction()?;
+        let state = load(&transaction, user)?;
+        transaction.commit()?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT {
+            idle.push(connection);
+        }
+        Ok(state)
+    }
+
+    /// Closes the idle connections, so that the last connection to the file is the writer's and its
+    /// closing folds the write-ahead log into the file.
+    pub(super) fn close(&self) {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    fn open(&self) -> Result<Connection, rusqlite::Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    }
+}
+
+fn load(
+    transaction: &Transaction<'_>,
+    user: &UserId,
+) -> Result<Option<UserState>, rusqlite::Error> {
+    let id = user.as_str();
+    let state = transaction
+        .prepare_cached(
+            "SELECT password_hash, position, device_list_position FROM users WHERE user_id = ?1",
+        )?
+        .query_row([id], |row| {
+            Ok(UserState {
+                password_hash: row.get(0)?,
+                position: Position(unsigned(row.get(1)?)),
+                device_list_position: Position(unsigned(row.get(2)?)),
+                ..UserState::default()
+            })
+        })
+        .optional()?;
+    let Some(mut state) = state else {
+        return Ok(None);
+    };
+
+    let mut devices = transaction.prepare_cached(
+        "SELECT device_id, display_name, last_seen_at, last_seen_address
+         FROM devices WHERE user_id = ?1 ORDER BY device_id",
+    )?;
+    state.devices = devices.query_map([id], device)?.collect::<Result<_, _>>()?;
+
+    let mut sessions = transaction.prepare_cached(
+        "SELECT access_hash, device_id, expires_at, replaces IS NOT NULL
+         FROM sessions WHERE user_id = ?1",
+    )?;
+    for session in sessions.query_map([id], |row| session(user, row))? {
+        let mut session = session?;
+        if let Some(device) = state
+            .devices
+            .iter()
+            .find(|device| device.id == session.device)
+        {
+            session.last_seen_at = device.last_seen_at;
+        }
+        state.sessions.insert(session.access, session);
+    }
+
+    let mut account_data = transaction.prepare_cached(
+        "SELECT room_id, type, position, content FROM account_data WHERE user_id = ?1",
+    )?;
+    let mut rows = account_data.query([id])?;
+    while let Some(row) = rows.next()? {
+        let scope = Scope::room(row.get::<_, Box<str>>(0)?);
+        let event_type: Arc<str> = row.get(1)?;
+        let position = Position(unsigned(row.get(2)?));
+        let content = Bytes::from(row.get::<_, Vec<u8>>(3)?);
+        let stored = Stored { position, content };
+        if scope.is_global() {
+            state.global.insert(event_type, stored);
+        } else {
+            state.rooms.insert((scope, event_type), stored);
+        }
+    }
+
+    let mut filters = transaction
+        .prepare_cached("SELECT filter_id, definition FROM filters WHERE user_id = ?1")?;
+    let mut rows = filters.query([id])?;
+    while let Some(row) = rows.next()? {
+        let definition = Bytes::from(row.get::<_, Vec<u8>>(1)?);
+        state.filters.insert(unsigned(row.get(0)?), definition);
+    }
+    Ok(Some(state))
+}
+
+fn device(row: &Row<'_>) -> Result<Device, rusqlite::Error> {
+    Ok(Device {
+        id: DeviceId::new(row.get::<_, Box<str>>(0)?),
+        display_name: row.get(1)?,
+        last_seen_at: Timestamp(unsigned(row.get(2)?)),
+        last_seen_address: row.get(3)?,
+    })
+}
+
+fn session(user: &UserId, row: &Row<'_>) -> Result<Session, rusqlite::Error> {
+    Ok(Session {
+        user: user.clone(),
+        access: TokenHash(row.get(0)?),
+        device: DeviceId::new(row.get::<_, Box<str>>(1)?),
+        expires_at: row
+            .get::<_, Option<i64>>(2)?
+            .map(|at| Timestamp(unsigned(at))),
+        unconfirmed: row.get(3)?,
+        last_seen_at: Timestamp::default(),
+    })
+}
+
+/// How many read connections are kept: loads are rare, and one costs memory for its page cache.
+const KEPT: usize = 4;

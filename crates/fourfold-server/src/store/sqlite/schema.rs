@@ -1,0 +1,161 @@
+//! The tables, and how an older file becomes a newer one.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::OpenError;
+
+/// Brings the file to the newest schema, one transaction a step: a step that was interrupted never
+/// happened, and the next start takes it again.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    let known = MIGRATIONS.len();
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    let application: i32 = transaction.pragma_query_value(None, "application_id", |r| r.get(0))?;
+    let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    if found == 0 && application == 0 {
+        let tables: i64 =
+            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if tables != 0 {
+            return Err(OpenError::ForeignFile);
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    } else if application != APPLICATION_ID {
+        return Err(OpenError::ForeignFile);
+    }
+    transaction.commit()?;
+    if found > known {
+        return Err(OpenError::NewerSchema { found, known });
+    }
+    for (index, migration) in MIGRATIONS.iter().enumerate().skip(found) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+        transaction.execute_batch(migration)?;
+        let version = u32::try_from(index + 1).unwrap_or(u32::MAX);
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// "4Srv" in ASCII: tells our files from other people's.
+const APPLICATION_ID: i32 = 0x3453_7276;
+
+/// Step `n` takes a file from version `n` to version `n + 1`. Never edit a step that was released.
+const MIGRATIONS: [&str; 1] = [V1];
+
+/// Every primary key begins with the user ID, and a table is its primary key (`WITHOUT ROWID`):
+/// one user's rows lie side by side and a write touches one tree.
+const V1: &str = "
+CREATE TABLE meta (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE users (
+    user_id              TEXT    NOT NULL PRIMARY KEY,
+    password_hash        TEXT    NOT NULL,
+    created_at           INTEGER NOT NULL,
+    -- The last number that the user's stream gave out.
+    position             INTEGER NOT NULL,
+    -- The number that the last change of the user's devices took.
+    device_list_position INTEGER NOT NULL,
+    -- What the quotas count, so that no write has to sum up.
+    account_data_types   INTEGER NOT NULL,
+    account_data_bytes   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE devices (
+    user_id           TEXT    NOT NULL,
+    device_id         TEXT    NOT NULL,
+    display_name      TEXT,
+    created_at        INTEGER NOT NULL,
+    last_seen_at      INTEGER NOT NULL,
+    last_seen_address TEXT,
+    PRIMARY KEY (user_id, device_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    user_id      TEXT NOT NULL,
+    access_hash  BLOB NOT NULL,
+    device_id    TEXT NOT NULL,
+    refresh_hash BLOB,
+    expires_at   INTEGER,
+    -- The pair that ends when this one is used for the first time.
+    replaces     BLOB,
+    PRIMARY KEY (user_id, access_hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX sessions_by_refresh ON sessions (user_id, refresh_hash)
+    WHERE refresh_hash IS NOT NULL;
+
+CREATE TABLE account_data (
+    user_id  TEXT    NOT NULL,
+    -- Empty for the account itself.
+    room_id  TEXT    NOT NULL,
+    type     TEXT    NOT NULL,
+    position INTEGER NOT NULL,
+    content  BLOB    NOT NULL,
+    PRIMARY KEY (user_id, room_id, type)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE filters (
+    user_id    TEXT    NOT NULL,
+    filter_id  INTEGER NOT NULL,
+    definition BLOB    NOT NULL,
+    PRIMARY KEY (user_id, filter_id)
+) STRICT, WITHOUT ROWID;
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrates_once_and_again_without_effect() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+    }
+
+    #[test]
+    fn refuses_a_newer_file() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        let refused = migrate(&mut connection);
+        assert!(matches!(
+            refused,
+            Err(OpenError::NewerSchema {
+                found: 99,
+                known: 1
+            })
+        ));
+    }
+
+    #[test]
+    fn refuses_another_programs_file() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch("CREATE TABLE notes (text TEXT)")
+            .unwrap();
+        assert!(matches!(
+            migrate(&mut connection),
+            Err(OpenError::ForeignFile)
+        ));
+    }
+
+    #[test]
+    fn every_primary_key_begins_with_the_user() {
+        let keys = V1
+            .split("CREATE TABLE ")
+            .skip(1)
+            .filter(|table| !table.starts_with("meta"));
+        for table in keys {
+            let first = table.lines().nth(1).unwrap().trim_start();
+            assert!(first.starts_with("user_id "), "{table}");
+            assert!(
+                table.contains("PRIMARY KEY (user_id") || first.ends_with("PRIMARY KEY,"),
+                "{table}"
+            );
+        }
+    }
+}

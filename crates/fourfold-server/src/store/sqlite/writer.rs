@@ -1,0 +1,333 @@
+//! The one thread that writes, and group commit.
+//!
+//! Writes queue up while a commit waits for the disk; the next transaction takes all of them, one
+//! commit makes all of them durable, and then each is answered. One writer alone pays one sync of
+//! the disk a write; 32 writers share it. Nothing is delayed in the hope of company.
+//!
+//! A write is answered after three things, in this order: the commit is on the disk, the cache shows
+//! it, and, with the answer, the watchers are woken.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::{mpsc, oneshot};
+
+use super::cache::{Cache, Effect};
+use super::{integer, unavailable, unsigned};
+use crate::store::{Position, StoreError, UserId};
+use crate::wakeup::Wakeups;
+
+/// The door to the writing thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(
+        connection: Connection,
+        cache: Arc<Cache>,
+        wakeups: Arc<Wakeups>,
+    ) -> Result<Self, std::io::Error> {
+        let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
+        let thread = std::thread::Builder::new()
+            .name("fourfold-writer".to_owned())
+            .spawn(move || run(&connection, jobs, &cache, &wakeups))?;
+        Ok(Self {
+            queue,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Runs `work` inside the next transaction and returns once it is durable.
+    ///
+    /// `work` may run twice: when another write of its transaction breaks, each runs again alone. A
+    /// refusal must come before its first change.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Batch<'_>) -> Result<T, WriteError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Pending {
+            work,
+            outcome: None,
+            reply: Some(reply),
+        });
+        self.queue
+            .send(Message::Job(job))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Finishes what is queued and ends the thread.
+    pub(super) async fn close(&self) {
+        // An error means that the thread has ended already.
+        let _ = self.queue.send(Message::Close).await;
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the writing thread ended badly");
+            }
+        }
+    }
+}
+
+/// Why a write did not happen.
+#[derive(Debug)]
+pub(super) enum WriteError {
+    /// It may not; nothing was changed.
+    Refused(StoreError),
+    /// The database broke; the transaction is void.
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for WriteError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// The transaction in which the queued writes run.
+pub(super) struct Batch<'a> {
+    connection: &'a Connection,
+    counters: HashMap<UserId, Counters>,
+    effects: Vec<Effect>,
+    wake: HashSet<UserId>,
+}
+
+/// What the row of a user counts; kept while the transaction lasts and written once at its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counters {
+    pub(super) position: Position,
+    pub(super) device_list_position: Position,
+    pub(super) account_data_types: u64,
+    pub(super) account_data_bytes: u64,
+}
+
+impl<'a> Batch<'a> {
+    /// The connection, inside its transaction. Statements come from its cache.
+    pub(super) fn connection(&self) -> &'a Connection {
+        self.connection
+    }
+
+    /// The counters of a user, to be read and changed; refused when there is no such user.
+    pub(super) fn counters(&mut self, user: &UserId) -> Result<&mut Counters, WriteError> {
+        if !self.counters.contains_key(user) {
+            let counters = self
+                .connection
+                .prepare_cached(
+                    "SELECT position, device_list_position, account_data_types,
+                        account_data_bytes FROM users WHERE user_id = ?1",
+                )?
+                .query_row([user.as_str()], |row| {
+                    Ok(Counters {
+                        position: Position(unsigned(row.get(0)?)),
+                        device_list_position: Position(unsigned(row.get(1)?)),
+                        account_data_types: unsigned(row.get(2)?),
+                        account_data_bytes: unsigned(row.get(3)?),
+                    })
+                })
+                .optional()?
+                .ok_or(WriteError::Refused(StoreError::NoSuchUser))?;
+            self.counters.insert(user.clone(), counters);
+        }
+        self.counters
+            .get_mut(user)
+            .ok_or(WriteError::Refused(StoreError::NoSuchUser))
+    }
+
+    /// Takes the next number of the user's stream for a change of the devices.
+    pub(super) fn move_device_list(&mut self, user: &UserId) -> Result<(), WriteError> {
+        let counters = self.counters(user)?;
+        counters.position = Position(counters.position.0 + 1);
+        counters.device_list_position = counters.position;
+        self.reload(user);
+        self.wake(user);
+        Ok(())
+    }
+
+    /// After the commit, the cache takes this in.
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// After the commit, the cache loads the user again when next asked.
+    pub(super) fn reload(&mut self, user: &UserId) {
+        self.effects.push(Effect::Reload(user.clone()));
+    }
+
+    /// After the commit, the watchers of the user are woken.
+    pub(super) fn wake(&mut self, user: &UserId) {
+        if !self.wake.contains(user) {
+            self.wake.insert(user.clone());
+        }
+    }
+
+    fn write_counters(&mut self) -> Result<(), rusqlite::Error> {
+        let mut statement = self.connection.prepare_cached(
+            "UPDATE users SET position = ?2, device_list_position = ?3,
+                account_data_types = ?4, account_data_bytes = ?5 WHERE user_id = ?1",
+        )?;
+        for (user, counters) in &self.counters {
+            statement.execute(params![
+                user.as_str(),
+                integer(counters.position.0),
+                integer(counters.device_list_position.0),
+                integer(counters.account_data_types),
+                integer(counters.account_data_bytes),
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close,
+}
+
+trait Job: Send {
+    /// Does the work inside the transaction and keeps the outcome.
+    fn run(&mut self, batch: &mut Batch<'_>) -> Result<(), rusqlite::Error>;
+
+    /// Sends the outcome, or the error that undid it, to whoever waits.
+    fn answer(&mut self, undone: Option<StoreError>);
+}
+
+struct Pending<T, F> {
+    work: F,
+    outcome: Option<Result<T, StoreError>>,
+    reply: Option<oneshot::Sender<Result<T, StoreError>>>,
+}
+
+impl<T, F> Job for Pending<T, F>
+where
+    T: Send,
+    F: FnMut(&mut Batch<'_>) -> Result<T, WriteError> + Send,
+{
+    fn run(&mut self, batch: &mut Batch<'_>) -> Result<(), rusqlite::Error> {
+        self.outcome = Some(match (self.work)(batch) {
+            Ok(value) => Ok(value),
+            Err(WriteError::Refused(error)) => Err(error),
+            Err(WriteError::Database(error)) => return Err(error),
+        });
+        Ok(())
+    }
+
+    fn answer(&mut self, undone: Option<StoreError>) {
+        let Some(reply) = self.reply.take() else {
+            return;
+        };
+        let outcome = match undone {
+            Some(error) => Err(error),
+            None => self.outcome.take().unwrap_or(Err(StoreError::Closed)),
+        };
+        // Whoever asked may have hung up. The write stands.
+        let _ = reply.send(outcome);
+    }
+}
+
+fn run(
+    connection: &Connection,
+    mut queue: mpsc::Receiver<Message>,
+    cache: &Cache,
+    wakeups: &Wakeups,
+) {
+    let mut jobs = Vec::new();
+    let mut open = true;
+    while open {
+        match queue.blocking_recv() {
+            Some(Message::Job(job)) => jobs.push(job),
+            Some(Message::Close) | None => break,
+        }
+        while jobs.len() < LONGEST_BATCH {
+            match queue.try_recv() {
+                Ok(Message::Job(job)) => jobs.push(job),
+                Ok(Message::Close) => {
+                    open = false;
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        commit_together(connection, &mut jobs, cache, wakeups);
+        jobs.clear();
+    }
+}
+
+/// One transaction for all jobs; when it breaks, one for each, so that one bad write does not take
+/// its neighbours with it.
+fn commit_together(
+    connection: &Connection,
+    jobs: &mut [Box<dyn Job>],
+    cache: &Cache,
+    wakeups: &Wakeups,
+) {
+    let error = match transact(connection, jobs) {
+        Ok((effects, wake)) => {
+            for effect in effects {
+                cache.apply(effect);
+            }
+            for job in jobs {
+                job.answer(None);
+            }
+            for user in &wake {
+                wakeups.wake(user);
+            }
+            return;
+        }
+        Err(error) => error,
+    };
+    if let [job] = jobs {
+        tracing::error!(%error, "a write broke");
+        job.answer(Some(unavailable(error)));
+    } else {
+        tracing::warn!(%error, writes = jobs.len(), "a transaction broke; trying each write alone");
+        for job in jobs {
+            commit_together(connection, std::slice::from_mut(job), cache, wakeups);
+        }
+    }
+}
+
+fn transact(
+    connection: &Connection,
+    jobs: &mut [Box<dyn Job>],
+) -> Result<(Vec<Effect>, HashSet<UserId>), rusqlite::Error> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let mut batch = Batch {
+        connection,
+        counters: HashMap::new(),
+        effects: Vec::with_capacity(jobs.len()),
+        wake: HashSet::new(),
+    };
+    let result = jobs
+        .iter_mut()
+        .try_for_each(|job| job.run(&mut batch))
+        .and_then(|()| batch.write_counters())
+        .and_then(|()| connection.prepare_cached("COMMIT")?.execute([]).map(drop));
+    if let Err(error) = result {
+        // SQLite has rolled back by itself after some errors; then there is nothing left to undo.
+        if !connection.is_autocommit() {
+            connection.execute_batch("ROLLBACK")?;
+        }
+        return Err(error);
+    }
+    Ok((batch.effects, batch.wake))
+}
+
+/// Writes that may wait; the next ones wait before the queue. Bounds the memory.
+const QUEUE_LENGTH: usize = 1024;
+
+/// Writes in one transaction.
+const LONGEST_BATCH: usize = 512;
