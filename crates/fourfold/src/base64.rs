@@ -5,6 +5,8 @@
 //! has non-zero trailing bits, so reading tolerates these two and reports them as [`Quirk`]s.
 //! Everything else (the URL-safe alphabet, white space, a wrong number of `=`) is refused.
 
+use std::fmt;
+
 use base64::{
     Engine as _,
     alphabet::STANDARD,
@@ -36,25 +38,17 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
 /// ```
 pub fn decode(text: &str) -> Result<Decoded, DecodeError> {
     let symbols = strip_padding(text)?;
-    if !symbols.bytes().all(is_symbol) {
-        return Err(if symbols.contains('=') {
-            DecodeError::Padding
-        } else {
-            DecodeError::Alphabet
-        });
-    }
-    if symbols.len() % 4 == 1 {
-        return Err(DecodeError::Length);
-    }
-    let bytes = LENIENT
-        .decode(symbols)
-        .map(Zeroizing::new)
-        .map_err(|_| DecodeError::Alphabet)?;
+    // Reserved in full, so that no growth leaves a copy behind, and wiped after an error too.
+    let size = base64::decoded_len_estimate(symbols.len());
+    let mut bytes = Zeroizing::new(Vec::with_capacity(size));
+    LENIENT
+        .decode_vec(symbols, &mut bytes)
+        .map_err(|_| classify(symbols))?;
     let mut quirks = Vec::new();
     if symbols.len() != text.len() {
         quirks.push(Quirk::Padded);
     }
-    if UNPADDED.decode(symbols).map(Zeroizing::new).is_err() {
+    if has_trailing_bits(symbols) {
         quirks.push(Quirk::TrailingBits);
     }
     Ok(Decoded { bytes, quirks })
@@ -79,12 +73,20 @@ pub fn decode_array<const N: usize>(text: &str) -> Result<Zeroizing<[u8; N]>, De
 }
 
 /// What [`decode`] found.
-#[derive(Debug)]
 pub struct Decoded {
     /// The bytes. They may be a key, so they are wiped when dropped.
     pub bytes: Zeroizing<Vec<u8>>,
     /// How the text deviates from what Fourfold would have written.
     pub quirks: Vec<Quirk>,
+}
+
+impl fmt::Debug for Decoded {
+    /// Leaves the bytes out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decoded")
+            .field("quirks", &self.quirks)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A harmless deviation from unpadded base64.
@@ -130,6 +132,26 @@ fn strip_padding(text: &str) -> Result<&str, DecodeError> {
     } else {
         Err(DecodeError::Padding)
     }
+}
+
+/// What is wrong with symbols that do not decode.
+fn classify(symbols: &str) -> DecodeError {
+    if symbols.bytes().all(is_symbol) {
+        DecodeError::Length
+    } else if symbols.contains('=') {
+        DecodeError::Padding
+    } else {
+        DecodeError::Alphabet
+    }
+}
+
+/// Whether the last symbol, of symbols that do decode, carries bits that belong to no byte.
+fn has_trailing_bits(symbols: &str) -> bool {
+    let whole = symbols.len() - symbols.len() % 4;
+    let mut last = Zeroizing::new([0; 3]);
+    symbols
+        .get(whole..)
+        .is_none_or(|rest| UNPADDED.decode_slice(rest, last.as_mut_slice()).is_err())
 }
 
 fn is_symbol(byte: u8) -> bool {

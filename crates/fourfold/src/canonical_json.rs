@@ -55,12 +55,14 @@ pub(crate) fn of_signed(json: &str) -> Result<String, CanonicalJsonError> {
     value.write(Numbers::Strict)
 }
 
-/// Whether two JSON texts have the same value. Texts that are not clean JSON must be equal.
+/// Whether two JSON texts have the same value. Texts that are not clean JSON, or have numbers that
+/// were rounded when they were read, must be equal.
 pub(crate) fn is_same(left: &str, right: &str) -> bool {
-    match (parse(left), parse(right)) {
-        (Ok(left), Ok(right)) => left == right,
-        _ => left == right,
-    }
+    left == right
+        || match (parse(left), parse(right)) {
+            (Ok(left), Ok(right)) => left == right,
+            _ => false,
+        }
 }
 
 fn parse(json: &str) -> Result<Value, CanonicalJsonError> {
@@ -83,7 +85,6 @@ enum Numbers {
     Strict,
 }
 
-#[derive(PartialEq)]
 enum Value {
     Null,
     Bool(bool),
@@ -93,6 +94,22 @@ enum Value {
     String(String),
     Array(Vec<Self>),
     Object(BTreeMap<String, Self>),
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(left), Self::Bool(right)) => left == right,
+            (Self::Integer(left), Self::Integer(right)) => left == right,
+            // Beyond 2^53 two integers can be read as the same number.
+            (Self::Float(left), Self::Float(right)) => left == right && left.abs() < LARGEST as f64,
+            (Self::String(left), Self::String(right)) => left == right,
+            (Self::Array(left), Self::Array(right)) => left == right,
+            (Self::Object(left), Self::Object(right)) => left == right,
+            _ => false,
+        }
+    }
 }
 
 impl Value {
@@ -143,9 +160,11 @@ impl Value {
     }
 }
 
+/// The largest integer that canonical JSON allows.
+const LARGEST: i64 = (1 << 53) - 1;
+
 fn append_integer(text: &mut String, number: i128) -> Result<(), CanonicalJsonError> {
-    const LARGEST: i128 = (1 << 53) - 1;
-    if number.abs() > LARGEST {
+    if number.abs() > LARGEST.into() {
         return Err(CanonicalJsonError::Number);
     }
     write!(text, "{number}").map_err(|_| CanonicalJsonError::Number)

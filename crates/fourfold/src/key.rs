@@ -6,7 +6,7 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use crate::{
-    Algorithm, Content, KeyDescription, KeyId, Secret, SecretName,
+    Algorithm, Content, KeyDescription, KeyId, Secret, SecretKind, SecretName,
     algorithm::{OpenEntryError, aes_hmac_sha2, curve25519_aes_sha2},
     base64,
     passphrase::{Bounds, ParametersError, Passphrase, PassphraseParameters},
@@ -125,8 +125,11 @@ impl SecretStorageKey {
                 let secret = aes_hmac_sha2::open(&self.bytes, name, &entry)?;
                 Ok((secret, Authenticity::Authenticated))
             }
-            Algorithm::Curve25519AesSha2 if is_passthrough(entry) => {
-                let secret = Secret::new(base64::encode(*self.bytes));
+            // For any other name it would hand out this key as if it were that secret.
+            Algorithm::Curve25519AesSha2
+                if SecretKind::of(name) == SecretKind::BackupKey && is_passthrough(entry) =>
+            {
+                let secret = Secret::new(base64::encode(self.bytes.as_slice()));
                 Ok((secret, Authenticity::Passthrough))
             }
             Algorithm::Curve25519AesSha2 => {
@@ -163,7 +166,8 @@ pub enum Authenticity {
     /// Somebody who has the key wrote the ciphertext. The IV is not covered: compare the secret
     /// with its public key or with a copy seen earlier.
     Authenticated,
-    /// The secret *is* the key: a passthrough entry of 2019.
+    /// The secret *is* the key: a passthrough entry of 2019, which only a backup key can have.
+    /// Anybody may have written it.
     Passthrough,
     /// Anybody who knows the public key may have written it.
     Unauthenticated(curve25519_aes_sha2::MacMode),
@@ -321,14 +325,20 @@ impl NewKey {
     /// A key derived from a passphrase, with fresh parameters. Its recovery key opens it too.
     ///
     /// Whether the passphrase is [strong enough](Passphrase::strength) is the caller's question.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// [`ParametersError`] when the parameters, which may come from a stored description, are out
+    /// of [`Bounds::DEFAULT`]. Nothing is derived then.
     pub fn from_passphrase(
         passphrase: &Passphrase,
         parameters: &PassphraseParameters,
         name: Option<&str>,
         rng: &mut impl CryptoRng,
-    ) -> Self {
-        Self::aes_hmac_sha2(passphrase.derive(parameters), name, Some(parameters), rng)
+    ) -> Result<Self, ParametersError> {
+        Bounds::DEFAULT.check(parameters)?;
+        let bytes = passphrase.derive(parameters);
+        Ok(Self::aes_hmac_sha2(bytes, name, Some(parameters), rng))
     }
 
     /// A key of 2019: a random key pair whose description the master cross-signing key signs, and

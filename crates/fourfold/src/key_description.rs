@@ -109,7 +109,7 @@ impl KeyDescription {
     ///
     /// For `aes-hmac-sha2` the check data is `iv` and `mac`, for `curve25519-aes-sha2` it is
     /// `pubkey`. The deviations of other clients that are known from real accounts are accepted and
-    /// reported as [`Quirk`]s.
+    /// reported as [`Quirk`]s. A key of another algorithm never belongs to it.
     ///
     /// # Errors
     ///
@@ -117,6 +117,9 @@ impl KeyDescription {
     pub fn check(&self, key: &SecretStorageKey) -> Result<KeyCheck, KeyCheckError> {
         match self.algorithm() {
             None => Err(KeyCheckError::UnsupportedAlgorithm),
+            Some(algorithm) if algorithm != key.algorithm() => {
+                Ok(KeyCheck::from_comparison(false, Vec::new()))
+            }
             Some(Algorithm::AesHmacSha2) => self.check_mac(key),
             Some(Algorithm::Curve25519AesSha2) => self.check_public_key(key),
         }

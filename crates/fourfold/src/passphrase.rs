@@ -30,7 +30,9 @@ impl Passphrase {
     #[must_use]
     pub fn strength(&self) -> Strength {
         // Longer input only costs time: 128 characters are beyond guessing if they vary at all.
-        let head: Zeroizing<String> = Zeroizing::new(self.0.chars().take(128).collect());
+        // Reserved in full, so that no growth leaves a copy behind.
+        let mut head = Zeroizing::new(String::with_capacity(128 * char::MAX.len_utf8()));
+        head.extend(self.0.chars().take(128));
         let estimate = zxcvbn::zxcvbn(&head, &[]);
         Strength {
             characters: self.0.chars().count(),

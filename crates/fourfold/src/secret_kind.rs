@@ -4,6 +4,8 @@
 //! have been reset since. So a secret that has a public key is compared with it before it is used,
 //! stored or shown.
 
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 use crate::{
@@ -146,7 +148,6 @@ pub enum SecretValueError {
 }
 
 /// The 32 bytes of a key that is stored as a secret.
-#[derive(Debug)]
 pub struct KeyValue {
     /// The seed or private key.
     pub bytes: Zeroizing<[u8; 32]>,
@@ -196,7 +197,16 @@ impl KeyValue {
     /// The value as Fourfold writes it: unpadded base64.
     #[must_use]
     pub fn to_secret(&self) -> Secret {
-        Secret::new(base64::encode(*self.bytes))
+        Secret::new(base64::encode(self.bytes.as_slice()))
+    }
+}
+
+impl fmt::Debug for KeyValue {
+    /// Leaves the bytes out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyValue")
+            .field("quirk", &self.quirk)
+            .finish_non_exhaustive()
     }
 }
 

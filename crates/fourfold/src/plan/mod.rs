@@ -24,7 +24,7 @@ pub use secret::{
 };
 pub use transfer::{Destination, TransferError, migrate, rotate};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{AccountData, Content, ContentError, SecretStorage, canonical_json};
@@ -70,7 +70,12 @@ pub struct Step {
     /// What is put there.
     pub content: Content,
     /// The JSON text that was there when the plan was made, or the step before left there; `None`
-    /// for nothing.
+    /// for nothing. An event may hold `null`, which is not nothing.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     expects: Option<Box<RawValue>>,
 }
 
@@ -110,6 +115,10 @@ pub enum StepState {
     Done,
     /// What the step expects is there: go on.
     Due,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::deserialize(deserializer).map(Some)
 }
 
 /// Servers differ in whether an emptied event is answered with `{}` or with 404.

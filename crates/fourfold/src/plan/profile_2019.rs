@@ -9,8 +9,9 @@ use crate::{
     signed_json::{SignatureError, SigningKey},
 };
 
-/// Adds a key of 2019. When it is named `m.default`, whatever key had that name loses it first and
-/// its description is signed anew.
+/// Adds a key of 2019. When it is named `m.default`, whatever key had that name loses it first. The
+/// description of such a key is signed anew if the master key had signed it, and only then: the
+/// server may have put it there.
 ///
 /// # Errors
 ///
@@ -27,9 +28,18 @@ pub fn create_key_2019(
         for old in storage.keys().filter(|key| is_default(key.name())) {
             let mut content = old.content().clone();
             content.remove("name");
-            if old.algorithm() == Some(Algorithm::Curve25519AesSha2) {
-                content.remove("signatures");
+            // No signature fits the description without its name.
+            let was_signed = content.remove("signatures");
+            if old
+                .verify_signature(user_id, &master_key.public_key())
+                .is_ok()
+            {
                 master_key.sign(&mut content, user_id)?;
+            } else if was_signed || old.algorithm() == Some(Algorithm::Curve25519AesSha2) {
+                draft.warn(format!(
+                    "the description of {} was not signed by the master key, so it is not signed now",
+                    old.id()
+                ));
             }
             let reason = format!("{} is no longer the default key", old.id());
             draft.put(old.id().event_type(), content, reason);

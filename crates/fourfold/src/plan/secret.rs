@@ -4,7 +4,7 @@ use rand_core::CryptoRng;
 
 use super::{Draft, Plan};
 use crate::{
-    Algorithm, Content, EncryptedSecret, EncryptedSecretError, Evidence, KeyId, OpenError,
+    Algorithm, Content, EncryptedSecret, EncryptedSecretError, EventState, Evidence, KeyId, OpenError,
     ProvenKey, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey, SecretValueError,
     TrustedPublicKey, algorithm::OpenEntryError, algorithm::curve25519_aes_sha2::MacMode,
     encrypted_secret::ENCRYPTED, secret_kind::KeyValue, secret_kind::SecretKind,
@@ -117,10 +117,12 @@ pub fn store(
             "the key {id} loses access to {name}: it could open the old value only"
         ));
     }
-    let mut content = existing
-        .filter(|secret| !secret.is_passthrough_without_encrypted())
-        .map(|secret| secret.content().clone())
-        .unwrap_or_default();
+    // What is there is a secret, an emptied one or nothing.
+    let mut content = match (&existing, storage.account_data().state(name.as_str())) {
+        (Some(secret), _) if secret.is_passthrough_without_encrypted() => Content::default(),
+        (_, EventState::Content(content)) => content,
+        _ => Content::default(),
+    };
     content.insert(ENCRYPTED, &encrypted);
     let ids: Vec<_> = keys.iter().map(|key| key.id().as_str()).collect();
     draft.put(
