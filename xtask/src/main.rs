@@ -1,2 +1,57 @@
-//! .
-fn main() {}
+//! The tools of the house: everything that CI runs, and the benchmarks, as one program.
+//!
+//! `cargo xtask test` is CI. `cargo xtask bench` compares our server with Synapse.
+
+mod bench;
+mod command;
+mod failure;
+mod files;
+mod floors;
+mod http;
+mod lanes;
+mod live;
+mod report;
+mod workspace;
+
+use std::{env, process::ExitCode};
+
+use crate::{failure::Failure, workspace::Workspace};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(failure) => {
+            report::error(&failure);
+            match failure {
+                Failure::Check(_) => ExitCode::from(1),
+                Failure::MissingTool(_) | Failure::Usage(_) => ExitCode::from(2),
+            }
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
+    let (command, rest) = match arguments {
+        [] => ("help", arguments),
+        [command, rest @ ..] => (command.as_str(), rest),
+    };
+    match command {
+        "test" => lanes::command(&Workspace::find()?, rest),
+        "floors" => lanes::command(&Workspace::find()?, &["floors".to_owned()]),
+        "bench" => bench::command(&Workspace::find()?, rest),
+        "help" | "--help" | "-h" => {
+            report::line(USAGE);
+            Ok(ExitCode::SUCCESS)
+        }
+        other => Err(Failure::Usage(format!("no command {other:?}\n\n{USAGE}"))),
+    }
+}
+
+const USAGE: &str = "\
+cargo xtask test [LANE…]    what CI runs, or only the named lanes
+cargo xtask test --list     the lanes
+cargo xtask floors          short for `test floors`
+cargo xtask bench [OPTION…] our server beside Synapse (needs wrk)
+    --seconds N             length of one series (5)
+    --only NAME             only `fourfold` or only `synapse`";

@@ -1,0 +1,100 @@
+//! Running other programs.
+
+use std::{env, io, process::Command};
+
+use crate::{failure::Failure, workspace::Workspace};
+
+/// The cargo that runs us, in the root of the workspace.
+pub(crate) fn cargo(workspace: &Workspace) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(&workspace.root);
+    command
+}
+
+/// Runs a program whose output the reader sees, and requires that it succeeds.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
+    let status = command
+        .status()
+        .map_err(|error| not_started(command, &error))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Failure::Check(format!(
+            "`{}` ended with {status}",
+            shown(command)
+        )))
+    }
+}
+
+/// What a program said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    /// Its standard output.
+    pub(crate) answer: String,
+    /// Its standard error.
+    pub(crate) complaint: String,
+}
+
+/// Runs a program that must succeed and keeps what it says.
+pub(crate) fn output(command: &mut Command) -> Result<Said, Failure> {
+    let output = command
+        .output()
+        .map_err(|error| not_started(command, &error))?;
+    let said = Said {
+        answer: String::from_utf8_lossy(&output.stdout).into_owned(),
+        complaint: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    if output.status.success() {
+        Ok(said)
+    } else {
+        let text = format!("{}{}", said.answer, said.complaint);
+        Err(Failure::Check(format!(
+            "`{}` ended with {}\n{}",
+            shown(command),
+            output.status,
+            text.trim_end()
+        )))
+    }
+}
+
+/// Whether a program starts and succeeds; its output is dropped.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
+
+/// What to say when a program could not be started.
+pub(crate) fn not_started(command: &Command, error: &io::Error) -> Failure {
+    let program = command.get_program().to_string_lossy();
+    if error.kind() == io::ErrorKind::NotFound {
+        Failure::MissingTool(format!("{program} is not installed"))
+    } else {
+        Failure::Check(format!("starting {program}: {error}"))
+    }
+}
+
+fn shown(command: &Command) -> String {
+    let mut words = vec![command.get_program().to_string_lossy().into_owned()];
+    words.extend(
+        command
+            .get_args()
+            .map(|word| word.to_string_lossy().into_owned()),
+    );
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_a_program_that_is_not_there_as_a_missing_tool() {
+        let failure = run(&mut Command::new("fourfold-no-such-program")).unwrap_err();
+        assert!(matches!(failure, Failure::MissingTool(_)));
+    }
+
+    #[test]
+    fn names_the_command_that_failed() {
+        let failure = run(Command::new("sh").args(["-c", "exit 3"])).unwrap_err();
+        assert!(failure.to_string().starts_with("`sh -c exit 3` ended with"));
+    }
+}

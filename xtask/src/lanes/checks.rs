@@ -1,0 +1,62 @@
+//! Lanes that are one cargo command.
+
+use std::{path::PathBuf, process::Command};
+
+use crate::{
+    command::{self, cargo},
+    failure::Failure,
+    workspace::Workspace,
+};
+
+pub(super) fn format(workspace: &Workspace) -> Result<(), Failure> {
+    command::run(cargo(workspace).args(["fmt", "--all", "--check"]))?;
+    // The fuzz crate stands outside the workspace.
+    let outside: Vec<PathBuf> = workspace
+        .files()?
+        .into_iter()
+        .filter(|file| file.starts_with("fuzz") && file.extension().is_some_and(|e| e == "rs"))
+        .collect();
+    if outside.is_empty() {
+        return Ok(());
+    }
+    command::run(
+        Command::new("rustfmt")
+            .current_dir(&workspace.root)
+            .args(["--check", "--edition", "2024"])
+            .args(outside),
+    )
+}
+
+pub(super) fn clippy(workspace: &Workspace) -> Result<(), Failure> {
+    command::run(cargo(workspace).args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+pub(super) fn documentation(workspace: &Workspace) -> Result<(), Failure> {
+    command::run(cargo(workspace).env("RUSTDOCFLAGS", "-D warnings").args([
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--locked",
+    ]))
+}
+
+pub(super) fn tests(workspace: &Workspace) -> Result<(), Failure> {
+    command::run(cargo(workspace).args(["test", "--workspace", "--locked"]))
+}
+
+/// The whole story on one machine, by the command that the README names.
+#[expect(
+    dead_code,
+    reason = "joins the list of lanes when the command line has `quickstart`"
+)]
+pub(super) fn quickstart(workspace: &Workspace) -> Result<(), Failure> {
+    command::run(cargo(workspace).args(["run", "--release", "--locked", "--", "quickstart"]))
+}

@@ -1,0 +1,208 @@
+//! What CI runs: named lanes, in order, each with a headline, a time and a verdict.
+
+mod checks;
+mod fuzz;
+mod vectors;
+mod wasm;
+
+use std::{fmt, process::ExitCode, time::Instant};
+
+use crate::{failure::Failure, floors, live, report, workspace::Workspace};
+
+/// One lane of CI.
+#[derive(Debug)]
+struct Lane {
+    name: &'static str,
+    headline: &'static str,
+    run: fn(&Workspace) -> Result<(), Failure>,
+}
+
+/// All lanes: the cheap ones first, so that a small mistake is told early.
+const LANES: &[Lane] = &[
+    Lane {
+        name: "format",
+        headline: "source is formatted",
+        run: checks::format,
+    },
+    Lane {
+        name: "floors",
+        headline: "the plan of the house holds",
+        run: floors::run,
+    },
+    Lane {
+        name: "vectors",
+        headline: "every known answer has a runner",
+        run: vectors::run,
+    },
+    Lane {
+        name: "clippy",
+        headline: "no lint complains",
+        run: checks::clippy,
+    },
+    Lane {
+        name: "documentation",
+        headline: "documentation builds",
+        run: checks::documentation,
+    },
+    Lane {
+        name: "wasm",
+        headline: "the core builds for the browser",
+        run: wasm::run,
+    },
+    Lane {
+        name: "tests",
+        headline: "unit, integration and documentation tests",
+        run: checks::tests,
+    },
+    Lane {
+        name: "fuzz-smoke",
+        headline: "parsers survive random input",
+        run: fuzz::run,
+    },
+    Lane {
+        name: "live",
+        headline: "the story works against running servers",
+        run: live::run,
+    },
+];
+
+/// How a lane ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    Failed,
+    Passed,
+    Skipped,
+}
+
+/// `cargo xtask test`: runs all lanes or the named ones, and goes on after a failure.
+pub(crate) fn command(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode, Failure> {
+    if arguments.iter().any(|argument| argument == "--list") {
+        for lane in LANES {
+            report::line(format_args!("{:<14} {}", lane.name, lane.headline));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let verdicts: Vec<(&str, Verdict)> = chosen(arguments)?
+        .into_iter()
+        .map(|lane| (lane.name, run(workspace, lane)))
+        .collect();
+    let count = |of| {
+        verdicts
+            .iter()
+            .filter(|(_, verdict)| *verdict == of)
+            .count()
+    };
+    report::line("");
+    for (name, _) in verdicts
+        .iter()
+        .filter(|(_, verdict)| *verdict == Verdict::Failed)
+    {
+        report::line(format_args!(
+            "failed: {name} (again: cargo xtask test {name})"
+        ));
+    }
+    report::line(format_args!(
+        "{} passed, {} failed, {} skipped",
+        count(Verdict::Passed),
+        count(Verdict::Failed),
+        count(Verdict::Skipped)
+    ));
+    Ok(if count(Verdict::Failed) == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
+}
+
+/// The lanes that the arguments name, in the order of the list; all when they name none.
+fn chosen(arguments: &[String]) -> Result<Vec<&'static Lane>, Failure> {
+    for argument in arguments {
+        if !LANES.iter().any(|lane| lane.name == argument) {
+            let names: Vec<&str> = LANES.iter().map(|lane| lane.name).collect();
+            return Err(Failure::Usage(format!(
+                "no lane {argument:?}; the lanes are {}",
+                names.join(", ")
+            )));
+        }
+    }
+    let wanted = |lane: &&Lane| arguments.is_empty() || arguments.iter().any(|a| a == lane.name);
+    Ok(LANES.iter().filter(wanted).collect())
+}
+
+fn run(workspace: &Workspace, lane: &Lane) -> Verdict {
+    report::line(format_args!("\n== {}: {}", lane.name, lane.headline));
+    let started = Instant::now();
+    let outcome = (lane.run)(workspace);
+    let time = report::seconds(started.elapsed());
+    if let Err(failure) = &outcome {
+        for line in failure.to_string().lines() {
+            report::note(line);
+        }
+    }
+    let verdict = Verdict::of(&outcome, workspace.ci);
+    report::line(format_args!("-- {}: {verdict} in {time}", lane.name));
+    verdict
+}
+
+impl Verdict {
+    /// A machine without a tool is no news at home, and an error in CI.
+    const fn of(outcome: &Result<(), Failure>, ci: bool) -> Self {
+        match outcome {
+            Ok(()) => Self::Passed,
+            Err(Failure::MissingTool(_)) if !ci => Self::Skipped,
+            Err(_) => Self::Failed,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "FAILED",
+            Self::Passed => "passed",
+            Self::Skipped => "skipped",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(arguments: &[&str]) -> Vec<&'static str> {
+        let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
+        chosen(&arguments)
+            .unwrap()
+            .into_iter()
+            .map(|lane| lane.name)
+            .collect()
+    }
+
+    #[test]
+    fn runs_everything_when_nothing_is_named() {
+        assert_eq!(names(&[]).len(), LANES.len());
+    }
+
+    #[test]
+    fn keeps_the_order_of_the_list() {
+        assert_eq!(names(&["clippy", "format"]), ["format", "clippy"]);
+    }
+
+    #[test]
+    fn refuses_a_lane_that_does_not_exist() {
+        assert!(matches!(
+            chosen(&["lint".to_owned()]),
+            Err(Failure::Usage(_))
+        ));
+    }
+
+    #[test]
+    fn skips_a_missing_tool_at_home_and_fails_in_ci() {
+        let missing = Err(Failure::MissingTool("python3 is not installed".to_owned()));
+        assert_eq!(Verdict::of(&missing, false), Verdict::Skipped);
+        assert_eq!(Verdict::of(&missing, true), Verdict::Failed);
+        let wrong = Err(Failure::Check("a test failed".to_owned()));
+        assert_eq!(Verdict::of(&wrong, false), Verdict::Failed);
+        assert_eq!(Verdict::of(&Ok(()), true), Verdict::Passed);
+    }
+}

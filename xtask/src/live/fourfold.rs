@@ -1,0 +1,66 @@
+//! Our own server, started as a user would.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::{
+    command::{self, cargo},
+    failure::Failure,
+    live::child::Server,
+    workspace::Workspace,
+};
+
+/// The line by which the server tells where it is.
+const ANNOUNCEMENT: &str = "listening on ";
+
+/// Builds `fourfold` and starts its server on a free port, without rate limits.
+pub(crate) fn start(workspace: &Workspace) -> Result<Server, Failure> {
+    command::run(cargo(workspace).args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "fourfold-cli",
+    ]))?;
+    let folder = workspace
+        .target
+        .join(format!("fourfold/{}", std::process::id()));
+    let mut program = Command::new(workspace.target.join("release/fourfold"));
+    program
+        .args([
+            "serve",
+            "--bind",
+            "127.0.0.1:0",
+            "--no-rate-limits",
+            "--data",
+        ])
+        .arg(folder.join("data"));
+    Server::start("fourfold", folder, &mut program, announced)
+}
+
+/// The URL that the server printed.
+fn announced(log: &Path) -> Option<String> {
+    let text = fs::read_to_string(log).ok()?;
+    // The last line may be half written.
+    let (whole, _) = text.rsplit_once('\n')?;
+    let (_, url) = whole
+        .lines()
+        .find_map(|line| line.split_once(ANNOUNCEMENT))?;
+    Some(url.trim().trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+
+    use super::*;
+
+    #[test]
+    fn reads_the_url_from_a_whole_line_only() {
+        let log = env::temp_dir().join(format!("fourfold-xtask-{}-log", std::process::id()));
+        fs::write(&log, "starting\nlistening on http://127.0.0.1:80").unwrap();
+        assert_eq!(announced(&log), None);
+        fs::write(&log, "starting\nlistening on http://127.0.0.1:8008\nmore").unwrap();
+        assert_eq!(announced(&log).as_deref(), Some("http://127.0.0.1:8008"));
+        fs::remove_file(log).unwrap();
+    }
+}
