@@ -26,3 +26,9 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), Failure> {
     fs::create_dir_all(path)
         .map_err(|error| Failure::Check(format!("creating {}: {error}", path.display())))
 }
+
+/// Reads a JSON document.
+pub(crate) fn json(path: &Path) -> Result<serde_json::Value, Failure> {
+    serde_json::from_slice(&read(path)?)
+        .map_err(|error| Failure::Check(format!("{}: {error}", path.display())))
+}

@@ -8,7 +8,7 @@ use ureq::{Agent, http};
 use crate::failure::Failure;
 
 /// The password of every user that we register.
-const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// A homeserver, and perhaps a session on it.
 #[derive(Clone, Debug)]

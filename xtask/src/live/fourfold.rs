@@ -1,6 +1,10 @@
 //! Our own server, started as a user would.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::{
     command::{self, cargo},
@@ -24,7 +28,7 @@ pub(crate) fn start(workspace: &Workspace) -> Result<Server, Failure> {
     let folder = workspace
         .target
         .join(format!("fourfold/{}", std::process::id()));
-    let mut program = Command::new(workspace.target.join("release/fourfold"));
+    let mut program = Command::new(program(workspace));
     program
         .args([
             "serve",
@@ -35,6 +39,11 @@ pub(crate) fn start(workspace: &Workspace) -> Result<Server, Failure> {
         ])
         .arg(folder.join("data"));
     Server::start("fourfold", folder, &mut program, announced)
+}
+
+/// The command that [`start`] builds.
+pub(super) fn program(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("release/fourfold")
 }
 
 /// The URL that the server printed.

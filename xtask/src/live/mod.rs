@@ -1,30 +1,47 @@
 //! The story against servers that really run: our own, and Synapse.
 
 mod child;
+mod cli;
 mod fourfold;
+mod interruptions;
 mod story;
 mod synapse;
+mod transcript;
 
-use crate::{failure::Failure, report, workspace::Workspace};
+use crate::{failure::Failure, files, report, workspace::Workspace};
 
 pub(crate) use self::{
     child::Server, fourfold::start as start_fourfold, synapse::start as start_synapse,
 };
+use self::{story::Story, transcript::Transcript};
 
-/// Starts each server in a fresh folder, tells it the story, and stops it.
+/// Starts each server in a fresh folder, tells it the story, and stops it. Both must give the same
+/// results.
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
-    tell(synapse::start(workspace)?)
+    let ours = tell(workspace, fourfold::start(workspace)?)?;
+    let theirs = tell(workspace, synapse::start(workspace)?)?;
+    ours.compare(&theirs)
 }
 
 /// Runs the story; on failure the server's folder stays and its log is shown.
-fn tell(server: Server) -> Result<(), Failure> {
+fn tell(workspace: &Workspace, server: Server) -> Result<Transcript, Failure> {
     report::note(format_args!(
         "{} answers at {}",
         server.name(),
         server.base()
     ));
-    match story::run(server.base()) {
-        Ok(()) => server.finish(),
+    let fixture = files::json(&workspace.root.join("fixtures/mautrix-recovery-key.json"))?;
+    let folder = workspace
+        .target
+        .join(format!("story/{}-{}", server.name(), std::process::id()));
+    let program = fourfold::program(workspace);
+    let story = Story::begin(&program, server.base(), folder.clone(), fixture);
+    match story.and_then(Story::tell) {
+        Ok(transcript) => {
+            server.finish()?;
+            let _gone = std::fs::remove_dir_all(folder);
+            Ok(transcript)
+        }
         Err(failure) => Err(server.blame(&failure)),
     }
 }

@@ -1,0 +1,83 @@
+//! The command `fourfold`, used as a person or a script would.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use crate::{command, failure::Failure};
+
+/// A device: the program, and a folder of state that no other device sees.
+#[derive(Debug)]
+pub(super) struct Device {
+    program: PathBuf,
+    state: PathBuf,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) code: i32,
+    pub(super) data: String,
+    pub(super) talk: String,
+}
+
+impl Device {
+    pub(super) fn new(program: &Path, state: PathBuf) -> Self {
+        Self {
+            program: program.to_owned(),
+            state,
+        }
+    }
+
+    /// Runs a command with this standard input and waits for its end.
+    pub(super) fn run(&self, arguments: &[&str], input: &str) -> Result<Ended, Failure> {
+        let mut child = self.start(arguments)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that reads nothing closes the pipe early, which is its right.
+            let _closed = stdin.write_all(input.as_bytes());
+        }
+        ended(child)
+    }
+
+    /// As [`run`](Self::run), and requires that it succeeds.
+    pub(super) fn must(&self, arguments: &[&str], input: &str) -> Result<String, Failure> {
+        let ended = self.run(arguments, input)?;
+        if ended.code == 0 {
+            return Ok(ended.data);
+        }
+        let line = arguments.join(" ");
+        Err(Failure::Check(format!(
+            "`fourfold {line}` ended with {}: {}",
+            ended.code, ended.talk
+        )))
+    }
+
+    /// Starts a command and lets it run.
+    pub(super) fn start(&self, arguments: &[&str]) -> Result<Child, Failure> {
+        let mut program = Command::new(&self.program);
+        program
+            .arg("--state")
+            .arg(&self.state)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        program
+            .spawn()
+            .map_err(|error| command::not_started(&program, &error))
+    }
+}
+
+/// Waits for the end of a command.
+pub(super) fn ended(child: Child) -> Result<Ended, Failure> {
+    let output = child
+        .wait_with_output()
+        .map_err(|error| Failure::Check(format!("waiting for fourfold: {error}")))?;
+    Ok(Ended {
+        code: output.status.code().unwrap_or(-1),
+        data: String::from_utf8_lossy(&output.stdout).into_owned(),
+        talk: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
