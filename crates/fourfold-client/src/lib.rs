@@ -1,1 +1,68 @@
-//! .
+//! The driver of Fourfold: HTTP to any Matrix homeserver, local state, and applying plans.
+//!
+//! The rules of secret storage are in [`fourfold`]; this crate fetches what they look at and carries
+//! out what they decide.
+//!
+//! # Which type for what
+//!
+//! | to | use |
+//! |---|---|
+//! | find a homeserver, register, log in | [`Homeserver`] |
+//! | read and write account data | [`Account`] |
+//! | keep the session and what was seen before | [`LocalState`] |
+//! | carry out a [`Plan`](fourfold::Plan) so that a crash loses nothing | [`apply()`], [`resume`] |
+//! | print text that a server chose | [`escape_untrusted`] |
+//!
+//! # What it takes care of
+//!
+//! - Plain HTTP only to this machine, no redirects, no decompression, limits on size and time, and
+//!   the access token only to the homeserver that it belongs to.
+//! - What a server rolls back, takes away or weakens is noticed: see [`Change`].
+//! - Access tokens and passwords are wiped when dropped and are never printed.
+//!
+//! # Example
+//!
+//! ```no_run
+//! use fourfold_client::{Account, Homeserver, LocalState, Options, Password};
+//! # async fn example(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+//! let options = Options::default();
+//! let homeserver = Homeserver::discover("@alice:example.org", &options).await?;
+//! let password = Password::new("correct horse battery staple");
+//! let session = homeserver.log_in("alice", &password, None, Some("laptop")).await?;
+//! let mut state = LocalState::create(folder, &session)?;
+//!
+//! let account = Account::new(session, &options)?;
+//! let snapshot = account.snapshot().await?;
+//! for change in state.compare(&snapshot)? {
+//!     eprintln!("{change}");
+//! }
+//! state.pin(&snapshot)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod account;
+mod apply;
+mod authentication;
+mod change;
+mod discovery;
+mod error;
+mod escape;
+mod homeserver;
+mod local_state;
+mod options;
+mod path;
+mod session;
+#[cfg(test)]
+mod testing;
+mod transport;
+
+pub use account::Account;
+pub use apply::{ApplyError, Progress, ProgressState, apply, resume};
+pub use change::Change;
+pub use error::{Error, ErrorKind};
+pub use escape::escape_untrusted;
+pub use homeserver::Homeserver;
+pub use local_state::{LocalState, LocalStateError};
+pub use options::Options;
+pub use session::{AccessToken, Password, Session, WhoAmI};

@@ -1,0 +1,155 @@
+//! An account: everything that is asked with an access token.
+
+mod snapshot;
+
+use fourfold::Content;
+use tracing::instrument;
+
+use crate::{Homeserver, Options, Session, WhoAmI, error::Error, path::Path, transport::Request};
+
+/// A user's account on a homeserver: a [`Homeserver`] and a [`Session`]. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Account {
+    homeserver: Homeserver,
+    session: Session,
+}
+
+impl Account {
+    /// Acts for the user of a session. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Homeserver::new`], and [`InvalidToken`](crate::ErrorKind::InvalidToken).
+    pub fn new(session: Session, options: &Options) -> Result<Self, Error> {
+        Self::at(Homeserver::new(&session.homeserver, options)?, session)
+    }
+
+    pub(crate) fn at(homeserver: Homeserver, session: Session) -> Result<Self, Error> {
+        session
+            .access_token()
+            .header()
+            .map_err(|error| error.at(homeserver.base_url()))?;
+        Ok(Self {
+            homeserver,
+            session,
+        })
+    }
+
+    /// The session.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The homeserver.
+    #[must_use]
+    pub fn homeserver(&self) -> &Homeserver {
+        &self.homeserver
+    }
+
+    /// The user, such as `@alice:example.org`.
+    #[must_use]
+    pub fn user_id(&self) -> &str {
+        &self.session.user_id
+    }
+
+    /// The device; `None` for a token that belongs to no device.
+    #[must_use]
+    pub fn device_id(&self) -> Option<&str> {
+        self.session.device_id.as_deref()
+    }
+
+    /// Asks the server whom the access token belongs to.
+    ///
+    /// # Errors
+    ///
+    /// [`LoggedOut`](crate::ErrorKind::LoggedOut), and the errors of every call.
+    pub async fn whoami(&self) -> Result<WhoAmI, Error> {
+        self.homeserver.who_is(self.session.access_token()).await
+    }
+
+    /// Ends the session. A session that the server has ended already is a success.
+    ///
+    /// # Errors
+    ///
+    /// The errors of every call.
+    #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
+    pub async fn log_out(&self) -> Result<(), Error> {
+        let path = Path::fixed("/_matrix/client/v3/logout");
+        let request = Request::post(path, &serde_json::Map::new()).repeatable();
+        let answer = self
+            .homeserver
+            .transport
+            .send(&self.signed(request))
+            .await?;
+        if answer.is_success() {
+            return Ok(());
+        }
+        let error = answer.into_error("/logout");
+        if error.is_logged_out() {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    }
+
+    /// The content of an event of global account data: the JSON text exactly as it was received,
+    /// `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSegment`](crate::ErrorKind::InvalidSegment) for an impossible event type,
+    /// [`Malformed`](crate::ErrorKind::Malformed) when it is not JSON, and the errors of every call.
+    #[instrument(level = "debug", skip_all, fields(user = self.user_id(), event_type))]
+    pub async fn account_data(&self, event_type: &str) -> Result<Option<String>, Error> {
+        let request = Request::get(self.account_data_path(event_type)?).with_limit(EVENT_LIMIT);
+        let answer = self
+            .homeserver
+            .transport
+            .send(&self.signed(request))
+            .await?;
+        // Only the server's own word counts: the 404 of a proxy says nothing about the account.
+        if answer.status() == 404 && answer.is_matrix_error("M_NOT_FOUND") {
+            return Ok(None);
+        }
+        answer.text("/account_data").map(Some)
+    }
+
+    /// Sets the content of an event of global account data.
+    ///
+    /// # Errors
+    ///
+    /// As [`account_data`](Self::account_data).
+    #[instrument(level = "debug", skip_all, fields(user = self.user_id(), event_type))]
+    pub async fn put_account_data(&self, event_type: &str, content: &Content) -> Result<(), Error> {
+        let request = Request::put(self.account_data_path(event_type)?, content.to_json());
+        let answer = self
+            .homeserver
+            .transport
+            .send(&self.signed(request))
+            .await?;
+        if answer.is_success() {
+            Ok(())
+        } else {
+            Err(answer.into_error("/account_data"))
+        }
+    }
+
+    fn account_data_path(&self, event_type: &str) -> Result<Path, Error> {
+        Path::fixed("/_matrix/client/v3/user")
+            .segment(self.user_id())
+            .map(|path| path.join("/account_data"))
+            .and_then(|path| path.segment(event_type))
+            .map_err(|error| error.at(self.homeserver.base_url()))
+    }
+
+    fn signed<'a>(&'a self, request: Request<'a>) -> Request<'a> {
+        request.with_token(self.session.access_token())
+    }
+}
+
+/// The largest event that is read: 16 MiB, far beyond what servers accept.
+const EVENT_LIMIT: usize = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! Registering, logging in, and asking whom a token belongs to.
+
+use serde::{Deserialize, Serialize};
+use tracing::instrument;
+
+use crate::{
+    AccessToken, Homeserver, Password, Session, WhoAmI,
+    error::{Error, ErrorKind},
+    escape_untrusted,
+    path::Path,
+    session::is_user_id,
+    transport::{Answer, Request},
+};
+
+impl Homeserver {
+    /// Registers an account and logs in to it, on a server that asks for nothing more than a name
+    /// and a password.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::RegistrationNeeds`] when the server asks for more, [`ErrorKind::Matrix`] when it
+    /// refuses, and the errors of every call. It is not repeated when nobody knows whether it
+    /// arrived.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn register(
+        &self,
+        user: &str,
+        password: &Password,
+        device_name: Option<&str>,
+    ) -> Result<Session, Error> {
+        let mut body = RegisterBody {
+            username: user,
+            password: password.expose_secret(),
+            initial_device_display_name: device_name,
+            auth: None,
+        };
+        let path = || Path::fixed("/_matrix/client/v3/register");
+        let answer = self.transport.send(&Request::post(path(), &body)).await?;
+        if answer.status() != 401 {
+            return self.session_from(answer, "/register", None);
+        }
+        let Some(challenge) = answer.read::<Challenge>() else {
+            return Err(answer.into_error("/register"));
+        };
+        if !challenge.flows.iter().any(Flow::is_dummy) {
+            let stages: Vec<_> = challenge.flows.iter().map(Flow::to_text).collect();
+            let kind = ErrorKind::RegistrationNeeds {
+                stages: escape_untrusted(&stages.join(" or ")),
+            };
+            return Err(Error::from(kind).at(self.base_url()));
+        }
+        body.auth = Some(DummyAuth {
+            stage: DUMMY,
+            session: challenge.session.as_deref(),
+        });
+        let answer = self.transport.send(&Request::post(path(), &body)).await?;
+        self.session_from(answer, "/register", None)
+    }
+
+    /// Logs in with a password. The user is a whole ID or the part before the colon.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Matrix`] with `M_FORBIDDEN` when the name or the password is wrong,
+    /// [`ErrorKind::OtherUser`], and the errors of every call. It is not repeated when nobody knows
+    /// whether it arrived.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn log_in(
+        &self,
+        user: &str,
+        password: &Password,
+        device_id: Option<&str>,
+        device_name: Option<&str>,
+    ) -> Result<Session, Error> {
+        let body = LogInBody {
+            kind: "m.login.password",
+            identifier: Identifier {
+                kind: "m.id.user",
+                user,
+            },
+            password: password.expose_secret(),
+            device_id,
+            initial_device_display_name: device_name,
+        };
+        let path = Path::fixed("/_matrix/client/v3/login");
+        let answer = self.transport.send(&Request::post(path, &body)).await?;
+        let expected = user.starts_with('@').then_some(user);
+        self.session_from(answer, "/login", expected)
+    }
+
+    /// The session that a token belongs to.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::LoggedOut`] when the token is not valid, [`ErrorKind::InvalidToken`], and the
+    /// errors of every call.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn session_of(&self, token: AccessToken) -> Result<Session, Error> {
+        let WhoAmI {
+            user_id, device_id, ..
+        } = self.who_is(&token).await?;
+        Ok(Session::new(self.base_url(), user_id, device_id, token))
+    }
+
+    pub(crate) async fn who_is(&self, token: &AccessToken) -> Result<WhoAmI, Error> {
+        let path = Path::fixed("/_matrix/client/v3/account/whoami");
+        let request = Request::get(path).with_token(token);
+        let body: WhoAmIBody = self.transport.send(&request).await?.json("/whoami")?;
+        self.check_user_id(&body.user_id, "/whoami")?;
+        Ok(WhoAmI {
+            user_id: body.user_id,
+            device_id: body.device_id,
+            is_guest: body.is_guest,
+        })
+    }
+
+    fn session_from(
+        &self,
+        answer: Answer,
+        to: &'static str,
+        expected: Option<&str>,
+    ) -> Result<Session, Error> {
+        let body: SessionBody = answer.json(to)?;
+        let token = AccessToken::new(body.access_token);
+        self.check_user_id(&body.user_id, to)?;
+        if expected.is_some_and(|expected| !expected.eq_ignore_ascii_case(&body.user_id)) {
+            // Otherwise a server could put itself in the place of another one's session.
+            let user_id = escape_untrusted(&body.user_id);
+            return Err(Error::from(ErrorKind::OtherUser { user_id }).at(self.base_url()));
+        }
+        Ok(Session::new(
+            self.base_url(),
+            body.user_id,
+            body.device_id,
+            token,
+        ))
+    }
+
+    fn check_user_id(&self, user_id: &str, to: &'static str) -> Result<(), Error> {
+        if is_user_id(user_id) {
+            Ok(())
+        } else {
+            Err(Error::from(ErrorKind::Malformed { to }).at(self.base_url()))
+        }
+    }
+}
+
+// Types of our own instead of those of ruma: these keep passwords and tokens out of memory that is
+// not wiped and out of `Debug`, and they accept what servers leave out.
+
+#[derive(Serialize)]
+struct RegisterBody<'a> {
+    username: &'a str,
+    password: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initial_device_display_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<DummyAuth<'a>>,
+}
+
+#[derive(Serialize)]
+struct DummyAuth<'a> {
+    #[serde(rename = "type")]
+    stage: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct LogInBody<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    identifier: Identifier<'a>,
+    password: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initial_device_display_name: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Identifier<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    user: &'a str,
+}
+
+#[derive(Deserialize)]
+struct SessionBody {
+    user_id: String,
+    access_token: String,
+    #[serde(default)]
+    device_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WhoAmIBody {
+    user_id: String,
+    #[serde(default)]
+    device_id: Option<String>,
+    #[serde(default)]
+    is_guest: bool,
+}
+
+/// What user-interactive authentication asks for.
+#[derive(Deserialize)]
+struct Challenge {
+    flows: Vec<Flow>,
+    #[serde(default)]
+    session: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Flow {
+    #[serde(default)]
+    stages: Vec<String>,
+}
+
+impl Flow {
+    fn is_dummy(&self) -> bool {
+        self.stages.iter().all(|stage| stage == DUMMY)
+    }
+
+    fn to_text(&self) -> String {
+        self.stages.join(" and ")
+    }
+}
+
+const DUMMY: &str = "m.login.dummy";

@@ -1,0 +1,272 @@
+//! What can go wrong between a client and a homeserver.
+
+use std::{fmt, time::Duration};
+
+use serde::Deserialize;
+
+use crate::escape_untrusted;
+
+/// A call to a homeserver that did not succeed. The text says what to do about it; it never holds
+/// the access token or a password, and what the server wrote is escaped.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    server: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// The homeserver that it is about.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
+
+    /// Whether the session is over, so that the user has to log in again.
+    #[must_use]
+    pub fn is_logged_out(&self) -> bool {
+        matches!(self.kind, ErrorKind::LoggedOut { .. })
+    }
+
+    pub(crate) fn at(mut self, server: &str) -> Self {
+        self.server = Some(escape_untrusted(server));
+        self
+    }
+
+    pub(crate) fn because(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+/// What went wrong in a call to a homeserver.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Not the address of a homeserver, nor a server name, nor a user ID.
+    #[error("{input} is not the address of a homeserver: write it like https://example.org")]
+    InvalidUrl {
+        /// What was given, escaped.
+        input: String,
+    },
+    /// Plain HTTP to another machine.
+    #[error(
+        "passwords and tokens would cross the network unencrypted: use an address that starts \
+         with https"
+    )]
+    InsecureUrl,
+    /// A name that cannot be part of a URL: empty, `.`, `..`, longer than 255 bytes, or with
+    /// control characters.
+    #[error("a name is empty, too long or has characters that a server could misread")]
+    InvalidSegment,
+    /// The access token has characters that cannot be sent.
+    #[error("the access token has characters that no access token has: copy it again")]
+    InvalidToken,
+    /// The session belongs to another homeserver; its token is not sent.
+    #[error("the session belongs to another homeserver: log in here")]
+    OtherHomeserver,
+    /// The server answered for another user than was asked for.
+    #[error("the server answered for another user, {user_id}: check the address")]
+    OtherUser {
+        /// The user that it answered for, escaped.
+        user_id: String,
+    },
+    /// No connection, or it broke before the answer was complete.
+    #[error("it cannot be reached, or the connection broke: check the address and the network")]
+    Unreachable,
+    /// No complete answer in time.
+    #[error("it did not answer in time: try again later")]
+    Timeout,
+    /// The server's certificate cannot be verified, or it does not speak TLS.
+    #[error(
+        "no secure connection: check the address, and the clock and the trusted certificates of \
+         this machine"
+    )]
+    Tls,
+    /// An answer that no homeserver would give, such as the HTML page of a proxy.
+    #[error(
+        "it does not answer like a Matrix homeserver (HTTP status {status}): check the address"
+    )]
+    NotAHomeserver {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The server points elsewhere; redirects are not followed.
+    #[error("it redirects to {location}: use that address if you trust it")]
+    Redirected {
+        /// Where to, escaped.
+        location: String,
+    },
+    /// The server has a problem of its own.
+    #[error("it has a problem of its own (HTTP status {status}): try again later")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The server said no, in the words of Matrix.
+    #[error("it refused: {message} ({errcode}){}", advice(errcode))]
+    Matrix {
+        /// The code, such as `M_FORBIDDEN`, escaped.
+        errcode: String,
+        /// The HTTP status.
+        status: u16,
+        /// The server's words, escaped and cut.
+        message: String,
+    },
+    /// The answer is larger than what is read.
+    #[error("it sent more than {limit} bytes, which is not read: ask its administrator")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The server wants fewer requests than patience allows for.
+    #[error("it takes no more requests for now: try again in {} seconds", retry_after.as_secs())]
+    RateLimited {
+        /// How long to wait, between 1 s and 1 h.
+        retry_after: Duration,
+    },
+    /// The access token is not valid any more.
+    #[error("it does not accept the session any more: log in again")]
+    LoggedOut {
+        /// Whether the server keeps the device, so that logging in with its ID continues it.
+        soft: bool,
+    },
+    /// An answer that is not what the specification says.
+    #[error("its answer to {to} cannot be understood: ask its administrator")]
+    Malformed {
+        /// What was asked for.
+        to: &'static str,
+    },
+    /// The server wants a way of registering that needs a browser, an e-mail address or a token.
+    #[error("it asks for {stages} to register: register with another client and log in")]
+    RegistrationNeeds {
+        /// The stages that it asks for, escaped.
+        stages: String,
+    },
+}
+
+/// The body of an error of the Matrix API.
+#[derive(Deserialize)]
+pub(crate) struct MatrixErrorBody {
+    errcode: String,
+    #[serde(default)]
+    error: Option<serde_json::Value>,
+    #[serde(default)]
+    soft_logout: Option<serde_json::Value>,
+    #[serde(default)]
+    pub(crate) retry_after_ms: Option<serde_json::Value>,
+}
+
+impl MatrixErrorBody {
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok()
+    }
+
+    pub(crate) fn is(&self, errcode: &str) -> bool {
+        self.errcode == errcode
+    }
+
+    pub(crate) fn kind(&self, status: u16) -> ErrorKind {
+        if status == 401 && (self.is("M_UNKNOWN_TOKEN") || self.is("M_MISSING_TOKEN")) {
+            let soft = self
+                .soft_logout
+                .as_ref()
+                .and_then(serde_json::Value::as_bool);
+            return ErrorKind::LoggedOut {
+                soft: soft.unwrap_or(false),
+            };
+        }
+        let message = self.error.as_ref().and_then(serde_json::Value::as_str);
+        ErrorKind::Matrix {
+            errcode: escape_untrusted(&self.errcode),
+            status,
+            message: escape_untrusted(message.unwrap_or("no reason given")),
+        }
+    }
+}
+
+/// What to do about the errors that users meet.
+fn advice(errcode: &str) -> &'static str {
+    match errcode {
+        "M_FORBIDDEN" => ": check the user name and the password, and what the server allows",
+        "M_USER_IN_USE" => ": choose another name, or log in",
+        "M_USER_DEACTIVATED" | "M_USER_LOCKED" | "M_USER_SUSPENDED" => {
+            ": ask the administrator of the server"
+        }
+        "M_TOO_LARGE" => ": the server stores only smaller values",
+        "M_UNRECOGNIZED" => ": the server does not support this",
+        _ => "",
+    }
+}
+
+impl From<ErrorKind> for Error {
+    fn from(kind: ErrorKind) -> Self {
+        Self {
+            kind,
+            server: None,
+            source: None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(server) = &self.server {
+            write!(f, "{server}: ")?;
+        }
+        self.kind.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_server_are_escaped() {
+        let body =
+            MatrixErrorBody::read(br#"{"errcode":"M_\u001b[2J","error":"\u202eno"}"#).unwrap();
+        assert_eq!(
+            body.kind(403).to_string(),
+            r"it refused: \u{202e}no (M_\u{1b}[2J)"
+        );
+    }
+
+    #[test]
+    fn odd_error_bodies_are_read() {
+        for body in [
+            r#"{"errcode":"M_X"}"#,
+            r#"{"errcode":"M_X","error":7,"retry_after_ms":"soon","soft_logout":"yes"}"#,
+        ] {
+            assert!(
+                MatrixErrorBody::read(body.as_bytes()).unwrap().is("M_X"),
+                "{body}"
+            );
+        }
+        assert!(MatrixErrorBody::read(b"<html>").is_none());
+        assert!(MatrixErrorBody::read(br#"{"error":"no code"}"#).is_none());
+    }
+
+    #[test]
+    fn an_unknown_token_means_logged_out() {
+        let body =
+            MatrixErrorBody::read(br#"{"errcode":"M_UNKNOWN_TOKEN","soft_logout":true}"#).unwrap();
+        assert_eq!(body.kind(401), ErrorKind::LoggedOut { soft: true });
+        assert!(matches!(body.kind(403), ErrorKind::Matrix { .. }));
+    }
+}

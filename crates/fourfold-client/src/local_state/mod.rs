@@ -1,0 +1,304 @@
+//! Local state: what is kept on this machine about an account.
+
+mod description;
+mod folder;
+mod journal;
+mod pins;
+mod schema;
+
+use std::{
+    fmt,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use crate::{AccessToken, Session};
+
+/// What is kept about one account: the session, a plan that was begun, and what the server was last
+/// seen to hold.
+///
+/// One SQLite file per account, readable by its owner only, and locked against other processes as
+/// long as the value lives. Nothing in it is secret but the access token.
+///
+/// ```
+/// use fourfold_client::{AccessToken, LocalState, Session};
+/// # let folder = tempfile::tempdir()?;
+/// # let folder = folder.path().join("fourfold");
+/// let session = Session::new("https://h", "@a:h", None, AccessToken::new("syt_secret"));
+/// drop(LocalState::create(&folder, &session)?);
+///
+/// assert_eq!(LocalState::accounts(&folder)?, ["@a:h"]);
+/// let state = LocalState::open(&folder, "@a:h")?;
+/// assert_eq!(state.session()?.map(|session| session.homeserver), Some("https://h".to_owned()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct LocalState {
+    user_id: String,
+    path: PathBuf,
+    connection: Connection,
+    /// Held, not read: the lock goes when the file is closed.
+    _lock: File,
+}
+
+impl LocalState {
+    /// Makes the state of an account after a log-in. When there is one already, its session is
+    /// replaced, and what was seen before and a plan that was begun are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalStateError::Locked`], [`LocalStateError::Permissions`], [`LocalStateError::Corrupt`]
+    /// (the file is left as it is), and the errors of the file system.
+    pub fn create(folder: &Path, session: &Session) -> Result<Self, LocalStateError> {
+        folder::create(folder)?;
+        let file = folder::state_file(folder, &session.user_id)?;
+        let lock = folder::lock(&file)?;
+        if !file
+            .try_exists()
+            .map_err(|error| LocalStateError::io(&file, error))?
+        {
+            schema::create(&file, &session.user_id)?;
+        }
+        let mut state = Self::at(file, &session.user_id, lock)?;
+        state.set_session(session)?;
+        Ok(state)
+    }
+
+    /// Opens the state of an account.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalStateError::NoState`] when there is none, and as [`create`](Self::create).
+    pub fn open(folder: &Path, user_id: &str) -> Result<Self, LocalStateError> {
+        let no_state = || LocalStateError::NoState {
+            user_id: crate::escape_untrusted(user_id),
+        };
+        if !folder::exists(folder)? {
+            return Err(no_state());
+        }
+        let file = folder::state_file(folder, user_id)?;
+        if !file
+            .try_exists()
+            .map_err(|error| LocalStateError::io(&file, error))?
+        {
+            return Err(no_state());
+        }
+        let lock = folder::lock(&file)?;
+        Self::at(file, user_id, lock)
+    }
+
+    /// The user IDs that have a state in a folder, in order; none when there is no such folder.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalStateError::Permissions`] and the errors of the file system.
+    pub fn accounts(folder: &Path) -> Result<Vec<String>, LocalStateError> {
+        if folder::exists(folder)? {
+            folder::accounts(folder)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// The user, such as `@alice:example.org`.
+    #[must_use]
+    pub fn user_id(&self) -> &str {
+        &self.user_id
+    }
+
+    /// The session; `None` after it was forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalStateError::Corrupt`] and the errors of the file system.
+    pub fn session(&self) -> Result<Option<Session>, LocalStateError> {
+        self.connection
+            .query_row(
+                "SELECT homeserver, device_id, access_token FROM session",
+                [],
+                |row| {
+                    Ok(Session::new(
+                        row.get::<_, String>(0)?,
+                        &self.user_id,
+                        row.get(1)?,
+                        AccessToken::new(row.get::<_, String>(2)?),
+                    ))
+                },
+            )
+            .optional()
+            .map_err(|error| self.database(error))
+    }
+
+    /// Forgets the session, after a log-out. What was seen before stays, so that the server cannot
+    /// roll anything back in the meantime.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn forget_session(&mut self) -> Result<(), LocalStateError> {
+        self.connection
+            .execute("DELETE FROM session", [])
+            .map_err(|error| self.database(error))?;
+        Ok(())
+    }
+
+    fn set_session(&mut self, session: &Session) -> Result<(), LocalStateError> {
+        self.connection
+            .execute(
+                "INSERT OR REPLACE INTO session (id, homeserver, device_id, access_token)
+                 VALUES (1, ?1, ?2, ?3)",
+                (
+                    &session.homeserver,
+                    &session.device_id,
+                    session.access_token().expose_secret(),
+                ),
+            )
+            .map_err(|error| self.database(error))?;
+        Ok(())
+    }
+
+    fn at(path: PathBuf, user_id: &str, lock: File) -> Result<Self, LocalStateError> {
+        folder::check_file(&path)?;
+        let connection = schema::open(&path)?;
+        let state = Self {
+            user_id: user_id.to_owned(),
+            path,
+            connection,
+            _lock: lock,
+        };
+        let owner: String = state
+            .connection
+            .query_row("SELECT user_id FROM account", [], |row| row.get(0))
+            .map_err(|error| state.database(error))?;
+        if owner == user_id {
+            Ok(state)
+        } else {
+            Err(LocalStateError::Corrupt { path: state.path })
+        }
+    }
+
+    fn database(&self, error: rusqlite::Error) -> LocalStateError {
+        LocalStateError::database(&self.path, error)
+    }
+}
+
+impl fmt::Debug for LocalState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalState")
+            .field("user_id", &self.user_id)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why local state cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocalStateError {
+    /// The file is damaged, or not a local state at all. It is left as it is.
+    #[error(
+        "{} is damaged: restore it from a backup, or move it away and log in again; without it \
+         nothing protects against a server that rolls back", path.display()
+    )]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A plan that was begun lies there and has to be resumed or abandoned first.
+    #[error("an earlier change was not finished: resume it or give it up first")]
+    Unfinished,
+    /// Another process uses the state.
+    #[error("{} is in use by another process: wait until it is done", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// There is no state of this account.
+    #[error("no session of {user_id} on this machine: log in first")]
+    NoState {
+        /// The user, escaped.
+        user_id: String,
+    },
+    /// A file or a folder that others than its owner can read or write.
+    #[error(
+        "{} can be accessed by other users (mode {mode:03o}): check what they did, then run \
+         chmod go= on it", path.display()
+    )]
+    Permissions {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Something that is not a file or a folder of its own, such as a symbolic link.
+    #[error("{} is not an ordinary file or folder: move it away", path.display())]
+    NotOrdinary {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The file was written by a newer version of Fourfold.
+    #[error("{} was written by a newer version of fourfold: use that one", path.display())]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The text cannot be the ID of a user, or is too long for the name of a file.
+    #[error("{user_id} cannot be the ID of a user: write it like @alice:example.org")]
+    UserId {
+        /// What was given, escaped.
+        user_id: String,
+    },
+    /// The file system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite could not do its work, for another reason than damage.
+    #[error("{}: {source}", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl LocalStateError {
+    fn io(path: &Path, source: std::io::Error) -> Self {
+        let path = path.to_owned();
+        Self::Io { path, source }
+    }
+
+    fn database(path: &Path, error: rusqlite::Error) -> Self {
+        use rusqlite::{Error as Sqlite, ErrorCode};
+        let path = path.to_owned();
+        match error {
+            Sqlite::SqliteFailure(failure, _)
+                if matches!(
+                    failure.code,
+                    ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase
+                ) =>
+            {
+                Self::Corrupt { path }
+            }
+            // A table or a value that is not what this program writes.
+            Sqlite::QueryReturnedNoRows
+            | Sqlite::InvalidColumnType(..)
+            | Sqlite::FromSqlConversionFailure(..)
+            | Sqlite::IntegralValueOutOfRange(..)
+            | Sqlite::SqlInputError { .. }
+            | Sqlite::Utf8Error(..) => Self::Corrupt { path },
+            error => Self::Database {
+                path,
+                source: Box::new(error),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! The tables of local state.
+
+use std::{fs, path::Path};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{LocalStateError, folder};
+
+/// Makes the file, complete from the moment at which it has its name.
+pub(super) fn create(file: &Path, user_id: &str) -> Result<(), LocalStateError> {
+    let draft = file.with_extension("new");
+    // Left by a crash; the lock is ours, so nobody is writing it.
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(LocalStateError::io(&draft, error));
+        }
+        _ => {}
+    }
+    folder::create_file(&draft)?;
+    let database = |error| LocalStateError::database(&draft, error);
+    let mut connection = connect(&draft).map_err(database)?;
+    migrate(&mut connection, 0).map_err(database)?;
+    connection
+        .execute(
+            "INSERT INTO account (id, user_id) VALUES (1, ?1)",
+            [user_id],
+        )
+        .map_err(database)?;
+    connection.close().map_err(|(_, error)| database(error))?;
+    fs::rename(&draft, file).map_err(|error| LocalStateError::io(file, error))?;
+    folder::sync(file.parent().unwrap_or_else(|| Path::new(".")))
+}
+
+/// Opens the file, checks it and brings it up to date.
+pub(super) fn open(file: &Path) -> Result<Connection, LocalStateError> {
+    let database = |error| LocalStateError::database(file, error);
+    let corrupt = || LocalStateError::Corrupt {
+        path: file.to_owned(),
+    };
+    let mut connection = connect(file).map_err(database)?;
+    let pragma = |name: &str| -> Result<i64, rusqlite::Error> {
+        connection.pragma_query_value(None, name, |row| row.get(0))
+    };
+    let (id, version) = pragma("application_id")
+        .and_then(|id| Ok((id, pragma("user_version")?)))
+        .map_err(database)?;
+    let newest = MIGRATIONS.len();
+    let version = usize::try_from(version).map_err(|_| corrupt())?;
+    if id != APPLICATION_ID || version == 0 {
+        return Err(corrupt());
+    }
+    if version > newest {
+        return Err(LocalStateError::TooNew {
+            path: file.to_owned(),
+        });
+    }
+    let verdict: String = connection
+        .pragma_query_value(None, "quick_check", |row| row.get(0))
+        .map_err(database)?;
+    if verdict != "ok" {
+        return Err(corrupt());
+    }
+    migrate(&mut connection, version).map_err(database)?;
+    Ok(connection)
+}
+
+fn connect(file: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(file, flags)?;
+    // A rollback journal that is gone for good before a commit returns: what is written is kept
+    // through a power failure. What is deleted is overwritten.
+    connection.execute_batch(
+        "PRAGMA journal_mode = DELETE;
+         PRAGMA synchronous = EXTRA;
+         PRAGMA secure_delete = ON;
+         PRAGMA trusted_schema = OFF;",
+    )?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, version: usize) -> Result<(), rusqlite::Error> {
+    if version >= MIGRATIONS.len() {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    for migration in MIGRATIONS.iter().skip(version) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    let version = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    transaction.pragma_update(None, "user_version", version)?;
+    transaction.commit()
+}
+
+/// "4Sls"
+const APPLICATION_ID: i64 = 0x3453_6C73;
+
+/// Each brings the tables from its index to the next version. One that was released never changes.
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    user_id TEXT NOT NULL,
+    -- Whether a whole snapshot was ever pinned.
+    is_pinned INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE session (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    homeserver TEXT NOT NULL,
+    device_id TEXT,
+    access_token TEXT NOT NULL
+) STRICT;
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    plan TEXT NOT NULL
+) STRICT;
+-- What was seen, the newest with the highest counter: the whole content of an event (entry '') and
+-- each entry of a secret (entry = key ID). A hash of NULL: it was gone.
+CREATE TABLE seen (
+    event_type TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    counter INTEGER NOT NULL,
+    hash BLOB,
+    PRIMARY KEY (event_type, entry, counter)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE default_key (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    key_id TEXT
+) STRICT;
+CREATE TABLE key_description (
+    key_id TEXT PRIMARY KEY,
+    content TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+"];

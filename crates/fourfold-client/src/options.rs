@@ -1,0 +1,41 @@
+//! How requests are made.
+
+use std::time::Duration;
+
+/// How requests are made: time-outs, patience, and whether plain HTTP may leave this machine.
+///
+/// ```
+/// use std::time::Duration;
+/// let mut options = fourfold_client::Options::default();
+/// options.total_timeout = Duration::from_secs(20);
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// What the client calls itself: `fourfold/<version>`.
+    pub user_agent: String,
+    /// How long one attempt to connect may take: 10 s.
+    pub connect_timeout: Duration,
+    /// How long the server may send nothing within one attempt: 60 s.
+    pub read_timeout: Duration,
+    /// How long a call may take, all attempts and the pauses between them included: 120 s.
+    pub total_timeout: Duration,
+    /// How often a call is attempted, the first time included: 5.
+    pub attempts: u32,
+    /// Whether plain HTTP is allowed to other hosts than this machine: no. Whoever can see the
+    /// network then sees the password and the access token.
+    pub allow_http: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("fourfold/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(60),
+            total_timeout: Duration::from_secs(120),
+            attempts: 5,
+            allow_http: false,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! One attempt of a request.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::{
+    Response, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION},
+    redirect,
+};
+use zeroize::Zeroizing;
+
+use super::{Answer, Base, Request, Transport, retry, tls};
+use crate::{
+    Options,
+    error::{Error, ErrorKind, MatrixErrorBody},
+    escape_untrusted,
+};
+
+/// The HTTP client for one server.
+pub(super) fn client(base: &Base, options: &Options) -> Result<reqwest::Client, Error> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(&options.user_agent)
+        .connect_timeout(options.connect_timeout)
+        .read_timeout(options.read_timeout)
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        .tls_backend_preconfigured(tls::configuration(base.is_https)?);
+    if base.is_loopback {
+        builder = builder.no_proxy();
+    }
+    builder
+        .build()
+        .map_err(|error| Error::from(ErrorKind::Tls).because(error.without_url()))
+}
+
+/// An attempt without an answer that counts.
+pub(super) struct Failure {
+    pub(super) error: Error,
+    /// How long the server asks to wait.
+    pub(super) asked: Option<Duration>,
+    again: Again,
+}
+
+/// Whether another attempt may help, and may be made.
+enum Again {
+    /// Nothing has happened on the server.
+    Always,
+    /// Perhaps something has.
+    IfRepeatable,
+    /// It would fail the same way.
+    Never,
+}
+
+impl Failure {
+    pub(super) fn never(error: impl Into<Error>) -> Self {
+        Self {
+            error: error.into(),
+            asked: None,
+            again: Again::Never,
+        }
+    }
+
+    pub(super) fn allows(&self, is_repeatable: bool) -> bool {
+        match self.again {
+            Again::Always => true,
+            Again::IfRepeatable => is_repeatable,
+            Again::Never => false,
+        }
+    }
+
+    fn of_connection(error: reqwest::Error) -> Self {
+        let (kind, again) = if tls::is_to_blame(&error) {
+            (ErrorKind::Tls, Again::Never)
+        } else if error.is_builder() {
+            (ErrorKind::InvalidSegment, Again::Never)
+        } else {
+            let kind = if error.is_timeout() {
+                ErrorKind::Timeout
+            } else {
+                ErrorKind::Unreachable
+            };
+            let again = if error.is_connect() {
+                Again::Always
+            } else {
+                Again::IfRepeatable
+            };
+            (kind, again)
+        };
+        Self {
+            error: Error::from(kind).because(error.without_url()),
+            asked: None,
+            again,
+        }
+    }
+}
+
+impl Transport {
+    pub(super) async fn attempt(&self, request: &Request<'_>) -> Result<Answer, Failure> {
+        let mut response = self.start(request).await?;
+        let status = response.status().as_u16();
+        if (300..400).contains(&status) {
+            return Err(Failure::never(redirected(&response)));
+        }
+        let body = read_body(&mut response, request.limit).await?;
+        let asked = || retry::asked(response.headers(), &body, SystemTime::now());
+        match status {
+            429 => {
+                let retry_after = asked().unwrap_or(retry::SHORTEST_ASKED);
+                Err(Failure {
+                    error: ErrorKind::RateLimited { retry_after }.into(),
+                    asked: Some(retry_after),
+                    again: Again::Always,
+                })
+            }
+            200..300 | 400..500 => Ok(Answer {
+                server: self.base_url().to_owned(),
+                status,
+                body,
+            }),
+            _ => {
+                let kind = match MatrixErrorBody::read(&body) {
+                    Some(body) => body.kind(status),
+                    None => ErrorKind::Server { status },
+                };
+                Err(Failure {
+                    error: kind.into(),
+                    asked: asked(),
+                    again: Again::IfRepeatable,
+                })
+            }
+        }
+    }
+
+    async fn start(&self, request: &Request<'_>) -> Result<Response, Failure> {
+        let address = format!("{}{}", self.base_url(), request.path.as_str());
+        let url = Url::parse(&address)
+            .ok()
+            .filter(|url| url.as_str() == address)
+            .ok_or_else(|| Failure::never(ErrorKind::InvalidSegment))?;
+        let mut builder = self.inner.client.request(request.method.clone(), url);
+        if let Some(token) = request.token {
+            builder = builder.header(AUTHORIZATION, token.header().map_err(Failure::never)?);
+        }
+        if let Some(body) = &request.body {
+            builder = builder
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .body(body.clone());
+        }
+        builder.send().await.map_err(Failure::of_connection)
+    }
+}
+
+/// Counts what arrives: what `Content-Length` promises means nothing.
+async fn read_body(response: &mut Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await.map_err(Failure::of_connection)? {
+        if body.len() + chunk.len() > limit {
+            return Err(Failure::never(ErrorKind::TooLarge { limit }));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn redirected(response: &Response) -> ErrorKind {
+    let location = response
+        .headers()
+        .get(LOCATION)
+        .and_then(|location| location.to_str().ok());
+    ErrorKind::Redirected {
+        location: escape_untrusted(location.unwrap_or("nowhere")),
+    }
+}

@@ -1,0 +1,42 @@
+//! TLS: certificates as the operating system trusts them.
+
+use std::{error::Error as _, sync::Arc};
+
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+
+use crate::error::{Error, ErrorKind};
+
+/// The configuration for a server. For one that is reached over plain HTTP nothing is trusted, so
+/// that a machine without any certificates can still talk to itself.
+pub(super) fn configuration(is_https: bool) -> Result<ClientConfig, Error> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions();
+    let configuration = builder.and_then(|builder| {
+        if is_https {
+            builder.with_platform_verifier()
+        } else {
+            Ok(builder.with_root_certificates(RootCertStore::empty()))
+        }
+    });
+    let mut configuration = configuration
+        .map_err(|error| Error::from(ErrorKind::Tls).because(error))?
+        .with_no_client_auth();
+    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(configuration)
+}
+
+/// Whether an error comes from TLS: then another attempt changes nothing.
+pub(super) fn is_to_blame(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(|error| error.get_ref());
+        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
