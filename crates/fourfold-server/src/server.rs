@@ -88,7 +88,6 @@ impl Homeserver {
     }
 
     /// The router over all routes.
-    #[must_use]
     pub fn router(&self) -> Router {
         router(&self.app)
     }

@@ -1,0 +1,273 @@
+//! Over real sockets: start, stop, and clients that do not behave.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fourfold_server::{Server, StartError};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::under_test::config;
+
+/// Long enough for a slow machine; no test waits for it to pass.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) async fn start(folder: &TempDir) -> Self {
+        let server = Server::bind(config(folder)).await.unwrap();
+        let address = server.local_addr();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(server.run(async { drop(stopped.await) }));
+        Self {
+            address,
+            stop,
+            task,
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        timeout(PATIENCE, self.task).await.unwrap().unwrap();
+    }
+}
+
+/// A connection that speaks just enough HTTP.
+pub(crate) struct Wire(TcpStream);
+
+impl Wire {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) async fn write(&mut self, text: &str) -> std::io::Result<()> {
+        self.0.write_all(text.as_bytes()).await
+    }
+
+    /// One answer with its head; an error when the connection ended first.
+    pub(crate) async fn read(&mut self) -> std::io::Result<(u16, String, String)> {
+        let mut bytes = Vec::new();
+        loop {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| {
+                    let (name, value) = line.split_once(':')?;
+                    name.eq_ignore_ascii_case("content-length")
+                        .then(|| value.trim().parse().unwrap())
+                });
+                if body.len() >= length.unwrap_or(0) {
+                    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+                    return Ok((status, head.to_owned(), body.to_owned()));
+                }
+            }
+            let mut chunk = [0; 4096];
+            match timeout(PATIENCE, self.0.read(&mut chunk)).await.unwrap()? {
+                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                count => bytes.extend_from_slice(&chunk[..count]),
+            }
+        }
+    }
+
+    pub(crate) async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: &str,
+    ) -> std::io::Result<(u16, String, String)> {
+        self.write(&request(method, path, token, body)).await?;
+        self.read().await
+    }
+}
+
+pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> String {
+    format!(
+        "{method} /_matrix/client/v3{path} HTTP/1.1\r\nHost: localhost\r\n\
+         Authorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+pub(crate) async fn register(address: SocketAddr, name: &str) -> String {
+    let body =
+        format!(r#"{{"username":"{name}","password":"p","auth":{{"type":"m.login.dummy"}}}}"#);
+    let mut wire = Wire::open(address).await;
+    let (status, _, body) = wire.send("POST", "/register", "", &body).await.unwrap();
+    assert_eq!(status, 200, "{body}");
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    body["access_token"].as_str().unwrap().to_owned()
+}
+
+async fn next_batch(wire: &mut Wire, token: &str) -> String {
+    let (_, _, body) = wire.send("GET", "/sync", token, "").await.unwrap();
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    body["next_batch"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_folder_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::start(&folder).await;
+    let refused = Server::bind(config(&folder)).await;
+    assert!(
+        matches!(refused, Err(StartError::InUse { .. })),
+        "{refused:?}"
+    );
+    running.stop().await;
+    Running::start(&folder).await.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_belongs_to_one_server_name_and_one_user_of_the_machine() {
+    let folder = TempDir::new().unwrap();
+    Running::start(&folder).await.stop().await;
+    let mut other = config(&folder);
+    other.server_name = "elsewhere".to_owned();
+    let refused = Server::bind(other).await.unwrap_err();
+    assert!(refused.to_string().contains("localhost"), "{refused}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(folder.path().join("data"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}
+
+#[tokio::test]
+async fn bad_names_and_taken_ports_are_told_apart() {
+    let folder = TempDir::new().unwrap();
+    let mut bad = config(&folder);
+    bad.server_name = "not a name".to_owned();
+    assert!(matches!(
+        Server::bind(bad).await,
+        Err(StartError::ServerName)
+    ));
+    let running = Running::start(&folder).await;
+    let second = TempDir::new().unwrap();
+    let mut taken = config(&second);
+    taken.bind = running.address;
+    assert!(matches!(
+        Server::bind(taken).await,
+        Err(StartError::Bind { .. })
+    ));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_answers_open_polls_and_loses_nothing() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::start(&folder).await;
+    let token = register(running.address, "alice").await;
+    let mut poll = Wire::open(running.address).await;
+    let since = next_batch(&mut poll, &token).await;
+    let path = format!("/sync?timeout=60000&since={since}");
+    poll.write(&request("GET", &path, &token, ""))
+        .await
+        .unwrap();
+    // One answered after the poll was sent; the poll is being served or will be.
+    let mut wire = Wire::open(running.address).await;
+    let path = "/user/@alice:localhost/account_data/m.x";
+    let (status, _, _) = wire
+        .send("PUT", path, &token, r#"{"kept":true}"#)
+        .await
+        .unwrap();
+    assert_eq!(status, 200);
+    assert!(poll.read().await.unwrap().2.contains("m.x"));
+    poll.write(&request(
+        "GET",
+        &format!("/sync?timeout=60000&since={since}"),
+        &token,
+        "",
+    ))
+    .await
+    .unwrap();
+    poll.read().await.unwrap();
+    let since = next_batch(&mut poll, &token).await;
+    poll.write(&request(
+        "GET",
+        &format!("/sync?timeout=60000&since={since}"),
+        &token,
+        "",
+    ))
+    .await
+    .unwrap();
+    wire.send("GET", "/sync", &token, "").await.unwrap();
+    running.stop().await;
+    assert_eq!(poll.read().await.unwrap().0, 200);
+
+    let running = Running::start(&folder).await;
+    let mut wire = Wire::open(running.address).await;
+    let (status, _, body) = wire.send("GET", path, &token, "").await.unwrap();
+    assert_eq!((status, &*body), (200, r#"{"kept":true}"#));
+    // Tokens of sync outlive the process too.
+    let (status, _, _) = wire
+        .send("GET", &format!("/sync?since={since}"), &token, "")
+        .await
+        .unwrap();
+    assert_eq!(status, 200);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn requests_that_smuggle_are_refused_and_others_are_served() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::start(&folder).await;
+    let head = "PUT /_matrix/client/v3/login HTTP/1.1\r\nHost: a\r\n";
+    let shapes = [
+        format!("{head}Content-Length: 1\r\nContent-Length: 2\r\n\r\n{{}}"),
+        format!("{head}Content-Length: x\r\n\r\n{{}}"),
+        format!("{head}Transfer-Encoding: gzip\r\n\r\n{{}}"),
+        format!(
+            "GET /_matrix/client/versions HTTP/1.1\r\nX: {}\r\n\r\n",
+            "x".repeat(100_000)
+        ),
+        "nonsense\r\n\r\n".to_owned(),
+    ];
+    for shape in shapes {
+        let mut wire = Wire::open(running.address).await;
+        // The server may hang up before everything is written.
+        let _ = wire.write(&shape).await;
+        if let Ok((status, head, _)) = wire.read().await {
+            assert!((400..500).contains(&status), "{head}");
+        }
+    }
+    let token = register(running.address, "alice").await;
+    assert!(!token.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn many_requests_on_one_connection_are_answered_in_order() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::start(&folder).await;
+    let token = register(running.address, "alice").await;
+    let mut wire = Wire::open(running.address).await;
+    for n in 0..20 {
+        let path = "/user/@alice:localhost/account_data/m.x";
+        let content = format!("{{\"n\":{n}}}");
+        assert_eq!(
+            wire.send("PUT", path, &token, &content).await.unwrap().0,
+            200
+        );
+        assert_eq!(wire.send("GET", path, &token, "").await.unwrap().2, content);
+        // A refused body leaves the connection usable or closed, never confused.
+        let unread = wire.send("POST", "/sync", &token, "{}").await.unwrap();
+        assert_eq!(unread.0, 405);
+        if unread.1.to_ascii_lowercase().contains("connection: close") {
+            wire = Wire::open(running.address).await;
+        }
+    }
+    running.stop().await;
+}

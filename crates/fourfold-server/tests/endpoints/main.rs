@@ -1,0 +1,22 @@
+//! The endpoints from outside: status, `errcode`, headers and bodies, byte for byte.
+//!
+//! Most tests call the router directly, without a socket; those about connections, processes and
+//! the loss of both use loopback.
+
+#![expect(clippy::unwrap_used, reason = "test helpers")]
+#![expect(clippy::panic, reason = "test helpers")]
+#![expect(clippy::indexing_slicing, reason = "test helpers index into JSON")]
+
+mod account_data;
+mod authorisation;
+mod concurrency;
+mod connections;
+mod devices;
+mod discovery;
+mod durability;
+mod limits;
+mod login;
+mod registration;
+mod round_trip;
+mod sync;
+mod under_test;

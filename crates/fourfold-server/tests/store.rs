@@ -1,0 +1,601 @@
+//! The conformance suite: what every [`Store`] must do, whatever it stands on.
+//!
+//! To run it over another store, write a function that opens an empty one and a module that calls
+//! [`conformance!`] with it.
+
+#![expect(clippy::unwrap_used, reason = "test helpers")]
+#![expect(clippy::panic, reason = "test helpers")]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fourfold_server::store::sqlite::{Options, SqliteStore};
+use fourfold_server::store::{
+    DeviceId, NewAccount, NewSession, Position, Quotas, Scope, Store, StoreError, Timestamp,
+    TokenHash, TokenPair, UserId,
+};
+use tempfile::TempDir;
+
+/// A store and whatever must live as long.
+struct Opened {
+    store: Arc<dyn Store>,
+    _folder: TempDir,
+}
+
+fn quotas() -> Quotas {
+    let mut quotas = Quotas::default();
+    quotas.account_data_types = 4;
+    quotas.account_data_bytes = 100;
+    quotas.devices = 3;
+    quotas.filters = 2;
+    quotas
+}
+
+fn user(name: &str) -> UserId {
+    UserId::new(format!("@{name}:localhost"))
+}
+
+fn hash(byte: u8) -> TokenHash {
+    TokenHash([byte; 32])
+}
+
+fn session(device: &str, access: u8) -> NewSession {
+    NewSession {
+        device: DeviceId::new(device),
+        display_name: Some(format!("name of {device}")),
+        tokens: TokenPair {
+            access: hash(access),
+            refresh: None,
+            expires_at: None,
+        },
+        opened_at: Timestamp(1_000),
+        address: Some("::1".to_owned()),
+    }
+}
+
+fn refreshable(access: u8, refresh: u8) -> TokenPair {
+    let expires_at = Some(Timestamp(5_000));
+    TokenPair {
+        access: hash(access),
+        refresh: Some(hash(refresh)),
+        expires_at,
+    }
+}
+
+async fn account(store: &dyn Store, name: &str, first: Option<NewSession>) -> UserId {
+    let user = user(name);
+    let account = NewAccount {
+        password_hash: "hash".to_owned(),
+        created_at: Timestamp(1_000),
+        session: first,
+    };
+    store.create_account(&user, account).await.unwrap();
+    user
+}
+
+async fn put(
+    store: &dyn Store,
+    user: &UserId,
+    event_type: &str,
+    content: &'static str,
+) -> Position {
+    let content = Bytes::from_static(content.as_bytes());
+    store
+        .put_account_data(user, Scope::global(), event_type, content)
+        .await
+        .unwrap()
+}
+
+async fn types_since(store: &dyn Store, user: &UserId, since: Option<Position>) -> Vec<String> {
+    let changes = store.changes(user, since).await.unwrap();
+    changes
+        .account_data
+        .iter()
+        .map(|event| event.event_type.to_string())
+        .collect()
+}
+
+async fn accounts_are_made_once(store: &dyn Store) {
+    assert_eq!(store.password_hash(&user("alice")).await.unwrap(), None);
+    let alice = account(store, "alice", None).await;
+    assert_eq!(
+        store.password_hash(&alice).await.unwrap().as_deref(),
+        Some("hash")
+    );
+    let again = NewAccount {
+        password_hash: "other".to_owned(),
+        created_at: Timestamp(2_000),
+        session: Some(session("D", 1)),
+    };
+    let refused = store.create_account(&alice, again).await;
+    assert!(matches!(refused, Err(StoreError::UserInUse)), "{refused:?}");
+    assert_eq!(
+        store.password_hash(&alice).await.unwrap().as_deref(),
+        Some("hash")
+    );
+    assert_eq!(store.session(&alice, &hash(1)).await.unwrap(), None);
+    assert_eq!(store.devices(&alice).await.unwrap(), []);
+}
+
+async fn strangers_have_nothing_and_can_write_nothing(store: &dyn Store) {
+    let nobody = user("nobody");
+    assert_eq!(store.session(&nobody, &hash(1)).await.unwrap(), None);
+    assert_eq!(
+        store
+            .account_data(&nobody, &Scope::global(), "m.x")
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(store.changes(&nobody, None).await.unwrap().account_data, []);
+    let content = Bytes::from_static(b"{}");
+    let refused = store
+        .put_account_data(&nobody, Scope::global(), "m.x", content)
+        .await;
+    assert!(
+        matches!(refused, Err(StoreError::NoSuchUser)),
+        "{refused:?}"
+    );
+    let refused = store.open_session(&nobody, session("D", 1)).await;
+    assert!(
+        matches!(refused, Err(StoreError::NoSuchUser)),
+        "{refused:?}"
+    );
+    let tokens = refreshable(1, 2);
+    let found = store
+        .refresh_session(&nobody, &hash(1), tokens, Timestamp(0))
+        .await
+        .unwrap();
+    assert_eq!(found, None);
+}
+
+async fn a_login_on_a_known_device_ends_the_one_before(store: &dyn Store) {
+    let alice = account(store, "alice", Some(session("D", 1))).await;
+    let first = store.session(&alice, &hash(1)).await.unwrap().unwrap();
+    assert_eq!(
+        (first.user.as_str(), first.device.as_str()),
+        (alice.as_str(), "D")
+    );
+    assert!(!first.unconfirmed);
+    let mut second = session("D", 2);
+    second.display_name = Some("another".to_owned());
+    second.opened_at = Timestamp(9_000);
+    store.open_session(&alice, second).await.unwrap();
+    assert_eq!(store.session(&alice, &hash(1)).await.unwrap(), None);
+    let session = store.session(&alice, &hash(2)).await.unwrap().unwrap();
+    assert_eq!(session.last_seen_at, Timestamp(9_000));
+    let device = store
+        .device(&alice, &DeviceId::new("D"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(device.display_name.as_deref(), Some("name of D"));
+    assert_eq!(device.last_seen_at, Timestamp(9_000));
+}
+
+async fn a_token_opens_its_own_user_alone(store: &dyn Store) {
+    let alice = account(store, "alice", Some(session("D", 1))).await;
+    let bob = account(store, "bob", None).await;
+    assert!(store.session(&alice, &hash(1)).await.unwrap().is_some());
+    assert_eq!(store.session(&bob, &hash(1)).await.unwrap(), None);
+}
+
+async fn refreshing_keeps_the_old_pair_until_the_new_one_is_used(store: &dyn Store) {
+    let mut first = session("D", 1);
+    first.tokens = refreshable(1, 11);
+    let alice = account(store, "alice", Some(first)).await;
+    let refresh = async |old: u8, access: u8, new: u8| {
+        let tokens = refreshable(access, new);
+        store
+            .refresh_session(&alice, &hash(old), tokens, Timestamp(3_000))
+            .await
+            .unwrap()
+    };
+    let open = async |access: u8| {
+        store
+            .session(&alice, &hash(access))
+            .await
+            .unwrap()
+            .is_some()
+    };
+
+    assert_eq!(refresh(99, 2, 12).await, None);
+    assert_eq!(refresh(11, 2, 12).await, Some(DeviceId::new("D")));
+    assert!(open(1).await && open(2).await);
+    // Lost on its way: the same again, and the pair before was never used.
+    assert_eq!(refresh(11, 3, 13).await, Some(DeviceId::new("D")));
+    assert!(open(1).await && !open(2).await && open(3).await);
+    assert!(
+        store
+            .session(&alice, &hash(3))
+            .await
+            .unwrap()
+            .unwrap()
+            .unconfirmed
+    );
+    store.confirm_session(&alice, &hash(3)).await.unwrap();
+    assert!(!open(1).await && open(3).await);
+    assert!(
+        !store
+            .session(&alice, &hash(3))
+            .await
+            .unwrap()
+            .unwrap()
+            .unconfirmed
+    );
+    assert_eq!(refresh(11, 4, 14).await, None);
+    // Refreshing is using.
+    assert_eq!(refresh(13, 5, 15).await, Some(DeviceId::new("D")));
+    assert_eq!(refresh(15, 6, 16).await, Some(DeviceId::new("D")));
+    assert!(!open(3).await && open(5).await && open(6).await);
+    store.confirm_session(&alice, &hash(99)).await.unwrap();
+}
+
+async fn devices_are_listed_renamed_and_deleted(store: &dyn Store) {
+    let alice = account(store, "alice", Some(session("B", 1))).await;
+    store.open_session(&alice, session("A", 2)).await.unwrap();
+    store.open_session(&alice, session("C", 3)).await.unwrap();
+    let ids = async || -> Vec<String> {
+        let devices = store.devices(&alice).await.unwrap();
+        devices
+            .iter()
+            .map(|device| device.id.as_str().to_owned())
+            .collect()
+    };
+    assert_eq!(ids().await, ["A", "B", "C"]);
+    let name = Some("new".to_owned());
+    assert!(
+        store
+            .rename_device(&alice, &DeviceId::new("A"), name.clone())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .rename_device(&alice, &DeviceId::new("X"), name.clone())
+            .await
+            .unwrap()
+    );
+    let device = store
+        .device(&alice, &DeviceId::new("A"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(device.display_name, name);
+    let gone = [DeviceId::new("A"), DeviceId::new("X")];
+    store.delete_devices(&alice, &gone).await.unwrap();
+    assert_eq!(ids().await, ["B", "C"]);
+    assert_eq!(store.session(&alice, &hash(2)).await.unwrap(), None);
+    store.delete_all_devices(&alice).await.unwrap();
+    assert!(ids().await.is_empty());
+    assert_eq!(store.session(&alice, &hash(1)).await.unwrap(), None);
+}
+
+async fn a_device_is_seen(store: &dyn Store) {
+    let alice = account(store, "alice", Some(session("D", 1))).await;
+    let device = DeviceId::new("D");
+    let before = store.changes(&alice, None).await.unwrap().position;
+    let address = Some("10.0.0.1".to_owned());
+    store
+        .touch_device(&alice, &device, Timestamp(7_000), address.clone())
+        .await
+        .unwrap();
+    store
+        .touch_device(&alice, &device, Timestamp(6_000), None)
+        .await
+        .unwrap();
+    let seen = store.device(&alice, &device).await.unwrap().unwrap();
+    assert_eq!(
+        (seen.last_seen_at, seen.last_seen_address),
+        (Timestamp(7_000), address)
+    );
+    let session = store.session(&alice, &hash(1)).await.unwrap().unwrap();
+    assert_eq!(session.last_seen_at, Timestamp(7_000));
+    assert_eq!(store.changes(&alice, None).await.unwrap().position, before);
+}
+
+async fn device_changes_move_the_list(store: &dyn Store) {
+    let alice = account(store, "alice", Some(session("A", 1))).await;
+    let mut since = store.changes(&alice, None).await.unwrap();
+    assert!(!since.device_list);
+    for change in 0..4 {
+        let device = DeviceId::new("B");
+        match change {
+            0 => store.open_session(&alice, session("B", 2)).await.unwrap(),
+            1 => assert!(store.rename_device(&alice, &device, None).await.unwrap()),
+            2 => store.delete_devices(&alice, &[device]).await.unwrap(),
+            _ => store.delete_all_devices(&alice).await.unwrap(),
+        }
+        let changes = store.changes(&alice, Some(since.position)).await.unwrap();
+        assert!(
+            changes.device_list && changes.position > since.position,
+            "{change}"
+        );
+        assert!(
+            !store
+                .changes(&alice, Some(changes.position))
+                .await
+                .unwrap()
+                .device_list
+        );
+        since = changes;
+    }
+    store
+        .delete_devices(&alice, &[DeviceId::new("unknown")])
+        .await
+        .unwrap();
+    assert_eq!(
+        store.changes(&alice, None).await.unwrap().position,
+        since.position
+    );
+}
+
+async fn account_data_is_replaced_and_kept_apart(store: &dyn Store) {
+    let alice = account(store, "alice", None).await;
+    let bob = account(store, "bob", None).await;
+    let room = Scope::room("!r:localhost");
+    put(store, &alice, "m.x", "one").await;
+    put(store, &alice, "m.x", "two").await;
+    store
+        .put_account_data(&alice, room.clone(), "m.x", Bytes::from_static(b"room"))
+        .await
+        .unwrap();
+    let get = async |user: &UserId, scope: &Scope, event_type: &str| {
+        let content = store.account_data(user, scope, event_type).await.unwrap();
+        content.map(|content| String::from_utf8(content.to_vec()).unwrap())
+    };
+    assert_eq!(
+        get(&alice, &Scope::global(), "m.x").await.as_deref(),
+        Some("two")
+    );
+    assert_eq!(get(&alice, &room, "m.x").await.as_deref(), Some("room"));
+    assert_eq!(get(&alice, &Scope::room("!s:localhost"), "m.x").await, None);
+    assert_eq!(get(&alice, &Scope::global(), "M.X").await, None);
+    assert_eq!(get(&alice, &Scope::global(), "m.x ").await, None);
+    assert_eq!(get(&bob, &Scope::global(), "m.x").await, None);
+    assert_eq!(types_since(store, &alice, None).await, ["m.x"]);
+}
+
+async fn hostile_names_are_only_names(store: &dyn Store) {
+    let alice = account(store, "alice", None).await;
+    let names = ["'; DROP TABLE users; --", "%", "_", "\"\\🔑"];
+    for name in names {
+        assert_eq!(
+            store
+                .account_data(&alice, &Scope::global(), name)
+                .await
+                .unwrap(),
+            None
+        );
+        put(store, &alice, name, "{}").await;
+    }
+    assert_eq!(types_since(store, &alice, None).await, names);
+}
+
+async fn changes_come_in_order_and_each_once(store: &dyn Store) {
+    let alice = account(store, "alice", None).await;
+    let first = put(store, &alice, "m.a", "1").await;
+    let second = put(store, &alice, "m.b", "1").await;
+    let third = put(store, &alice, "m.a", "1").await;
+    assert!(first < second && second < third);
+    assert_eq!(types_since(store, &alice, None).await, ["m.b", "m.a"]);
+    assert_eq!(
+        types_since(store, &alice, Some(first)).await,
+        ["m.b", "m.a"]
+    );
+    assert_eq!(types_since(store, &alice, Some(second)).await, ["m.a"]);
+    assert!(types_since(store, &alice, Some(third)).await.is_empty());
+    let ahead = Position(third.0 + 1_000);
+    assert_eq!(
+        types_since(store, &alice, Some(ahead)).await,
+        ["m.b", "m.a"]
+    );
+}
+
+async fn quotas_refuse_without_a_trace(store: &dyn Store) {
+    let alice = account(store, "alice", Some(session("A", 1))).await;
+    for event_type in ["a", "b", "c", "d"] {
+        put(store, &alice, event_type, "{}").await;
+    }
+    let before = store.changes(&alice, None).await.unwrap();
+    let content = |length: usize| Bytes::from(vec![b'x'; length]);
+    for (event_type, content) in [("e", content(1)), ("a", content(91))] {
+        let refused = store
+            .put_account_data(&alice, Scope::global(), event_type, content)
+            .await;
+        assert!(matches!(refused, Err(StoreError::Quota(_))), "{refused:?}");
+    }
+    assert_eq!(store.changes(&alice, None).await.unwrap(), before);
+    store
+        .put_account_data(&alice, Scope::global(), "a", content(90))
+        .await
+        .unwrap();
+    put(store, &alice, "a", "{}").await;
+
+    store.open_session(&alice, session("B", 2)).await.unwrap();
+    store.open_session(&alice, session("C", 3)).await.unwrap();
+    let refused = store.open_session(&alice, session("D", 4)).await;
+    assert!(matches!(refused, Err(StoreError::Quota(_))), "{refused:?}");
+    assert_eq!(store.session(&alice, &hash(4)).await.unwrap(), None);
+    store.open_session(&alice, session("C", 5)).await.unwrap();
+}
+
+async fn filters_are_kept(store: &dyn Store) {
+    let alice = account(store, "alice", None).await;
+    let bob = account(store, "bob", None).await;
+    let one = store
+        .put_filter(&alice, Bytes::from_static(b"{}"))
+        .await
+        .unwrap();
+    let two = store
+        .put_filter(&alice, Bytes::from_static(b"{ }"))
+        .await
+        .unwrap();
+    assert_ne!(one, two);
+    assert_eq!(
+        store
+            .put_filter(&alice, Bytes::from_static(b"{}"))
+            .await
+            .unwrap(),
+        one
+    );
+    let refused = store.put_filter(&alice, Bytes::from_static(b"{  }")).await;
+    assert!(matches!(refused, Err(StoreError::Quota(_))), "{refused:?}");
+    assert_eq!(
+        store.filter(&alice, two).await.unwrap().as_deref(),
+        Some(&b"{ }"[..])
+    );
+    assert_eq!(store.filter(&alice, 99).await.unwrap(), None);
+    assert_eq!(store.filter(&bob, one).await.unwrap(), None);
+}
+
+async fn watchers_wake(store: &dyn Store) {
+    let alice = account(store, "alice", Some(session("A", 1))).await;
+    let bob = account(store, "bob", None).await;
+    let mut watch = store.watch(&alice);
+    put(store, &bob, "m.x", "{}").await;
+    tokio::select! {
+        biased;
+        () = watch.changed() => panic!("woken by another user"),
+        () = tokio::task::yield_now() => {}
+    }
+    put(store, &alice, "m.x", "{}").await;
+    watch.changed().await;
+    put(store, &alice, "m.x", "{}").await;
+    watch.changed().await;
+    store.open_session(&alice, session("B", 2)).await.unwrap();
+    watch.changed().await;
+    store
+        .delete_devices(&alice, &[DeviceId::new("B")])
+        .await
+        .unwrap();
+    watch.changed().await;
+    // What is seen after the wake holds the change.
+    let since = store.changes(&alice, None).await.unwrap().position;
+    let (position, ()) = tokio::join!(put(store, &alice, "m.x", "{}"), watch.changed());
+    assert!(store.changes(&alice, Some(since)).await.unwrap().position >= position);
+}
+
+async fn concurrent_writers_get_a_position_each(store: &dyn Store) {
+    let alice = account(store, "alice", None).await;
+    let writes: Vec<_> = (0..50).map(|_| put(store, &alice, "m.x", "{}")).collect();
+    let mut positions = all_at_once(writes).await;
+    positions.sort_unstable();
+    positions.dedup();
+    assert_eq!(positions.len(), 50);
+    let last = store.changes(&alice, None).await.unwrap().position;
+    assert_eq!(positions.last(), Some(&last));
+}
+
+/// Drives all futures at once.
+async fn all_at_once<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut futures: Vec<_> = futures.into_iter().map(|it| (Box::pin(it), None)).collect();
+    std::future::poll_fn(|context| {
+        let mut waiting = false;
+        for (future, output) in &mut futures {
+            if output.is_none() {
+                match future.as_mut().poll(context) {
+                    std::task::Poll::Ready(value) => *output = Some(value),
+                    std::task::Poll::Pending => waiting = true,
+                }
+            }
+        }
+        if waiting {
+            std::task::Poll::Pending
+        } else {
+            std::task::Poll::Ready(())
+        }
+    })
+    .await;
+    futures
+        .into_iter()
+        .map(|(_, output)| output.unwrap())
+        .collect()
+}
+
+async fn a_closed_store_writes_no_more(store: &dyn Store) {
+    let alice = account(store, "alice", None).await;
+    put(store, &alice, "m.x", "{}").await;
+    store.close().await;
+    let content = Bytes::from_static(b"{}");
+    let refused = store
+        .put_account_data(&alice, Scope::global(), "m.x", content)
+        .await;
+    assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
+    store.close().await;
+}
+
+async fn the_batch_key_stays(store: &dyn Store) {
+    let key = store.batch_key().await.unwrap();
+    assert_eq!(store.batch_key().await.unwrap(), key);
+    assert_ne!(key, [0; 32]);
+}
+
+macro_rules! conformance {
+    ($open:path: $($expectation:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $expectation() {
+                let opened = $open().await;
+                super::$expectation(&*opened.store).await;
+            }
+        )*
+    };
+}
+
+macro_rules! conforms {
+    ($open:path) => {
+        conformance! { $open:
+            accounts_are_made_once
+            strangers_have_nothing_and_can_write_nothing
+            a_login_on_a_known_device_ends_the_one_before
+            a_token_opens_its_own_user_alone
+            refreshing_keeps_the_old_pair_until_the_new_one_is_used
+            devices_are_listed_renamed_and_deleted
+            a_device_is_seen
+            device_changes_move_the_list
+            account_data_is_replaced_and_kept_apart
+            hostile_names_are_only_names
+            changes_come_in_order_and_each_once
+            quotas_refuse_without_a_trace
+            filters_are_kept
+            watchers_wake
+            concurrent_writers_get_a_position_each
+            a_closed_store_writes_no_more
+            the_batch_key_stays
+        }
+    };
+}
+
+mod sqlite {
+    use super::*;
+
+    async fn open() -> Opened {
+        with_cache(1 << 20)
+    }
+
+    pub(super) fn with_cache(bytes: usize) -> Opened {
+        let folder = TempDir::new().unwrap();
+        let mut options = Options::new("localhost");
+        options.quotas = quotas();
+        options.cache_bytes = bytes;
+        let store = SqliteStore::open(&folder.path().join("store"), options).unwrap();
+        Opened {
+            store: Arc::new(store),
+            _folder: folder,
+        }
+    }
+
+    conforms!(open);
+}
+
+/// With a cache that holds nearly nothing every read goes to the file.
+mod sqlite_without_memory {
+    use super::*;
+
+    async fn open() -> Opened {
+        sqlite::with_cache(0)
+    }
+
+    conforms!(open);
+}
