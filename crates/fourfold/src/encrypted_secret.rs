@@ -201,6 +201,19 @@ pub enum EncryptedSecretError {
     TooManyEntries,
 }
 
+impl EncryptedSecretError {
+    /// Whether there may be entries that only this crate does not read.
+    pub(crate) fn can_hide_entries(self) -> bool {
+        match self {
+            Self::Content(error) => {
+                !matches!(error, ContentError::NotAnObject | ContentError::NotJson)
+            }
+            Self::Encrypted | Self::NotEncrypted => false,
+            Self::TooManyEntries => true,
+        }
+    }
+}
+
 pub(crate) const ENCRYPTED: &str = "encrypted";
 
 fn is_object(entry: &Entry) -> bool {

@@ -3,7 +3,7 @@
 use crate::{
     AccountData, Algorithm, Authenticity, DefaultKey, EncryptedSecret, EncryptedSecretError,
     EventState, KeyCheckOutcome, KeyDescription, KeyDescriptionError, KeyId, ProvenKey, Secret,
-    SecretName, SecretState, SecretStorageKey, algorithm::OpenEntryError,
+    SecretKind, SecretName, SecretState, SecretStorageKey, algorithm::OpenEntryError,
 };
 
 /// A read-only view over [`AccountData`]: which keys there are, which one is the default, which
@@ -36,12 +36,22 @@ impl<'a> SecretStorage<'a> {
     }
 
     /// Whether nothing of secret storage was ever there: no default key, no key, no secret, not
-    /// even deleted ones.
+    /// even deleted or damaged ones.
+    ///
+    /// Deleted account data is `{}`, whatever it was: it only counts under the names that Matrix
+    /// itself gives to secrets.
     #[must_use]
     pub fn is_untouched(&self) -> bool {
         self.default_key() == DefaultKey::Absent
             && self.key_ids().next().is_none()
-            && self.secrets().next().is_none()
+            && !self.names().any(|name| match self.secret(&name) {
+                SecretState::Encrypted(_) | SecretState::Emptied => true,
+                SecretState::Malformed(error) => error.can_hide_entries(),
+                SecretState::Deleted | SecretState::Null => {
+                    SecretKind::of(&name) != SecretKind::Other
+                }
+                SecretState::Absent | SecretState::NotASecret => false,
+            })
     }
 
     /// The default key.
@@ -121,6 +131,23 @@ impl<'a> SecretStorage<'a> {
         name: &SecretName,
         key: &SecretStorageKey,
     ) -> Result<OpenedSecret, OpenError> {
+        match self.open_entry(name, key) {
+            Err(OpenError::Entry(OpenEntryError::Mac))
+                if self.check(key) != KeyCheckOutcome::Verified =>
+            {
+                Err(OpenError::WrongKey)
+            }
+            result => result,
+        }
+    }
+
+    /// As [`open`](Self::open), without finding out whether the key or the entry is wrong: that
+    /// can take a look at every secret.
+    pub(crate) fn open_entry(
+        &self,
+        name: &SecretName,
+        key: &SecretStorageKey,
+    ) -> Result<OpenedSecret, OpenError> {
         let secret = match self.secret(name) {
             SecretState::Encrypted(secret) => secret,
             SecretState::Malformed(error) => return Err(OpenError::Damaged(error)),
@@ -135,16 +162,11 @@ impl<'a> SecretStorage<'a> {
                 return Err(OpenError::NotEncryptedUnderKey { key_ids });
             }
         };
-        match key.open(name, entry) {
-            Ok((secret, authenticity)) => Ok(OpenedSecret {
-                secret,
-                authenticity,
-            }),
-            Err(OpenEntryError::Mac) if self.check(key) != KeyCheckOutcome::Verified => {
-                Err(OpenError::WrongKey)
-            }
-            Err(error) => Err(OpenError::Entry(error)),
-        }
+        let (secret, authenticity) = key.open(name, entry).map_err(OpenError::Entry)?;
+        Ok(OpenedSecret {
+            secret,
+            authenticity,
+        })
     }
 
     /// Whether a key is the right one, by everything that is known: its key check or, where that is
@@ -179,6 +201,18 @@ impl<'a> SecretStorage<'a> {
         Err(NotProven {
             key: Box::new(key),
             reason,
+        })
+    }
+
+    /// The names of account data that cannot be read as a secret but mentions a key, so that other
+    /// clients may find an entry of that key in it.
+    pub(crate) fn unreadable_secrets(&self, id: &KeyId) -> impl Iterator<Item = SecretName> {
+        self.names().filter(|name| {
+            matches!(self.secret(name), SecretState::Malformed(error) if error.can_hide_entries())
+                && self
+                    .account_data
+                    .raw(name.as_str())
+                    .is_some_and(|json| json.contains(id.as_str()))
         })
     }
 

@@ -1,6 +1,6 @@
 //! Plans for keys: the first one, another one, the default, and removing one.
 
-use super::{Draft, Plan};
+use super::{Draft, Plan, secret::is_same_value};
 use crate::{
     Content, DefaultKey, KeyDescriptionError, KeyId, NewKey, ProvenKey, SecretName, SecretStorage,
     SecretStorageKey,
@@ -71,7 +71,8 @@ pub fn change_default(
 
 /// Removes a key: its entries from all secrets, then its description.
 ///
-/// Every secret that is encrypted under it must open with one of the `remaining` keys.
+/// Every secret that is encrypted under it must open with one of the `remaining` keys. The removed
+/// key may be among them: then a copy under it that holds another value counts as a last one.
 ///
 /// # Errors
 ///
@@ -99,8 +100,19 @@ pub fn remove_key(
         if secret.entry(id).is_none() {
             continue;
         }
-        let opens = |key: &&&SecretStorageKey| key.id() != id && storage.open(&name, key).is_ok();
-        match remaining.iter().find(opens) {
+        let removed = remaining
+            .iter()
+            .find(|key| key.id() == id)
+            .and_then(|key| storage.open_entry(&name, key).ok());
+        let is_copy = |key: &SecretStorageKey| {
+            storage.open_entry(&name, key).is_ok_and(|copy| {
+                removed
+                    .as_ref()
+                    .is_none_or(|removed| is_same_value(&name, &removed.secret, &copy.secret))
+            })
+        };
+        let mut others = remaining.iter().filter(|key| key.id() != id);
+        match others.find(|key| is_copy(key)) {
             Some(key) => {
                 let reason = format!("{name} stays readable with the key {}", key.id());
                 draft.put(name.as_str(), secret.without_entry(id), reason);
@@ -108,6 +120,7 @@ pub fn remove_key(
             None => last_copies.push(name),
         }
     }
+    last_copies.extend(storage.unreadable_secrets(id));
     if !last_copies.is_empty() {
         return Err(RemoveKeyError::LastCopy { names: last_copies });
     }
@@ -166,7 +179,7 @@ pub(super) fn put_default(draft: &mut Draft, id: &KeyId) {
     draft.put(DefaultKey::EVENT_TYPE, DefaultKey::content(id), reason);
 }
 
-fn warn_of_unopened(draft: &mut Draft, id: &KeyId) {
+pub(super) fn warn_of_unopened(draft: &mut Draft, id: &KeyId) {
     let secrets: Vec<_> = draft.storage().secrets().collect();
     for (name, secret) in secrets {
         if secret.entry(id).is_none() {

@@ -25,7 +25,8 @@ pub fn create_key_2019(
     let mut draft = Draft::new(storage, format!("create the 2019 key {}", new.key().id()));
     let is_default = |name: Option<String>| name.as_deref() == Some(DEFAULT_NAME);
     if is_default(new.description().name()) {
-        for old in storage.keys().filter(|key| is_default(key.name())) {
+        let others = storage.keys().filter(|key| key.id() != new.key().id());
+        for old in others.filter(|key| is_default(key.name())) {
             let mut content = old.content().clone();
             content.remove("name");
             // No signature fits the description without its name.

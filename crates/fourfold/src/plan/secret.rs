@@ -4,10 +4,11 @@ use rand_core::CryptoRng;
 
 use super::{Draft, Plan};
 use crate::{
-    Algorithm, Content, EncryptedSecret, EncryptedSecretError, EventState, Evidence, KeyId, OpenError,
-    ProvenKey, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey, SecretValueError,
-    TrustedPublicKey, algorithm::OpenEntryError, algorithm::curve25519_aes_sha2::MacMode,
-    encrypted_secret::ENCRYPTED, secret_kind::KeyValue, secret_kind::SecretKind,
+    Algorithm, Authenticity, Content, EncryptedSecret, EncryptedSecretError, EventState, Evidence,
+    KeyId, OpenError, ProvenKey, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey,
+    SecretValueError, TrustedPublicKey, algorithm::OpenEntryError,
+    algorithm::curve25519_aes_sha2::MacMode, encrypted_secret::ENCRYPTED, secret_kind::KeyValue,
+    secret_kind::SecretKind,
 };
 
 /// A key that a secret is encrypted under when it is stored.
@@ -157,7 +158,8 @@ pub fn delete(storage: &SecretStorage<'_>, name: &SecretName) -> Result<Plan, De
 ///
 /// # Errors
 ///
-/// [`AddKeyError`]: it does not open with `from`, or `to` is a key of 2019.
+/// [`AddKeyError`]: it does not open with `from`, `to` opens another value already, or is a key of
+/// 2019.
 pub fn add_key(
     storage: &SecretStorage<'_>,
     name: &SecretName,
@@ -170,10 +172,17 @@ pub fn add_key(
         return Err(AddKeyError::Open(OpenError::NoSuchSecret));
     };
     let mut draft = Draft::new(storage, format!("let the key {} open {name}", to.id()));
-    let is_there = storage
-        .open(name, to.key())
-        .is_ok_and(|copy| copy.secret.is_same(&opened.secret));
-    if !is_there {
+    if !matches!(opened.authenticity, Authenticity::Authenticated) {
+        draft.warn(could_be_anybodys(name));
+    }
+    let there = storage.open_entry(name, to.key()).ok();
+    if there
+        .as_ref()
+        .is_some_and(|copy| !is_same_value(name, &copy.secret, &opened.secret))
+    {
+        return Err(AddKeyError::OtherValue);
+    }
+    if there.is_none() {
         let entry = to
             .seal(name, &opened.secret, rng)
             .ok_or(AddKeyError::Needs2019Profile)?;
@@ -263,6 +272,9 @@ pub enum AddKeyError {
     /// The secret does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The copy under the new key holds another value. Which one is right is not decided here.
+    #[error("the key opens another value already; store the right one")]
+    OtherValue,
 }
 
 /// Why an entry is not removed.
@@ -288,6 +300,23 @@ pub(super) fn normalise(name: &SecretName, secret: &Secret) -> Option<Secret> {
     KeyValue::read(name, secret)
         .ok()
         .map(|value| value.to_secret())
+}
+
+/// Whether two texts are the same value, where a key can be written in several ways.
+pub(super) fn is_same_value(name: &SecretName, left: &Secret, right: &Secret) -> bool {
+    let (left_key, right_key) = (normalise(name, left), normalise(name, right));
+    left_key
+        .as_ref()
+        .unwrap_or(left)
+        .is_same(right_key.as_ref().unwrap_or(right))
+}
+
+/// Said when a secret is carried over from an entry that proves nothing about who wrote it.
+pub(super) fn could_be_anybodys(name: &SecretName) -> String {
+    format!(
+        "{name} could have been written by anybody who knew the public key, and there is nothing \
+         to compare it with"
+    )
 }
 
 /// Whether a key writes with today's algorithm.

@@ -4,12 +4,12 @@ use rand_core::CryptoRng;
 
 use super::{
     Draft, Plan,
-    key::{OLD_CIPHERTEXT, put_default, put_description, retire_description},
-    secret::{is_current, normalise},
+    key::{OLD_CIPHERTEXT, put_default, put_description, retire_description, warn_of_unopened},
+    secret::{could_be_anybodys, is_current, normalise},
 };
 use crate::{
-    Authenticity, DefaultKey, EncryptedSecret, Evidence, KeyId, NewKey, ProvenKey, Secret,
-    SecretName, SecretStorage, SecretStorageKey, Verdict,
+    Authenticity, DefaultKey, EncryptedSecret, Evidence, KeyCheckOutcome, KeyDescriptionError,
+    KeyId, NewKey, ProvenKey, Secret, SecretName, SecretStorage, SecretStorageKey, Verdict,
 };
 
 /// The key that secrets are moved to.
@@ -41,7 +41,8 @@ impl<'a> Destination<'a> {
 ///
 /// # Errors
 ///
-/// [`TransferError`] when the new key is the old one or one of 2019.
+/// [`TransferError`] when the new key is the old one, one of 2019 or not described, or when the old
+/// key is a wrong one.
 pub fn rotate(
     storage: &SecretStorage<'_>,
     old: &SecretStorageKey,
@@ -88,15 +89,24 @@ pub fn migrate(
 }
 
 /// Why no secrets are moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransferError {
     /// The destination is a key of `curve25519-aes-sha2`.
     #[error("secrets are not moved to a key of the 2019 algorithm")]
     Needs2019Profile,
+    /// The destination is not described in account data.
+    #[error("the new key has no usable description: {0}")]
+    NoDescription(KeyDescriptionError),
     /// No key to move from, or the destination is among them.
     #[error("the new key must be another one than the old key")]
     SameKey,
+    /// An old key opens nothing and is not the key of its ID.
+    #[error("this is not the right key for {id}")]
+    WrongKey {
+        /// The ID that the key was given for.
+        id: KeyId,
+    },
 }
 
 fn transfer(
@@ -115,11 +125,26 @@ fn transfer(
     if old.is_empty() || old.iter().any(|key| key.id() == new.id()) {
         return Err(TransferError::SameKey);
     }
+    if let Some(key) = old.iter().find(|key| is_wrong(storage, key, new.key())) {
+        let id = key.id().clone();
+        return Err(TransferError::WrongKey { id });
+    }
     let mut draft = Draft::new(storage, title);
-    if let Destination::New(new) = destination {
-        put_description(&mut draft, new);
+    match destination {
+        Destination::Existing(key) => {
+            storage
+                .key(key.id())
+                .map_err(TransferError::NoDescription)?;
+        }
+        Destination::New(new) => put_description(&mut draft, new),
     }
     let mut left: Vec<(SecretName, KeyId)> = Vec::new();
+    for key in old {
+        for name in storage.unreadable_secrets(key.id()) {
+            draft.warn(format!("{name} is damaged and left as it is"));
+            left.push((name, key.id().clone()));
+        }
+    }
     for (name, existing) in storage.secrets() {
         let copies = Copies::open(storage, &name, &existing, old, new, evidence);
         for (id, reason) in copies.left {
@@ -130,10 +155,7 @@ fn transfer(
             continue;
         };
         if chosen.is_doubtful() {
-            draft.warn(format!(
-                "{name} could have been written by anybody who knew the public key, and there is \
-                 nothing to compare it with"
-            ));
+            draft.warn(could_be_anybodys(&name));
         }
         if !copies.is_at_destination
             && let Some(entry) = new.seal(&name, &chosen.secret, rng)
@@ -143,6 +165,7 @@ fn transfer(
         }
     }
     if takes_default {
+        warn_of_unopened(&mut draft, new.id());
         put_default(&mut draft, new.id());
     }
     for key in old {
@@ -150,6 +173,31 @@ fn transfer(
     }
     draft.warn(OLD_CIPHERTEXT);
     Ok(draft.finish())
+}
+
+/// Whether an old key is not the one of its ID: nothing opens with it, although its key check or
+/// the entries under it say that something should.
+///
+/// When the new key opens something, damaged entries may be all that an interrupted plan has left.
+fn is_wrong(storage: &SecretStorage<'_>, old: &SecretStorageKey, new: &SecretStorageKey) -> bool {
+    if opens_anything(storage, old) {
+        return false;
+    }
+    let mut secrets = storage.secrets();
+    match storage.check(old) {
+        KeyCheckOutcome::Verified => false,
+        KeyCheckOutcome::Mismatch => true,
+        KeyCheckOutcome::Unverifiable => {
+            secrets.any(|(_, secret)| secret.entry(old.id()).is_some())
+                && !opens_anything(storage, new)
+        }
+    }
+}
+
+fn opens_anything(storage: &SecretStorage<'_>, key: &SecretStorageKey) -> bool {
+    storage.secrets().any(|(name, secret)| {
+        secret.entry(key.id()).is_some() && storage.open_entry(&name, key).is_ok()
+    })
 }
 
 /// Removes the entries of a key from all secrets, and then its description, unless something is
@@ -209,9 +257,9 @@ impl Copies {
         }
         // A copy under the destination that opens is as good as any other.
         let there = storage
-            .open(name, new.key())
+            .open_entry(name, new.key())
             .ok()
-            .map(|opened| opened.secret);
+            .map(|opened| normalise(name, &opened.secret).unwrap_or(opened.secret));
         let mut values = good.iter().map(|copy| &copy.secret).chain(&there);
         let first = values.next();
         if values.any(|value| !first.is_some_and(|first| first.is_same(value))) {
@@ -233,7 +281,9 @@ impl Copy {
         key: &SecretStorageKey,
         evidence: &Evidence,
     ) -> Result<Self, String> {
-        let opened = storage.open(name, key).map_err(|error| error.to_string())?;
+        let opened = storage
+            .open_entry(name, key)
+            .map_err(|error| error.to_string())?;
         let verdict = evidence
             .judge(name, &opened.secret)
             .map_err(|error| error.to_string())?;
@@ -246,7 +296,7 @@ impl Copy {
     }
 
     fn is_doubtful(&self) -> bool {
-        matches!(self.authenticity, Authenticity::Unauthenticated(_))
+        !matches!(self.authenticity, Authenticity::Authenticated)
             && !matches!(self.verdict, Verdict::Matches { .. })
     }
 }

@@ -1,0 +1,16 @@
+//! Plans: what each function promises, and what holds after every step of a plan.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers"
+)]
+
+mod account;
+mod dice;
+mod keys;
+mod profile_2019;
+mod secrets;
+mod simulation;
+mod steps;
+mod transfers;

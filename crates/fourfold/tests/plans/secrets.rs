@@ -1,0 +1,337 @@
+//! Plans for secrets.
+
+use fourfold::{
+    AccountData, Content, Evidence, NewKey, OpenError, Plan, Secret, SecretName, SecretNameError,
+    SecretState, SecretValueError, base64, plan,
+    plan::{AddKeyError, DeleteError, StoreError, TakeKeyAwayError, WritingKey},
+};
+
+use crate::{
+    account::{Account, Identity, USER},
+    dice::Dice,
+};
+
+fn name() -> SecretName {
+    SecretName::new("org.example.token").unwrap()
+}
+
+fn new_keys(count: usize) -> (Account, Dice) {
+    let mut dice = Dice::new(4);
+    let keys = (0..count)
+        .map(|_| NewKey::random(None, &mut dice))
+        .collect();
+    (Account::with_keys(keys), dice)
+}
+
+fn store(
+    account: &Account,
+    name: &SecretName,
+    secret: &Secret,
+    keys: &[usize],
+    evidence: &Evidence,
+) -> Result<Plan, StoreError> {
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|index| WritingKey::Proven(account.keys[*index].key()))
+        .collect();
+    plan::store(
+        &account.storage(),
+        name,
+        secret,
+        &keys,
+        evidence,
+        &mut Dice::new(5),
+    )
+}
+
+fn store_token(account: &Account, value: &str, keys: &[usize]) -> Result<Plan, StoreError> {
+    store(
+        account,
+        &name(),
+        &Secret::new(value),
+        keys,
+        &Evidence::default(),
+    )
+}
+
+fn value(account: &Account, key: usize) -> Result<String, OpenError> {
+    let opened = account.storage().open(&name(), account.key(key))?;
+    Ok(opened.secret.expose_secret().to_owned())
+}
+
+#[test]
+fn a_new_value_drops_and_names_what_it_does_not_refresh() {
+    let (mut account, mut dice) = new_keys(3);
+    account.encrypt(&name(), &Secret::new("old"), 0, &mut dice);
+    account.encrypt(&name(), &Secret::new("old"), 1, &mut dice);
+    account.insert_entry(&name(), "unknown", &Content::from_json("{}").unwrap());
+    let plan = store_token(&account, "new", &[0, 2]).unwrap();
+    let lost: Vec<_> = plan.warnings.iter().map(|said| &said[8..40]).collect();
+    assert_eq!(plan.warnings.len(), 2, "{lost:?}");
+    for id in [account.id(1).as_str(), "unknown"] {
+        assert!(plan.warnings.iter().any(|said| said.contains(id)), "{id}");
+    }
+    plan.apply_to(&mut account.data);
+    assert_eq!(value(&account, 0).unwrap(), "new");
+    assert_eq!(value(&account, 2).unwrap(), "new");
+    let key_ids = vec![account.id(0).clone(), account.id(2).clone()];
+    let mut sorted = key_ids;
+    sorted.sort();
+    assert_eq!(
+        value(&account, 1).unwrap_err(),
+        OpenError::NotEncryptedUnderKey { key_ids: sorted }
+    );
+}
+
+#[test]
+fn members_beside_the_entries_survive_a_new_value() {
+    let metadata = r#"{"n":12345678901234567890,"f":[1.50]}"#;
+    for encrypted in ["{}", r#"{"abc":{"iv":1}}"#] {
+        let (mut account, _) = new_keys(1);
+        let json = format!(r#"{{"com.beeper.metadata":{metadata},"encrypted":{encrypted}}}"#);
+        account.data.insert_json(name().as_str(), json).unwrap();
+        let plan = store_token(&account, "new", &[0]).unwrap();
+        let content = &plan.steps[0].content;
+        assert_eq!(
+            content.raw("com.beeper.metadata"),
+            Some(metadata),
+            "{encrypted}"
+        );
+        plan.apply_to(&mut account.data);
+        assert_eq!(value(&account, 0).unwrap(), "new");
+    }
+}
+
+#[test]
+fn other_and_damaged_account_data_is_not_overwritten() {
+    for (json, error) in [
+        (r#"{"theme":"dark"}"#, StoreError::NotASecret),
+        (r#"{"encrypted":{"iv":"AAAA"}}"#, StoreError::NotASecret),
+        ("[]", damaged("[]")),
+        ("7", damaged("7")),
+        (r#"{"encrypted":[]}"#, damaged(r#"{"encrypted":[]}"#)),
+        (r#"{"encrypted":null}"#, damaged(r#"{"encrypted":null}"#)),
+        (r#"{"a":1,"a":2}"#, damaged(r#"{"a":1,"a":2}"#)),
+    ] {
+        let (mut account, _) = new_keys(1);
+        account.data.insert_json(name().as_str(), json).unwrap();
+        assert_eq!(
+            store_token(&account, "new", &[0]).unwrap_err(),
+            error,
+            "{json}"
+        );
+        let deleted = plan::delete(&account.storage(), &name()).unwrap_err();
+        let not_a_secret = deleted == DeleteError::NotASecret;
+        assert!(
+            not_a_secret || matches!(deleted, DeleteError::Damaged(_)),
+            "{json}"
+        );
+    }
+}
+
+fn damaged(json: &str) -> StoreError {
+    match SecretState::from_json(json) {
+        SecretState::Malformed(error) => StoreError::Damaged(error),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_was_deleted_in_any_way_is_written_again() {
+    for json in ["{}", "null", r#"{"encrypted":{}}"#] {
+        let (mut account, _) = new_keys(1);
+        account.data.insert_json(name().as_str(), json).unwrap();
+        let plan = store_token(&account, "new", &[0]).unwrap();
+        assert!(plan.warnings.is_empty());
+        plan.apply_to(&mut account.data);
+        assert_eq!(value(&account, 0).unwrap(), "new", "{json}");
+    }
+}
+
+#[test]
+fn reserved_names_name_no_secret() {
+    for name in [
+        "m.push_rules",
+        "m.direct",
+        "m.secret_storage.default_key",
+        "m.tag",
+    ] {
+        assert_eq!(
+            SecretName::new(name),
+            Err(SecretNameError::Reserved),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_needs_a_key_and_a_size() {
+    let (account, _) = new_keys(1);
+    assert_eq!(
+        store_token(&account, "x", &[]).unwrap_err(),
+        StoreError::NoKey
+    );
+    let longest = "é".repeat(Secret::MAX_BYTES / 2);
+    assert!(store_token(&account, &longest, &[0]).is_ok());
+    let error = store_token(&account, &(longest + "x"), &[0]).unwrap_err();
+    assert_eq!(error, StoreError::TooLarge);
+    assert_eq!(error.to_string(), "the secret is larger than 65536 bytes");
+}
+
+#[test]
+fn a_key_of_2019_is_not_written_with_by_accident() {
+    let mut dice = Dice::new(6);
+    let master = Identity::ALICE.master_key();
+    let old = NewKey::random_2019("old", USER, &master, &mut dice).unwrap();
+    let account = Account::with_keys(vec![old]);
+    let error = store_token(&account, "x", &[0]).unwrap_err();
+    assert_eq!(error, StoreError::Needs2019Profile);
+}
+
+#[test]
+fn standard_secrets_are_compared_and_written_in_one_form() {
+    let (mut account, _) = new_keys(1);
+    let (identity, evidence) = (Identity::ALICE, Identity::ALICE.evidence());
+    let backup = SecretName::backup_key();
+    for text in [
+        base64::encode(identity.backup),
+        base64::encode(identity.backup) + "=",
+        format!(" {}\n", base64::encode(identity.backup)),
+        identity.backup.map(|byte| byte.to_string()).join(","),
+    ] {
+        let plan = store(&account, &backup, &Secret::new(text), &[0], &evidence).unwrap();
+        let mut data = AccountData::default();
+        std::mem::swap(&mut data, &mut account.data);
+        plan.apply_to(&mut data);
+        account.data = data;
+        let opened = account.storage().open(&backup, account.key(0)).unwrap();
+        let written = opened.secret.expose_secret();
+        assert_eq!(written, base64::encode(identity.backup));
+    }
+    let swapped = Secret::new(base64::encode(identity.self_signing));
+    for (name, wrong) in [
+        (SecretName::master_key(), &swapped),
+        (SecretName::user_signing_key(), &swapped),
+        (backup, &swapped),
+    ] {
+        let error = store(&account, &name, wrong, &[0], &evidence).unwrap_err();
+        let StoreError::Value(SecretValueError::Mismatch { .. }) = error else {
+            panic!("{error:?}");
+        };
+    }
+    for text in ["", "not base64!", "AAAA", &"A".repeat(44)] {
+        let name = SecretName::master_key();
+        let error = store(
+            &account,
+            &name,
+            &Secret::new(text),
+            &[0],
+            &Evidence::default(),
+        );
+        assert!(matches!(error, Err(StoreError::Value(_))), "{text}");
+    }
+}
+
+#[test]
+fn deleting_empties_the_event_and_says_so() {
+    let (mut account, mut dice) = new_keys(1);
+    let none = plan::delete(&account.storage(), &name()).unwrap_err();
+    assert_eq!(none, DeleteError::NoSuchSecret);
+    account.encrypt(&name(), &Secret::new("x"), 0, &mut dice);
+    let plan = plan::delete(&account.storage(), &name()).unwrap();
+    assert!(plan.steps[0].is_removal());
+    assert_eq!(plan.warnings.len(), 1);
+    plan.apply_to(&mut account.data);
+    assert_eq!(account.data.raw(name().as_str()), Some("{}"));
+    assert_eq!(value(&account, 0).unwrap_err(), OpenError::NoSuchSecret);
+}
+
+#[test]
+fn one_more_key_changes_no_other_entry() {
+    let (mut account, mut dice) = new_keys(2);
+    account.encrypt(&name(), &Secret::new("x"), 0, &mut dice);
+    let odd = r#"{"deep":{"a":[1e400]},"iv":1.50,"n":100000000000000000000001}"#;
+    account.insert_entry(&name(), "odd", &Content::from_json(odd).unwrap());
+    let before = Content::from_json(account.data.raw(name().as_str()).unwrap()).unwrap();
+    let to = account.keys[1].key();
+    let plan = plan::add_key(&account.storage(), &name(), account.key(0), to, &mut dice).unwrap();
+    assert!(plan.warnings.is_empty());
+    let after = plan.steps[0].content.object("encrypted").unwrap().unwrap();
+    let before = before.object("encrypted").unwrap().unwrap();
+    for id in before.members() {
+        assert_eq!(before.raw(id), after.raw(id), "{id}");
+    }
+    assert_eq!(after.raw("odd"), Some(odd));
+    plan.apply_to(&mut account.data);
+    assert_eq!(value(&account, 1).unwrap(), "x");
+    let (from, to) = (account.key(0), account.keys[1].key());
+    let again = plan::add_key(&account.storage(), &name(), from, to, &mut dice).unwrap();
+    assert!(again.is_empty());
+}
+
+#[test]
+fn one_more_key_never_replaces_another_value() {
+    let (mut account, mut dice) = new_keys(2);
+    account.encrypt(&name(), &Secret::new("x"), 0, &mut dice);
+    account.encrypt(&name(), &Secret::new("y"), 1, &mut dice);
+    let (from, to) = (account.key(0), account.keys[1].key());
+    let error = plan::add_key(&account.storage(), &name(), from, to, &mut dice);
+    assert_eq!(error.unwrap_err(), AddKeyError::OtherValue);
+}
+
+#[test]
+fn a_damaged_copy_is_replaced_when_its_key_is_added() {
+    let (mut account, mut dice) = new_keys(2);
+    account.encrypt(&name(), &Secret::new("x"), 0, &mut dice);
+    let id = account.id(1).clone();
+    account.insert_entry(&name(), id.as_str(), &Content::from_json("{}").unwrap());
+    let (from, to) = (account.key(0), account.keys[1].key());
+    let plan = plan::add_key(&account.storage(), &name(), from, to, &mut dice).unwrap();
+    plan.apply_to(&mut account.data);
+    assert_eq!(value(&account, 1).unwrap(), "x");
+}
+
+#[test]
+fn what_anybody_could_have_written_is_carried_over_with_a_warning() {
+    let mut dice = Dice::new(7);
+    let master = Identity::ALICE.master_key();
+    let keys = vec![
+        NewKey::random_2019("m.default", USER, &master, &mut dice).unwrap(),
+        NewKey::random(None, &mut dice),
+    ];
+    let mut account = Account::with_keys(keys);
+    account.encrypt(&name(), &Secret::new("x"), 0, &mut dice);
+    let (from, to) = (account.key(0), account.keys[1].key());
+    let plan = plan::add_key(&account.storage(), &name(), from, to, &mut dice).unwrap();
+    assert!(plan.warnings[0].contains("could have been written by anybody"));
+}
+
+#[test]
+fn a_key_is_taken_away_only_when_another_one_opens_the_secret() {
+    let (mut account, mut dice) = new_keys(3);
+    account.encrypt(&name(), &Secret::new("x"), 0, &mut dice);
+    account.encrypt(&name(), &Secret::new("x"), 1, &mut dice);
+    let take = |account: &Account, id: usize, remaining: usize| {
+        plan::take_key_away(
+            &account.storage(),
+            &name(),
+            account.id(id),
+            account.key(remaining),
+        )
+    };
+    assert_eq!(
+        take(&account, 0, 0).unwrap_err(),
+        TakeKeyAwayError::LastCopy
+    );
+    let error = take(&account, 2, 0).unwrap_err();
+    assert_eq!(error, TakeKeyAwayError::NotEncryptedUnderKey);
+    assert!(matches!(
+        take(&account, 0, 2),
+        Err(TakeKeyAwayError::Open(_))
+    ));
+    let plan = take(&account, 0, 1).unwrap();
+    plan.apply_to(&mut account.data);
+    assert_eq!(value(&account, 1).unwrap(), "x");
+    assert!(value(&account, 0).is_err());
+    assert!(take(&account, 0, 1).is_err());
+}
