@@ -1,2 +1,71 @@
-//! .
-fn main() {}
+//! The command `fourfold`.
+
+mod account;
+mod arguments;
+mod change;
+mod commands;
+mod emergency_kit;
+mod error;
+mod new_key;
+mod output;
+mod prompt;
+mod secret_input;
+mod ui;
+mod unlock;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::{Arguments, Command};
+use error::Result;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(arguments.global.verbose);
+    let json = arguments.global.json;
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::error(&error, json);
+            ExitCode::from(error.exit as u8)
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let global = &arguments.global;
+    match arguments.command {
+        Command::Quickstart(options) => commands::quickstart::run(&options),
+        Command::Serve(options) => commands::serve::run(&options),
+        Command::Login(options) => commands::login::run(global, &options),
+        Command::Logout(options) => commands::login::log_out(global, &options),
+        Command::Whoami => commands::login::who_am_i(global),
+        Command::Status(options) => commands::status::run(global, &options),
+        Command::Setup(options) => commands::setup::run(global, &options),
+        Command::Get(options) => commands::get::run(global, &options),
+        Command::Put(options) => commands::put::run(global, &options),
+        Command::Rm(options) => commands::rm::run(global, &options),
+        Command::Ls(options) => commands::ls::run(global, &options),
+        Command::Key(command) => commands::key::run(global, &command),
+        Command::Resume(options) => commands::resume::run(global, &options),
+        Command::Kit(options) => commands::kit::run(global, &options),
+        Command::Completions { shell } => commands::generate::completions(shell),
+        Command::Man { folder } => commands::generate::man_pages(&folder),
+    }
+}
+
+/// Logs go to standard error and never hold contents, keys or tokens.
+fn start_log(verbose: u8) {
+    use tracing_subscriber::filter::LevelFilter;
+    let level = match verbose {
+        0 => return,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .init();
+}

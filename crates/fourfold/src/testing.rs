@@ -1,4 +1,5 @@
 //! What unit tests share: randomness with a fixed seed, and the known answers in `vectors/`.
+#![expect(clippy::disallowed_methods, reason = "reads the known answers")]
 
 use std::{convert::Infallible, fs, path::PathBuf};
 

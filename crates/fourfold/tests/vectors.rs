@@ -1,5 +1,10 @@
 //! Runs the known answers in `vectors/`: one folder an operation, one file an answer.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test helpers that read the known answers"
+)]
 
 mod scripted_rng;
 

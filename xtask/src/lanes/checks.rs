@@ -53,10 +53,6 @@ pub(super) fn tests(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 /// The whole story on one machine, by the command that the README names.
-#[expect(
-    dead_code,
-    reason = "joins the list of lanes when the command line has `quickstart`"
-)]
 pub(super) fn quickstart(workspace: &Workspace) -> Result<(), Failure> {
     command::run(cargo(workspace).args(["run", "--release", "--locked", "--", "quickstart"]))
 }

@@ -60,6 +60,11 @@ const LANES: &[Lane] = &[
         run: fuzz::run,
     },
     Lane {
+        name: "quickstart",
+        headline: "the first command of the README",
+        run: checks::quickstart,
+    },
+    Lane {
         name: "live",
         headline: "the story works against running servers",
         run: live::run,

@@ -1,0 +1,107 @@
+//! `fourfold key check`: which key a recovery key or passphrase is, and where a typing error is.
+
+use clap::Args;
+use fourfold::{
+    Evidence, KeyCheckOutcome, Secret, SecretName, SecretStorage, Snapshot, Verdict, base64,
+    recovery_key,
+};
+use serde_json::json;
+
+use crate::{
+    account,
+    arguments::{Global, ReadOptions, UnlockOptions},
+    error::{Error, Exit, Result},
+    output,
+    secret_input::Offer,
+    unlock,
+};
+
+/// Options of `key check`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    unlock: UnlockOptions,
+    #[command(flatten)]
+    read: ReadOptions,
+}
+
+/// Says of each key that is given which one it is.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let snapshot = account::read(global, &options.read)?;
+    let mut failed = Ok(());
+    for offer in options.unlock.input.offers("Recovery key or passphrase")? {
+        let checked = check(global, &snapshot, &offer, &options.unlock);
+        if checked.is_err() {
+            failed = checked;
+        }
+    }
+    failed
+}
+
+fn check(
+    global: &Global,
+    snapshot: &Snapshot,
+    offer: &Offer,
+    options: &UnlockOptions,
+) -> Result<()> {
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let candidates = unlock::candidates(&storage, options)?;
+    let bounds = unlock::bounds(&options.input);
+    let found = match unlock::find(&storage, offer, &candidates, bounds) {
+        Ok(found) => found,
+        Err(error) if is_backup_key(&snapshot.evidence(), offer) => {
+            return Err(Error::new(
+                error.exit,
+                "this is the key of the key backup, not of secret storage",
+            )
+            .hint("it opens room keys; store it as the secret m.megolm_backup.v1"));
+        }
+        Err(error) => return Err(error),
+    };
+    let id = found.key.id();
+    let is_default = storage.default_key().key_id() == Some(id);
+    let verified = found.outcome == KeyCheckOutcome::Verified;
+    if global.json {
+        output::json(&json!({
+            "key_id": id,
+            "is_default_key": is_default,
+            "is_verified": verified,
+        }))?;
+    } else if verified {
+        let kind = if is_default {
+            ""
+        } else {
+            ", not the default key"
+        };
+        output::line(format_args!(
+            "this is the key {}{kind}",
+            unlock::label(&storage, id)
+        ))?;
+    }
+    if verified {
+        return Ok(());
+    }
+    Err(Error::new(
+        Exit::NotVerified,
+        format!(
+            "this may be the key {}, but nothing can prove it",
+            unlock::label(&storage, id)
+        ),
+    )
+    .hint("the key has no check data and opens no secret"))
+}
+
+/// Both kinds of keys look the same on paper.
+fn is_backup_key(evidence: &Evidence, offer: &Offer) -> bool {
+    let (Offer::Either(text) | Offer::RecoveryKey(text)) = offer else {
+        return false;
+    };
+    let Ok(bytes) = recovery_key::decode(text) else {
+        return false;
+    };
+    let secret = Secret::new(base64::encode(*bytes));
+    matches!(
+        evidence.judge(&SecretName::backup_key(), &secret),
+        Ok(Verdict::Matches { .. })
+    )
+}

@@ -1,0 +1,174 @@
+//! `fourfold key grant` and `key revoke`: which keys open a secret.
+
+use clap::Args;
+use fourfold::{
+    OpenError, Plan, SecretName, SecretStorage,
+    plan::{self, AddKeyError, TakeKeyAwayError},
+};
+
+use crate::{
+    account::LoggedIn,
+    arguments::{ChangeOptions, Global},
+    change,
+    error::{Error, Exit, Result},
+    new_key::rng,
+    secret_input::KeyInput,
+    unlock,
+};
+
+/// Options of `key grant`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct GrantOptions {
+    /// The key that is to open the secrets
+    #[arg(value_name = "ID")]
+    id: String,
+    /// The names of the secrets [default: all that the other key opens]
+    names: Vec<String>,
+    /// Both keys are needed: the one that opens the secrets now, and the one that is to
+    #[command(flatten)]
+    input: KeyInput,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+/// Options of `key revoke`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RevokeOptions {
+    /// The key that is to lose the secrets
+    #[arg(value_name = "ID")]
+    id: String,
+    /// The names of the secrets
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// The key that remains, to prove that nothing becomes unreadable
+    #[command(flatten)]
+    remaining: KeyInput,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+/// Encrypts secrets under one more key.
+pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
+    let id = unlock::key_id(&options.id)?;
+    let mut logged_in = LoggedIn::open(global)?;
+    let snapshot = logged_in.snapshot_for_change()?;
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let bounds = unlock::bounds(&options.input);
+    let (mut to, mut from) = (None, None);
+    for offer in options.input.offers_twice(
+        "Recovery key or passphrase that opens the secrets",
+        "Recovery key or passphrase of the other key",
+    )? {
+        let all: Vec<_> = storage
+            .keys()
+            .filter(|key| key.algorithm().is_some())
+            .collect();
+        let found = unlock::find(&storage, &offer, &all, bounds)?;
+        if *found.key.id() == id {
+            to = Some(unlock::prove(&storage, found)?);
+        } else {
+            from = Some(found.key);
+        }
+    }
+    let (Some(to), Some(from)) = (to, from) else {
+        return Err(Error::new(
+            Exit::WrongKey,
+            "two keys are needed: one that opens the secrets now, \
+            and the one that is to open them",
+        ));
+    };
+    let mut draft: Option<Plan> = None;
+    for name in names(&storage, &options.names, from.id())? {
+        let plan = plan::add_key(&storage, &name, &from, &to, &mut rng())?;
+        draft = Some(join(draft, plan, format!("let the key {id} open secrets")));
+    }
+    let plan = draft.ok_or_else(|| Error::refused("that key opens no secrets"))?;
+    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    Ok(())
+}
+
+/// Removes the entries of a key from secrets.
+pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
+    let id = unlock::key_id(&options.id)?;
+    let mut logged_in = LoggedIn::open(global)?;
+    let snapshot = logged_in.snapshot_for_change()?;
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
+    let offers = options
+        .remaining
+        .offers("Recovery key or passphrase of a remaining key")?;
+    let offer = offers
+        .first()
+        .ok_or_else(|| Error::usage("no key was given"))?;
+    let bounds = unlock::bounds(&options.remaining);
+    let remaining = unlock::find(&storage, offer, &others, bounds)?.key;
+    let mut draft: Option<Plan> = None;
+    for name in names(&storage, &options.names, &id)? {
+        let plan = plan::take_key_away(&storage, &name, &id, &remaining)?;
+        draft = Some(join(
+            draft,
+            plan,
+            format!("take secrets away from the key {id}"),
+        ));
+    }
+    let plan = draft.ok_or_else(|| Error::refused("that key opens no secrets"))?;
+    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    Ok(())
+}
+
+/// The secrets that are named, or all that a key opens.
+fn names(
+    storage: &SecretStorage<'_>,
+    names: &[String],
+    id: &fourfold::KeyId,
+) -> Result<Vec<SecretName>> {
+    if !names.is_empty() {
+        return names
+            .iter()
+            .map(|name| SecretName::new(name).map_err(Error::usage))
+            .collect();
+    }
+    let opens = storage
+        .secrets()
+        .filter(|(_, secret)| secret.entry(id).is_some());
+    Ok(opens.map(|(name, _)| name).collect())
+}
+
+/// Plans for different secrets touch different account data, so one can follow the other.
+fn join(first: Option<Plan>, mut second: Plan, title: String) -> Plan {
+    let Some(mut plan) = first else {
+        second.title = title;
+        return second;
+    };
+    plan.steps.append(&mut second.steps);
+    for warning in second.warnings {
+        if !plan.warnings.contains(&warning) {
+            plan.warnings.push(warning);
+        }
+    }
+    plan
+}
+
+impl From<AddKeyError> for Error {
+    fn from(error: AddKeyError) -> Self {
+        match error {
+            AddKeyError::Open(error) => open_error(&error),
+            error => Self::new(Exit::Policy, error),
+        }
+    }
+}
+
+impl From<TakeKeyAwayError> for Error {
+    fn from(error: TakeKeyAwayError) -> Self {
+        Self::refused(error).hint("fourfold status shows which keys open what")
+    }
+}
+
+fn open_error(error: &OpenError) -> Error {
+    let exit = match error {
+        OpenError::WrongKey => Exit::WrongKey,
+        OpenError::Entry(_) | OpenError::Damaged(_) => Exit::Corrupt,
+        _ => Exit::Refused,
+    };
+    Error::new(exit, error)
+}

@@ -1,0 +1,69 @@
+//! `fourfold key migrate`: bring an account of 2019 to today's form.
+
+use clap::Args;
+use fourfold::{
+    Algorithm, SecretStorage,
+    plan::{self, Destination},
+};
+
+use crate::{
+    account::LoggedIn,
+    arguments::{ChangeOptions, Global, NewKeyOptions},
+    change,
+    error::{Error, Result},
+    new_key, output,
+    secret_input::KeyInput,
+    ui, unlock,
+};
+
+/// Options of `key migrate`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    old: KeyInput,
+    #[command(flatten)]
+    new: NewKeyOptions,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+/// Opens everything with the keys of 2019 and encrypts it under a new one.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let mut logged_in = LoggedIn::open(global)?;
+    let snapshot = logged_in.snapshot_for_change()?;
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let is_old = |algorithm| algorithm == Some(Algorithm::Curve25519AesSha2);
+    let old: Vec<_> = storage
+        .keys()
+        .filter(|key| is_old(key.algorithm()))
+        .collect();
+    if old.is_empty() {
+        return Err(Error::refused("there is no key of the 2019 algorithm")
+            .hint("fourfold key rotate replaces a key of today"));
+    }
+    if !options.change.dry_run {
+        new_key::check_delivery(&options.new)?;
+    }
+    let mut keys = Vec::new();
+    for offer in options
+        .old
+        .offers("Recovery key or passphrase of the old key")?
+    {
+        let bounds = unlock::bounds(&options.old);
+        keys.push(unlock::find(&storage, &offer, &old, bounds)?.key);
+    }
+    let new = new_key::make(&options.new)?;
+    let (keys, evidence) = (keys.iter().collect::<Vec<_>>(), snapshot.evidence());
+    let destination = Destination::New(&new);
+    let plan = plan::migrate(&storage, &keys, destination, &evidence, &mut new_key::rng())?;
+    if !change::agree(global, &plan, options.change)? {
+        return Ok(());
+    }
+    new_key::deliver(&new, &options.new)?;
+    change::apply(&mut logged_in, &plan)?;
+    if global.json {
+        return output::json(&serde_json::json!({"key_id": new.key().id()}));
+    }
+    ui::say(format_args!("migrated: the new key is {}", new.key().id()));
+    Ok(())
+}

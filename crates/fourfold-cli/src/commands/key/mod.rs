@@ -1,0 +1,108 @@
+//! `fourfold key`: look after the keys.
+
+mod check;
+mod grant;
+mod migrate;
+mod new;
+mod remove;
+mod rotate;
+
+use clap::{Args, Subcommand};
+use fourfold::{
+    SecretStorage,
+    plan::{self, ChangeDefaultError},
+};
+
+use crate::{
+    account::{self, LoggedIn},
+    arguments::{ChangeOptions, Global, ReadOptions, UnlockOptions},
+    change,
+    commands::status,
+    error::{Error, Exit, Result},
+    output, unlock,
+};
+
+/// What to do with the keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make another key
+    New(new::Options),
+    /// List the keys
+    Ls(LsOptions),
+    /// Tell which key a recovery key or passphrase is, and where a typing error is
+    Check(check::Options),
+    /// Make a key the default
+    Default(DefaultOptions),
+    /// Replace a key by a new one, for all secrets
+    Rotate(rotate::Options),
+    /// Remove a key
+    Rm(remove::Options),
+    /// Let a key open secrets that another key opens
+    Grant(grant::GrantOptions),
+    /// Take secrets away from a key
+    Revoke(grant::RevokeOptions),
+    /// Bring an account of 2019 to today's form
+    Migrate(migrate::Options),
+}
+
+/// Options of `key ls`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LsOptions {
+    #[command(flatten)]
+    read: ReadOptions,
+}
+
+/// Options of `key default`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DefaultOptions {
+    /// The ID of the key
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    input: crate::secret_input::KeyInput,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+pub(crate) fn run(global: &Global, command: &Command) -> Result<()> {
+    match command {
+        Command::New(options) => new::run(global, options),
+        Command::Ls(options) => ls(global, options),
+        Command::Check(options) => check::run(global, options),
+        Command::Default(options) => default(global, options),
+        Command::Rotate(options) => rotate::run(global, options),
+        Command::Rm(options) => remove::run(global, options),
+        Command::Grant(options) => grant::grant(global, options),
+        Command::Revoke(options) => grant::revoke(global, options),
+        Command::Migrate(options) => migrate::run(global, options),
+    }
+}
+
+fn ls(global: &Global, options: &LsOptions) -> Result<()> {
+    let snapshot = account::read(global, &options.read)?;
+    let keys = status::keys(&SecretStorage::new(&snapshot.account_data));
+    if global.json {
+        return output::json(&keys);
+    }
+    keys.iter().try_for_each(status::Key::print)
+}
+
+fn default(global: &Global, options: &DefaultOptions) -> Result<()> {
+    let mut logged_in = LoggedIn::open(global)?;
+    let snapshot = logged_in.snapshot_for_change()?;
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let unlock = UnlockOptions {
+        input: options.input.clone(),
+        key: Some(options.id.clone()),
+    };
+    let key = unlock::one_proven(&storage, &unlock)?;
+    let plan = plan::change_default(&storage, &key)?;
+    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    Ok(())
+}
+
+impl From<ChangeDefaultError> for Error {
+    fn from(error: ChangeDefaultError) -> Self {
+        Self::new(Exit::Corrupt, error)
+    }
+}

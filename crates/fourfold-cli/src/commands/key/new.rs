@@ -1,0 +1,53 @@
+//! `fourfold key new`: make another key.
+
+use clap::Args;
+use fourfold::{SecretStorage, plan};
+
+use crate::{
+    account::LoggedIn,
+    arguments::{ChangeOptions, Global, NewKeyOptions},
+    change,
+    error::Result,
+    new_key, output, ui,
+};
+
+/// Options of `key new`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Make it the default key
+    #[arg(long)]
+    default: bool,
+    #[command(flatten)]
+    new: NewKeyOptions,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+/// Makes a key that opens nothing yet.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let mut logged_in = LoggedIn::open(global)?;
+    let snapshot = logged_in.snapshot_for_change()?;
+    if !options.change.dry_run {
+        new_key::check_delivery(&options.new)?;
+    }
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let new = new_key::make(&options.new)?;
+    let plan = if options.default {
+        plan::create_default_key(&storage, &new)
+    } else {
+        plan::create_key(&storage, &new)
+    };
+    if !change::agree(global, &plan, options.change)? {
+        return Ok(());
+    }
+    new_key::deliver(&new, &options.new)?;
+    change::apply(&mut logged_in, &plan)?;
+    if global.json {
+        return output::json(&serde_json::json!({"key_id": new.key().id()}));
+    }
+    let id = new.key().id();
+    ui::say(format_args!(
+        "made the key {id}; fourfold key grant lets it open secrets"
+    ));
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! `fourfold key rm`: remove a key.
+
+use clap::Args;
+use fourfold::{
+    SecretStorage,
+    plan::{self, RemoveKeyError},
+};
+
+use crate::{
+    account::LoggedIn,
+    arguments::{ChangeOptions, Global},
+    change,
+    error::{Error, Result},
+    secret_input::KeyInput,
+    unlock,
+};
+
+/// Options of `key rm`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// The ID of the key to remove
+    #[arg(value_name = "ID")]
+    id: String,
+    /// The key that remains, to prove that nothing becomes unreadable
+    #[command(flatten)]
+    remaining: KeyInput,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+/// Removes the key from all secrets and retires it. What it alone opens makes this refuse.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let id = unlock::key_id(&options.id)?;
+    let mut logged_in = LoggedIn::open(global)?;
+    let snapshot = logged_in.snapshot_for_change()?;
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let mut keys = Vec::new();
+    // A key that opens nothing goes without proof.
+    if storage
+        .secrets()
+        .any(|(_, secret)| secret.entry(&id).is_some())
+    {
+        let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
+        for offer in options
+            .remaining
+            .offers("Recovery key or passphrase of a remaining key")?
+        {
+            let bounds = unlock::bounds(&options.remaining);
+            keys.push(unlock::find(&storage, &offer, &others, bounds)?.key);
+        }
+    }
+    let plan = plan::remove_key(&storage, &id, &keys.iter().collect::<Vec<_>>())?;
+    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    Ok(())
+}
+
+impl From<RemoveKeyError> for Error {
+    fn from(error: RemoveKeyError) -> Self {
+        let hint = match &error {
+            RemoveKeyError::IsDefault => "fourfold key default, or fourfold key rotate",
+            RemoveKeyError::LastCopy { .. } => {
+                "fourfold key grant lets another key open them; fourfold rm deletes a secret"
+            }
+            _ => "fourfold key ls",
+        };
+        Self::refused(error).hint(hint)
+    }
+}

@@ -1,0 +1,58 @@
+//! `fourfold key rotate`: replace a key by a new one, for all secrets.
+
+use clap::Args;
+use fourfold::{
+    SecretStorage,
+    plan::{self, Destination, TransferError},
+};
+
+use crate::{
+    account::LoggedIn,
+    arguments::{ChangeOptions, Global, NewKeyOptions, UnlockOptions},
+    change,
+    error::{Error, Exit, Result},
+    new_key, output, ui, unlock,
+};
+
+/// Options of `key rotate`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    old: UnlockOptions,
+    #[command(flatten)]
+    new: NewKeyOptions,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+/// Opens everything with the old key and encrypts it under the new one.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let mut logged_in = LoggedIn::open(global)?;
+    let snapshot = logged_in.snapshot_for_change()?;
+    if !options.change.dry_run {
+        new_key::check_delivery(&options.new)?;
+    }
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let old = unlock::one(&storage, &options.old)?.key;
+    let new = new_key::make(&options.new)?;
+    let evidence = snapshot.evidence();
+    let destination = Destination::New(&new);
+    let plan = plan::rotate(&storage, &old, destination, &evidence, &mut new_key::rng())?;
+    if !change::agree(global, &plan, options.change)? {
+        return Ok(());
+    }
+    new_key::deliver(&new, &options.new)?;
+    change::apply(&mut logged_in, &plan)?;
+    if global.json {
+        let answer = serde_json::json!({"key_id": new.key().id(), "old_key_id": old.id()});
+        return output::json(&answer);
+    }
+    ui::say(format_args!("rotated: the new key is {}", new.key().id()));
+    Ok(())
+}
+
+impl From<TransferError> for Error {
+    fn from(error: TransferError) -> Self {
+        Self::new(Exit::Refused, error)
+    }
+}

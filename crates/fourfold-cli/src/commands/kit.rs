@@ -1,0 +1,61 @@
+//! `fourfold kit`: a page to print, with the recovery key and what to do with it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fourfold::SecretStorage;
+
+use crate::{
+    account::{self, LoggedIn},
+    arguments::{Global, ReadOptions, UnlockOptions},
+    emergency_kit::EmergencyKit,
+    error::{Error, Result},
+    output, ui, unlock,
+};
+
+/// Options of `kit`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Write the page to this new file, readable to its owner only
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    unlock: UnlockOptions,
+    #[command(flatten)]
+    read: ReadOptions,
+}
+
+/// Makes the page after the key has been checked: a kit that opens nothing is worse than none.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let (snapshot, homeserver) = match &options.read.snapshot {
+        Some(_) => (account::read(global, &options.read)?, None),
+        None => {
+            let logged_in = LoggedIn::open(global)?;
+            let homeserver = logged_in.account.session().homeserver.clone();
+            (logged_in.snapshot()?, Some(homeserver))
+        }
+    };
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let key = unlock::one_proven(&storage, &options.unlock)?;
+    let name = storage
+        .key(key.id())
+        .ok()
+        .and_then(|description| description.name());
+    let html = EmergencyKit {
+        user_id: &snapshot.user_id,
+        homeserver: homeserver.as_deref(),
+        key_id: key.id(),
+        key_name: name.as_deref(),
+        recovery_key: &key.key().expose_recovery_key(),
+    }
+    .to_html()?;
+    match &options.out {
+        Some(path) => {
+            output::secret_file(path, &html)?;
+            ui::say(format_args!("print {} and delete it", path.display()));
+            Ok(())
+        }
+        None => output::secret(&html, false)
+            .map_err(|error: Error| error.hint("use --out FILE, or a pipe")),
+    }
+}

@@ -1,0 +1,166 @@
+//! `fourfold login`, `logout` and `whoami`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fourfold_client::{AccessToken, ErrorKind, Homeserver, LocalState, Password, Session};
+use serde_json::json;
+
+use crate::{
+    account::{self, LoggedIn},
+    arguments::Global,
+    error::{Error, Exit, Result},
+    output, prompt,
+    secret_input::Source,
+    ui,
+};
+
+/// Options of `login`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Who to log in as
+    #[arg(value_name = "@USER:SERVER")]
+    user: String,
+    /// The address of the homeserver [default: found from the user's server name]
+    #[arg(long, value_name = "URL")]
+    homeserver: Option<String>,
+    /// Read the password from FILE ("-": standard input)
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Read the password from the open file descriptor N
+    #[arg(long, value_name = "N")]
+    password_fd: Option<u32>,
+    /// Use an access token that exists already, from FILE ("-": standard input)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["password_file", "password_fd"])]
+    access_token_file: Option<PathBuf>,
+    /// Use an access token that exists already, from the open file descriptor N
+    #[arg(long, value_name = "N", conflicts_with_all = ["password_file", "password_fd"])]
+    access_token_fd: Option<u32>,
+    /// Log in as this device
+    #[arg(long, value_name = "ID")]
+    device_id: Option<String>,
+    /// The name of the device, shown to the user's other devices
+    #[arg(long, value_name = "NAME", default_value = "Fourfold")]
+    device_name: String,
+}
+
+/// Options of `logout`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LogoutOptions {
+    /// Forget the session even when the homeserver cannot be reached
+    #[arg(long)]
+    force: bool,
+}
+
+/// Logs in and keeps the session.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let folder = account::state_folder(global)?;
+    let runtime = account::runtime()?;
+    let client_options = fourfold_client::Options::default();
+    let homeserver = {
+        let _busy = ui::busy("looking for the homeserver");
+        runtime.block_on(async {
+            match &options.homeserver {
+                Some(url) => Homeserver::new(url, &client_options),
+                None => Homeserver::discover(&options.user, &client_options).await,
+            }
+        })?
+    };
+    if let Some(from) = homeserver.discovered_from() {
+        ui::say(format_args!(
+            "{from} says that its homeserver is {}",
+            homeserver.base_url()
+        ));
+    }
+    let session = match access_token(options)? {
+        Some(token) => runtime.block_on(homeserver.session_of(token))?,
+        None => {
+            let password = password(options)?;
+            let device_id = options.device_id.as_deref();
+            let device_name = Some(options.device_name.as_str());
+            runtime
+                .block_on(homeserver.log_in(&options.user, &password, device_id, device_name))
+                .map_err(login_failed)?
+        }
+    };
+    check_user(&options.user, &session)?;
+    LocalState::create(&folder, &session)?;
+    report(global, &session)
+}
+
+/// Ends the session on the homeserver and forgets it here. What this machine has seen stays, so
+/// that a rollback is noticed after the next login.
+pub(crate) fn log_out(global: &Global, options: &LogoutOptions) -> Result<()> {
+    let mut logged_in = LoggedIn::open(global)?;
+    if let Err(error) = logged_in.wait(logged_in.account.log_out())
+        && !options.force
+        && !error.is_logged_out()
+    {
+        return Err(Error::from(error).hint("--force forgets the session here only"));
+    }
+    logged_in.state.forget_session()?;
+    ui::say(format_args!("logged out {}", logged_in.account.user_id()));
+    Ok(())
+}
+
+/// Shows who is logged in, as the homeserver sees it.
+pub(crate) fn who_am_i(global: &Global) -> Result<()> {
+    let logged_in = LoggedIn::open(global)?;
+    logged_in.wait(logged_in.account.whoami())?;
+    report(global, logged_in.account.session())
+}
+
+fn report(global: &Global, session: &Session) -> Result<()> {
+    if global.json {
+        return output::json(&json!({
+            "user_id": session.user_id,
+            "device_id": session.device_id,
+            "homeserver": session.homeserver,
+        }));
+    }
+    let device = session.device_id.as_deref().unwrap_or("no device");
+    output::line(format_args!(
+        "{} ({device}) on {}",
+        session.user_id, session.homeserver
+    ))
+}
+
+fn access_token(options: &Options) -> Result<Option<AccessToken>> {
+    let source = match (&options.access_token_file, options.access_token_fd) {
+        (Some(path), _) => Source::of(path),
+        (None, Some(fd)) => Source::Descriptor(fd),
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(AccessToken::new(source.line()?.trim())))
+}
+
+fn password(options: &Options) -> Result<Password> {
+    let text = match (&options.password_file, options.password_fd) {
+        (Some(path), _) => Source::of(path).line()?,
+        (None, Some(fd)) => Source::Descriptor(fd).line()?,
+        (None, None) => prompt::hidden("Password", "use --password-file or --access-token-file")?,
+    };
+    Ok(Password::new(text.as_str()))
+}
+
+fn login_failed(error: fourfold_client::Error) -> Error {
+    if matches!(error.kind(), ErrorKind::Matrix { errcode, .. } if errcode == "M_FORBIDDEN") {
+        return Error::new(
+            Exit::Refused,
+            "the homeserver refuses the user name or the password",
+        );
+    }
+    error.into()
+}
+
+/// A token may belong to somebody else than the user thinks.
+fn check_user(user: &str, session: &Session) -> Result<()> {
+    let is_same = !user.starts_with('@') || user == session.user_id;
+    if is_same {
+        return Ok(());
+    }
+    Err(Error::refused(format!(
+        "this session belongs to {}, not to {user}",
+        session.user_id
+    )))
+}

@@ -1,0 +1,15 @@
+//! The commands, one module each.
+
+pub(crate) mod generate;
+pub(crate) mod get;
+pub(crate) mod key;
+pub(crate) mod kit;
+pub(crate) mod login;
+pub(crate) mod ls;
+pub(crate) mod put;
+pub(crate) mod quickstart;
+pub(crate) mod resume;
+pub(crate) mod rm;
+pub(crate) mod serve;
+pub(crate) mod setup;
+pub(crate) mod status;

@@ -1,0 +1,142 @@
+//! `fourfold put`: store a secret.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fourfold::{
+    Algorithm, ProvenKey, Secret, SecretName, SecretStorage, Snapshot, TrustedPublicKey,
+    algorithm::curve25519_aes_sha2::MacMode,
+    plan::{self, StoreError, WritingKey},
+};
+
+use crate::{
+    account::LoggedIn,
+    arguments::{ChangeOptions, Global, UnlockOptions},
+    change,
+    error::{Error, Exit, Result},
+    new_key::rng,
+    prompt,
+    secret_input::Source,
+    unlock,
+};
+
+/// Options of `put`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// The name of the secret
+    name: String,
+    /// Where the secret comes from ("-": standard input). Without it, the terminal is asked
+    file: Option<PathBuf>,
+    /// Keep a line ending at the end of the secret
+    #[arg(long)]
+    exact: bool,
+    /// Encrypt under this key too or instead of the default; may be given more than once. Each
+    /// needs its recovery key or passphrase
+    #[arg(long, value_name = "ID")]
+    under: Vec<String>,
+    /// Write with a key of the algorithm of 2019, in the form that clients of that time read
+    #[arg(long)]
+    profile_2019: bool,
+    #[command(flatten)]
+    unlock: UnlockOptions,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+/// Stores the secret under the default key, or under the chosen ones.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let name = SecretName::new(&options.name).map_err(Error::usage)?;
+    let mut logged_in = LoggedIn::open(global)?;
+    let snapshot = logged_in.snapshot_for_change()?;
+    let keys = proven_keys(&snapshot, options)?;
+    let secret = read_secret(options)?;
+    let recipients = recipients(&keys, options.profile_2019)?;
+    let writing: Vec<_> = keys
+        .iter()
+        .zip(&recipients)
+        .map(|(key, recipient)| match recipient {
+            Some(recipient) => WritingKey::Profile2019 {
+                recipient,
+                mac_mode: MacMode::Libolm,
+            },
+            None => WritingKey::Proven(key),
+        })
+        .collect();
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let plan = plan::store(
+        &storage,
+        &name,
+        &secret,
+        &writing,
+        &snapshot.evidence(),
+        &mut rng(),
+    )?;
+    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    Ok(())
+}
+
+fn proven_keys(snapshot: &Snapshot, options: &Options) -> Result<Vec<ProvenKey>> {
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let candidates = if options.under.is_empty() {
+        unlock::writing_candidates(&storage, &options.unlock)?
+    } else {
+        let described = options
+            .under
+            .iter()
+            .map(|id| unlock::description(&storage, id));
+        described.collect::<Result<Vec<_>>>()?
+    };
+    let mut keys: Vec<ProvenKey> = Vec::new();
+    for offer in options.unlock.input.offers("Recovery key or passphrase")? {
+        let found = unlock::find(
+            &storage,
+            &offer,
+            &candidates,
+            unlock::bounds(&options.unlock.input),
+        )?;
+        keys.push(unlock::prove(&storage, found)?);
+    }
+    for id in &options.under {
+        if !keys.iter().any(|key| key.id().as_str() == id) {
+            return Err(Error::usage(format!("the key {id} is missing"))
+                .hint("give --recovery-key-file or --passphrase-file once for each --under"));
+        }
+    }
+    Ok(keys)
+}
+
+fn recipients(keys: &[ProvenKey], profile_2019: bool) -> Result<Vec<Option<TrustedPublicKey>>> {
+    keys.iter()
+        .map(|key| match key.key().algorithm() {
+            Algorithm::AesHmacSha2 => Ok(None),
+            Algorithm::Curve25519AesSha2 if profile_2019 => TrustedPublicKey::from_proven_key(key)
+                .map(Some)
+                .map_err(Error::usage),
+            Algorithm::Curve25519AesSha2 => Err(StoreError::Needs2019Profile.into()),
+        })
+        .collect()
+}
+
+fn read_secret(options: &Options) -> Result<Secret> {
+    let text = match &options.file {
+        None => prompt::hidden("Secret", "give a file, or - for standard input")?,
+        Some(path) if options.exact => Source::of(path).text()?,
+        Some(path) => Source::of(path).line()?,
+    };
+    Ok(Secret::new(text.as_str()))
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Damaged(_) => Self::new(Exit::Conflict, error)
+                .hint("look at it first: fourfold status; fourfold rm deletes it"),
+            StoreError::Needs2019Profile => {
+                Self::new(Exit::Policy, error).hint("fourfold key migrate, or --profile-2019")
+            }
+            StoreError::NotASecret => Self::new(Exit::Policy, error).hint("choose another name"),
+            StoreError::Value(_) => Self::new(Exit::NotVerified, error),
+            _ => Self::usage(error),
+        }
+    }
+}

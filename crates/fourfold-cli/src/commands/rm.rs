@@ -1,0 +1,43 @@
+//! `fourfold rm`: delete a secret.
+
+use clap::Args;
+use fourfold::{
+    SecretName, SecretStorage,
+    plan::{self, DeleteError},
+};
+
+use crate::{
+    account::LoggedIn,
+    arguments::{ChangeOptions, Global},
+    change,
+    error::{Error, Exit, Result},
+};
+
+/// Options of `rm`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// The name of the secret
+    name: String,
+    #[command(flatten)]
+    change: ChangeOptions,
+}
+
+/// Deletes the secret with all its copies. No key is needed.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let name = SecretName::new(&options.name).map_err(Error::usage)?;
+    let mut logged_in = LoggedIn::open(global)?;
+    let snapshot = logged_in.snapshot_for_change()?;
+    let plan = plan::delete(&SecretStorage::new(&snapshot.account_data), &name)?;
+    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    Ok(())
+}
+
+impl From<DeleteError> for Error {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::Damaged(_) => Self::new(Exit::Corrupt, error),
+            DeleteError::NotASecret => Self::new(Exit::Policy, error),
+            _ => Self::refused(error).hint("fourfold ls lists the names"),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! `fourfold status`: keys, the default, secrets, and who can open what.
+
+use clap::Args;
+use fourfold::{
+    DefaultKey, KeyDescription, KeyId, SecretName, SecretState, SecretStorage, Snapshot,
+};
+use fourfold_client::escape_untrusted;
+use serde::Serialize;
+
+use crate::{
+    account::{self, LoggedIn},
+    arguments::{Global, ReadOptions},
+    error::Result,
+    output, ui,
+};
+
+/// Options of `status`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    read: ReadOptions,
+    /// Accept what the homeserver shows now, after a warning about an older or weaker state
+    #[arg(long, conflicts_with = "snapshot")]
+    accept: bool,
+}
+
+/// Shows everything that can be known without a key.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let snapshot = if options.accept {
+        let mut logged_in = LoggedIn::open(global)?;
+        let snapshot = logged_in.snapshot()?;
+        logged_in.state.pin(&snapshot)?;
+        ui::say("accepted what the homeserver shows now");
+        snapshot
+    } else {
+        account::read(global, &options.read)?
+    };
+    let report = Report::of(&snapshot);
+    if global.json {
+        output::json(&report)
+    } else {
+        report.print()
+    }
+}
+
+/// What there is, for people and for programs.
+#[derive(Serialize)]
+struct Report {
+    user_id: String,
+    default_key: Option<KeyId>,
+    /// `ok`, `absent`, `deleted`, `dangling` or `malformed`.
+    default_key_state: &'static str,
+    keys: Vec<Key>,
+    secrets: Vec<Secret>,
+}
+
+/// One key and what it opens.
+#[derive(Serialize)]
+pub(crate) struct Key {
+    id: KeyId,
+    is_default: bool,
+    name: Option<String>,
+    algorithm: String,
+    is_supported: bool,
+    has_key_check: bool,
+    passphrase: Passphrase,
+    secrets: Vec<SecretName>,
+}
+
+/// Whether a passphrase opens the key too.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+enum Passphrase {
+    None,
+    Usable { iterations: u32 },
+    Unusable { reason: String },
+}
+
+/// One secret and the keys that it is encrypted under.
+#[derive(Serialize)]
+struct Secret {
+    name: SecretName,
+    state: &'static str,
+    key_ids: Vec<KeyId>,
+    /// Keys that it is encrypted under but that have no description any more.
+    unknown_key_ids: Vec<KeyId>,
+    under_default_key: bool,
+}
+
+impl Report {
+    fn of(snapshot: &Snapshot) -> Self {
+        let storage = SecretStorage::new(&snapshot.account_data);
+        let default = storage.default_key();
+        let default_key_state = match &default {
+            DefaultKey::Absent => "absent",
+            DefaultKey::Deleted => "deleted",
+            DefaultKey::Dangling(_) => "dangling",
+            DefaultKey::Malformed => "malformed",
+            DefaultKey::Key(_) => "ok",
+        };
+        let default_key = match default {
+            DefaultKey::Key(id) | DefaultKey::Dangling(id) => Some(id),
+            _ => None,
+        };
+        let secrets = storage
+            .account_data()
+            .event_types()
+            .filter_map(|event_type| SecretName::new(event_type).ok())
+            .filter_map(|name| Secret::of(&storage, name))
+            .collect();
+        Self {
+            user_id: snapshot.user_id.clone(),
+            default_key,
+            default_key_state,
+            keys: keys(&storage),
+            secrets,
+        }
+    }
+
+    fn print(&self) -> Result<()> {
+        output::line(format_args!("account  {}", escape_untrusted(&self.user_id)))?;
+        output::line(format_args!("default  {}", self.default_line()))?;
+        output::line("")?;
+        if self.keys.is_empty() {
+            output::line("no keys; fourfold setup makes the first one")?;
+        }
+        for key in &self.keys {
+            key.print()?;
+        }
+        if !self.secrets.is_empty() {
+            output::line("")?;
+        }
+        for secret in &self.secrets {
+            secret.print()?;
+        }
+        Ok(())
+    }
+
+    fn default_line(&self) -> String {
+        let id = self
+            .default_key
+            .as_ref()
+            .map(|id| escape_untrusted(id.as_str()));
+        match (self.default_key_state, id) {
+            ("ok", Some(id)) => id,
+            ("dangling", Some(id)) => format!("{id}, which has no description"),
+            ("deleted", _) => "none: it was deleted".to_owned(),
+            ("malformed", _) => "none: the account data is damaged".to_owned(),
+            _ => "none".to_owned(),
+        }
+    }
+}
+
+/// All keys with what they open.
+pub(crate) fn keys(storage: &SecretStorage<'_>) -> Vec<Key> {
+    storage
+        .keys()
+        .map(|description| Key::of(storage, &description))
+        .collect()
+}
+
+impl Key {
+    fn of(storage: &SecretStorage<'_>, description: &KeyDescription) -> Self {
+        let passphrase = match description.passphrase() {
+            None => Passphrase::None,
+            Some(Ok(parameters)) => Passphrase::Usable {
+                iterations: parameters.iterations(),
+            },
+            Some(Err(error)) => Passphrase::Unusable {
+                reason: error.to_string(),
+            },
+        };
+        let opens = |(name, secret): (SecretName, fourfold::EncryptedSecret)| {
+            secret.entry(description.id()).is_some().then_some(name)
+        };
+        let check_members = ["iv", "mac", "pubkey"];
+        Self {
+            id: description.id().clone(),
+            is_default: storage.default_key().key_id() == Some(description.id()),
+            name: description.name(),
+            algorithm: description.algorithm_name().to_owned(),
+            is_supported: description.algorithm().is_some(),
+            has_key_check: check_members
+                .iter()
+                .any(|one| description.content().raw(one).is_some()),
+            passphrase,
+            secrets: storage.secrets().filter_map(opens).collect(),
+        }
+    }
+
+    /// One line for a person.
+    pub(crate) fn print(&self) -> Result<()> {
+        let mark = if self.is_default { "*" } else { " " };
+        let mut notes = vec![short_algorithm(&self.algorithm)];
+        if let Some(name) = &self.name {
+            notes.push(format!("named \"{}\"", escape_untrusted(name)));
+        }
+        match &self.passphrase {
+            Passphrase::None => {}
+            Passphrase::Usable { iterations } => {
+                notes.push(format!("passphrase ({iterations} iterations)"));
+            }
+            Passphrase::Unusable { reason } => notes.push(format!("unusable passphrase: {reason}")),
+        }
+        if !self.is_supported {
+            notes.push("unknown algorithm: it is never used".to_owned());
+        } else if !self.has_key_check {
+            notes.push("no check data: a typing error cannot be told".to_owned());
+        }
+        let opens = match self.secrets.len() {
+            0 => "opens nothing".to_owned(),
+            1 => "opens 1 secret".to_owned(),
+            number => format!("opens {number} secrets"),
+        };
+        let id = escape_untrusted(self.id.as_str());
+        output::line(format_args!(
+            "{mark} key {id}  {}  {opens}",
+            notes.join(", ")
+        ))
+    }
+}
+
+impl Secret {
+    fn of(storage: &SecretStorage<'_>, name: SecretName) -> Option<Self> {
+        let (state, key_ids): (_, Vec<KeyId>) = match storage.secret(&name) {
+            SecretState::Encrypted(secret) => ("encrypted", secret.key_ids().cloned().collect()),
+            SecretState::Emptied => ("emptied", Vec::new()),
+            // Only what is known to be a secret counts when nothing is left to tell by.
+            SecretState::Deleted
+                if fourfold::SecretKind::of(&name) != fourfold::SecretKind::Other =>
+            {
+                ("deleted", Vec::new())
+            }
+            SecretState::Malformed(fourfold::EncryptedSecretError::Encrypted) => {
+                ("malformed", Vec::new())
+            }
+            _ => return None,
+        };
+        let unknown = key_ids
+            .iter()
+            .filter(|id| storage.key(id).is_err())
+            .cloned()
+            .collect();
+        let default = storage.default_key();
+        Some(Self {
+            under_default_key: default.key_id().is_some_and(|id| key_ids.contains(id)),
+            unknown_key_ids: unknown,
+            name,
+            state,
+            key_ids,
+        })
+    }
+
+    fn print(&self) -> Result<()> {
+        let name = escape_untrusted(self.name.as_str());
+        if self.state != "encrypted" {
+            return output::line(format_args!("  secret {name}  {}", self.state));
+        }
+        let ids: Vec<_> = self
+            .key_ids
+            .iter()
+            .map(|id| escape_untrusted(id.as_str()))
+            .collect();
+        let mut line = format!("  secret {name}  under {}", ids.join(", "));
+        if !self.under_default_key {
+            line.push_str("  (not under the default key)");
+        }
+        for id in &self.unknown_key_ids {
+            line.push_str(&format!(
+                "  ({} has no description)",
+                escape_untrusted(id.as_str())
+            ));
+        }
+        output::line(line)
+    }
+}
+
+/// Known algorithms without the prefix that they share.
+fn short_algorithm(name: &str) -> String {
+    let short = name.strip_prefix("m.secret_storage.v1.").unwrap_or(name);
+    escape_untrusted(short)
+}

@@ -1,0 +1,79 @@
+//! What can go wrong, with the exit code that scripts rely on and a hint for people.
+
+use std::fmt;
+
+/// The exit code of a command that did not succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Not found, or refused by the user or by a rule that keeps secrets readable.
+    Refused = 1,
+    /// Used wrongly, or in an environment where it cannot work.
+    Usage = 2,
+    /// The key does not fit.
+    WrongKey = 3,
+    /// The network or the server.
+    Network = 4,
+    /// Somebody else changed something, or the server shows an older state than before.
+    Conflict = 5,
+    /// A rule that protects secrets forbids it.
+    Policy = 6,
+    /// Data on the server or on disk is damaged.
+    Corrupt = 7,
+    /// A secret is not what the published keys say.
+    NotVerified = 8,
+}
+
+impl Exit {
+    /// The name in `--json` output.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Usage => "usage",
+            Self::WrongKey => "wrong_key",
+            Self::Network => "network",
+            Self::Conflict => "conflict",
+            Self::Policy => "policy",
+            Self::Corrupt => "corrupt",
+            Self::NotVerified => "not_verified",
+        }
+    }
+}
+
+/// An error as the user sees it: lower case, no full stop, no secrets.
+#[derive(Debug)]
+pub(crate) struct Error {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+pub(crate) type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Self {
+            exit,
+            message: message.to_string(),
+            hint: None,
+        }
+    }
+
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(crate) fn refused(message: impl fmt::Display) -> Self {
+        Self::new(Exit::Refused, message)
+    }
+
+    pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::usage(error)
+    }
+}

@@ -1,0 +1,119 @@
+//! Making a new key, and getting its recovery key to its owner before anything depends on it.
+
+use fourfold::{
+    NewKey,
+    passphrase::{Passphrase, PassphraseParameters},
+    rand_core::UnwrapErr,
+};
+use getrandom::SysRng;
+use zeroize::Zeroizing;
+
+use crate::{
+    arguments::NewKeyOptions,
+    error::{Error, Exit, Result},
+    output, prompt,
+    secret_input::Source,
+    ui,
+};
+
+/// The random numbers of the operating system. When there are none, the process ends.
+pub(crate) fn rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
+
+/// Makes a key from random bytes, or from a passphrase if one was asked for.
+pub(crate) fn make(options: &NewKeyOptions) -> Result<NewKey> {
+    let name = options.name.as_deref();
+    let Some(text) = new_passphrase(options)? else {
+        return Ok(NewKey::random(name, &mut rng()));
+    };
+    let passphrase = Passphrase::new(text.as_str());
+    check_strength(&passphrase, options.allow_weak_passphrase)?;
+    let parameters = PassphraseParameters::random(&mut rng());
+    let _busy = ui::busy("deriving the key from the passphrase");
+    NewKey::from_passphrase(&passphrase, &parameters, name, &mut rng()).map_err(Error::usage)
+}
+
+/// Refuses early when there is no way to hand over a recovery key.
+pub(crate) fn check_delivery(options: &NewKeyOptions) -> Result<()> {
+    match &options.recovery_key_out {
+        Some(path) if path.exists() => {
+            Err(Error::refused(format!("{} exists already", path.display()))
+                .hint("secrets are only written to new files"))
+        }
+        None if !prompt::is_possible() => Err(Error::usage(
+            "there is no terminal to show the new recovery key on",
+        )
+        .hint("use --recovery-key-out FILE")),
+        _ => Ok(()),
+    }
+}
+
+/// Hands the recovery key over: into a file, or on the terminal until its owner has it on paper.
+pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions) -> Result<()> {
+    let recovery_key = new.key().key().expose_recovery_key();
+    if let Some(path) = &options.recovery_key_out {
+        output::secret_file(path, &Zeroizing::new(format!("{}\n", *recovery_key)))?;
+        ui::say(format_args!("the recovery key is in {}", path.display()));
+        return Ok(());
+    }
+    let shown = Zeroizing::new(format!(
+        "\nThe recovery key of {}:\n\n    {}\n\n\
+         It opens everything. Write it on paper and keep it in a safe place.\n",
+        new.key().id(),
+        *recovery_key,
+    ));
+    prompt::show(&shown)?;
+    let last_group = recovery_key.rsplit(' ').next().unwrap_or_default();
+    for _ in 0..3 {
+        if prompt::visible("To go on, type its last group of four characters:")? == last_group {
+            return Ok(());
+        }
+    }
+    Err(Error::refused(
+        "the recovery key was not confirmed; nothing was changed",
+    ))
+}
+
+fn new_passphrase(options: &NewKeyOptions) -> Result<Option<Zeroizing<String>>> {
+    if let Some(path) = &options.new_passphrase_file {
+        return Source::of(path).line().map(Some);
+    }
+    if let Some(fd) = options.new_passphrase_fd {
+        return Source::Descriptor(fd).line().map(Some);
+    }
+    if !options.new_passphrase {
+        return Ok(None);
+    }
+    let hint = "use --new-passphrase-file";
+    let passphrase = prompt::hidden("New passphrase", hint)?;
+    if prompt::hidden("The same again", hint)? != passphrase {
+        return Err(Error::refused(
+            "the two passphrases differ; nothing was changed",
+        ));
+    }
+    Ok(Some(passphrase))
+}
+
+fn check_strength(passphrase: &Passphrase, allow_weak: bool) -> Result<()> {
+    let strength = passphrase.strength();
+    if strength.is_enough() {
+        return Ok(());
+    }
+    let advice = strength
+        .advice
+        .map(|advice| format!(": {advice}"))
+        .unwrap_or_default();
+    if allow_weak {
+        ui::warn(format_args!("the passphrase is easy to guess{advice}"));
+        return Ok(());
+    }
+    Err(Error::new(
+        Exit::Policy,
+        format!("the passphrase is too easy to guess{advice}"),
+    )
+    .hint(
+        "use at least 12 characters, such as five words that have nothing to do with each other; \
+         or no passphrase at all: the recovery key suffices",
+    ))
+}

@@ -1,0 +1,68 @@
+//! Data: everything on standard output, and files that hold secrets.
+
+use std::{
+    fs::OpenOptions,
+    io::{ErrorKind, IsTerminal as _, Write as _, stdout},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use serde::Serialize;
+
+use crate::error::{Error, Exit, Result};
+
+/// Prints a line of data. A reader that went away ends the output without an error.
+pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
+    print(format!("{text}\n").as_bytes())
+}
+
+/// Prints a JSON document.
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(Error::usage)?;
+    line(text)
+}
+
+/// Prints a secret: to a pipe exactly as it is, to a terminal only when the user asked for that.
+pub(crate) fn secret(text: &str, show: bool) -> Result<()> {
+    if !stdout().is_terminal() {
+        return print(text.as_bytes());
+    }
+    if !show {
+        return Err(
+            Error::new(Exit::Policy, "a secret is not shown on a terminal")
+                .hint("use --show, --out FILE, or a pipe"),
+        );
+    }
+    line(text)
+}
+
+/// Writes a secret to a new file that only its owner can read. An existing file is never touched.
+pub(crate) fn secret_file(path: &Path, text: &str) -> Result<()> {
+    let refused = |error: std::io::Error| match error.kind() {
+        ErrorKind::AlreadyExists => Error::refused(format!("{} exists already", path.display()))
+            .hint("secrets are only written to new files"),
+        _ => Error::usage(format!("{}: {error}", path.display())),
+    };
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(refused)?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
+    written.map_err(|error| {
+        // Half a secret is of no use to anybody.
+        let _ = std::fs::remove_file(path);
+        refused(error)
+    })
+}
+
+fn print(bytes: &[u8]) -> Result<()> {
+    let mut stdout = stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|error| Error::usage(format!("standard output: {error}"))),
+    }
+}

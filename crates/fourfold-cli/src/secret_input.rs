@@ -1,0 +1,157 @@
+//! Secrets that come in: by prompt, standard input, file or descriptor; never by argument.
+
+use std::{
+    fs::File,
+    io::{IsTerminal as _, Read},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use zeroize::Zeroizing;
+
+use crate::{
+    error::{Error, Result},
+    prompt,
+};
+
+/// Where the keys of secret storage come from. Without any of these, the terminal is asked.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct KeyInput {
+    /// Read a recovery key from FILE ("-": standard input); may be given more than once
+    #[arg(long, value_name = "FILE")]
+    pub(crate) recovery_key_file: Vec<PathBuf>,
+    /// Read a recovery key from the open file descriptor N
+    #[arg(long, value_name = "N")]
+    pub(crate) recovery_key_fd: Vec<u32>,
+    /// Read a passphrase from FILE ("-": standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Vec<PathBuf>,
+    /// Read a passphrase from the open file descriptor N
+    #[arg(long, value_name = "N")]
+    pub(crate) passphrase_fd: Vec<u32>,
+    /// Derive keys with fewer than 100,000 iterations too; such a key can only read
+    #[arg(long)]
+    pub(crate) allow_weak_kdf: bool,
+}
+
+/// What the user gave as a key.
+pub(crate) enum Offer {
+    /// Typed at the prompt: a recovery key if it reads as one, else a passphrase.
+    Either(Zeroizing<String>),
+    Passphrase(Zeroizing<String>),
+    RecoveryKey(Zeroizing<String>),
+}
+
+impl KeyInput {
+    /// Everything that was given, or one answer from the terminal.
+    pub(crate) fn offers(&self, question: &str) -> Result<Vec<Offer>> {
+        let mut offers = Vec::new();
+        for source in self.recovery_keys() {
+            offers.push(Offer::RecoveryKey(source.line()?));
+        }
+        for source in self.passphrases() {
+            offers.push(Offer::Passphrase(source.line()?));
+        }
+        if offers.is_empty() {
+            let hint = "use --recovery-key-file or --passphrase-file";
+            offers.push(Offer::Either(prompt::hidden(question, hint)?));
+        }
+        Ok(offers)
+    }
+
+    /// As [`offers`](Self::offers), but two answers from the terminal.
+    pub(crate) fn offers_twice(&self, first: &str, second: &str) -> Result<Vec<Offer>> {
+        let is_asked = self.recovery_keys().next().is_none() && self.passphrases().next().is_none();
+        let mut offers = self.offers(first)?;
+        if is_asked {
+            offers.extend(self.offers(second)?);
+        }
+        Ok(offers)
+    }
+
+    fn recovery_keys(&self) -> impl Iterator<Item = Source> {
+        let files = self.recovery_key_file.iter().map(|path| Source::of(path));
+        files.chain(
+            self.recovery_key_fd
+                .iter()
+                .map(|fd| Source::Descriptor(*fd)),
+        )
+    }
+
+    fn passphrases(&self) -> impl Iterator<Item = Source> {
+        let files = self.passphrase_file.iter().map(|path| Source::of(path));
+        files.chain(self.passphrase_fd.iter().map(|fd| Source::Descriptor(*fd)))
+    }
+}
+
+/// Where one secret comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    Descriptor(u32),
+    File(PathBuf),
+    StandardInput,
+}
+
+impl Source {
+    /// "-" is standard input, everything else a file.
+    pub(crate) fn of(path: &Path) -> Self {
+        if path.as_os_str() == "-" {
+            Self::StandardInput
+        } else {
+            Self::File(path.to_owned())
+        }
+    }
+
+    /// One secret on one line: exactly one line ending is taken off, nothing else.
+    pub(crate) fn line(&self) -> Result<Zeroizing<String>> {
+        let mut text = self.text()?;
+        if text.ends_with('\n') {
+            text.pop();
+            if text.ends_with('\r') {
+                text.pop();
+            }
+        }
+        Ok(text)
+    }
+
+    /// The text exactly as it is.
+    pub(crate) fn text(&self) -> Result<Zeroizing<String>> {
+        let name = self.name();
+        let failed = |error: std::io::Error| Error::usage(format!("{name}: {error}"));
+        let bytes = match self {
+            Self::StandardInput if std::io::stdin().is_terminal() => {
+                return Err(Error::usage("standard input is a terminal")
+                    .hint("leave the option out to be asked, or use a pipe"));
+            }
+            Self::StandardInput => read(std::io::stdin()).map_err(failed)?,
+            Self::File(path) => File::open(path).and_then(read).map_err(failed)?,
+            Self::Descriptor(fd) => File::open(format!("/dev/fd/{fd}"))
+                .and_then(read)
+                .map_err(failed)?,
+        };
+        match std::str::from_utf8(&bytes) {
+            Ok(text) if bytes.len() <= LIMIT => Ok(Zeroizing::new(text.to_owned())),
+            Ok(_) => Err(Error::usage(format!("{name} is larger than {LIMIT} bytes"))),
+            Err(_) => Err(Error::usage(format!("{name} is not UTF-8 text"))
+                .hint("encode binary secrets as base64 first")),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Descriptor(fd) => format!("file descriptor {fd}"),
+            Self::File(path) => path.display().to_string(),
+            Self::StandardInput => "standard input".to_owned(),
+        }
+    }
+}
+
+/// More than the largest secret, so that too much is an error and not cut off.
+const LIMIT: usize = 1024 * 1024;
+
+/// Reads into one buffer that never grows, so that no copy is left behind.
+fn read(source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LIMIT + 1));
+    source.take(LIMIT as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

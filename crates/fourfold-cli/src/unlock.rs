@@ -1,0 +1,276 @@
+//! From what the user gave to the key that it is.
+
+use fourfold::{
+    DefaultKey, KeyCheckOutcome, KeyDescription, KeyId, NotProvenReason, ProvenKey, SecretStorage,
+    SecretStorageKey,
+    passphrase::{Bounds, ParametersError, Passphrase},
+    recovery_key::{self, RecoveryKeyError},
+};
+use fourfold_client::escape_untrusted;
+
+use crate::{
+    arguments::UnlockOptions,
+    error::{Error, Exit, Result},
+    secret_input::{KeyInput, Offer},
+    ui,
+};
+
+/// A key that was found, and how certain it is.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) key: SecretStorageKey,
+    pub(crate) outcome: KeyCheckOutcome,
+}
+
+/// Finds the key that an offer is, among the candidates in their order.
+///
+/// A recovery key is tried as one first; only what cannot be one is taken for a passphrase. A key
+/// whose check verifies wins over one that cannot be checked.
+pub(crate) fn find(
+    storage: &SecretStorage<'_>,
+    offer: &Offer,
+    candidates: &[KeyDescription],
+    bounds: Bounds,
+) -> Result<Found> {
+    if candidates.is_empty() {
+        return Err(Error::refused("there is no key of secret storage")
+            .hint("fourfold setup makes the first one"));
+    }
+    let (is_recovery_key, text) = match offer {
+        Offer::RecoveryKey(text) => {
+            recovery_key::decode(text).map_err(recovery_key_error)?;
+            (true, text)
+        }
+        Offer::Passphrase(text) => (false, text),
+        Offer::Either(text) => match recovery_key::decode(text) {
+            Ok(_) => (true, text),
+            Err(error) if recovery_key::is_probable(text) => return Err(recovery_key_error(error)),
+            Err(error) if !candidates.iter().any(|key| key.passphrase().is_some()) => {
+                return Err(recovery_key_error(error));
+            }
+            Err(_) => (false, text),
+        },
+    };
+    if is_recovery_key {
+        let keys = candidates
+            .iter()
+            .filter_map(|description| SecretStorageKey::from_recovery_key(description, text).ok());
+        best(storage, keys).ok_or_else(|| wrong(candidates, "recovery key"))
+    } else {
+        by_passphrase(storage, &Passphrase::new(text.as_str()), candidates, bounds)
+    }
+}
+
+/// The keys to try, in order: the one that was asked for, or the default first and then the others.
+pub(crate) fn candidates(
+    storage: &SecretStorage<'_>,
+    options: &UnlockOptions,
+) -> Result<Vec<KeyDescription>> {
+    if let Some(id) = &options.key {
+        return Ok(vec![description(storage, id)?]);
+    }
+    let default = storage.default_key();
+    let mut keys: Vec<_> = storage
+        .keys()
+        .filter(|key| key.algorithm().is_some())
+        .collect();
+    keys.sort_by_key(|key| default.key_id() != Some(key.id()));
+    Ok(keys)
+}
+
+/// The one key to write with: the one that was asked for, or the default.
+pub(crate) fn writing_candidates(
+    storage: &SecretStorage<'_>,
+    options: &UnlockOptions,
+) -> Result<Vec<KeyDescription>> {
+    if let Some(id) = &options.key {
+        return Ok(vec![description(storage, id)?]);
+    }
+    match storage.default_key() {
+        DefaultKey::Key(id) => Ok(vec![description(storage, id.as_str())?]),
+        DefaultKey::Dangling(id) => Err(Error::new(
+            Exit::Corrupt,
+            format!(
+                "the default key {} has no description",
+                escape_untrusted(id.as_str())
+            ),
+        )
+        .hint("choose another key with --key, or make one the default: fourfold key default")),
+        _ if storage.keys().next().is_some() => Err(Error::refused("there is no default key")
+            .hint("choose a key with --key, or make one the default: fourfold key default")),
+        _ => Err(Error::refused("secret storage is not set up").hint("fourfold setup")),
+    }
+}
+
+/// Proves a key, so that it may write.
+pub(crate) fn prove(storage: &SecretStorage<'_>, found: Found) -> Result<ProvenKey> {
+    storage.prove(found.key).map_err(|not_proven| {
+        let exit = match not_proven.reason {
+            NotProvenReason::Mismatch | NotProvenReason::NoSecretOpens => Exit::WrongKey,
+            NotProvenReason::WeakDerivation => Exit::Policy,
+            _ => Exit::Corrupt,
+        };
+        let error = Error::new(exit, not_proven.reason);
+        match not_proven.reason {
+            NotProvenReason::NoSecretOpens => error.hint(
+                "nothing is written with a key that may be wrong; make a new one: fourfold key new",
+            ),
+            _ => error,
+        }
+    })
+}
+
+/// The one key that was given, for reading.
+pub(crate) fn one(storage: &SecretStorage<'_>, options: &UnlockOptions) -> Result<Found> {
+    let candidates = writing_candidates(storage, options)?;
+    let offers = options.input.offers("Recovery key or passphrase")?;
+    let [offer] = offers.as_slice() else {
+        return Err(Error::usage("exactly one key is needed here"));
+    };
+    find(storage, offer, &candidates, bounds(&options.input))
+}
+
+/// The one key that was given, for writing.
+pub(crate) fn one_proven(
+    storage: &SecretStorage<'_>,
+    options: &UnlockOptions,
+) -> Result<ProvenKey> {
+    prove(storage, one(storage, options)?)
+}
+
+pub(crate) fn bounds(input: &KeyInput) -> Bounds {
+    if input.allow_weak_kdf {
+        Bounds::allow_weak()
+    } else {
+        Bounds::DEFAULT
+    }
+}
+
+pub(crate) fn key_id(text: &str) -> Result<KeyId> {
+    KeyId::new(text).map_err(Error::usage)
+}
+
+pub(crate) fn description(storage: &SecretStorage<'_>, id: &str) -> Result<KeyDescription> {
+    storage.key(&key_id(id)?).map_err(|error| {
+        Error::refused(format!("{}: {error}", escape_untrusted(id))).hint("fourfold key ls")
+    })
+}
+
+/// How a key is named to the user: its ID, its name, and whether it is the default.
+pub(crate) fn label(storage: &SecretStorage<'_>, id: &KeyId) -> String {
+    let mut label = escape_untrusted(id.as_str());
+    if let Some(name) = storage
+        .key(id)
+        .ok()
+        .and_then(|description| description.name())
+    {
+        label = format!("{label} (\"{}\")", escape_untrusted(&name));
+    }
+    if storage.default_key().key_id() == Some(id) {
+        label.push_str(", the default key");
+    }
+    label
+}
+
+pub(crate) fn recovery_key_error(error: RecoveryKeyError) -> Error {
+    Error::new(Exit::WrongKey, error).hint(
+        "a recovery key has 12 groups of 4 characters and starts with Es; upper and lower case differ",
+    )
+}
+
+fn by_passphrase(
+    storage: &SecretStorage<'_>,
+    passphrase: &Passphrase,
+    candidates: &[KeyDescription],
+    bounds: Bounds,
+) -> Result<Found> {
+    let mut refused = None;
+    let mut keys = Vec::new();
+    for description in candidates {
+        let Some(parameters) = description.passphrase() else {
+            continue;
+        };
+        let busy = ui::busy("deriving the key from the passphrase");
+        if let Ok(parameters) = &parameters {
+            busy.now(format!(
+                "deriving the key from the passphrase ({} iterations)",
+                parameters.iterations()
+            ));
+        }
+        match SecretStorageKey::from_passphrase(description, passphrase, bounds) {
+            Ok(key) if is_verified(storage, &key) => {
+                return Ok(Found {
+                    key,
+                    outcome: KeyCheckOutcome::Verified,
+                });
+            }
+            Ok(key) => keys.push(key),
+            Err(error) => refused = Some((description.id().clone(), error)),
+        }
+    }
+    let found = best(storage, keys.into_iter());
+    found.ok_or_else(|| match refused {
+        Some((id, error)) => unusable_passphrase(&id, &error),
+        None if candidates.iter().all(|key| key.passphrase().is_none()) => {
+            Error::new(Exit::WrongKey, "no key has a passphrase").hint("use the recovery key")
+        }
+        None => wrong(candidates, "passphrase"),
+    })
+}
+
+fn unusable_passphrase(id: &KeyId, error: &fourfold::KeyInputError) -> Error {
+    let message = format!("key {}: {error}", escape_untrusted(id.as_str()));
+    match error {
+        fourfold::KeyInputError::Parameters(ParametersError::TooFewIterations { .. }) => {
+            Error::new(Exit::Policy, message)
+                .hint("use the recovery key; or read once with --allow-weak-kdf and rotate the key")
+        }
+        _ => Error::new(Exit::Corrupt, message).hint("use the recovery key"),
+    }
+}
+
+/// The first key whose check verifies, or else one that opens something, or else one that at least
+/// cannot be refuted.
+fn best(
+    storage: &SecretStorage<'_>,
+    keys: impl Iterator<Item = SecretStorageKey>,
+) -> Option<Found> {
+    let mut uncertain: Option<SecretStorageKey> = None;
+    for key in keys {
+        match storage.check(&key) {
+            KeyCheckOutcome::Verified => {
+                return Some(Found {
+                    key,
+                    outcome: KeyCheckOutcome::Verified,
+                });
+            }
+            KeyCheckOutcome::Unverifiable if uncertain.is_none() => uncertain = Some(key),
+            KeyCheckOutcome::Unverifiable | KeyCheckOutcome::Mismatch => {}
+        }
+    }
+    uncertain.map(|key| Found {
+        key,
+        outcome: KeyCheckOutcome::Unverifiable,
+    })
+}
+
+fn is_verified(storage: &SecretStorage<'_>, key: &SecretStorageKey) -> bool {
+    storage.check(key) == KeyCheckOutcome::Verified
+}
+
+fn wrong(candidates: &[KeyDescription], what: &str) -> Error {
+    match candidates {
+        [only] => {
+            let id = escape_untrusted(only.id().as_str());
+            Error::new(
+                Exit::WrongKey,
+                format!("this is not the {what} of the key {id}"),
+            )
+        }
+        _ => Error::new(
+            Exit::WrongKey,
+            format!("this {what} fits none of the {} keys", candidates.len()),
+        ),
+    }
+    .hint("fourfold key check tells which key a recovery key or passphrase is")
+}
