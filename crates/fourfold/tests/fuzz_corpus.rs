@@ -1,0 +1,71 @@
+//! The fuzz targets without a fuzzer: over the committed corpus, and over seeded mutations of it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers"
+)]
+
+#[expect(unreachable_pub, reason = "the fuzzer's crate has it too")]
+#[path = "../../../fuzz/src/replay.rs"]
+mod replay;
+#[expect(unreachable_pub, reason = "the fuzzer's crate exports it")]
+#[path = "../../../fuzz/src/targets.rs"]
+mod targets;
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+type Target = fn(&[u8]);
+
+const TARGETS: [(&str, Target); 5] = [
+    ("base64", targets::base64),
+    ("canonical_json", targets::canonical_json),
+    ("encrypted_secret", targets::encrypted_secret),
+    ("key_description", targets::key_description),
+    ("recovery_key", targets::recovery_key),
+];
+
+#[test]
+fn every_folder_of_the_corpus_is_replayed() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let folders: BTreeSet<String> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let targets = TARGETS.map(|(name, _)| name.to_owned());
+    assert_eq!(folders, BTreeSet::from(targets));
+}
+
+#[test]
+fn base64_survives_its_corpus() {
+    replay("base64");
+}
+
+#[test]
+fn canonical_json_survives_its_corpus() {
+    replay("canonical_json");
+}
+
+#[test]
+fn encrypted_secrets_survive_their_corpus() {
+    replay("encrypted_secret");
+}
+
+#[test]
+fn key_descriptions_survive_their_corpus() {
+    replay("key_description");
+}
+
+#[test]
+fn recovery_keys_survive_their_corpus() {
+    replay("recovery_key");
+}
+
+fn replay(name: &str) {
+    let (_, target) = TARGETS
+        .into_iter()
+        .find(|(other, _)| *other == name)
+        .unwrap();
+    replay::replay(name, target);
+}
