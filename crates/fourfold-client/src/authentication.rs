@@ -227,3 +227,167 @@ impl Flow {
 }
 
 const DUMMY: &str = "m.login.dummy";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Reply, Server, TOKEN, USER, all_texts, once};
+
+    fn session() -> Reply {
+        let body = format!(
+            r#"{{"user_id":"{USER}","access_token":"{TOKEN}","device_id":"D","home_server":"h",
+                "well_known":{{"m.homeserver":{{"base_url":"https://evil.example"}}}}}}"#
+        );
+        Reply::json(200, body)
+    }
+
+    fn body(server: &Server, index: usize) -> serde_json::Value {
+        serde_json::from_str(&server.received()[index].body).unwrap()
+    }
+
+    async fn register(server: &Server) -> Result<Session, Error> {
+        let (homeserver, _) = server.homeserver(&once());
+        homeserver
+            .register("alice", &Password::new("canary"), Some("laptop"))
+            .await
+    }
+
+    async fn log_in(server: &Server, user: &str) -> Result<Session, Error> {
+        let (homeserver, _) = server.homeserver(&once());
+        homeserver
+            .log_in(user, &Password::new("canary"), Some("D"), None)
+            .await
+    }
+
+    #[tokio::test]
+    async fn registers_through_the_dummy_stage() {
+        let challenge = r#"{"session":"S","flows":[{"stages":["m.login.recaptcha"]},
+            {"stages":["m.login.dummy"]}],"params":{}}"#;
+        let server = Server::scripted([Reply::json(401, challenge), session()]).await;
+        let session = register(&server).await.unwrap();
+        assert_eq!(
+            (session.user_id.as_str(), session.device_id.as_deref()),
+            (USER, Some("D"))
+        );
+        assert_eq!(session.access_token().expose_secret(), TOKEN);
+        // What the server says about its own address is ignored.
+        assert_eq!(session.homeserver, server.base_url);
+        let mut expected = serde_json::json!({
+            "username": "alice",
+            "password": "canary",
+            "initial_device_display_name": "laptop",
+        });
+        assert_eq!(body(&server, 0), expected);
+        expected["auth"] = serde_json::json!({"type": "m.login.dummy", "session": "S"});
+        assert_eq!(body(&server, 1), expected);
+    }
+
+    #[tokio::test]
+    async fn registers_where_parts_of_the_challenge_are_left_out() {
+        for challenge in [
+            r#"{"flows":[{}]}"#,
+            r#"{"flows":[{"stages":[]}],"session":null}"#,
+        ] {
+            let server = Server::scripted([Reply::json(401, challenge), session()]).await;
+            register(&server).await.unwrap();
+            assert_eq!(
+                body(&server, 1)["auth"],
+                serde_json::json!({"type": "m.login.dummy"})
+            );
+        }
+        let server = Server::scripted([session()]).await;
+        register(&server).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn says_what_else_registration_needs() {
+        let challenge = r#"{"flows":[{"stages":["m.login.recaptcha","m.login.\u001bterms"]},
+            {"stages":["m.login.registration_token"]}]}"#;
+        let server = Server::scripted([Reply::json(401, challenge)]).await;
+        let error = register(&server).await.unwrap_err();
+        let stages =
+            r"m.login.recaptcha and m.login.\u{1b}terms or m.login.registration_token".to_owned();
+        assert_eq!(error.kind(), &ErrorKind::RegistrationNeeds { stages });
+    }
+
+    #[tokio::test]
+    async fn refusals_are_told_without_the_password() {
+        let server = Server::start(|_| Reply::error(403, "M_FORBIDDEN")).await;
+        for error in [register(&server).await, log_in(&server, "alice").await] {
+            let error = error.unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::Matrix { status: 403, .. }),
+                "{error}"
+            );
+            assert!(!all_texts(&error).contains("canary"));
+        }
+    }
+
+    #[tokio::test]
+    async fn logs_in_with_a_password() {
+        let server = Server::scripted([session()]).await;
+        let session = log_in(&server, USER).await.unwrap();
+        assert_eq!(session.user_id, USER);
+        assert_eq!(server.received()[0].target, "/_matrix/client/v3/login");
+        let expected = serde_json::json!({
+            "type": "m.login.password",
+            "identifier": {"type": "m.id.user", "user": USER},
+            "password": "canary",
+            "device_id": "D",
+        });
+        assert_eq!(body(&server, 0), expected);
+    }
+
+    #[tokio::test]
+    async fn a_session_of_somebody_else_is_refused() {
+        let server = Server::start(|_| session()).await;
+        log_in(&server, "alice").await.unwrap();
+        log_in(&server, "@Alice:example.org").await.unwrap();
+        let error = log_in(&server, "@bob:example.org").await.unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::OtherUser { .. }),
+            "{error}"
+        );
+        assert!(!all_texts(&error).contains(TOKEN));
+    }
+
+    #[tokio::test]
+    async fn answers_without_a_session_are_refused() {
+        for body in [
+            "{}",
+            "[]",
+            r#"{"user_id":"@a:b"}"#,
+            r#"{"user_id":"a","access_token":"t"}"#,
+            r#"{"user_id":"@a:\u0000b","access_token":"t"}"#,
+            r#"{"user_id":"@a:b","access_token":7}"#,
+        ] {
+            let server = Server::scripted([Reply::json(200, body)]).await;
+            let error = log_in(&server, "a").await.unwrap_err();
+            assert_eq!(
+                error.kind(),
+                &ErrorKind::Malformed { to: "/login" },
+                "{body}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn asks_whom_a_token_belongs_to() {
+        let server = Server::scripted([
+            Reply::json(200, format!(r#"{{"user_id":"{USER}","is_guest":false}}"#)),
+            Reply::error(401, "M_UNKNOWN_TOKEN"),
+        ])
+        .await;
+        let (homeserver, _) = server.homeserver(&once());
+        let session = homeserver
+            .session_of(AccessToken::new(TOKEN))
+            .await
+            .unwrap();
+        assert_eq!((session.user_id.as_str(), session.device_id), (USER, None));
+        let error = homeserver
+            .session_of(AccessToken::new(TOKEN))
+            .await
+            .unwrap_err();
+        assert!(error.is_logged_out());
+    }
+}

@@ -134,3 +134,169 @@ fn host_of(server_name: &str) -> Option<&str> {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte));
     (is_host && is_port).then_some(host)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Reply, Server, once};
+
+    fn homeserver() -> Reply {
+        Reply::json(200, r#"{"versions": ["v1.11"], "unstable_features": {}}"#)
+    }
+
+    /// A host that is no homeserver, with this as its well-known file.
+    async fn host(well_known: impl Into<String>) -> Server {
+        let well_known = well_known.into();
+        Server::start(move |request| match request.target.as_str() {
+            "/.well-known/matrix/client" => Reply::json(200, &well_known),
+            _ => Reply::html(404),
+        })
+        .await
+    }
+
+    fn pointing_to(base_url: &str) -> String {
+        format!(r#"{{"m.homeserver": {{"base_url": "{base_url}"}}, "org.example": null}}"#)
+    }
+
+    #[test]
+    fn hosts_are_told_from_ports() {
+        for (server_name, host) in [
+            ("example.org", Some("example.org")),
+            ("example.org:8448", Some("example.org")),
+            ("[::1]:8008", Some("[::1]")),
+            ("[2001:db8::1]", Some("[2001:db8::1]")),
+            ("127.0.0.1:8008", Some("127.0.0.1")),
+            ("", None),
+            (":8008", None),
+            ("example.org:", None),
+            ("example.org:99999", None),
+            ("example.org/path", None),
+            ("user@example.org", None),
+            ("[::1", None),
+            ("exa mple.org", None),
+            ("example.org:8448:8448", None),
+        ] {
+            assert_eq!(host_of(server_name), host, "{server_name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn finds_this_machine_by_every_form_of_its_name() {
+        let server = Server::start(|_| homeserver()).await;
+        let name = server.server_name();
+        for input in [
+            name.to_owned(),
+            format!(" {name}\n"),
+            format!("@alice:{name}"),
+            format!("http://{name}"),
+            format!("http://{name}/"),
+        ] {
+            let found = Homeserver::discover(&input, &once()).await.unwrap();
+            assert_eq!(found.base_url(), server.base_url, "{input}");
+            assert_eq!(found.discovered_from(), None);
+        }
+        let targets: Vec<_> = server.received().into_iter().map(|it| it.target).collect();
+        assert_eq!(targets, ["/_matrix/client/versions"; 5]);
+    }
+
+    #[tokio::test]
+    async fn follows_the_well_known_file_and_says_so() {
+        let server = Server::start(|_| homeserver()).await;
+        let host = host(pointing_to(&format!("{}/", server.base_url))).await;
+        let found = Homeserver::discover(&host.base_url, &once()).await.unwrap();
+        assert_eq!(found.base_url(), server.base_url);
+        assert_eq!(found.discovered_from(), Some(host.base_url.as_str()));
+    }
+
+    #[tokio::test]
+    async fn a_useless_well_known_file_leaves_the_first_error() {
+        for well_known in [
+            "<html>",
+            "{}",
+            r#"{"m.homeserver": {}}"#,
+            r#"{"m.homeserver": 7}"#,
+        ] {
+            let host = host(well_known).await;
+            let error = Homeserver::discover(&host.base_url, &once())
+                .await
+                .unwrap_err();
+            assert_eq!(
+                error.kind(),
+                &ErrorKind::NotAHomeserver { status: 404 },
+                "{well_known}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn the_well_known_file_cannot_lead_to_plain_http() {
+        for (base_url, kind) in [
+            ("http://example.org", ErrorKind::InsecureUrl),
+            (
+                "file:///etc/passwd",
+                ErrorKind::InvalidUrl {
+                    input: "file:///etc/passwd".into(),
+                },
+            ),
+            (
+                "",
+                ErrorKind::InvalidUrl {
+                    input: String::new(),
+                },
+            ),
+        ] {
+            let host = host(pointing_to(base_url)).await;
+            let error = Homeserver::discover(&host.base_url, &once())
+                .await
+                .unwrap_err();
+            assert_eq!(error.kind(), &kind);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_well_known_file_is_not_looked_for_behind_redirects() {
+        let server = Server::start(|_| homeserver()).await;
+        let location = server.base_url.clone();
+        let host = Server::start(move |request| match request.target.as_str() {
+            "/.well-known/matrix/client" => {
+                Reply::Http(308, vec![("location", location.clone())], String::new())
+            }
+            _ => Reply::html(404),
+        })
+        .await;
+        assert!(Homeserver::discover(&host.base_url, &once()).await.is_err());
+        assert!(server.received().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_the_file_points_to_must_be_a_homeserver() {
+        let server = Server::start(|_| Reply::json(200, r#"{"versions": 7}"#)).await;
+        let host = host(pointing_to(&server.base_url)).await;
+        let error = Homeserver::discover(&host.base_url, &once())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::NotAHomeserver { status: 200 });
+        assert_eq!(error.server(), Some(server.base_url.as_str()));
+    }
+
+    #[tokio::test]
+    async fn other_inputs_are_refused_before_anything_is_sent() {
+        for input in [
+            "",
+            "@alice",
+            "exam ple.org",
+            "example.org/path",
+            "ftp://example.org",
+        ] {
+            let error = Homeserver::discover(input, &once()).await.unwrap_err();
+            assert!(
+                matches!(error.kind(), ErrorKind::InvalidUrl { .. }),
+                "{input}"
+            );
+        }
+        let error = Homeserver::discover("http://example.org", &once())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::InsecureUrl);
+    }
+}

@@ -84,8 +84,10 @@ mod tests {
             "http://[2001:db8::1]",
         ] {
             assert_eq!(kind(base_url), ErrorKind::InsecureUrl, "{base_url}");
-            let mut options = Options::default();
-            options.allow_http = true;
+            let options = Options {
+                allow_http: true,
+                ..Options::default()
+            };
             Homeserver::new(base_url, &options).unwrap();
         }
         for base_url in [

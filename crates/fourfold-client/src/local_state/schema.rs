@@ -65,9 +65,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, LocalStateError> {
 }
 
 fn connect(file: &Path) -> Result<Connection, rusqlite::Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     // A rollback journal that is gone for good before a commit returns: what is written is kept
     // through a power failure. What is deleted is overwritten.

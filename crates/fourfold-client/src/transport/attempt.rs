@@ -103,7 +103,12 @@ impl Transport {
         if (300..400).contains(&status) {
             return Err(Failure::never(redirected(&response)));
         }
-        let body = read_body(&mut response, request.limit).await?;
+        let mut body = read_body(&mut response, request.limit).await?;
+        if status >= 400
+            && let Some(token) = request.token
+        {
+            black_out(&mut body, token.expose_secret().as_bytes());
+        }
         let asked = || retry::asked(response.headers(), &body, SystemTime::now());
         match status {
             429 => {
@@ -162,6 +167,17 @@ async fn read_body(response: &mut Response, limit: usize) -> Result<Zeroizing<Ve
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// Removes the token from an error: some of it is going to be shown.
+fn black_out(body: &mut [u8], token: &[u8]) {
+    let mut start = 0;
+    while let Some(piece) = body.get_mut(start..start + token.len()) {
+        if !token.is_empty() && piece == token {
+            piece.fill(b'*');
+        }
+        start += 1;
+    }
 }
 
 fn redirected(response: &Response) -> ErrorKind {

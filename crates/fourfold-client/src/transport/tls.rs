@@ -1,6 +1,6 @@
 //! TLS: certificates as the operating system trusts them.
 
-use std::{error::Error as _, sync::Arc};
+use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use rustls_platform_verifier::BuilderVerifierExt as _;
@@ -27,16 +27,13 @@ pub(super) fn configuration(is_https: bool) -> Result<ClientConfig, Error> {
 }
 
 /// Whether an error comes from TLS: then another attempt changes nothing.
-pub(super) fn is_to_blame(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(|error| error.get_ref());
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        cause = error.source();
+pub(super) fn is_to_blame(error: &(dyn std::error::Error + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
     }
-    false
+    // An I/O error does not name the error inside of it as its source, but the source of that.
+    let inner = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    inner.is_some_and(|inner| is_to_blame(inner)) || error.source().is_some_and(is_to_blame)
 }
