@@ -69,13 +69,8 @@ pub(crate) fn candidates(
     if let Some(id) = &options.key {
         return Ok(vec![description(storage, id)?]);
     }
-    let default = storage.default_key();
-    let mut keys: Vec<_> = storage
-        .keys()
-        .filter(|key| key.algorithm().is_some())
-        .collect();
-    keys.sort_by_key(|key| default.key_id() != Some(key.id()));
-    Ok(keys)
+    let keys = storage.keys().filter(|key| key.algorithm().is_some());
+    Ok(keys.collect())
 }
 
 /// The one key to write with: the one that was asked for, or the default.

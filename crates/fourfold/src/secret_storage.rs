@@ -60,12 +60,24 @@ impl<'a> SecretStorage<'a> {
         DefaultKey::of(self.account_data)
     }
 
-    /// The IDs of all keys for which there is an event, deleted ones included.
+    /// The IDs of all keys for which there is an event, deleted ones included: the default key
+    /// first, the others in order, and no more than [`Self::MAX_KEYS`], because each key that a
+    /// passphrase is tried on costs a derivation.
     pub fn key_ids(&self) -> impl Iterator<Item = KeyId> + use<'a> {
-        self.account_data
+        let default = self.default_key().key_id().cloned();
+        let others = self
+            .account_data
             .event_types()
             .filter_map(KeyId::from_event_type)
+            .filter({
+                let default = default.clone();
+                move |id| Some(id) != default.as_ref()
+            });
+        default.into_iter().chain(others).take(Self::MAX_KEYS)
     }
+
+    /// The most keys of an account that are looked at.
+    pub const MAX_KEYS: usize = 256;
 
     /// The descriptions of all keys that can be read.
     pub fn keys(&self) -> impl Iterator<Item = KeyDescription> + use<'a> {
