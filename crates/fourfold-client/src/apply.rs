@@ -15,6 +15,21 @@ use crate::{Account, Error, LocalState, LocalStateError, escape_untrusted};
 /// written that the server does not give back. At the end what was written is pinned and the journal
 /// is cleared. `observe` is told about every step; what it does takes time from the plan.
 ///
+/// ```no_run
+/// use fourfold_client::{Account, LocalState, ProgressState, apply};
+/// # async fn example(
+/// #     account: &Account, state: &mut LocalState, plan: &fourfold::Plan,
+/// # ) -> Result<(), fourfold_client::ApplyError> {
+/// apply(account, state, plan, |progress| {
+///     if progress.state == ProgressState::Written {
+///         println!("{} of {}: {}", progress.index + 1, progress.total, progress.step.reason);
+///     }
+/// })
+/// .await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// [`ApplyError`]. The journal stays after any of them but [`ApplyError::OtherAccount`]: the account

@@ -10,6 +10,16 @@ use crate::escape_untrusted;
 ///
 /// Another client of the user may be the reason, or a server that lies; local state cannot tell.
 /// What no honest client does in normal use is [suspicious](Self::is_suspicious).
+///
+/// ```
+/// use fourfold_client::Change;
+/// let change = Change::RolledBack { event_type: "m.megolm_backup.v1".to_owned() };
+/// assert!(change.is_suspicious());
+/// assert_eq!(
+///     change.to_string(),
+///     "m.megolm_backup.v1 is back at what it was before it was replaced",
+/// );
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Change {

@@ -73,7 +73,8 @@ impl Homeserver {
             versions: Vec<String>,
         }
         let path = Path::fixed("/_matrix/client/versions");
-        let answer = self.transport.send(&Request::get(path)).await?;
+        let request = Request::get(path).with_attempts(ATTEMPTS);
+        let answer = self.transport.send(&request).await?;
         let status = answer.status();
         match answer.json::<Versions>("/versions") {
             Ok(_) => Ok(()),
@@ -84,7 +85,8 @@ impl Homeserver {
     /// Follows `/.well-known/matrix/client`; `None` when there is nothing usable.
     async fn look_up(&self, options: &Options) -> Option<Result<Self, Error>> {
         let path = Path::fixed("/.well-known/matrix/client");
-        let answer = self.transport.send(&Request::get(path)).await;
+        let request = Request::get(path).with_attempts(ATTEMPTS);
+        let answer = self.transport.send(&request).await;
         let well_known: WellKnown = match answer.and_then(|answer| answer.json("/.well-known")) {
             Ok(well_known) => well_known,
             Err(error) => {
@@ -105,6 +107,9 @@ impl Homeserver {
         Ok(found)
     }
 }
+
+/// Whoever mistyped a name should not wait long to hear about it.
+const ATTEMPTS: u32 = 2;
 
 #[derive(Deserialize)]
 struct WellKnown {

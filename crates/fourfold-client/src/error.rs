@@ -8,6 +8,12 @@ use crate::escape_untrusted;
 
 /// A call to a homeserver that did not succeed. The text says what to do about it; it never holds
 /// the access token or a password, and what the server wrote is escaped.
+///
+/// ```
+/// use fourfold_client::{ErrorKind, Homeserver, Options};
+/// let error = Homeserver::new("http://example.org", &Options::default()).unwrap_err();
+/// assert!(matches!(error.kind(), ErrorKind::InsecureUrl));
+/// ```
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,

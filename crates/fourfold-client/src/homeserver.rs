@@ -25,6 +25,9 @@ pub struct Homeserver {
 impl Homeserver {
     /// Takes the address of the Client-Server API. Nothing is sent.
     ///
+    /// A proxy that the environment names (`HTTPS_PROXY`, `NO_PROXY` …) is used, except on the way
+    /// to this machine.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidUrl`], [`ErrorKind::InsecureUrl`] for plain HTTP to another machine, or

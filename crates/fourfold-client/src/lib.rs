@@ -1,7 +1,7 @@
 //! The driver of Fourfold: HTTP to any Matrix homeserver, local state, and applying plans.
 //!
 //! The rules of secret storage are in [`fourfold`]; this crate fetches what they look at and carries
-//! out what they decide.
+//! out what they decide. Its futures need a Tokio runtime with I/O and time.
 //!
 //! # Which type for what
 //!
@@ -44,6 +44,8 @@
 mod account;
 mod apply;
 mod authentication;
+#[cfg(test)]
+mod canary;
 mod change;
 mod discovery;
 mod error;

@@ -8,6 +8,17 @@ use tracing::instrument;
 use crate::{Homeserver, Options, Session, WhoAmI, error::Error, path::Path, transport::Request};
 
 /// A user's account on a homeserver: a [`Homeserver`] and a [`Session`]. Cheap to clone.
+///
+/// ```no_run
+/// use fourfold_client::{Account, Options, Session};
+/// # async fn example(session: Session) -> Result<(), fourfold_client::Error> {
+/// let account = Account::new(session, &Options::default())?;
+/// if account.account_data("m.secret_storage.default_key").await?.is_none() {
+///     println!("{} has no secret storage", account.user_id());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Account {
     homeserver: Homeserver,

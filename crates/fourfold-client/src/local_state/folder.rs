@@ -137,10 +137,6 @@ fn check(path: &Path, metadata: &fs::Metadata) -> Result<(), LocalStateError> {
 }
 
 #[cfg(not(unix))]
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "on Unix there is something to check"
-)]
 fn check(_: &Path, _: &fs::Metadata) -> Result<(), LocalStateError> {
     Ok(())
 }

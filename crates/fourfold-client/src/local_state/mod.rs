@@ -1,10 +1,12 @@
 //! Local state: what is kept on this machine about an account.
 
+mod comparison;
 mod description;
 mod folder;
 mod journal;
 mod pins;
 mod schema;
+mod seen;
 
 use std::{
     fmt,
@@ -244,7 +246,10 @@ pub enum LocalStateError {
         path: PathBuf,
     },
     /// The text cannot be the ID of a user, or is too long for the name of a file.
-    #[error("{user_id} cannot be the ID of a user: write it like @alice:example.org")]
+    #[error(
+        "{user_id} cannot be the ID of a user, or is too long for the name of a file: write it \
+         like @alice:example.org"
+    )]
     UserId {
         /// What was given, escaped.
         user_id: String,

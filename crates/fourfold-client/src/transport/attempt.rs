@@ -9,7 +9,7 @@ use reqwest::{
 };
 use zeroize::Zeroizing;
 
-use super::{Answer, Base, Request, Transport, retry, tls};
+use super::{Answer, Base, FOREVER, Request, Transport, retry, tls};
 use crate::{
     Options,
     error::{Error, ErrorKind, MatrixErrorBody},
@@ -20,8 +20,8 @@ use crate::{
 pub(super) fn client(base: &Base, options: &Options) -> Result<reqwest::Client, Error> {
     let mut builder = reqwest::Client::builder()
         .user_agent(&options.user_agent)
-        .connect_timeout(options.connect_timeout)
-        .read_timeout(options.read_timeout)
+        .connect_timeout(options.connect_timeout.min(FOREVER))
+        .read_timeout(options.read_timeout.min(FOREVER))
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)

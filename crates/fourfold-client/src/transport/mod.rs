@@ -5,7 +5,7 @@ mod pauses;
 mod retry;
 mod tls;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{Method, Url};
@@ -65,7 +65,7 @@ impl Transport {
     #[instrument(level = "debug", skip_all, fields(method = %request.method, path = request.path.without_query()))]
     pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Answer, Error> {
         let options = &self.inner.options;
-        let deadline = Instant::now() + options.total_timeout;
+        let deadline = Instant::now() + options.total_timeout.min(FOREVER);
         let mut attempt = 1;
         loop {
             let outcome = timeout_at(deadline, self.attempt(request)).await;
@@ -80,7 +80,7 @@ impl Transport {
             debug!(attempt, kind = ?failure.error.kind(), "no answer");
             let pause = retry::pause(attempt, failure.asked, pauses::random_fraction());
             let has_patience = Instant::now() + pause < deadline;
-            if attempt >= options.attempts
+            if attempt >= options.attempts.min(request.most_attempts)
                 || !failure.allows(request.is_repeatable)
                 || !has_patience
             {
@@ -111,6 +111,7 @@ pub(crate) struct Request<'a> {
     body: Option<Bytes>,
     limit: usize,
     is_repeatable: bool,
+    most_attempts: u32,
 }
 
 impl<'a> Request<'a> {
@@ -122,6 +123,7 @@ impl<'a> Request<'a> {
             body: None,
             limit: SMALL_ANSWER,
             is_repeatable: true,
+            most_attempts: u32::MAX,
         }
     }
 
@@ -152,6 +154,12 @@ impl<'a> Request<'a> {
     /// Says that sending it twice does no harm.
     pub(crate) fn repeatable(mut self) -> Self {
         self.is_repeatable = true;
+        self
+    }
+
+    /// At most so many attempts, whatever the options allow.
+    pub(crate) fn with_attempts(mut self, most: u32) -> Self {
+        self.most_attempts = most;
         self
     }
 
@@ -272,6 +280,9 @@ pub(crate) fn is_loopback(host: &str) -> bool {
             .parse::<std::net::IpAddr>()
             .is_ok_and(|address| address.is_loopback())
 }
+
+/// Longer than anybody waits, and short enough to be added to any moment.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The largest answer that is read where a small one is expected: 1 MiB.
 const SMALL_ANSWER: usize = 1024 * 1024;

@@ -1,7 +1,5 @@
 //! A server that does what it should not, and what becomes of it.
 
-use std::time::Duration;
-
 use super::*;
 use crate::{
     Homeserver, Password,
@@ -229,6 +227,22 @@ async fn silence_ends_in_a_timeout() {
 }
 
 #[tokio::test]
+async fn patience_without_end_is_fine() {
+    let server = Server::scripted([Reply::Drop, Reply::json(200, "{}")]).await;
+    let (homeserver, _) = server.homeserver(&Options {
+        connect_timeout: Duration::MAX,
+        read_timeout: Duration::MAX,
+        total_timeout: Duration::MAX,
+        ..Options::default()
+    });
+    homeserver
+        .transport
+        .send(&Request::get(path()))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
 async fn the_page_of_a_proxy_is_not_shown() {
     for (status, kind) in [
         (200, ErrorKind::Malformed { to: "/path" }),
@@ -314,11 +328,13 @@ async fn a_server_that_is_not_there_is_unreachable() {
 async fn a_server_without_tls_gets_nothing_over_https() {
     let server = Server::start(|_| Reply::json(200, "{}")).await;
     let address = format!("https://{}", server.server_name());
-    let homeserver = Homeserver::new(&address, &Options::default()).unwrap();
-    let error = homeserver
-        .log_in("alice", &Password::new("canary"), None, None)
-        .await
-        .unwrap_err();
+    let log_in = async || {
+        let homeserver = Homeserver::new(&address, &Options::default())?;
+        homeserver
+            .log_in("alice", &Password::new("canary"), None, None)
+            .await
+    };
+    let error = log_in().await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Tls);
     assert!(server.received().is_empty());
 }
