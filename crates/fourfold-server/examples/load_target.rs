@@ -1,7 +1,8 @@
 //! A server to be measured: a data folder, 32 users with two devices each, no rate limits.
 //!
-//! `load_target FOLDER TOKENS`: writes one `user ID, tab, access token` line a device into the file
-//! TOKENS, prints its address and serves until its standard input ends. The scripts beside
+//! `load_target FOLDER TOKENS`: writes a line for each device into the file TOKENS (user ID, access token
+//! and sync token, between tabs), prints its address and serves until its standard input ends. PORT and
+//! CACHE_BYTES in the environment replace 8008 and the default. The scripts beside
 //! `benches/wrk/run.sh` read the tokens.
 
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
@@ -32,6 +33,9 @@ async fn main() {
         .set_port(std::env::var("PORT").map_or(8008, |port| port.parse().unwrap()));
     config.rate_limits = RateLimits::disabled();
     config.password_cost = PasswordCost::minimal();
+    if let Ok(bytes) = std::env::var("CACHE_BYTES") {
+        config.cache_bytes = bytes.parse().unwrap();
+    }
     let server = Server::bind(config).await.unwrap();
 
     let mut lines = String::new();
@@ -43,6 +47,7 @@ async fn main() {
             "auth": { "type": "m.login.dummy" },
         });
         post(&server, "/register", &account).await;
+        let mut tokens_of_user = Vec::new();
         for device in 0..2 {
             let login = json!({
                 "type": "m.login.password",
@@ -52,7 +57,13 @@ async fn main() {
             });
             let answer = post(&server, "/login", &login).await;
             let token = answer["access_token"].as_str().unwrap();
-            writeln!(lines, "@user{user}:localhost\t{token}").unwrap();
+            tokens_of_user.push(token.to_owned());
+        }
+        // After the last login, so that a sync from here has nothing to say.
+        for token in tokens_of_user {
+            let sync = send(&server, "GET", "/sync", &token, "").await;
+            let since = sync["next_batch"].as_str().unwrap();
+            writeln!(lines, "@user{user}:localhost\t{token}\t{since}").unwrap();
         }
     }
     std::fs::write(tokens, lines).unwrap();
@@ -63,9 +74,16 @@ async fn main() {
 }
 
 async fn post(server: &Server, path: &str, body: &Value) -> Value {
-    let request = http::Request::post(format!("/_matrix/client/v3{path}"));
+    send(server, "POST", path, "", &body.to_string()).await
+}
+
+async fn send(server: &Server, method: &str, path: &str, token: &str, body: &str) -> Value {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(format!("/_matrix/client/v3{path}"))
+        .header("authorization", format!("Bearer {token}"));
     let request = request
-        .body(axum::body::Body::from(body.to_string()))
+        .body(axum::body::Body::from(body.to_owned()))
         .unwrap();
     let answer = server.homeserver().router().oneshot(request).await.unwrap();
     let body = answer.into_body().collect().await.unwrap().to_bytes();

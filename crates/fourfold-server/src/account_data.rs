@@ -8,7 +8,6 @@ use ruma::RoomId;
 use crate::answer;
 use crate::call::Call;
 use crate::error::MatrixError;
-use crate::push_rules;
 use crate::routes::Handled;
 use crate::store::Scope;
 
@@ -18,7 +17,7 @@ pub(crate) async fn show(call: Call) -> Handled {
     let user = call.user()?;
     let event_type = call.parameter("type")?;
     if scope.is_global() && event_type == PUSH_RULES {
-        return Ok(answer::raw(push_rules::content(user)?));
+        return Ok(answer::raw(call.app.push_rules.content(user)?));
     }
     let content = call
         .app

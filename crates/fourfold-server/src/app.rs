@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::MatrixError;
 use crate::interactive::Interactive;
 use crate::password::Passwords;
+use crate::push_rules::PushRules;
 use crate::rate_limit::RateLimiter;
 use crate::store::{Store, UserId};
 use crate::sync_token::SyncTokens;
@@ -21,6 +22,7 @@ pub(crate) struct App {
     pub(crate) passwords: Passwords,
     pub(crate) interactive: Interactive,
     pub(crate) sync_tokens: SyncTokens,
+    pub(crate) push_rules: PushRules,
     pub(crate) rates: Rates,
     /// Turns true when the server stops: long polls then answer with what they have.
     pub(crate) stopping: watch::Sender<bool>,

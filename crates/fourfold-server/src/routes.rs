@@ -97,7 +97,7 @@ impl Method {
 /// How much body a route reads.
 #[derive(Clone, Copy)]
 pub(crate) enum BodyLimit {
-    /// None: what comes is ignored.
+    /// None: what comes is ignored, and the connection may close after the answer.
     None,
     /// [`Limits::body`](crate::Limits::body).
     Ordinary,
@@ -147,8 +147,8 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(Get "/login", Public, login::flows),
     route!(Post "/login", Public, login::login, reads Ordinary),
     route!(Post "/refresh", Public, session::refresh, reads Ordinary),
-    route!(Post "/logout", Session, session::logout),
-    route!(Post "/logout/all", Session, session::logout_all),
+    route!(Post "/logout", Session, session::logout, reads Ordinary),
+    route!(Post "/logout/all", Session, session::logout_all, reads Ordinary),
     route!(Get "/account/whoami", Session, session::whoami),
     // Devices
     route!(Get "/devices", Session, devices::list),

@@ -24,6 +24,7 @@ use crate::data_folder::DataFolder;
 use crate::error::MatrixError;
 use crate::interactive::Interactive;
 use crate::password::Passwords;
+use crate::push_rules::PushRules;
 use crate::registration;
 use crate::router::{PeerAddress, router};
 use crate::store::sqlite::{self, OpenError, SqliteStore};
@@ -76,6 +77,7 @@ impl Homeserver {
             passwords: passwords.ok_or(StartError::PasswordCost)?,
             interactive: Interactive::new(),
             sync_tokens: SyncTokens::new(store.batch_key().await?),
+            push_rules: PushRules::new(),
             rates: Rates::new(&config),
             stopping: watch::channel(false).0,
             config,
@@ -294,6 +296,8 @@ fn http(config: &Config) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(config.limits.receive_timeout)
+        .max_header_size(config.limits.head)
+        // The buffer holds pieces of bodies too; it needs no more than a head does.
         .max_buf_size(config.limits.head.max(SMALLEST_BUFFER))
         .pipeline_flush(true);
     http
@@ -351,3 +355,64 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the HTTP implementation needs at least.
 const SMALLEST_BUFFER: usize = 8192;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{PasswordCost, RateLimits};
+    use crate::registration;
+    use tokio::io::AsyncWriteExt;
+
+    /// Lets the server work until `done`, which a minute must be enough for.
+    async fn until(done: impl Fn() -> bool) {
+        let waiting = async {
+            while !done() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), waiting)
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_hangs_up_frees_its_long_poll() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::new("localhost", folder.path());
+        config.bind.set_port(0);
+        config.password_cost = PasswordCost::minimal();
+        config.rate_limits = RateLimits::disabled();
+        let server = Server::bind(config).await.unwrap();
+        let app = Arc::clone(&server.homeserver.app);
+        let user = app.user_id("alice");
+        let options = serde_json::from_str("{}").unwrap();
+        let peer = std::net::Ipv4Addr::LOCALHOST.into();
+        let tokens = crate::session::NewTokens::make(&app, &user, &options, peer).unwrap();
+        let password = Zeroizing::new("password".to_owned());
+        registration::create(&app, &user, password, Some(&tokens))
+            .await
+            .unwrap();
+        let position = app.store.changes(&user, None).await.unwrap().position;
+        let since = app.sync_tokens.seal(&user, position);
+        let token = tokens.body(&app, &user)["access_token"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+
+        let address = server.local_addr();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let running = tokio::spawn(server.run(async { drop(stopped.await) }));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let request = format!(
+            "GET /_matrix/client/v3/sync?timeout=60000&since={since} HTTP/1.1\r\n\
+             Authorization: Bearer {token}\r\n\r\n"
+        );
+        client.write_all(request.as_bytes()).await.unwrap();
+        // The connection and its poll both watch for the end of the server.
+        until(|| app.stopping.receiver_count() == 2).await;
+        drop(client);
+        until(|| app.stopping.receiver_count() == 0).await;
+        stop.send(()).unwrap();
+        running.await.unwrap();
+    }
+}

@@ -14,7 +14,6 @@ use crate::auth::still_open;
 use crate::call::Call;
 use crate::error::MatrixError;
 use crate::filter::TypeFilter;
-use crate::push_rules;
 use crate::routes::Handled;
 use crate::store::{AccountDataEvent, Changes};
 
@@ -101,7 +100,7 @@ fn render(
     let mut events: Vec<AccountDataEvent> = changes.account_data;
     events.retain(|event| filter.shows(&event.event_type));
     if full && filter.shows(PUSH_RULES) {
-        let content = push_rules::content(user)?;
+        let content = call.app.push_rules.content(user)?;
         events.push(AccountDataEvent {
             event_type: PUSH_RULES.into(),
             content,

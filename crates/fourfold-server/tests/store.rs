@@ -4,7 +4,6 @@
 //! [`conformance!`] with it.
 
 #![expect(clippy::unwrap_used, reason = "test helpers")]
-#![expect(clippy::panic, reason = "test helpers")]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
--- Requests rotate over the devices in the file TOKENS. METHOD is GET, PUT, SYNC or VERSIONS.
+-- Requests rotate over the devices in the file TOKENS. METHOD is GET, PUT, FIRST_SYNC, SYNC or
+-- VERSIONS.
 local requests = {}
 local method = os.getenv("METHOD")
 local content = string.format(
@@ -7,7 +8,7 @@ local content = string.format(
 
 function init()
   for line in io.lines(os.getenv("TOKENS")) do
-    local user, token = line:match("^(.-)\t(.*)$")
+    local user, token, since = line:match("^(.-)\t(.-)\t(.*)$")
     local headers = { Authorization = "Bearer " .. token }
     local path = "/_matrix/client/v3/user/" .. user:gsub("@", "%%40"):gsub(":", "%%3A")
       .. "/account_data/m.cross_signing.master"
@@ -16,8 +17,11 @@ function init()
       requests[#requests + 1] = wrk.format("PUT", path, headers, content)
     elseif method == "GET" then
       requests[#requests + 1] = wrk.format("GET", path, headers)
+    elseif method == "FIRST_SYNC" then
+      requests[#requests + 1] = wrk.format("GET", "/_matrix/client/v3/sync", headers)
     elseif method == "SYNC" then
-      requests[#requests + 1] = wrk.format("GET", "/_matrix/client/v3/sync?timeout=0", headers)
+      local sync = "/_matrix/client/v3/sync?timeout=0&since=" .. since
+      requests[#requests + 1] = wrk.format("GET", sync, headers)
     else
       requests[#requests + 1] = wrk.format("GET", "/_matrix/client/versions")
     end
@@ -32,7 +36,7 @@ end
 
 function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format("%-8s rps %8.0f  p50 %6.2f ms  p99 %6.2f ms  bad %d\n", method,
+  io.write(string.format("%-10s rps %8.0f  p50 %6.2f ms  p99 %6.2f ms  bad %d\n", method,
     summary.requests / summary.duration * 1e6, latency:percentile(50) / 1000,
     latency:percentile(99) / 1000,
     errors.status + errors.connect + errors.read + errors.write + errors.timeout))

@@ -148,7 +148,6 @@ async fn tokens_are_bound_to_their_user_and_cannot_be_made_up() {
     let since = token(&server.sync(&alice, "").await);
     let refused = [
         since.as_str(),
-        "",
         "s1_2_3",
         "0",
         "ff1_0_AAAAAAAAAAAAAAAA",

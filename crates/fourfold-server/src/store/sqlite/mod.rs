@@ -53,7 +53,6 @@ impl SqliteStore {
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         // A deleted password hash or secret leaves no copy in free pages.
         connection.pragma_update(None, "secure_delete", true)?;
         connection.set_prepared_statement_cache_capacity(64);
@@ -406,9 +405,6 @@ fn integer(value: u64) -> i64 {
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
-
-/// Pages of the log after which the writer folds it into the file: 16 MiB.
-const CHECKPOINT_PAGES: i64 = 4_000;
 
 /// Loads that a neighbour's commit may spoil before the writer is asked.
 const LOAD_ATTEMPTS: usize = 4;
