@@ -6,7 +6,11 @@ use fourfold::{
 };
 use tracing::{debug, instrument};
 
-use crate::{Account, Error, LocalState, LocalStateError, escape_untrusted};
+use crate::{
+    Account, Error, LocalState, LocalStateError,
+    account::{Stored, Written},
+    escape_untrusted,
+};
 
 /// Carries out a plan, step by step.
 ///
@@ -60,22 +64,14 @@ pub async fn apply(
             });
         };
         let now = read(account, step, index).await?;
-        match state_in_plan(plan, index, now.as_deref()) {
+        match state_in_plan(plan, index, now.json.as_deref()) {
             StepState::Done => tell(ProgressState::Skipped),
-            StepState::Conflict => {
-                return Err(ApplyError::Conflict {
-                    event_type: step.event_type.clone(),
-                    step: index,
-                });
-            }
+            StepState::Conflict => return Err(conflict(step, index)),
             StepState::Due => {
                 tell(ProgressState::Writing);
-                account
-                    .put_account_data(&step.event_type, &step.content)
-                    .await
-                    .map_err(|error| request(step, index, error))?;
+                write(account, step, index, now).await?;
                 let back = read(account, step, index).await?;
-                if step.state(back.as_deref()) != StepState::Done {
+                if step.state(back.json.as_deref()) != StepState::Done {
                     return Err(ApplyError::ReadBack {
                         event_type: step.event_type.clone(),
                         step: index,
@@ -201,11 +197,48 @@ fn state_in_plan(plan: &Plan, index: usize, now: Option<&str>) -> StepState {
     }
 }
 
-async fn read(account: &Account, step: &Step, index: usize) -> Result<Option<String>, ApplyError> {
+async fn read(account: &Account, step: &Step, index: usize) -> Result<Stored, ApplyError> {
     account
-        .account_data(&step.event_type)
+        .read(&step.event_type)
         .await
         .map_err(|error| request(step, index, error))
+}
+
+/// Writes a step that is due. When it is not known whether a write arrived, the event is read again
+/// before the next attempt: what somebody else wrote in between is not overwritten.
+async fn write(
+    account: &Account,
+    step: &Step,
+    index: usize,
+    mut now: Stored,
+) -> Result<(), ApplyError> {
+    for attempt in 1..=WRITE_ATTEMPTS {
+        match account.write(&step.event_type, &step.content, &now).await {
+            Ok(Written::Done) => return Ok(()),
+            Ok(Written::ChangedMeanwhile) => {}
+            Err(error) if error.is_uncertain() && attempt < WRITE_ATTEMPTS => {
+                account.pause(attempt).await;
+            }
+            Err(error) => return Err(request(step, index, error)),
+        }
+        now = read(account, step, index).await?;
+        match step.state(now.json.as_deref()) {
+            StepState::Done => return Ok(()),
+            StepState::Due => {}
+            StepState::Conflict => break,
+        }
+    }
+    Err(conflict(step, index))
+}
+
+/// How often one step is written.
+const WRITE_ATTEMPTS: u32 = 5;
+
+fn conflict(step: &Step, index: usize) -> ApplyError {
+    ApplyError::Conflict {
+        event_type: step.event_type.clone(),
+        step: index,
+    }
 }
 
 fn request(step: &Step, index: usize, source: Error) -> ApplyError {

@@ -40,6 +40,14 @@ impl Error {
         matches!(self.kind, ErrorKind::LoggedOut { .. })
     }
 
+    /// Whether the request may have been carried out all the same.
+    pub(crate) fn is_uncertain(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Server { .. }
+        ) || matches!(self.kind, ErrorKind::Matrix { status, .. } if status >= 500)
+    }
+
     pub(crate) fn at(mut self, server: &str) -> Self {
         self.server = Some(escape_untrusted(server));
         self

@@ -3,6 +3,7 @@
 //! Contents are bytes here: what was stored comes back exactly as it came, so that numbers, escapes
 //! and members that nobody knows survive. `ruma`'s typed endpoints would parse and print again.
 
+use bytes::Bytes;
 use ruma::RoomId;
 
 use crate::answer;
@@ -19,19 +20,22 @@ pub(crate) async fn show(call: Call) -> Handled {
     if scope.is_global() && event_type == PUSH_RULES {
         return Ok(answer::raw(call.app.push_rules.content(user)?));
     }
-    let content = call
+    let stored = call
         .app
         .store
         .account_data(user, &scope, event_type)
         .await?;
-    content
-        .map(answer::raw)
+    stored
+        .map(|stored| answer::tagged(stored.content, stored.position))
         .ok_or(MatrixError::NotFound("account data not found"))
 }
 
 /// `PUT`: the content is replaced, durable and visible before the answer.
 ///
 /// An empty object is a content like any other: it is how clients delete.
+///
+/// With `If-Match: "ETAG"` (the tag that `GET` gave) or `If-None-Match: *` it is replaced only if
+/// nobody else wrote in the meantime; otherwise 412 `M_CONCURRENT_WRITE`, and nothing happens.
 pub(crate) async fn replace(call: Call) -> Handled {
     let scope = scope(&call)?;
     let event_type = call.parameter("type")?;
@@ -39,11 +43,13 @@ pub(crate) async fn replace(call: Call) -> Handled {
         return Err(MatrixError::ServerManaged);
     }
     call.check_body()?;
-    call.app
+    let content = call.body.clone();
+    let position = call
+        .app
         .store
-        .put_account_data(call.user()?, scope, event_type, call.body.clone())
+        .put_account_data(call.user()?, scope, event_type, content, call.condition)
         .await?;
-    Ok(answer::empty())
+    Ok(answer::tagged(Bytes::from_static(b"{}"), position))
 }
 
 fn scope(call: &Call) -> Result<Scope, MatrixError> {

@@ -5,7 +5,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
+use crate::condition::entity_tag;
 use crate::error::MatrixError;
+use crate::store::Position;
 
 /// What a request is answered with.
 pub(crate) type Answer = Response<Body>;
@@ -22,6 +24,15 @@ pub(crate) fn json(value: &impl Serialize) -> Result<Answer, MatrixError> {
 /// 200 with JSON that is text already.
 pub(crate) fn raw(body: Bytes) -> Answer {
     with_status(StatusCode::OK, body)
+}
+
+/// 200 with JSON that is text already, tagged with the change that made it.
+pub(crate) fn tagged(body: Bytes, position: Position) -> Answer {
+    let mut answer = raw(body);
+    if let Ok(tag) = HeaderValue::from_maybe_shared(Bytes::from(entity_tag(position))) {
+        answer.headers_mut().insert(header::ETAG, tag);
+    }
+    answer
 }
 
 /// 200 `{}`.
@@ -49,7 +60,7 @@ pub(crate) fn with_status(status: StatusCode, body: Bytes) -> Answer {
 /// everything here belongs to somebody.
 ///
 /// Written by hand and not by layers: a stack of boxed services costs more than the whole request.
-static HEADERS: [(HeaderName, HeaderValue); 5] = [
+static HEADERS: [(HeaderName, HeaderValue); 6] = [
     (
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
         HeaderValue::from_static("*"),
@@ -60,7 +71,13 @@ static HEADERS: [(HeaderName, HeaderValue); 5] = [
     ),
     (
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("X-Requested-With, Content-Type, Authorization"),
+        HeaderValue::from_static(
+            "X-Requested-With, Content-Type, Authorization, If-Match, If-None-Match",
+        ),
+    ),
+    (
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("ETag"),
     ),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (

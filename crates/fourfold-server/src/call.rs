@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::app::App;
 use crate::error::MatrixError;
 use crate::json;
-use crate::store::{DeviceId, Session, UserId};
+use crate::store::{Condition, DeviceId, Session, UserId};
 
 /// One request.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Call {
     pub(crate) parameters: Vec<(Arc<str>, Box<str>)>,
     pub(crate) query: String,
     pub(crate) body: Bytes,
+    /// What must be there for a write to happen.
+    pub(crate) condition: Condition,
     pub(crate) address: IpAddr,
 }
 

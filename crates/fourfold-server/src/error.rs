@@ -68,6 +68,9 @@ pub(crate) enum MatrixError {
     /// 408: the body did not arrive in time.
     #[error("the request took too long to arrive")]
     Timeout,
+    /// 412: somebody else wrote first.
+    #[error("something else is stored by now; read it again")]
+    ConcurrentWrite,
     /// 413.
     #[error("{0}")]
     TooLarge(Cow<'static, str>),
@@ -103,6 +106,7 @@ impl MatrixError {
             Self::WeakPassword => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
             Self::Unknown(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "M_UNKNOWN"),
+            Self::ConcurrentWrite => (StatusCode::PRECONDITION_FAILED, "M_CONCURRENT_WRITE"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
             Self::LimitExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
@@ -147,6 +151,7 @@ impl From<StoreError> for MatrixError {
             StoreError::UserInUse => Self::UserInUse,
             StoreError::NoSuchUser => Self::UnknownToken { soft_logout: false },
             StoreError::Quota(what) => Self::TooLarge(format!("too many {what}").into()),
+            StoreError::Changed => Self::ConcurrentWrite,
             StoreError::Closed => Self::ShuttingDown,
             StoreError::Unavailable(cause) => {
                 tracing::error!(%cause, "the store is unavailable");

@@ -28,6 +28,7 @@ mod app;
 mod auth;
 mod call;
 mod clock;
+mod condition;
 mod config;
 mod data_folder;
 mod devices;

@@ -17,6 +17,7 @@ use crate::answer::{self, Answer};
 use crate::app::App;
 use crate::auth::authenticate;
 use crate::call::Call;
+use crate::condition;
 use crate::error::MatrixError;
 use crate::routes::{Access, BodyLimit, Handled, PREFIXES, ROUTES, Route};
 
@@ -91,12 +92,14 @@ async fn handle(app: Arc<App>, route: &'static Route, parts: &mut Parts, body: B
         }
     };
     let query = parts.uri.query().unwrap_or_default().to_owned();
+    let condition = condition::of(&parts.headers)?;
     (route.handler)(Call {
         app,
         session,
         parameters,
         query,
         body,
+        condition,
         address,
     })
     .await

@@ -5,7 +5,12 @@ mod snapshot;
 use fourfold::Content;
 use tracing::instrument;
 
-use crate::{Homeserver, Options, Session, WhoAmI, error::Error, path::Path, transport::Request};
+use crate::{
+    Homeserver, Options, Session, WhoAmI,
+    error::Error,
+    path::Path,
+    transport::{Condition, Request},
+};
 
 /// A user's account on a homeserver: a [`Homeserver`] and a [`Session`]. Cheap to clone.
 ///
@@ -113,6 +118,11 @@ impl Account {
     /// [`Malformed`](crate::ErrorKind::Malformed) when it is not JSON, and the errors of every call.
     #[instrument(level = "debug", skip_all, fields(user = self.user_id(), event_type))]
     pub async fn account_data(&self, event_type: &str) -> Result<Option<String>, Error> {
+        self.read(event_type).await.map(|stored| stored.json)
+    }
+
+    /// As [`account_data`](Self::account_data), with what a later write needs to notice a change.
+    pub(crate) async fn read(&self, event_type: &str) -> Result<Stored, Error> {
         let request = Request::get(self.account_data_path(event_type)?).with_limit(EVENT_LIMIT);
         let answer = self
             .homeserver
@@ -121,9 +131,42 @@ impl Account {
             .await?;
         // Only the server's own word counts: the 404 of a proxy says nothing about the account.
         if answer.status() == 404 && answer.is_matrix_error("M_NOT_FOUND") {
-            return Ok(None);
+            return Ok(Stored {
+                json: None,
+                condition: Some(Condition::Absent),
+            });
         }
-        answer.text("/account_data").map(Some)
+        let condition = answer.entity_tag().cloned().map(Condition::Unchanged);
+        let json = Some(answer.text("/account_data")?);
+        Ok(Stored { json, condition })
+    }
+
+    /// Sets the content of an event if nobody else did since it was read, as far as the server can
+    /// tell. Sent once: after an error that leaves open whether it arrived, read again.
+    pub(crate) async fn write(
+        &self,
+        event_type: &str,
+        content: &Content,
+        read: &Stored,
+    ) -> Result<Written, Error> {
+        let request = Request::put(self.account_data_path(event_type)?, content.to_json())
+            .with_condition(read.condition.clone())
+            .once();
+        let answer = self
+            .homeserver
+            .transport
+            .send(&self.signed(request))
+            .await?;
+        match answer.status() {
+            412 => Ok(Written::ChangedMeanwhile),
+            _ if answer.is_success() => Ok(Written::Done),
+            _ => Err(answer.into_error("/account_data")),
+        }
+    }
+
+    /// Waits as between two attempts of one request.
+    pub(crate) async fn pause(&self, attempt: u32) {
+        self.homeserver.transport.pause(attempt).await;
     }
 
     /// Sets the content of an event of global account data.
@@ -164,3 +207,20 @@ const EVENT_LIMIT: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;
+
+/// An event as it was read.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// The JSON text; `None` when there is none.
+    pub(crate) json: Option<String>,
+    condition: Option<Condition>,
+}
+
+/// What a conditional write came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Written {
+    /// Somebody else wrote first; nothing happened.
+    ChangedMeanwhile,
+    /// It is written.
+    Done,
+}

@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use reqwest::{
     Response, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION},
+    header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION},
     redirect,
 };
 use zeroize::Zeroizing;
 
-use super::{Answer, Base, FOREVER, Request, Transport, retry, tls};
+use super::{Answer, Base, Condition, FOREVER, Request, Transport, retry, tls};
 use crate::{
     Options,
     error::{Error, ErrorKind, MatrixErrorBody},
@@ -103,6 +103,7 @@ impl Transport {
         if (300..400).contains(&status) {
             return Err(Failure::never(redirected(&response)));
         }
+        let entity_tag = response.headers().get(ETAG).cloned();
         let mut body = read_body(&mut response, request.limit).await?;
         if status >= 400
             && let Some(token) = request.token
@@ -122,6 +123,7 @@ impl Transport {
             200..300 | 400..500 => Ok(Answer {
                 server: self.base_url().to_owned(),
                 status,
+                entity_tag,
                 body,
             }),
             _ => {
@@ -147,6 +149,13 @@ impl Transport {
         let mut builder = self.inner.client.request(request.method.clone(), url);
         if let Some(token) = request.token {
             builder = builder.header(AUTHORIZATION, token.header().map_err(Failure::never)?);
+        }
+        match &request.condition {
+            None => {}
+            Some(Condition::Absent) => {
+                builder = builder.header(IF_NONE_MATCH, HeaderValue::from_static("*"));
+            }
+            Some(Condition::Unchanged(tag)) => builder = builder.header(IF_MATCH, tag),
         }
         if let Some(body) = &request.body {
             builder = builder

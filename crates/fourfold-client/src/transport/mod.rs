@@ -8,7 +8,7 @@ mod tls;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use reqwest::{Method, Url};
+use reqwest::{Method, Url, header::HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, instrument};
@@ -91,6 +91,12 @@ impl Transport {
         }
     }
 
+    /// Waits as between two attempts of one request.
+    pub(crate) async fn pause(&self, attempt: u32) {
+        let pause = retry::pause(attempt, None, pauses::random_fraction());
+        self.inner.pauses.wait(pause).await;
+    }
+
     #[cfg(test)]
     pub(crate) fn with_pauses(self, pauses: Pauses) -> Self {
         let inner = Arc::into_inner(self.inner).unwrap();
@@ -109,9 +115,20 @@ pub(crate) struct Request<'a> {
     path: Path,
     token: Option<&'a AccessToken>,
     body: Option<Bytes>,
+    condition: Option<Condition>,
     limit: usize,
     is_repeatable: bool,
     most_attempts: u32,
+}
+
+/// What must be on the server for a write to happen. A server that does not know the header writes
+/// whatever is there.
+#[derive(Clone, Debug)]
+pub(crate) enum Condition {
+    /// Nothing: `If-None-Match: *`.
+    Absent,
+    /// What was read with this tag: `If-Match`.
+    Unchanged(HeaderValue),
 }
 
 impl<'a> Request<'a> {
@@ -121,6 +138,7 @@ impl<'a> Request<'a> {
             path,
             token: None,
             body: None,
+            condition: None,
             limit: SMALL_ANSWER,
             is_repeatable: true,
             most_attempts: u32::MAX,
@@ -163,6 +181,17 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// Says that whoever sends it finds out by reading whether it arrived.
+    pub(crate) fn once(mut self) -> Self {
+        self.is_repeatable = false;
+        self
+    }
+
+    pub(crate) fn with_condition(mut self, condition: Option<Condition>) -> Self {
+        self.condition = condition;
+        self
+    }
+
     pub(crate) fn with_token(mut self, token: &'a AccessToken) -> Self {
         self.token = Some(token);
         self
@@ -179,12 +208,18 @@ impl<'a> Request<'a> {
 pub(crate) struct Answer {
     server: String,
     status: u16,
+    entity_tag: Option<HeaderValue>,
     body: Zeroizing<Vec<u8>>,
 }
 
 impl Answer {
     pub(crate) fn status(&self) -> u16 {
         self.status
+    }
+
+    /// The tag of what was read, on servers that tag account data.
+    pub(crate) fn entity_tag(&self) -> Option<&HeaderValue> {
+        self.entity_tag.as_ref()
     }
 
     pub(crate) fn is_success(&self) -> bool {

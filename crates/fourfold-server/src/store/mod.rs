@@ -23,7 +23,8 @@
 //!    tell. Serialization failures are retried inside and are never an error of the caller.
 //! 3. The time is an argument, and so is everything random: tokens and IDs are made by the caller.
 //!    The one exception is the key of sync tokens, made when the store is made.
-//! 4. A write that is refused ([`StoreError::Quota`], [`StoreError::UserInUse`]) changed nothing.
+//! 4. A write that is refused ([`StoreError::Quota`], [`StoreError::Changed`],
+//!    [`StoreError::UserInUse`]) changed nothing.
 
 mod model;
 pub mod sqlite;
@@ -32,8 +33,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use self::model::{
-    AccountDataEvent, Changes, Device, DeviceId, NewAccount, NewSession, Position, Quotas, Scope,
-    Session, Timestamp, TokenHash, TokenPair, UserId,
+    AccountDataEvent, Changes, Condition, Device, DeviceId, NewAccount, NewSession, Position,
+    Quotas, Scope, Session, Stored, Timestamp, TokenHash, TokenPair, UserId,
 };
 pub use crate::wakeup::Watch;
 
@@ -116,7 +117,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Deletes every device of the user, as [`Store::delete_devices`] would.
     async fn delete_all_devices(&self, user: &UserId) -> Result<(), StoreError>;
 
-    /// Replaces the content of one type of account data.
+    /// Replaces the content of one type of account data, if the condition holds when it is written.
     ///
     /// `content` is stored and returned byte for byte. Storing what is stored already is a change
     /// like any other: it takes a position and wakes the watchers, because clients wait for the
@@ -124,13 +125,15 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Quota`] when the user has no room for the type or the bytes.
+    /// [`StoreError::Changed`] when the condition does not hold, [`StoreError::Quota`] when the user
+    /// has no room for the type or the bytes.
     async fn put_account_data(
         &self,
         user: &UserId,
         scope: Scope,
         event_type: &str,
         content: Bytes,
+        condition: Condition,
     ) -> Result<Position, StoreError>;
 
     /// The content of one type of account data.
@@ -139,7 +142,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
         user: &UserId,
         scope: &Scope,
         event_type: &str,
-    ) -> Result<Option<Bytes>, StoreError>;
+    ) -> Result<Option<Stored>, StoreError>;
 
     /// What changed after `since`, or everything when there is no `since`, as one snapshot.
     ///
@@ -180,6 +183,9 @@ pub enum StoreError {
     /// There is no such account.
     #[error("there is no such user")]
     NoSuchUser,
+    /// The condition of a write does not hold: somebody else wrote first.
+    #[error("something else is stored by now")]
+    Changed,
     /// One of the [`Quotas`] of the user is used up.
     #[error("the user has too many {0}")]
     Quota(&'static str),

@@ -194,6 +194,46 @@ impl Scope {
     }
 }
 
+/// What must be there for account data to be replaced. How two writers notice each other.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "every condition that HTTP can express"
+)]
+pub enum Condition {
+    /// Anything or nothing.
+    #[default]
+    Always,
+    /// Nothing was ever stored.
+    Absent,
+    /// Something is stored, whatever it is.
+    Present,
+    /// What the change with this number stored.
+    Unchanged(Position),
+}
+
+impl Condition {
+    /// Whether it holds for the position of what is stored.
+    #[must_use]
+    pub fn holds(self, stored: Option<Position>) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Absent => stored.is_none(),
+            Self::Present => stored.is_some(),
+            Self::Unchanged(position) => stored == Some(position),
+        }
+    }
+}
+
+/// A content and the number of the change that stored it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Stored {
+    /// The number of the change: what [`Condition::Unchanged`] names.
+    pub position: Position,
+    /// The content, exactly as it was stored.
+    pub content: Bytes,
+}
+
 /// One type of account data and its content.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AccountDataEvent {

@@ -28,6 +28,59 @@ async fn what_is_put_is_what_is_got() {
 }
 
 #[tokio::test]
+async fn a_conditional_write_happens_only_if_nobody_else_wrote() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    let path = alice.path("m.x");
+    let put = async |headers: &[(&str, &str)], content: &'static str| {
+        let token = Some(alice.token.as_str());
+        server
+            .send_with("PUT", &path, token, headers, content)
+            .await
+    };
+    let conflict = (412, "M_CONCURRENT_WRITE");
+    put(&[("if-match", "*")], "{}")
+        .await
+        .is(conflict.0, conflict.1);
+    put(&[("if-match", "\"1\"")], "{}")
+        .await
+        .is(conflict.0, conflict.1);
+    put(&[("if-none-match", "*")], r#"{"a":1}"#).await.ok();
+    put(&[("if-none-match", "*")], "{}")
+        .await
+        .is(conflict.0, conflict.1);
+    let tag = server.get(&alice, &path).await.headers["etag"].clone();
+    let tag = tag.to_str().unwrap();
+    let sync = server.sync(&alice, "").await;
+    let since = sync["next_batch"].as_str().unwrap();
+    let reply = put(&[("if-match", tag)], r#"{"a":2}"#).await;
+    reply.ok();
+    let later = reply.headers["etag"].to_str().unwrap().to_owned();
+    assert_ne!(later, tag);
+    put(&[("if-match", tag)], r#"{"a":3}"#)
+        .await
+        .is(conflict.0, conflict.1);
+    put(&[("if-match", "a tag of another server")], "{}")
+        .await
+        .is(conflict.0, conflict.1);
+    put(&[("if-none-match", "\"1\"")], "{}")
+        .await
+        .is(400, "M_INVALID_PARAM");
+    let reply = server.get(&alice, &path).await;
+    assert_eq!(
+        (&*reply.body, reply.headers["etag"].to_str().unwrap()),
+        (&br#"{"a":2}"#[..], &*later)
+    );
+    // What was refused is no change.
+    let sync = server.sync(&alice, &format!("since={since}")).await;
+    assert_eq!(
+        sync["account_data"]["events"][0]["content"],
+        json!({ "a": 2 })
+    );
+    put(&[("if-match", &later)], r#"{"a":4}"#).await.ok();
+}
+
+#[tokio::test]
 async fn an_empty_object_is_a_content() {
     let server = UnderTest::start().await;
     let alice = server.register("alice").await;

@@ -76,6 +76,18 @@ impl UnderTest {
         token: Option<&str>,
         body: impl Into<Body>,
     ) -> Reply {
+        self.send_with(method, path, token, &[], body).await
+    }
+
+    /// As [`send`](Self::send), with more headers.
+    pub(crate) async fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Reply {
         let full = if path.starts_with("/_matrix") || path.starts_with("/.well-known") {
             path.to_owned()
         } else {
@@ -84,6 +96,9 @@ impl UnderTest {
         let mut request = Request::builder().method(method).uri(full);
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let request = request.body(body.into()).unwrap();
         let answer = self.router.clone().oneshot(request).await.unwrap();

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::cache::Effect;
 use super::writer::{Batch, WriteError};
 use super::{integer, unsigned};
-use crate::store::{Position, Scope, StoreError, UserId};
+use crate::store::{Condition, Position, Scope, StoreError, UserId};
 
 /// One replacement of account data.
 pub(super) struct Write {
@@ -16,6 +16,7 @@ pub(super) struct Write {
     pub(super) scope: Scope,
     pub(super) event_type: Arc<str>,
     pub(super) content: Bytes,
+    pub(super) condition: Condition,
     pub(super) most_types: u64,
     pub(super) most_bytes: u64,
 }
@@ -26,21 +27,23 @@ pub(super) fn put(batch: &mut Batch<'_>, write: &Write) -> Result<Position, Writ
     let key_length = length(write.event_type.len() + write.scope.as_str().len());
     let stored = connection
         .prepare_cached(
-            "SELECT length(content) FROM account_data
+            "SELECT position, length(content) FROM account_data
              WHERE user_id = ?1 AND room_id = ?2 AND type = ?3",
         )?
         .query_row(
             params![user, write.scope.as_str(), &*write.event_type],
-            |row| row.get(0),
+            |row| Ok((Position(unsigned(row.get(0)?)), unsigned(row.get(1)?))),
         )
-        .optional()?
-        .map(unsigned);
+        .optional()?;
+    if !write.condition.holds(stored.map(|(position, _)| position)) {
+        return Err(WriteError::Refused(StoreError::Changed));
+    }
 
     let counters = batch.counters(&write.user)?;
     let mut types = counters.account_data_types;
     let mut bytes = counters.account_data_bytes;
     match stored {
-        Some(stored) => bytes = bytes.saturating_sub(stored),
+        Some((_, stored)) => bytes = bytes.saturating_sub(stored),
         None => {
             types += 1;
             bytes += key_length;

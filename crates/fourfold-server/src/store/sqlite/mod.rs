@@ -26,8 +26,8 @@ use self::cache::{Cache, Entry};
 use self::reader::Readers;
 use self::writer::Writer;
 use super::{
-    Changes, Device, DeviceId, NewAccount, NewSession, Position, Quotas, Scope, Session, Store,
-    StoreError, Timestamp, TokenHash, TokenPair, UserId,
+    Changes, Condition, Device, DeviceId, NewAccount, NewSession, Position, Quotas, Scope, Session,
+    Store, StoreError, Stored, Timestamp, TokenHash, TokenPair, UserId,
 };
 use crate::wakeup::{Wakeups, Watch};
 
@@ -279,6 +279,7 @@ impl Store for SqliteStore {
         scope: Scope,
         event_type: &str,
         content: Bytes,
+        condition: Condition,
     ) -> Result<Position, StoreError> {
         let write = account_data::Write {
             user: user.clone(),
@@ -286,6 +287,7 @@ impl Store for SqliteStore {
             event_type: event_type.into(),
             // A copy of its own: what came from the network is a slice of a larger buffer.
             content: Bytes::copy_from_slice(&content),
+            condition,
             most_types: self.quotas.account_data_types,
             most_bytes: self.quotas.account_data_bytes,
         };
@@ -299,7 +301,7 @@ impl Store for SqliteStore {
         user: &UserId,
         scope: &Scope,
         event_type: &str,
-    ) -> Result<Option<Bytes>, StoreError> {
+    ) -> Result<Option<Stored>, StoreError> {
         let entry = self.user(user).await?;
         Ok(entry.and_then(|entry| entry.read().account_data(scope, event_type)))
     }

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction};
 
-use super::state::{Stored, UserState};
+use super::state::UserState;
 use super::unsigned;
-use crate::store::{Device, DeviceId, Position, Scope, Session, Timestamp, TokenHash, UserId};
+use crate::store::{
+    Device, DeviceId, Position, Scope, Session, Stored, Timestamp, TokenHash, UserId,
+};
 
 /// Read connections, opened when needed and kept for the next load.
 #[derive(Debug)]

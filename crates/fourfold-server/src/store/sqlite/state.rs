@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::store::{
-    AccountDataEvent, Changes, Device, DeviceId, Position, Scope, Session, TokenHash,
+    AccountDataEvent, Changes, Device, DeviceId, Position, Scope, Session, Stored, TokenHash,
 };
 
 /// A snapshot of the rows of one user. What reads see once it is in the cache.
@@ -20,13 +20,6 @@ pub(super) struct UserState {
     pub(super) global: HashMap<Arc<str>, Stored>,
     pub(super) rooms: HashMap<(Scope, Arc<str>), Stored>,
     pub(super) filters: HashMap<u64, Bytes>,
-}
-
-/// A content and the position of its last change.
-#[derive(Clone, Debug)]
-pub(super) struct Stored {
-    pub(super) position: Position,
-    pub(super) content: Bytes,
 }
 
 impl UserState {
@@ -88,13 +81,13 @@ impl UserState {
         }
     }
 
-    pub(super) fn account_data(&self, scope: &Scope, event_type: &str) -> Option<Bytes> {
+    pub(super) fn account_data(&self, scope: &Scope, event_type: &str) -> Option<Stored> {
         let stored = if scope.is_global() {
             self.global.get(event_type)
         } else {
             self.rooms.get(&(scope.clone(), event_type.into()))
         };
-        stored.map(|stored| stored.content.clone())
+        stored.cloned()
     }
 
     pub(super) fn device(&self, id: &DeviceId) -> Option<Device> {

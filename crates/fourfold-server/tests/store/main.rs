@@ -10,10 +10,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fourfold_server::store::sqlite::{Options, SqliteStore};
 use fourfold_server::store::{
-    DeviceId, NewAccount, NewSession, Position, Quotas, Scope, Store, StoreError, Timestamp,
-    TokenHash, TokenPair, UserId,
+    Condition, DeviceId, NewAccount, NewSession, Position, Quotas, Scope, Store, StoreError,
+    Timestamp, TokenHash, TokenPair, UserId,
 };
 use tempfile::TempDir;
+
+mod account_data;
+
+use account_data::{
+    a_condition_is_checked_as_it_is_written, account_data_is_replaced_and_kept_apart,
+    changes_come_in_order_and_each_once, hostile_names_are_only_names,
+    quotas_refuse_without_a_trace,
+};
 
 /// A store and whatever must live as long.
 struct Opened {
@@ -80,7 +88,13 @@ async fn put(
 ) -> Position {
     let content = Bytes::from_static(content.as_bytes());
     store
-        .put_account_data(user, Scope::global(), event_type, content)
+        .put_account_data(
+            user,
+            Scope::global(),
+            event_type,
+            content,
+            Condition::Always,
+        )
         .await
         .unwrap()
 }
@@ -129,7 +143,7 @@ async fn strangers_have_nothing_and_can_write_nothing(store: &dyn Store) {
     assert_eq!(store.changes(&nobody, None).await.unwrap().account_data, []);
     let content = Bytes::from_static(b"{}");
     let refused = store
-        .put_account_data(&nobody, Scope::global(), "m.x", content)
+        .put_account_data(&nobody, Scope::global(), "m.x", content, Condition::Always)
         .await;
     assert!(
         matches!(refused, Err(StoreError::NoSuchUser)),
@@ -329,96 +343,6 @@ async fn device_changes_move_the_list(store: &dyn Store) {
     );
 }
 
-async fn account_data_is_replaced_and_kept_apart(store: &dyn Store) {
-    let alice = account(store, "alice", None).await;
-    let bob = account(store, "bob", None).await;
-    let room = Scope::room("!r:localhost");
-    put(store, &alice, "m.x", "one").await;
-    put(store, &alice, "m.x", "two").await;
-    store
-        .put_account_data(&alice, room.clone(), "m.x", Bytes::from_static(b"room"))
-        .await
-        .unwrap();
-    let get = async |user: &UserId, scope: &Scope, event_type: &str| {
-        let content = store.account_data(user, scope, event_type).await.unwrap();
-        content.map(|content| String::from_utf8(content.to_vec()).unwrap())
-    };
-    assert_eq!(
-        get(&alice, &Scope::global(), "m.x").await.as_deref(),
-        Some("two")
-    );
-    assert_eq!(get(&alice, &room, "m.x").await.as_deref(), Some("room"));
-    assert_eq!(get(&alice, &Scope::room("!s:localhost"), "m.x").await, None);
-    assert_eq!(get(&alice, &Scope::global(), "M.X").await, None);
-    assert_eq!(get(&alice, &Scope::global(), "m.x ").await, None);
-    assert_eq!(get(&bob, &Scope::global(), "m.x").await, None);
-    assert_eq!(types_since(store, &alice, None).await, ["m.x"]);
-}
-
-async fn hostile_names_are_only_names(store: &dyn Store) {
-    let alice = account(store, "alice", None).await;
-    let names = ["'; DROP TABLE users; --", "%", "_", "\"\\🔑"];
-    for name in names {
-        assert_eq!(
-            store
-                .account_data(&alice, &Scope::global(), name)
-                .await
-                .unwrap(),
-            None
-        );
-        put(store, &alice, name, "{}").await;
-    }
-    assert_eq!(types_since(store, &alice, None).await, names);
-}
-
-async fn changes_come_in_order_and_each_once(store: &dyn Store) {
-    let alice = account(store, "alice", None).await;
-    let first = put(store, &alice, "m.a", "1").await;
-    let second = put(store, &alice, "m.b", "1").await;
-    let third = put(store, &alice, "m.a", "1").await;
-    assert!(first < second && second < third);
-    assert_eq!(types_since(store, &alice, None).await, ["m.b", "m.a"]);
-    assert_eq!(
-        types_since(store, &alice, Some(first)).await,
-        ["m.b", "m.a"]
-    );
-    assert_eq!(types_since(store, &alice, Some(second)).await, ["m.a"]);
-    assert!(types_since(store, &alice, Some(third)).await.is_empty());
-    let ahead = Position(third.0 + 1_000);
-    assert_eq!(
-        types_since(store, &alice, Some(ahead)).await,
-        ["m.b", "m.a"]
-    );
-}
-
-async fn quotas_refuse_without_a_trace(store: &dyn Store) {
-    let alice = account(store, "alice", Some(session("A", 1))).await;
-    for event_type in ["a", "b", "c", "d"] {
-        put(store, &alice, event_type, "{}").await;
-    }
-    let before = store.changes(&alice, None).await.unwrap();
-    let content = |length: usize| Bytes::from(vec![b'x'; length]);
-    for (event_type, content) in [("e", content(1)), ("a", content(91))] {
-        let refused = store
-            .put_account_data(&alice, Scope::global(), event_type, content)
-            .await;
-        assert!(matches!(refused, Err(StoreError::Quota(_))), "{refused:?}");
-    }
-    assert_eq!(store.changes(&alice, None).await.unwrap(), before);
-    store
-        .put_account_data(&alice, Scope::global(), "a", content(90))
-        .await
-        .unwrap();
-    put(store, &alice, "a", "{}").await;
-
-    store.open_session(&alice, session("B", 2)).await.unwrap();
-    store.open_session(&alice, session("C", 3)).await.unwrap();
-    let refused = store.open_session(&alice, session("D", 4)).await;
-    assert!(matches!(refused, Err(StoreError::Quota(_))), "{refused:?}");
-    assert_eq!(store.session(&alice, &hash(4)).await.unwrap(), None);
-    store.open_session(&alice, session("C", 5)).await.unwrap();
-}
-
 async fn filters_are_kept(store: &dyn Store) {
     let alice = account(store, "alice", None).await;
     let bob = account(store, "bob", None).await;
@@ -518,7 +442,7 @@ async fn a_closed_store_writes_no_more(store: &dyn Store) {
     store.close().await;
     let content = Bytes::from_static(b"{}");
     let refused = store
-        .put_account_data(&alice, Scope::global(), "m.x", content)
+        .put_account_data(&alice, Scope::global(), "m.x", content, Condition::Always)
         .await;
     assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
     store.close().await;
@@ -554,6 +478,7 @@ macro_rules! conforms {
             a_device_is_seen
             device_changes_move_the_list
             account_data_is_replaced_and_kept_apart
+            a_condition_is_checked_as_it_is_written
             hostile_names_are_only_names
             changes_come_in_order_and_each_once
             quotas_refuse_without_a_trace
