@@ -1,5 +1,6 @@
 //! What every request may reach.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -15,7 +16,6 @@ use crate::store::{Store, UserId};
 use crate::sync_token::SyncTokens;
 
 /// The server without its socket.
-#[derive(Debug)]
 pub(crate) struct App {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn Store>,
@@ -26,32 +26,6 @@ pub(crate) struct App {
     pub(crate) rates: Rates,
     /// Turns true when the server stops: long polls then answer with what they have.
     pub(crate) stopping: watch::Sender<bool>,
-}
-
-/// The limiters of [`RateLimits`](crate::RateLimits).
-#[derive(Debug)]
-pub(crate) struct Rates {
-    pub(crate) login_per_address: RateLimiter,
-    pub(crate) login_per_user: RateLimiter,
-    pub(crate) registration_per_address: RateLimiter,
-    pub(crate) confirmation_per_user: RateLimiter,
-    pub(crate) requests_per_user: RateLimiter,
-    pub(crate) bad_tokens_per_address: RateLimiter,
-}
-
-impl Rates {
-    pub(crate) fn new(config: &Config) -> Self {
-        let limiter = |rate| RateLimiter::new(rate, config.clock.clone());
-        let rates = &config.rate_limits;
-        Self {
-            login_per_address: limiter(rates.login_per_address),
-            login_per_user: limiter(rates.login_per_user),
-            registration_per_address: limiter(rates.registration_per_address),
-            confirmation_per_user: limiter(rates.confirmation_per_user),
-            requests_per_user: limiter(rates.requests_per_user),
-            bad_tokens_per_address: limiter(rates.bad_tokens_per_address),
-        }
-    }
 }
 
 impl App {
@@ -74,6 +48,41 @@ impl App {
         };
         let (localpart, server_name) = rest.split_once(':')?;
         (server_name == self.config.server_name).then(|| self.user_id(localpart))
+    }
+}
+
+impl fmt::Debug for App {
+    /// The name alone: the rest is keys, sessions and other people's data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.config.server_name;
+        f.debug_struct("App")
+            .field("server_name", name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The limiters of [`RateLimits`](crate::RateLimits).
+pub(crate) struct Rates {
+    pub(crate) login_per_address: RateLimiter,
+    pub(crate) login_per_user: RateLimiter,
+    pub(crate) registration_per_address: RateLimiter,
+    pub(crate) confirmation_per_user: RateLimiter,
+    pub(crate) requests_per_user: RateLimiter,
+    pub(crate) bad_tokens_per_address: RateLimiter,
+}
+
+impl Rates {
+    pub(crate) fn new(config: &Config) -> Self {
+        let limiter = |rate| RateLimiter::new(rate, config.clock.clone());
+        let rates = &config.rate_limits;
+        Self {
+            login_per_address: limiter(rates.login_per_address),
+            login_per_user: limiter(rates.login_per_user),
+            registration_per_address: limiter(rates.registration_per_address),
+            confirmation_per_user: limiter(rates.confirmation_per_user),
+            requests_per_user: limiter(rates.requests_per_user),
+            bad_tokens_per_address: limiter(rates.bad_tokens_per_address),
+        }
     }
 }
 

@@ -12,8 +12,7 @@ use crate::error::MatrixError;
 use crate::json;
 use crate::store::{Condition, DeviceId, Session, UserId};
 
-/// One request.
-#[derive(Debug)]
+/// One request. It has no `Debug`: bodies hold passwords and secrets.
 pub(crate) struct Call {
     pub(crate) app: Arc<App>,
     /// Whose request it is; always there on a route that is not public.

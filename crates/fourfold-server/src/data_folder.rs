@@ -48,7 +48,13 @@ fn make(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    std::fs::set_permissions(path, Permissions::from_mode(0o700))
+    std::fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    // The folder's own entry must survive the loss of power too. Some parents cannot be opened (a
+    // folder that we may only pass through); the contents are synced in any case.
+    if let Some(parent) = path.parent().and_then(|parent| File::open(parent).ok()) {
+        parent.sync_all()?;
+    }
+    Ok(())
 }
 
 #[cfg(not(unix))]

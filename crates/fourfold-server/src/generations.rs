@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 /// A map that holds entries up to a total weight.
-#[derive(Debug)]
 pub(crate) struct Generations<K, V> {
     young: HashMap<K, V>,
     young_weight: usize,

@@ -58,10 +58,8 @@ impl Stage {
 }
 
 /// The open sessions.
-#[derive(Debug)]
 pub(crate) struct Interactive(Mutex<Generations<String, Opened>>);
 
-#[derive(Clone, Debug, Eq, PartialEq)]
 struct Opened {
     request: &'static str,
     user: Option<UserId>,

@@ -12,7 +12,6 @@ use crate::config::PasswordCost;
 use crate::error::MatrixError;
 
 /// Makes and checks password hashes.
-#[derive(Debug)]
 pub(crate) struct Passwords {
     params: Params,
     /// Hash of nobody's password: checked when there is no such user, so that the answer takes as

@@ -16,7 +16,6 @@ use crate::store::UserId;
 
 /// The contents of `m.push_rules` that were asked for lately. Making one takes longer than the rest
 /// of a first sync (80 µs), and they never change.
-#[derive(Debug)]
 pub(crate) struct PushRules(Mutex<Generations<UserId, Bytes>>);
 
 impl PushRules {

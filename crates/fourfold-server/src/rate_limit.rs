@@ -11,7 +11,6 @@ use crate::generations::Generations;
 use crate::store::Timestamp;
 
 /// One kind of request, limited for each key by itself.
-#[derive(Debug)]
 pub(crate) struct RateLimiter {
     rate: Option<Rate>,
     clock: Clock,
@@ -52,7 +51,6 @@ impl RateLimiter {
     }
 }
 
-#[derive(Debug)]
 struct Bucket {
     level: f64,
     at: Timestamp,

@@ -32,6 +32,8 @@ use crate::store::{Store, StoreError};
 use crate::sync_token::SyncTokens;
 
 /// The server without a socket: what tests call directly, and what [`Server`] serves.
+///
+/// Await [`Homeserver::close`] before dropping one: it finishes what the writer has begun.
 #[derive(Debug)]
 pub struct Homeserver {
     app: Arc<App>,

@@ -46,12 +46,6 @@ impl SyncTokens {
     }
 }
 
-impl std::fmt::Debug for SyncTokens {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SyncTokens(..)")
-    }
-}
-
 const PREFIX: &str = "ff1_";
 const TAG_LENGTH: usize = 12;
 

@@ -109,7 +109,7 @@ pub struct TokenPair {
 }
 
 /// An account to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NewAccount {
     /// Argon2id hash of the password as a PHC string.
     pub password_hash: String,
@@ -117,6 +117,17 @@ pub struct NewAccount {
     pub created_at: Timestamp,
     /// The first session; `None` when the caller wants no login.
     pub session: Option<NewSession>,
+}
+
+impl fmt::Debug for NewAccount {
+    /// Without the password hash.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("NewAccount");
+        debug
+            .field("created_at", &self.created_at)
+            .field("session", &self.session);
+        debug.finish_non_exhaustive()
+    }
 }
 
 /// A session to be opened.
@@ -226,7 +237,7 @@ impl Condition {
 }
 
 /// A content and the number of the change that stored it.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Stored {
     /// The number of the change: what [`Condition::Unchanged`] names.
     pub position: Position,
@@ -234,13 +245,35 @@ pub struct Stored {
     pub content: Bytes,
 }
 
+impl fmt::Debug for Stored {
+    /// The length of the content, never the content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Stored");
+        debug
+            .field("position", &self.position)
+            .field("length", &self.content.len());
+        debug.finish_non_exhaustive()
+    }
+}
+
 /// One type of account data and its content.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct AccountDataEvent {
     /// The event type.
     pub event_type: Arc<str>,
     /// The content, exactly as it was stored.
     pub content: Bytes,
+}
+
+impl fmt::Debug for AccountDataEvent {
+    /// The length of the content, never the content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("AccountDataEvent");
+        debug
+            .field("event_type", &self.event_type)
+            .field("length", &self.content.len());
+        debug.finish_non_exhaustive()
+    }
 }
 
 /// What a sync must show.

@@ -160,3 +160,19 @@ async fn tokens_are_not_in_the_database() {
         }
     }
 }
+
+#[tokio::test]
+async fn debug_output_has_no_secrets() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    server
+        .put(&alice, "m.x", r#"{"secret":"canary"}"#)
+        .await
+        .ok();
+    let debug = format!("{:?}", server.homeserver);
+    assert!(debug.contains("localhost"));
+    for secret in ["canary", "argon2id", "TokenHash", "alice", &alice.token] {
+        assert!(!debug.contains(secret), "{debug}");
+    }
+    assert!(debug.len() < 500, "{debug}");
+}

@@ -19,7 +19,6 @@ use crate::generations::Generations;
 use crate::store::{Position, Scope, UserId};
 
 /// What a committed write changes in the cache.
-#[derive(Debug)]
 pub(super) enum Effect {
     /// One content was replaced.
     AccountData {
@@ -39,7 +38,6 @@ pub(super) enum Effect {
 }
 
 /// One cached user.
-#[derive(Debug)]
 pub(super) struct Entry(RwLock<UserState>);
 
 impl Entry {
@@ -53,13 +51,11 @@ impl Entry {
 }
 
 /// The users in use.
-#[derive(Debug)]
 pub(super) struct Cache {
     hasher: RandomState,
     shards: Vec<Mutex<Shard>>,
 }
 
-#[derive(Debug)]
 struct Shard {
     users: Generations<UserId, Arc<Entry>>,
     epoch: u64,

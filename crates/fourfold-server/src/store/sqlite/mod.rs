@@ -1,8 +1,8 @@
 //! The store on SQLite: one file, one process, one writing thread, reads from memory.
 //!
 //! The file runs in WAL mode with `synchronous=FULL`: a commit returns after the log is on the disk.
-//! Writes commit together ([`writer`]); reads come from a coherent cache of the users in use
-//! ([`cache`]), which loads from the file beside the writer ([`reader`]).
+//! Writes commit together (`writer`); reads come from a coherent cache of the users in use
+//! (`cache`), which loads from the file beside the writer (`reader`).
 
 mod account_data;
 mod accounts;
@@ -14,6 +14,7 @@ mod sessions;
 mod state;
 mod writer;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,6 @@ use super::{
 use crate::wakeup::{Wakeups, Watch};
 
 /// The embedded store. One process at a time: whoever opens it must hold the folder's lock.
-#[derive(Debug)]
 pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
@@ -114,6 +114,13 @@ impl SqliteStore {
         let loaded = tokio::task::spawn_blocking(move || readers.load(&user)).await;
         let state = loaded.map_err(unavailable)?.map_err(unavailable)?;
         Ok(state.map(Entry::new))
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    /// Nothing of what it holds: that is keys and other people's data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
     }
 }
 

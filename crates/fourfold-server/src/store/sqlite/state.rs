@@ -10,7 +10,7 @@ use crate::store::{
 };
 
 /// A snapshot of the rows of one user. What reads see once it is in the cache.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct UserState {
     pub(super) password_hash: String,
     pub(super) position: Position,
