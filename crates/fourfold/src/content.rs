@@ -1,6 +1,6 @@
 //! The content of an account-data event: a JSON object that is kept as it came.
 
-use std::{collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -37,7 +37,8 @@ impl Content {
         if json.len() > Self::MAX_BYTES {
             return Err(ContentError::TooLarge);
         }
-        if depth(json) > Self::MAX_DEPTH {
+        // What has few brackets cannot be deep, and counting them is much faster.
+        if brackets(json) > Self::MAX_DEPTH && depth(json) > Self::MAX_DEPTH {
             return Err(ContentError::TooDeep);
         }
         serde_json::from_str(json).map_err(|error| classify(json, &error))
@@ -67,6 +68,14 @@ impl Content {
     pub fn get<'a, T: Deserialize<'a>>(&'a self, member: &str) -> Option<Result<T, WrongType>> {
         self.raw(member)
             .map(|raw| serde_json::from_str(raw).map_err(|_| WrongType))
+    }
+
+    /// A member that is a string, copied only when it is written with escapes.
+    pub(crate) fn text(&self, member: &str) -> Option<Result<Cow<'_, str>, WrongType>> {
+        match self.get::<&str>(member)? {
+            Ok(text) => Some(Ok(Cow::Borrowed(text))),
+            Err(WrongType) => self.get(member).map(|text| text.map(Cow::Owned)),
+        }
     }
 
     /// A member that is itself an object.
@@ -183,6 +192,20 @@ fn classify(json: &str, error: &serde_json::Error) -> ContentError {
     } else {
         ContentError::NotJson
     }
+}
+
+/// How many arrays and objects begin here at most: brackets in strings count too.
+fn brackets(json: &str) -> usize {
+    // Lengths that fit a byte, so that many bytes are counted at once.
+    json.as_bytes()
+        .chunks(255)
+        .map(|chunk| {
+            let found = chunk.iter().fold(0_u8, |found, byte| {
+                found + u8::from(matches!(byte, b'{' | b'['))
+            });
+            usize::from(found)
+        })
+        .sum()
 }
 
 /// How deep arrays and objects are nested; text that is not JSON gives a number without meaning.

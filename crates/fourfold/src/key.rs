@@ -122,7 +122,7 @@ impl SecretStorageKey {
         match self.algorithm {
             Algorithm::AesHmacSha2 => {
                 let entry = aes_hmac_sha2::Entry::from_content(entry)?;
-                let secret = aes_hmac_sha2::open(&self.bytes, name, &entry)?;
+                let secret = aes_hmac_sha2::open(&self.bytes, name, entry)?;
                 Ok((secret, Authenticity::Authenticated))
             }
             // For any other name it would hand out this key as if it were that secret.

@@ -1,5 +1,7 @@
 //! The description of a secret storage key: its public half in account data.
 
+use std::borrow::Cow;
+
 use crate::{
     Algorithm, Content, ContentError, KeyId, SecretStorageKey,
     algorithm::{MemberProblem, aes_hmac_sha2, curve25519_aes_sha2},
@@ -233,9 +235,9 @@ impl KeyDescription {
         Ok(KeyCheck::from_comparison(true, quirks))
     }
 
-    fn check_member(&self, member: &'static str) -> Result<Option<String>, KeyCheckError> {
+    fn check_member(&self, member: &'static str) -> Result<Option<Cow<'_, str>>, KeyCheckError> {
         self.content
-            .get::<String>(member)
+            .text(member)
             .transpose()
             .map_err(|_| corrupt(member, MemberProblem::NotAString))
     }

@@ -83,7 +83,7 @@ pub(crate) fn seal(
 pub(crate) fn open(
     key: &[u8; 32],
     name: &SecretName,
-    entry: &Entry,
+    entry: Entry,
 ) -> Result<Secret, OpenEntryError> {
     let keys = DerivedKeys::new(key, name.as_str());
     keys.mac(&entry.ciphertext)
@@ -92,7 +92,7 @@ pub(crate) fn open(
     if is_ambiguous(&entry.iv, entry.ciphertext.len()) {
         return Err(OpenEntryError::AmbiguousCounter);
     }
-    let mut plaintext = Zeroizing::new(entry.ciphertext.clone());
+    let mut plaintext = Zeroizing::new(entry.ciphertext);
     keys.apply_keystream(&entry.iv, &mut plaintext);
     Secret::from_utf8(plaintext).ok_or(OpenEntryError::NotText)
 }
@@ -172,7 +172,7 @@ mod tests {
             let mut changed = entry.clone();
             changed.ciphertext[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                open(&[7; 32], &name, &changed).unwrap_err(),
+                open(&[7; 32], &name, changed).unwrap_err(),
                 OpenEntryError::Mac
             );
         }
@@ -180,7 +180,7 @@ mod tests {
             let mut changed = entry.clone();
             changed.mac[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                open(&[7; 32], &name, &changed).unwrap_err(),
+                open(&[7; 32], &name, changed).unwrap_err(),
                 OpenEntryError::Mac
             );
         }

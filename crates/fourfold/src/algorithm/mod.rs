@@ -8,7 +8,7 @@
 pub mod aes_hmac_sha2;
 pub mod curve25519_aes_sha2;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _};
@@ -126,9 +126,12 @@ fn hmac(key: &[u8; 32]) -> Hmac<Sha256> {
 }
 
 /// A string member of an entry.
-fn string_member(entry: &Content, member: &'static str) -> Result<String, OpenEntryError> {
+fn string_member<'a>(
+    entry: &'a Content,
+    member: &'static str,
+) -> Result<Cow<'a, str>, OpenEntryError> {
     let malformed = |problem| OpenEntryError::Malformed { member, problem };
-    match entry.get::<String>(member) {
+    match entry.text(member) {
         None => Err(malformed(MemberProblem::Missing)),
         Some(Err(_)) => Err(malformed(MemberProblem::NotAString)),
         Some(Ok(text)) => Ok(text),
@@ -151,7 +154,7 @@ fn array_member<const N: usize>(
 /// A member that is base64 of any number of bytes.
 fn bytes_member(entry: &Content, member: &'static str) -> Result<Vec<u8>, OpenEntryError> {
     base64::decode(&string_member(entry, member)?)
-        .map(|decoded| decoded.bytes.to_vec())
+        .map(|mut decoded| std::mem::take(&mut *decoded.bytes))
         .map_err(|error| OpenEntryError::Malformed {
             member,
             problem: error.into(),

@@ -1,10 +1,5 @@
 //! The rules for keys: which may write, and what a server can make a client believe.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test helpers"
-)]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 mod derivation;
 mod entries;

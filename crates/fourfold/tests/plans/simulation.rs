@@ -13,7 +13,7 @@ use crate::{
     dice::Dice,
 };
 
-const ACCOUNTS: u64 = 120;
+const ACCOUNTS: u64 = 60;
 
 #[test]
 fn rotation_loses_nothing_whenever_it_stops() {
