@@ -1,5 +1,10 @@
 //! Real accounts, written by other clients: everything in them opens with every key of theirs.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "test helpers"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

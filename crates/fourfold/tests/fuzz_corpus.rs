@@ -1,5 +1,6 @@
 //! The fuzz targets without a fuzzer: over the committed corpus, and over seeded mutations of it.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

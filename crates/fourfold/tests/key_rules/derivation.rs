@@ -1,7 +1,5 @@
 //! What becomes of what the user typed.
 
-use std::time::{Duration, Instant};
-
 use fourfold::{
     Content, KeyCheckOutcome, KeyDescription, KeyId, KeyInputError, NewKey, NotProvenReason,
     SecretStorage, SecretStorageKey,
@@ -108,13 +106,9 @@ fn too_many_iterations_are_refused_before_anything_is_derived() {
         let description = KeyDescription::new(KeyId::new("slow").unwrap(), content).unwrap();
         let passphrase = Passphrase::new(PASSPHRASE);
         for bounds in [Bounds::DEFAULT, Bounds::allow_weak()] {
-            let started = Instant::now();
+            // Deriving with any of these would take minutes.
             let error =
                 SecretStorageKey::from_passphrase(&description, &passphrase, bounds).unwrap_err();
-            assert!(
-                started.elapsed() < Duration::from_millis(50),
-                "{iterations}"
-            );
             let limit = 10_000_000;
             let expected = ParametersError::TooManyIterations { limit };
             assert_eq!(error, KeyInputError::Parameters(expected), "{iterations}");
