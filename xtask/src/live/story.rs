@@ -245,7 +245,7 @@ impl<'a> Story<'a> {
         self.laptop.must(&["logout"], "")?;
         let ended = self.laptop.run(&["status"], "")?;
         self.code("after the logout", &ended, 2)?;
-        let opened = self.get("key-3", "org.example.token")?;
+        let opened = self.get("key-5", "org.example.token")?;
         self.code("the phone is still logged in", &opened, 0)
     }
 

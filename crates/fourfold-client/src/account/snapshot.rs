@@ -34,8 +34,11 @@ impl Account {
     }
 
     async fn all_account_data(&self) -> Result<AccountData, Error> {
+        // Synapse answers a first sync with the same parameters from a cache for two minutes, and so
+        // without what was written since. The type that nothing has makes each one different.
+        let nonce = format!("fourfold.{:016x}", getrandom::u64().unwrap_or_default());
         let filter = json!({
-            "presence": {"not_types": ["*"], "types": []},
+            "presence": {"not_types": ["*", nonce], "types": []},
             "room": {
                 "rooms": [],
                 "account_data": {"types": []},

@@ -92,6 +92,19 @@ async fn a_server_without_keys_and_backups_is_fine() {
     }
 }
 
+/// Synapse answers the same first sync from a cache for two minutes.
+#[tokio::test]
+async fn no_two_snapshots_ask_the_same() {
+    let server = server(|_| Reply::html(404)).await;
+    let (account, _) = server.account(&once());
+    account.snapshot().await.unwrap();
+    account.snapshot().await.unwrap();
+    let mut asked: Vec<_> = server.received().into_iter().map(|it| it.target).collect();
+    asked.retain(|target| target.contains("/sync"));
+    assert_eq!(asked.len(), 2);
+    assert_ne!(asked[0], asked[1]);
+}
+
 #[tokio::test]
 async fn other_errors_fail_the_snapshot() {
     for (others, kind) in [
