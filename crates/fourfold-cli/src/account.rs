@@ -2,12 +2,13 @@
 
 use std::{
     future::Future,
-    path::PathBuf,
+    ops::Not as _,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use fourfold::Snapshot;
-use fourfold_client::{Account, Change, LocalState, LocalStateError, Options, escape_untrusted};
+use fourfold_client::{Account, Change, LocalState, LocalStateError, Options};
 
 use crate::{
     arguments::{Global, ReadOptions},
@@ -55,7 +56,7 @@ impl LoggedIn {
     }
 
     /// Refuses to write while something looks as if the server had gone back in time.
-    pub(crate) fn snapshot_for_change(&self) -> Result<Snapshot> {
+    pub(crate) fn snapshot_for_change(&mut self) -> Result<Snapshot> {
         if let Some(plan) = self.state.journal()? {
             return Err(Error::new(
                 Exit::Conflict,
@@ -64,12 +65,7 @@ impl LoggedIn {
             .hint("fourfold resume goes on with it; fourfold resume --abandon gives it up"));
         }
         let snapshot = self.snapshot()?;
-        let mut suspicious = false;
-        for change in self.state.compare(&snapshot)? {
-            suspicious |= change.is_suspicious();
-            report(&change);
-        }
-        if suspicious {
+        if !compare(&mut self.state, &snapshot)? {
             return Err(Error::new(
                 Exit::Conflict,
                 "the homeserver shows an older or weaker state than this machine has seen",
@@ -85,7 +81,7 @@ pub(crate) fn open_state(global: &Global) -> Result<LocalState> {
     let folder = state_folder(global)?;
     let user_id = match &global.account {
         Some(user_id) => user_id.clone(),
-        None => only_account(LocalState::accounts(&folder)?)?,
+        None => only_account(logged_in(&folder)?)?,
     };
     let patience = Instant::now() + LOCK_PATIENCE;
     loop {
@@ -113,11 +109,7 @@ pub(crate) fn read(global: &Global, options: &ReadOptions) -> Result<Snapshot> {
             let _busy = ui::busy("reading the account data");
             runtime()?.block_on(account.snapshot())?
         };
-        let changes = open_state(global)?.compare(&snapshot)?;
-        changes
-            .iter()
-            .filter(|change| change.is_suspicious())
-            .for_each(report);
+        compare(&mut open_state(global)?, &snapshot)?;
         return Ok(snapshot);
     };
     let text = std::fs::read_to_string(path)
@@ -159,12 +151,43 @@ fn only_account(accounts: Vec<String>) -> Result<String> {
     }
 }
 
+/// The accounts that have a session, or may have one because another process uses them.
+fn logged_in(folder: &Path) -> Result<Vec<String>> {
+    let accounts = LocalState::accounts(folder)?;
+    if accounts.len() < 2 {
+        return Ok(accounts);
+    }
+    let has_session = |user_id: &String| {
+        LocalState::open(folder, user_id)
+            .is_ok_and(|state| matches!(state.session(), Ok(None)))
+            .not()
+    };
+    Ok(accounts.into_iter().filter(has_session).collect())
+}
+
 fn not_logged_in() -> Error {
     Error::usage("not logged in").hint("fourfold login @user:server")
 }
 
-fn report(change: &Change) {
-    ui::warn(escape_untrusted(&change.to_string()));
+/// Says what the user should know of what changed since this machine looked last, and remembers the
+/// rest. Returns whether all is as an honest server would have it.
+pub(crate) fn compare(state: &mut LocalState, snapshot: &Snapshot) -> Result<bool> {
+    let changes = state.compare(snapshot)?;
+    for change in &changes {
+        // Secrets come and change; keys do so rarely enough to be worth a word.
+        let is_of_a_key = matches!(
+            change,
+            Change::DefaultKeyChanged { .. } | Change::KeyDescriptionChanged { .. }
+        );
+        if change.is_suspicious() || is_of_a_key {
+            ui::warn(change);
+        }
+    }
+    let is_honest = !changes.iter().any(Change::is_suspicious);
+    if is_honest && !changes.is_empty() {
+        state.pin(snapshot)?;
+    }
+    Ok(is_honest)
 }
 
 impl From<fourfold_client::Error> for Error {

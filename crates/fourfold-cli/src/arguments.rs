@@ -28,18 +28,27 @@ pub(crate) struct Arguments {
 #[derive(Args, Debug)]
 pub(crate) struct Global {
     /// The account to use, when there is more than one
-    #[arg(long, global = true, value_name = "@USER:SERVER")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "@USER:SERVER")]
     pub(crate) account: Option<String>,
     /// Where the state of accounts is kept [default: the user's state folder]
-    #[arg(long, global = true, value_name = "DIR", env = "FOURFOLD_STATE")]
+    #[arg(
+        long,
+        global = true, help_heading = EVERYWHERE,
+        value_name = "DIR",
+        env = "FOURFOLD_STATE",
+        hide_env_values = true
+    )]
     pub(crate) state: Option<PathBuf>,
     /// Print data, and errors, as JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
-    /// Log what happens to standard error; twice for more. Secrets are never logged
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    /// Log what happens to standard error; -vv and -vvv tell more. Secrets are never logged
+    #[arg(long, short, global = true, help_heading = EVERYWHERE, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
+
+/// The heading of the options of every command.
+const EVERYWHERE: &str = "Options of every command";
 
 /// What a change is asked before it is made.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -78,6 +87,10 @@ pub(crate) struct NewKeyOptions {
     /// Write the new recovery key to this new file instead of showing it
     #[arg(long, value_name = "FILE")]
     pub(crate) recovery_key_out: Option<PathBuf>,
+    /// Write a page to print, with the new recovery key on it, to this new file instead of showing
+    /// the key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kit: Option<PathBuf>,
     /// A name for the key, readable to the server
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -85,27 +98,44 @@ pub(crate) struct NewKeyOptions {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// See the whole story on this machine, in seconds
+    /// Show the whole story on this machine, in seconds
+    #[command(
+        after_help = "Examples:\n  fourfold quickstart\n  fourfold quickstart --keep demo   go on with the server and the accounts of the story"
+    )]
     Quickstart(commands::quickstart::Options),
     /// Run the embedded server
+    #[command(after_help = "Example:\n  fourfold serve --data ./data --server-name example.org")]
     Serve(commands::serve::Options),
     /// Log in to a homeserver
+    #[command(after_help = "Example:\n  fourfold login @alice:example.org")]
     Login(commands::login::Options),
     /// Log out and forget the session
     Logout(commands::login::LogoutOptions),
     /// Show who is logged in
     Whoami,
     /// Show the keys, the default, the secrets, and who can open what
+    #[command(
+        after_help = "Examples:\n  fourfold status\n  fourfold status --snapshot account.json   of a file, without any server"
+    )]
     Status(commands::status::Options),
     /// Set up secret storage: make the first key
+    #[command(after_help = "Example:\n  fourfold setup --kit kit.html   with a page to print")]
     Setup(commands::setup::Options),
-    /// Open a secret
+    /// Open a secret and hand it to a pipe or a file
+    #[command(
+        after_help = "Examples:\n  fourfold get m.cross_signing.master --show\n  fourfold get org.example.token --recovery-key-file key.txt | deploy"
+    )]
     Get(commands::get::Options),
     /// Store a secret
+    #[command(
+        after_help = "Examples:\n  fourfold put org.example.token              asks for it\n  pass show token | fourfold put org.example.token -"
+    )]
     Put(commands::put::Options),
-    /// Delete a secret
+    /// Delete a secret, with all its copies
+    #[command(after_help = "Example:\n  fourfold rm org.example.token")]
     Rm(commands::rm::Options),
     /// List the names of the secrets
+    #[command(after_help = "Example:\n  fourfold ls -l")]
     Ls(commands::ls::Options),
     /// Look after the keys
     #[command(subcommand)]
@@ -113,9 +143,11 @@ pub(crate) enum Command {
     /// Go on with a change that was interrupted
     Resume(commands::resume::Options),
     /// Make a page to print, with the recovery key and what to do with it
+    #[command(after_help = "Example:\n  fourfold kit --out kit.html")]
     Kit(commands::kit::Options),
-    /// Print completions for a shell
-    #[command(hide = true)]
+    /// Print the completions for a shell
+    #[command(after_help = "Example:\n  fourfold completions bash \
+        > ~/.local/share/bash-completion/completions/fourfold")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -126,6 +158,13 @@ pub(crate) enum Command {
         /// The folder
         folder: PathBuf,
     },
+}
+
+impl Command {
+    /// Whether it ends on its own terms when a signal comes.
+    pub(crate) fn stops_itself(&self) -> bool {
+        matches!(self, Self::Quickstart(_) | Self::Serve(_))
+    }
 }
 
 /// A key and how it is given, for commands that open or write.

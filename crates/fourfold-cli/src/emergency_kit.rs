@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use fourfold::KeyId;
+use fourfold_client::escape_untrusted;
 use qrcode::{EcLevel, QrCode, render::svg};
 use zeroize::Zeroizing;
 
@@ -35,7 +36,8 @@ impl EmergencyKit<'_> {
             .unwrap_or_default();
         let mut rows = String::new();
         let mut row = |name: &str, value: &str| {
-            let _ = write!(rows, "<tr><th>{name}</th><td>{}</td></tr>", escape(value));
+            let value = escape(&escape_untrusted(value));
+            let _ = write!(rows, "<tr><th>{name}</th><td>{value}</td></tr>");
         };
         row("User", self.user_id);
         if let Some(homeserver) = self.homeserver {
@@ -88,7 +90,7 @@ capital I and no small L in it.</li>
 </body>
 </html>
 "#,
-            user = escape(self.user_id),
+            user = escape(&escape_untrusted(self.user_id)),
             groups = *groups,
         )))
     }
@@ -125,7 +127,6 @@ fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            character if character.is_control() => escaped.push('\u{FFFD}'),
             character => escaped.push(character),
         }
     }

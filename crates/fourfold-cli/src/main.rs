@@ -6,6 +6,7 @@ mod change;
 mod commands;
 mod emergency_kit;
 mod error;
+mod interrupt;
 mod new_key;
 mod output;
 mod prompt;
@@ -13,7 +14,7 @@ mod secret_input;
 mod ui;
 mod unlock;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 
@@ -21,8 +22,14 @@ use arguments::{Arguments, Command};
 use error::Result;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return ui::arguments(&error),
+    };
     start_log(arguments.global.verbose);
+    if !arguments.command.stops_itself() {
+        interrupt::watch();
+    }
     let json = arguments.global.json;
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,6 +73,7 @@ fn start_log(verbose: u8) {
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 }

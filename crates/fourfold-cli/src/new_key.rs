@@ -5,11 +5,13 @@ use fourfold::{
     passphrase::{Passphrase, PassphraseParameters},
     rand_core::UnwrapErr,
 };
+use fourfold_client::Session;
 use getrandom::SysRng;
 use zeroize::Zeroizing;
 
 use crate::{
     arguments::NewKeyOptions,
+    emergency_kit::EmergencyKit,
     error::{Error, Exit, Result},
     output, prompt,
     secret_input::Source,
@@ -36,25 +38,47 @@ pub(crate) fn make(options: &NewKeyOptions) -> Result<NewKey> {
 
 /// Refuses early when there is no way to hand over a recovery key.
 pub(crate) fn check_delivery(options: &NewKeyOptions) -> Result<()> {
-    match &options.recovery_key_out {
-        Some(path) if path.exists() => {
-            Err(Error::refused(format!("{} exists already", path.display()))
-                .hint("secrets are only written to new files"))
-        }
-        None if !prompt::is_possible() => Err(Error::usage(
-            "there is no terminal to show the new recovery key on",
-        )
-        .hint("use --recovery-key-out FILE")),
-        _ => Ok(()),
+    let files = [&options.recovery_key_out, &options.kit];
+    files
+        .into_iter()
+        .flatten()
+        .try_for_each(|path| output::check_new_file(path))?;
+    if files.iter().all(|file| file.is_none()) && !prompt::is_possible() {
+        return Err(
+            Error::usage("there is no terminal to show the new recovery key on")
+                .hint("use --recovery-key-out FILE or --kit FILE"),
+        );
     }
+    Ok(())
 }
 
-/// Hands the recovery key over: into a file, or on the terminal until its owner has it on paper.
-pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions) -> Result<()> {
+/// Hands the recovery key over: into files, or on the terminal until its owner has it on paper.
+pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) -> Result<()> {
     let recovery_key = new.key().key().expose_recovery_key();
     if let Some(path) = &options.recovery_key_out {
         output::secret_file(path, &Zeroizing::new(format!("{}\n", *recovery_key)))?;
         ui::say(format_args!("the recovery key is in {}", path.display()));
+    }
+    if let Some(path) = &options.kit {
+        let name = new.description().name();
+        let kit = EmergencyKit {
+            user_id: &session.user_id,
+            homeserver: Some(&session.homeserver),
+            key_id: new.key().id(),
+            key_name: name.as_deref(),
+            recovery_key: &recovery_key,
+        };
+        kit.to_html()
+            .and_then(|html| output::secret_file(path, &html))
+            .inspect_err(|_| {
+                // Nothing is changed now: a recovery key that opens nothing would only confuse.
+                if let Some(path) = &options.recovery_key_out {
+                    let _ = std::fs::remove_file(path);
+                }
+            })?;
+        ui::say(format_args!("print {} and delete it", path.display()));
+    }
+    if options.recovery_key_out.is_some() || options.kit.is_some() {
         return Ok(());
     }
     let shown = Zeroizing::new(format!(
@@ -87,7 +111,7 @@ fn new_passphrase(options: &NewKeyOptions) -> Result<Option<Zeroizing<String>>> 
     }
     let hint = "use --new-passphrase-file";
     let passphrase = prompt::hidden("New passphrase", hint)?;
-    if prompt::hidden("The same again", hint)? != passphrase {
+    if prompt::hidden("New passphrase again", hint)? != passphrase {
         return Err(Error::refused(
             "the two passphrases differ; nothing was changed",
         ));

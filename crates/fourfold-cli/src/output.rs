@@ -28,19 +28,32 @@ pub(crate) fn secret(text: &str, show: bool) -> Result<()> {
         return print(text.as_bytes());
     }
     if !show {
-        return Err(
-            Error::new(Exit::Policy, "a secret is not shown on a terminal")
-                .hint("use --show, --out FILE, or a pipe"),
-        );
+        return Err(not_shown());
     }
-    line(text)
+    line(text.strip_suffix('\n').unwrap_or(text))
+}
+
+/// Refuses before anything is asked or derived when a secret could not be handed over in the end.
+pub(crate) fn check_secret(out: Option<&Path>, show: bool) -> Result<()> {
+    match out {
+        Some(path) => check_new_file(path),
+        None if show || !stdout().is_terminal() => Ok(()),
+        None => Err(not_shown()),
+    }
+}
+
+/// Refuses a file that is there already, whatever it is.
+pub(crate) fn check_new_file(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(exists(path)),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Writes a secret to a new file that only its owner can read. An existing file is never touched.
 pub(crate) fn secret_file(path: &Path, text: &str) -> Result<()> {
     let refused = |error: std::io::Error| match error.kind() {
-        ErrorKind::AlreadyExists => Error::refused(format!("{} exists already", path.display()))
-            .hint("secrets are only written to new files"),
+        ErrorKind::AlreadyExists => exists(path),
         _ => Error::usage(format!("{}: {error}", path.display())),
     };
     let mut file = OpenOptions::new()
@@ -57,6 +70,16 @@ pub(crate) fn secret_file(path: &Path, text: &str) -> Result<()> {
         let _ = std::fs::remove_file(path);
         refused(error)
     })
+}
+
+fn not_shown() -> Error {
+    Error::new(Exit::Policy, "a secret is not shown on a terminal")
+        .hint("use --show, --out FILE, or a pipe")
+}
+
+fn exists(path: &Path) -> Error {
+    Error::refused(format!("{} exists already", path.display()))
+        .hint("secrets are only written to new files")
 }
 
 fn print(bytes: &[u8]) -> Result<()> {

@@ -2,22 +2,34 @@
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader, IsTerminal as _, Write as _},
+    io::{BufRead as _, BufReader, ErrorKind, IsTerminal as _, Write as _},
 };
 
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    interrupt,
+};
 
 /// Asks for something that must not be seen. Without a terminal this is an error with this hint.
 pub(crate) fn hidden(question: &str, hint: &str) -> Result<Zeroizing<String>> {
+    let _keeping = interrupt::keep_terminal();
     rpassword::prompt_password(format!("{question}: "))
         .map(Zeroizing::new)
-        .map_err(|_| no_terminal(question).hint(hint))
+        .map_err(|error| match error.kind() {
+            // Ctrl-C was typed and became a signal, which ends the process any moment now.
+            ErrorKind::Interrupted => loop {
+                std::thread::park();
+            },
+            ErrorKind::UnexpectedEof => Error::refused("no answer was given"),
+            _ => no_terminal(question).hint(hint),
+        })
 }
 
 /// Asks a question whose answer is shown.
 pub(crate) fn visible(question: &str) -> Result<String> {
+    let _keeping = interrupt::keep_terminal();
     let unavailable = |_| no_terminal(question);
     let mut terminal = File::options()
         .read(true)

@@ -4,9 +4,11 @@ use std::{
     fs::File,
     io::{IsTerminal as _, Read},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use clap::Args;
+use fourfold::recovery_key;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -40,6 +42,15 @@ pub(crate) enum Offer {
     Either(Zeroizing<String>),
     Passphrase(Zeroizing<String>),
     RecoveryKey(Zeroizing<String>),
+}
+
+impl Offer {
+    /// As it was given.
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Either(text) | Self::Passphrase(text) | Self::RecoveryKey(text) => text,
+        }
+    }
 }
 
 impl KeyInput {
@@ -117,11 +128,21 @@ impl Source {
     /// The text exactly as it is.
     pub(crate) fn text(&self) -> Result<Zeroizing<String>> {
         let name = self.name();
-        let failed = |error: std::io::Error| Error::usage(format!("{name}: {error}"));
+        let failed = |error: std::io::Error| match self {
+            Self::File(path) if is_recovery_key(path) => {
+                Error::usage("this is a recovery key, not the name of a file")
+                    .hint("secrets are never arguments: leave the option out to be asked")
+            }
+            _ => Error::usage(format!("{name}: {error}")),
+        };
         let bytes = match self {
             Self::StandardInput if std::io::stdin().is_terminal() => {
                 return Err(Error::usage("standard input is a terminal")
                     .hint("leave the option out to be asked, or use a pipe"));
+            }
+            Self::StandardInput if STANDARD_INPUT_IS_READ.swap(true, Ordering::Relaxed) => {
+                return Err(Error::usage("standard input can only be read once")
+                    .hint("use a file or a descriptor for the other one"));
             }
             Self::StandardInput => read(std::io::stdin()).map_err(failed)?,
             Self::File(path) => File::open(path).and_then(read).map_err(failed)?,
@@ -146,6 +167,9 @@ impl Source {
     }
 }
 
+/// It holds one secret: what came second would be empty.
+static STANDARD_INPUT_IS_READ: AtomicBool = AtomicBool::new(false);
+
 /// More than the largest secret, so that too much is an error and not cut off.
 const LIMIT: usize = 1024 * 1024;
 
@@ -154,4 +178,9 @@ fn read(source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(LIMIT + 1));
     source.take(LIMIT as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Then it must not be repeated in an error.
+fn is_recovery_key(path: &Path) -> bool {
+    path.to_str().is_some_and(recovery_key::is_probable)
 }

@@ -1,10 +1,15 @@
 //! Talk: everything on standard error. Data goes through `output`.
 
-use std::io::{IsTerminal as _, stderr};
+use std::{
+    io::{IsTerminal as _, stderr},
+    process::ExitCode,
+};
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use fourfold_client::escape_untrusted;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::error::Error;
+use crate::error::{Error, Exit};
 
 /// A line for the user.
 #[expect(clippy::print_stderr, reason = "the one door for talk")]
@@ -14,7 +19,10 @@ pub(crate) fn say(text: impl std::fmt::Display) {
 
 /// Something the user should know before going on.
 pub(crate) fn warn(text: impl std::fmt::Display) {
-    say(format_args!("fourfold: warning: {text}"));
+    say(format_args!(
+        "fourfold: warning: {}",
+        one_line(&text.to_string())
+    ));
 }
 
 /// The error that ended the command. With `--json` it is one JSON object, still on standard error.
@@ -31,10 +39,38 @@ pub(crate) fn error(error: &Error, json: bool) {
         say(object);
         return;
     }
-    say(format_args!("fourfold: error: {}", error.message));
+    say(format_args!(
+        "fourfold: error: {}",
+        one_line(&error.message)
+    ));
     if let Some(hint) = &error.hint {
-        say(format_args!("fourfold: hint: {hint}"));
+        say(format_args!("fourfold: hint: {}", one_line(hint)));
     }
+}
+
+/// What is wrong with the arguments, or the help that was asked for.
+pub(crate) fn arguments(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Help and the version are data. That nobody reads them to the end is no error.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if is_superfluous(error) {
+        // It is not repeated: it may be a secret.
+        say("fourfold: error: there is an argument too many");
+        say(
+            "fourfold: hint: secrets are never arguments: leave them out to be asked, or use a              file or a pipe; --help shows the usage",
+        );
+    } else {
+        let text = error.render().to_string();
+        let name = if text.starts_with("error:") {
+            "fourfold: "
+        } else {
+            ""
+        };
+        say(format_args!("{name}{}", text.trim_end()));
+    }
+    ExitCode::from(Exit::Usage as u8)
 }
 
 /// Shows that something takes a while, on a terminal only, until the value is dropped.
@@ -66,4 +102,27 @@ impl Drop for Busy {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Whether something stands where nothing belongs that is not an option.
+fn is_superfluous(error: &clap::Error) -> bool {
+    let is_an_option = matches!(
+        error.get(ContextKind::InvalidArg),
+        Some(ContextValue::String(argument)) if argument.starts_with('-')
+    );
+    match error.kind() {
+        ErrorKind::UnknownArgument => !is_an_option,
+        ErrorKind::TooManyValues => true,
+        _ => false,
+    }
+}
+
+/// Whatever names and messages of others came into a text, it stays one line of visible characters.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    let mut buffer = [0; 4];
+    for character in text.chars() {
+        line.push_str(&escape_untrusted(character.encode_utf8(&mut buffer)));
+    }
+    line
 }

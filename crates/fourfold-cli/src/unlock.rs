@@ -41,7 +41,8 @@ pub(crate) fn find(
             recovery_key::decode(text).map_err(recovery_key_error)?;
             (true, text)
         }
-        Offer::Passphrase(text) => (false, text),
+        // Nobody chooses the recovery key of another key as a passphrase.
+        Offer::Passphrase(text) => (recovery_key::decode(text).is_ok(), text),
         Offer::Either(text) => match recovery_key::decode(text) {
             Ok(_) => (true, text),
             Err(error) if recovery_key::is_probable(text) => return Err(recovery_key_error(error)),
@@ -153,18 +154,20 @@ pub(crate) fn description(storage: &SecretStorage<'_>, id: &str) -> Result<KeyDe
 
 /// How a key is named to the user: its ID, its name, and whether it is the default.
 pub(crate) fn label(storage: &SecretStorage<'_>, id: &KeyId) -> String {
-    let mut label = escape_untrusted(id.as_str());
-    if let Some(name) = storage
-        .key(id)
-        .ok()
-        .and_then(|description| description.name())
-    {
-        label = format!("{label} (\"{}\")", escape_untrusted(&name));
+    let description = storage.key(id).ok();
+    let name = description.and_then(|description| description.name());
+    let name = name.map(|name| format!("named \"{}\"", escape_untrusted(&name)));
+    let is_default = storage.default_key().key_id() == Some(id);
+    let notes: Vec<_> = name
+        .into_iter()
+        .chain(is_default.then(|| "the default key".to_owned()))
+        .collect();
+    let id = escape_untrusted(id.as_str());
+    if notes.is_empty() {
+        id
+    } else {
+        format!("{id} ({})", notes.join(", "))
     }
-    if storage.default_key().key_id() == Some(id) {
-        label.push_str(", the default key");
-    }
-    label
 }
 
 pub(crate) fn recovery_key_error(error: RecoveryKeyError) -> Error {

@@ -9,6 +9,7 @@ use fourfold::{
 };
 use fourfold_client::escape_untrusted;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::{
     account,
@@ -42,6 +43,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let snapshot = account::read(global, &options.read)?;
     let storage = SecretStorage::new(&snapshot.account_data);
     check_there(&storage, &name)?;
+    output::check_secret(options.out.as_deref(), options.show)?;
     let candidates = candidates(&storage, &name, &options.unlock)?;
     let mut failed = Error::usage("no key was given");
     for offer in options.unlock.input.offers("Recovery key or passphrase")? {
@@ -94,10 +96,16 @@ fn candidates(
     name: &SecretName,
     options: &UnlockOptions,
 ) -> Result<Vec<KeyDescription>> {
-    let mut keys = unlock::candidates(storage, options)?;
-    if let SecretState::Encrypted(secret) = storage.secret(name) {
-        keys.sort_by_key(|key| secret.entry(key.id()).is_none());
+    let SecretState::Encrypted(secret) = storage.secret(name) else {
+        return unlock::candidates(storage, options);
+    };
+    // A recovery key opens what is encrypted under a key that lost its description.
+    let chosen = options.key.as_deref().map(unlock::key_id).transpose()?;
+    if chosen.is_some_and(|id| storage.key(&id).is_err() && secret.entry(&id).is_some()) {
+        return Ok(Vec::new());
     }
+    let mut keys = unlock::candidates(storage, options)?;
+    keys.sort_by_key(|key| secret.entry(key.id()).is_none());
     Ok(keys)
 }
 
@@ -111,7 +119,7 @@ fn open(
     let storage = SecretStorage::new(&snapshot.account_data);
     let key = match unlock::find(&storage, offer, candidates, unlock::bounds(&options.input)) {
         Ok(found) => found.key,
-        Err(error) => undescribed(&storage, name, offer).ok_or(error)?,
+        Err(error) => undescribed(&storage, name, offer, options).ok_or(error)?,
     };
     let opened = storage
         .open(name, &key)
@@ -143,10 +151,9 @@ fn undescribed(
     storage: &SecretStorage<'_>,
     name: &SecretName,
     offer: &Offer,
+    options: &UnlockOptions,
 ) -> Option<SecretStorageKey> {
-    let (Offer::Either(text) | Offer::RecoveryKey(text)) = offer else {
-        return None;
-    };
+    let text = offer.text();
     let SecretState::Encrypted(secret) = storage.secret(name) else {
         return None;
     };
@@ -154,6 +161,7 @@ fn undescribed(
     secret
         .key_ids()
         .filter(|id| storage.key(id).is_err())
+        .filter(|id| options.key.as_ref().is_none_or(|key| id.as_str() == key))
         .map(|id| SecretStorageKey::from_bytes(id.clone(), Algorithm::AesHmacSha2, bytes.clone()))
         .find(|key| storage.open(name, key).is_ok())
 }
@@ -229,5 +237,5 @@ fn deliver(
         "matches_published_key": verified,
         "public_key": public_key,
     });
-    output::secret(&format!("{answer:#}"), options.show)
+    output::secret(&Zeroizing::new(format!("{answer:#}\n")), options.show)
 }

@@ -9,7 +9,7 @@ use crate::{
     account::{self, LoggedIn},
     arguments::{Global, ReadOptions, UnlockOptions},
     emergency_kit::EmergencyKit,
-    error::{Error, Result},
+    error::Result,
     output, ui, unlock,
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Options {
 
 /// Makes the page after the key has been checked: a kit that opens nothing is worse than none.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    output::check_secret(options.out.as_deref(), false)
+        .map_err(|error| error.hint("use --out FILE, or a pipe"))?;
     let (snapshot, homeserver) = match &options.read.snapshot {
         Some(_) => (account::read(global, &options.read)?, None),
         None => {
@@ -55,7 +57,6 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             ui::say(format_args!("print {} and delete it", path.display()));
             Ok(())
         }
-        None => output::secret(&html, false)
-            .map_err(|error: Error| error.hint("use --out FILE, or a pipe")),
+        None => output::secret(&html, false),
     }
 }

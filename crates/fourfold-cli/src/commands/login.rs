@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use fourfold_client::{AccessToken, ErrorKind, Homeserver, LocalState, Password, Session};
+use fourfold::Snapshot;
+use fourfold_client::{AccessToken, Account, ErrorKind, Homeserver, LocalState, Password, Session};
 use serde_json::json;
 
 use crate::{
@@ -55,6 +56,8 @@ pub(crate) struct LogoutOptions {
 /// Logs in and keeps the session.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let folder = account::state_folder(global)?;
+    // Better now than after a device was made that nobody can use.
+    LocalState::accounts(&folder)?;
     let runtime = account::runtime()?;
     let client_options = fourfold_client::Options::default();
     let homeserver = {
@@ -84,8 +87,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         }
     };
     check_user(&options.user, &session)?;
-    LocalState::create(&folder, &session)?;
-    report(global, &session)
+    let mut state = LocalState::create(&folder, &session)?;
+    let account = Account::new(session, &client_options)?;
+    remember(&mut state, runtime.block_on(account.snapshot()))?;
+    report(global, account.session())
 }
 
 /// Ends the session on the homeserver and forgets it here. What this machine has seen stays, so
@@ -108,6 +113,22 @@ pub(crate) fn who_am_i(global: &Global) -> Result<()> {
     let logged_in = LoggedIn::open(global)?;
     logged_in.wait(logged_in.account.whoami())?;
     report(global, logged_in.account.session())
+}
+
+/// What is there at the first log-in is what later states are compared with.
+fn remember(
+    state: &mut LocalState,
+    snapshot: std::result::Result<Snapshot, fourfold_client::Error>,
+) -> Result<()> {
+    match snapshot {
+        Ok(snapshot) if account::compare(state, &snapshot)? => Ok(state.pin(&snapshot)?),
+        Ok(_) => {
+            ui::say("fourfold status shows what is there now");
+            Ok(())
+        }
+        // The session is there and useful; whoever reads next learns what is wrong.
+        Err(_) => Ok(()),
+    }
 }
 
 fn report(global: &Global, session: &Session) -> Result<()> {

@@ -1,6 +1,6 @@
 //! `fourfold put`: store a secret.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fourfold::{
@@ -30,9 +30,9 @@ pub(crate) struct Options {
     /// Keep a line ending at the end of the secret
     #[arg(long)]
     exact: bool,
-    /// Encrypt under this key too or instead of the default; may be given more than once. Each
-    /// needs its recovery key or passphrase
-    #[arg(long, value_name = "ID")]
+    /// Encrypt under this key and not the default; give it again for each further key. Each needs
+    /// its recovery key or passphrase
+    #[arg(long, value_name = "ID", conflicts_with = "key")]
     under: Vec<String>,
     /// Write with a key of the algorithm of 2019, in the form that clients of that time read
     #[arg(long)]
@@ -120,10 +120,28 @@ fn recipients(keys: &[ProvenKey], profile_2019: bool) -> Result<Vec<Option<Trust
 fn read_secret(options: &Options) -> Result<Secret> {
     let text = match &options.file {
         None => prompt::hidden("Secret", "give a file, or - for standard input")?,
-        Some(path) if options.exact => Source::of(path).text()?,
-        Some(path) => Source::of(path).line()?,
+        Some(path) => {
+            let source = Source::of(path);
+            let text = if options.exact {
+                source.text()
+            } else {
+                source.line()
+            };
+            text.map_err(|error| not_a_file(error, path))?
+        }
     };
+    if text.is_empty() && !options.exact {
+        return Err(Error::usage("the secret is empty").hint("--exact stores it all the same"));
+    }
     Ok(Secret::new(text.as_str()))
+}
+
+/// A secret is easily taken for an argument.
+fn not_a_file(error: Error, path: &Path) -> Error {
+    if error.hint.is_some() || path.exists() {
+        return error;
+    }
+    error.hint("this is the name of a file; give - for standard input, or leave it out to be asked")
 }
 
 impl From<StoreError> for Error {

@@ -44,13 +44,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
+        let signalled = serve::Stop::listen()?.wait();
+        tokio::pin!(signalled);
         let mut config = Config::new("localhost", folder.join("server"));
         config.bind = ([127, 0, 0, 1], 0).into();
         let server = Server::bind(config).await?;
         let address = format!("http://{}", server.local_addr());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async { drop(stopped.await) }));
-        let told = tell(&address, folder).await;
+        let told = tokio::select! {
+            told = tell(&address, folder) => told,
+            () = &mut signalled => Err(Error::refused("stopped before the end of the story")),
+        };
         if told.is_ok() && options.keep.is_some() {
             output::line(format_args!(
                 "\nThe server goes on at {address}, with everything in {}. Try:\n\
@@ -58,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 folder.display(),
                 folder.join("laptop").display(),
             ))?;
-            serve::stopped().await;
+            signalled.await;
         }
         drop(stop);
         running

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use fourfold_server::{Config, RateLimits, Server, StartError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     error::{Error, Exit, Result},
@@ -46,24 +47,36 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
+        let stop = Stop::listen()?;
         let server = Server::bind(config).await?;
         // Read by whoever started this: the port may have been chosen just now.
         output::line(format_args!("listening on http://{}", server.local_addr()))?;
-        server.run(stopped()).await;
+        server.run(stop.wait()).await;
         ui::say("stopped");
         Ok(())
     })
 }
 
-/// Resolves when the process is asked to stop.
-pub(crate) async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// The signals that ask the process to stop. From now on they do not end it.
+pub(crate) struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    pub(crate) fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Resolves when the process is asked to stop.
+    pub(crate) async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `fourfold status`: keys, the default, secrets, and who can open what.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use clap::Args;
 use fourfold::{
     DefaultKey, KeyDescription, KeyId, SecretName, SecretState, SecretStorage, Snapshot,
@@ -123,17 +125,49 @@ impl Report {
         output::line("")?;
         if self.keys.is_empty() {
             output::line("no keys; fourfold setup makes the first one")?;
+        } else {
+            output::line("keys")?;
         }
         for key in &self.keys {
             key.print()?;
         }
-        if !self.secrets.is_empty() {
-            output::line("")?;
+        if self.secrets.is_empty() {
+            return Ok(());
         }
+        let names = self.secrets.iter().map(|secret| secret.name.as_str());
+        let width = names
+            .map(|name| escape_untrusted(name).chars().count())
+            .max();
+        let width = width.unwrap_or_default().min(40);
+        output::line(format_args!(
+            "\n{:<width$}  opened by",
+            "secrets",
+            width = width + 2
+        ))?;
+        let ids = self.short_ids();
         for secret in &self.secrets {
-            secret.print()?;
+            secret.print(width, &ids)?;
         }
         Ok(())
+    }
+
+    /// The beginnings of the IDs of all keys, as long as is needed to tell them apart.
+    fn short_ids(&self) -> BTreeMap<KeyId, String> {
+        let of_secrets = self.secrets.iter().flat_map(|secret| &secret.key_ids);
+        let of_keys = self.keys.iter().map(|key| &key.id);
+        let ids: BTreeSet<&KeyId> = of_keys.chain(of_secrets).collect();
+        let short = |id: &KeyId, length| id.as_str().chars().take(length).collect::<String>();
+        let are_different = |length| {
+            let all: BTreeSet<_> = ids.iter().map(|id| short(id, length)).collect();
+            all.len() == ids.len()
+        };
+        let length = (8..=32).find(|length| are_different(*length));
+        ids.iter()
+            .map(|id| {
+                let text = short(id, length.unwrap_or(usize::MAX));
+                ((*id).clone(), escape_untrusted(&text))
+            })
+            .collect()
     }
 
     fn default_line(&self) -> String {
@@ -151,12 +185,14 @@ impl Report {
     }
 }
 
-/// All keys with what they open.
+/// All keys with what they open, the default first.
 pub(crate) fn keys(storage: &SecretStorage<'_>) -> Vec<Key> {
-    storage
+    let mut keys: Vec<_> = storage
         .keys()
         .map(|description| Key::of(storage, &description))
-        .collect()
+        .collect();
+    keys.sort_by_key(|key| !key.is_default);
+    keys
 }
 
 impl Key {
@@ -188,35 +224,35 @@ impl Key {
         }
     }
 
-    /// One line for a person.
+    /// Two lines for a person.
     pub(crate) fn print(&self) -> Result<()> {
-        let mark = if self.is_default { "*" } else { " " };
-        let mut notes = vec![short_algorithm(&self.algorithm)];
-        if let Some(name) = &self.name {
-            notes.push(format!("named \"{}\"", escape_untrusted(name)));
-        }
-        match &self.passphrase {
-            Passphrase::None => {}
-            Passphrase::Usable { iterations } => {
-                notes.push(format!("passphrase ({iterations} iterations)"));
-            }
-            Passphrase::Unusable { reason } => notes.push(format!("unusable passphrase: {reason}")),
-        }
-        if !self.is_supported {
-            notes.push("unknown algorithm: it is never used".to_owned());
-        } else if !self.has_key_check {
-            notes.push("no check data: a typing error cannot be told".to_owned());
-        }
         let opens = match self.secrets.len() {
             0 => "opens nothing".to_owned(),
             1 => "opens 1 secret".to_owned(),
             number => format!("opens {number} secrets"),
         };
         let id = escape_untrusted(self.id.as_str());
-        output::line(format_args!(
-            "{mark} key {id}  {}  {opens}",
-            notes.join(", ")
-        ))
+        let default = if self.is_default { ", the default" } else { "" };
+        output::line(format_args!("  {id}  {opens}{default}"))?;
+        if let Some(name) = &self.name {
+            output::line(format_args!("      named \"{}\"", escape_untrusted(name)))?;
+        }
+        let algorithm = short_algorithm(&self.algorithm);
+        match &self.passphrase {
+            Passphrase::None => output::line(format_args!("      {algorithm}"))?,
+            Passphrase::Usable { iterations } => output::line(format_args!(
+                "      {algorithm}, with a passphrase ({iterations} iterations)"
+            ))?,
+            Passphrase::Unusable { reason } => output::line(format_args!(
+                "      {algorithm}, with a passphrase that cannot be used:\n      {reason}"
+            ))?,
+        }
+        if !self.is_supported {
+            output::line("      the algorithm is unknown: the key is never used")?;
+        } else if !self.has_key_check {
+            output::line("      no check data: only a secret can tell whether a key is right")?;
+        }
+        Ok(())
     }
 }
 
@@ -251,27 +287,27 @@ impl Secret {
         })
     }
 
-    fn print(&self) -> Result<()> {
+    fn print(&self, width: usize, short_ids: &BTreeMap<KeyId, String>) -> Result<()> {
         let name = escape_untrusted(self.name.as_str());
-        if self.state != "encrypted" {
-            return output::line(format_args!("  secret {name}  {}", self.state));
+        let mut notes = Vec::new();
+        match self.state {
+            "encrypted" => {}
+            "deleted" | "emptied" => notes.push(format!("nobody: it was {}", self.state)),
+            _ => notes.push("nobody: the account data is damaged".to_owned()),
         }
-        let ids: Vec<_> = self
-            .key_ids
-            .iter()
-            .map(|id| escape_untrusted(id.as_str()))
-            .collect();
-        let mut line = format!("  secret {name}  under {}", ids.join(", "));
-        if !self.under_default_key {
-            line.push_str("  (not under the default key)");
+        for id in &self.key_ids {
+            let mut note = short_ids.get(id).cloned().unwrap_or_default();
+            if self.unknown_key_ids.contains(id) {
+                note.push_str(" (has no description)");
+            }
+            notes.push(note);
         }
-        for id in &self.unknown_key_ids {
-            line.push_str(&format!(
-                "  ({} has no description)",
-                escape_untrusted(id.as_str())
-            ));
-        }
-        output::line(line)
+        let only = if self.key_ids.is_empty() || self.under_default_key {
+            ""
+        } else {
+            "; not the default key"
+        };
+        output::line(format_args!("  {name:<width$}  {}{only}", notes.join(", ")))
     }
 }
 

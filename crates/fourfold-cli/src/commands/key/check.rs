@@ -93,10 +93,7 @@ fn check(
 
 /// Both kinds of keys look the same on paper.
 fn is_backup_key(evidence: &Evidence, offer: &Offer) -> bool {
-    let (Offer::Either(text) | Offer::RecoveryKey(text)) = offer else {
-        return false;
-    };
-    let Ok(bytes) = recovery_key::decode(text) else {
+    let Ok(bytes) = recovery_key::decode(offer.text()) else {
         return false;
     };
     let secret = Secret::new(base64::encode(*bytes));

@@ -24,7 +24,6 @@ pub(crate) struct GrantOptions {
     id: String,
     /// The names of the secrets [default: all that the other key opens]
     names: Vec<String>,
-    /// Both keys are needed: the one that opens the secrets now, and the one that is to
     #[command(flatten)]
     input: KeyInput,
     #[command(flatten)]
@@ -40,7 +39,6 @@ pub(crate) struct RevokeOptions {
     /// The names of the secrets
     #[arg(required = true)]
     names: Vec<String>,
-    /// The key that remains, to prove that nothing becomes unreadable
     #[command(flatten)]
     remaining: KeyInput,
     #[command(flatten)]

@@ -26,22 +26,36 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make another key
+    #[command(after_help = "Example:\n  fourfold key new --name paper --kit kit.html")]
     New(new::Options),
     /// List the keys
     Ls(LsOptions),
     /// Tell which key a recovery key or passphrase is, and where a typing error is
+    #[command(after_help = "Example:\n  fourfold key check   asks for it")]
     Check(check::Options),
     /// Make a key the default
+    #[command(
+        after_help = "The key must be given, so that no key becomes the default that nobody has.\n\nExample:\n  fourfold key default ID"
+    )]
     Default(DefaultOptions),
     /// Replace a key by a new one, for all secrets
+    #[command(after_help = "Example:\n  fourfold key rotate --kit kit.html")]
     Rotate(rotate::Options),
     /// Remove a key
+    #[command(after_help = "Example:\n  fourfold key rm ID")]
     Rm(remove::Options),
     /// Let a key open secrets that another key opens
+    #[command(
+        after_help = "Both keys are needed: the one that opens the secrets now, and the one that is to.\n\nExamples:\n  fourfold key grant ID                     all that the other key opens\n  fourfold key grant ID org.example.token"
+    )]
     Grant(grant::GrantOptions),
     /// Take secrets away from a key
+    #[command(
+        after_help = "A key that remains must be given, to prove that nothing becomes unreadable.\n\nExample:\n  fourfold key revoke ID org.example.token"
+    )]
     Revoke(grant::RevokeOptions),
     /// Bring an account of 2019 to today's form
+    #[command(after_help = "Example:\n  fourfold key migrate --kit kit.html")]
     Migrate(migrate::Options),
 }
 

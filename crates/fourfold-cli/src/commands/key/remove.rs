@@ -21,7 +21,6 @@ pub(crate) struct Options {
     /// The ID of the key to remove
     #[arg(value_name = "ID")]
     id: String,
-    /// The key that remains, to prove that nothing becomes unreadable
     #[command(flatten)]
     remaining: KeyInput,
     #[command(flatten)]
@@ -34,6 +33,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     let snapshot = logged_in.snapshot_for_change()?;
     let storage = SecretStorage::new(&snapshot.account_data);
+    // No key helps against these: then none is asked for.
+    if let Err(error @ (RemoveKeyError::IsDefault | RemoveKeyError::NoSuchKey)) =
+        plan::remove_key(&storage, &id, &[])
+    {
+        return Err(error.into());
+    }
     let mut keys = Vec::new();
     // A key that opens nothing goes without proof.
     if storage

@@ -41,7 +41,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if !change::agree(global, &plan, options.change)? {
         return Ok(());
     }
-    new_key::deliver(&new, &options.new)?;
+    new_key::deliver(&new, &options.new, logged_in.account.session())?;
     change::apply(&mut logged_in, &plan)?;
     if global.json {
         let answer = serde_json::json!({"key_id": new.key().id(), "old_key_id": old.id()});

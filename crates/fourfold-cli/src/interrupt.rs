@@ -1,0 +1,93 @@
+//! Signals: whenever one ends the process, the terminal is left as it was.
+
+use std::{
+    fs::File,
+    sync::{Mutex, PoisonError},
+};
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use crate::{account, ui};
+
+/// From now on SIGINT, SIGTERM and SIGHUP put the terminal back before they end the process.
+///
+/// Not for commands that stop on their own terms, such as the server.
+pub(crate) fn watch() {
+    let Ok(runtime) = account::runtime() else {
+        return;
+    };
+    // The handlers are in place when this returns, so that no signal slips through.
+    let signals = {
+        use tokio::signal::unix::{SignalKind, signal};
+        let _entered = runtime.enter();
+        (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+            signal(SignalKind::hangup()),
+        )
+    };
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else {
+        return;
+    };
+    std::thread::spawn(move || {
+        let signal = runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => 2,
+                _ = terminate.recv() => 15,
+                _ = hangup.recv() => 1,
+            }
+        });
+        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = kept.as_ref() {
+            kept.put_back();
+            // The prompt stands there still.
+            ui::say("");
+        }
+        // As shells have it.
+        end(128 + signal);
+    });
+}
+
+/// Remembers how the terminal is set, until the value is dropped.
+pub(crate) fn keep_terminal() -> Keeping {
+    let kept = File::open("/dev/tty").ok().and_then(|terminal| {
+        let settings = tcgetattr(&terminal).ok()?;
+        Some(Kept { terminal, settings })
+    });
+    set(kept);
+    Keeping
+}
+
+/// As long as it lives, a signal puts the terminal back.
+pub(crate) struct Keeping;
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        set(None);
+    }
+}
+
+struct Kept {
+    terminal: File,
+    settings: Termios,
+}
+
+impl Kept {
+    fn put_back(&self) {
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.settings);
+    }
+}
+
+static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
+
+fn set(kept: Option<Kept>) {
+    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+}
+
+#[expect(
+    clippy::exit,
+    reason = "the only way out for a thread that is not the main one"
+)]
+fn end(exit_code: i32) {
+    std::process::exit(exit_code);
+}

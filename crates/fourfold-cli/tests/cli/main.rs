@@ -1,0 +1,24 @@
+//! The rules of the command line, proven on the real binary.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test helpers"
+)]
+
+mod account_data;
+mod canary;
+mod changes;
+mod fixtures;
+mod help;
+mod homeserver;
+mod invocation;
+mod keys;
+mod kit;
+mod logins;
+mod outcomes;
+mod prompts;
+mod proxy;
+mod secrets;
+mod terminal;
