@@ -8,9 +8,8 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use fourfold::{Content, KeyDescription, KeyId, NewKey, Secret, SecretStorageKey, recovery_key};
 use matrix_sdk_crypto::secret_storage::{AesHmacSha2EncryptedData, SecretStorageKey as PeerKey};
 use ruma::events::{
-    EventContentFromType as _,
-    secret::request::SecretName as PeerName,
-    secret_storage::{key::SecretStorageKeyEventContent, secret::SecretEncryptedData},
+    EventContentFromType as _, secret::request::SecretName as PeerName,
+    secret_storage::key::SecretStorageKeyEventContent,
 };
 use serde_json::value::RawValue;
 
@@ -54,14 +53,16 @@ fn sealing(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(BenchmarkId::new("fourfold", size), |bencher| {
             bencher.iter(|| {
-                let entry = new.key().seal(&name(), black_box(&secret), &mut rand::rng());
+                let entry = new
+                    .key()
+                    .seal(&name(), black_box(&secret), &mut rand::rng());
                 entry.unwrap().to_json()
             });
         });
         group.bench_function(BenchmarkId::new("matrix_sdk_crypto", size), |bencher| {
             bencher.iter(|| {
                 let entry = peer.encrypt(black_box(&text).clone().into_bytes(), &peer_name());
-                serde_json::to_string(&SecretEncryptedData::from(entry)).unwrap()
+                serde_json::to_string(&entry).unwrap()
             });
         });
     }
@@ -73,10 +74,13 @@ fn opening(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("open");
     for size in SIZES {
         let secret = Secret::new("x".repeat(size));
-        let json = new.key().seal(&name(), &secret, &mut rand::rng()).unwrap().to_json();
+        let json = new
+            .key()
+            .seal(&name(), &secret, &mut rand::rng())
+            .unwrap()
+            .to_json();
         let peer_opens = |json: &str| {
-            let entry: SecretEncryptedData = serde_json::from_str(json).unwrap();
-            let entry = AesHmacSha2EncryptedData::try_from(entry).unwrap();
+            let entry: AesHmacSha2EncryptedData = serde_json::from_str(json).unwrap();
             String::from_utf8(peer.decrypt(&entry, &peer_name()).unwrap()).unwrap()
         };
         assert_eq!(peer_opens(&json), secret.expose_secret());

@@ -24,6 +24,15 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     UNPADDED.encode(bytes)
 }
 
+/// As [`encode`], as a string in JSON.
+pub(crate) fn encode_quoted(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4 + 2);
+    text.push('"');
+    UNPADDED.encode_string(bytes, &mut text);
+    text.push('"');
+    text
+}
+
 /// Decodes standard base64, padded or unpadded.
 ///
 /// # Errors

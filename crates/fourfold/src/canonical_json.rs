@@ -171,8 +171,17 @@ fn append_integer(text: &mut String, number: i128) -> Result<(), CanonicalJsonEr
 }
 
 /// `serde_json` writes strings with exactly the escapes of canonical JSON.
-fn append_string(text: &mut String, string: &str) {
-    text.push_str(&serde_json::to_string(string).unwrap_or_default());
+pub(crate) fn append_string(text: &mut String, string: &str) {
+    if string
+        .bytes()
+        .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+    {
+        text.push_str(&serde_json::to_string(string).unwrap_or_default());
+    } else {
+        text.push('"');
+        text.push_str(string);
+        text.push('"');
+    }
 }
 
 impl<'de> Deserialize<'de> for Value {

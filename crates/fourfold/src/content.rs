@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::canonical_json;
+use crate::{base64, canonical_json};
 
 /// A JSON object whose members stay byte for byte as they were received until they are replaced.
 ///
@@ -72,9 +72,17 @@ impl Content {
 
     /// A member that is a string, copied only when it is written with escapes.
     pub(crate) fn text(&self, member: &str) -> Option<Result<Cow<'_, str>, WrongType>> {
-        match self.get::<&str>(member)? {
-            Ok(text) => Some(Ok(Cow::Borrowed(text))),
-            Err(WrongType) => self.get(member).map(|text| text.map(Cow::Owned)),
+        let raw = self.raw(member)?;
+        let Some(text) = raw
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+        else {
+            return Some(Err(WrongType));
+        };
+        if text.contains('\\') {
+            self.get(member).map(|text| text.map(Cow::Owned))
+        } else {
+            Some(Ok(Cow::Borrowed(text)))
         }
     }
 
@@ -98,6 +106,13 @@ impl Content {
         }
     }
 
+    /// Sets a member to the unpadded base64 of bytes.
+    pub(crate) fn insert_base64(&mut self, member: &str, bytes: &[u8]) {
+        if let Ok(raw) = RawValue::from_string(base64::encode_quoted(bytes)) {
+            self.members.insert(member.to_owned(), raw);
+        }
+    }
+
     /// Removes a member, and says whether it was there.
     pub fn remove(&mut self, member: &str) -> bool {
         self.members.remove(member).is_some()
@@ -106,7 +121,23 @@ impl Content {
     /// The JSON text of the whole object.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string(&self.members).unwrap_or_default()
+        // Reserved in full: a large member is copied once.
+        let mut size = 2;
+        for (member, raw) in &self.members {
+            size += member.len() + raw.get().len() + 4;
+        }
+        let mut json = String::with_capacity(size);
+        json.push('{');
+        for (member, raw) in &self.members {
+            if json.len() > 1 {
+                json.push(',');
+            }
+            canonical_json::append_string(&mut json, member);
+            json.push(':');
+            json.push_str(raw.get());
+        }
+        json.push('}');
+        json
     }
 
     /// Whether both say the same, whatever the order of members, white space and escapes.

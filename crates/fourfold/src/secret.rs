@@ -42,11 +42,14 @@ impl Secret {
 
     /// The text of decrypted bytes, or `None` when they are not UTF-8.
     pub(crate) fn from_utf8(mut bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
-        // Validated before it is moved, so that no copy outlives an error.
-        std::str::from_utf8(&bytes).ok()?;
-        String::from_utf8(std::mem::take(&mut *bytes))
-            .ok()
-            .map(|text| Self(Zeroizing::new(text)))
+        match String::from_utf8(std::mem::take(&mut *bytes)) {
+            Ok(text) => Some(Self(Zeroizing::new(text))),
+            Err(error) => {
+                // Back to where it is wiped.
+                *bytes = error.into_bytes();
+                None
+            }
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{OpenEntryError, array_member, bytes_member, derive, hmac};
-use crate::{Content, Secret, SecretName, base64};
+use crate::{Content, Secret, SecretName};
 
 /// One encrypted copy of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +53,9 @@ impl Entry {
     #[must_use]
     pub fn to_content(&self) -> Content {
         let mut content = Content::default();
-        content.insert("iv", &base64::encode(self.iv));
-        content.insert("ciphertext", &base64::encode(&self.ciphertext));
-        content.insert("mac", &base64::encode(self.mac));
+        content.insert_base64("iv", &self.iv);
+        content.insert_base64("ciphertext", &self.ciphertext);
+        content.insert_base64("mac", &self.mac);
         content
     }
 }

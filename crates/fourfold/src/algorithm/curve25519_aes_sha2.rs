@@ -20,7 +20,7 @@ use x25519_dalek::{PublicKey as X25519PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 use super::{MemberProblem, OpenEntryError, array_member, bytes_member, derive, hmac};
-use crate::{Content, Secret, base64};
+use crate::{Content, Secret};
 
 /// What the MAC of an entry was computed over. Both exist because the world did not follow the
 /// text.
@@ -70,9 +70,9 @@ impl Entry {
     #[must_use]
     pub fn to_content(&self) -> Content {
         let mut content = Content::default();
-        content.insert("ciphertext", &base64::encode(&self.ciphertext));
-        content.insert("ephemeral", &base64::encode(self.ephemeral));
-        content.insert("mac", &base64::encode(self.mac));
+        content.insert_base64("ciphertext", &self.ciphertext);
+        content.insert_base64("ephemeral", &self.ephemeral);
+        content.insert_base64("mac", &self.mac);
         content
     }
 }
