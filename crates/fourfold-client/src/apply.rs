@@ -212,11 +212,12 @@ async fn write(
     index: usize,
     mut now: Stored,
 ) -> Result<(), ApplyError> {
-    for attempt in 1..=WRITE_ATTEMPTS {
+    let attempts = account.attempts();
+    for attempt in 1..=attempts.max(1) {
         match account.write(&step.event_type, &step.content, &now).await {
             Ok(Written::Done) => return Ok(()),
             Ok(Written::ChangedMeanwhile) => {}
-            Err(error) if error.is_uncertain() && attempt < WRITE_ATTEMPTS => {
+            Err(error) if error.is_uncertain() && attempt < attempts => {
                 account.pause(attempt).await;
             }
             Err(error) => return Err(request(step, index, error)),
@@ -230,9 +231,6 @@ async fn write(
     }
     Err(conflict(step, index))
 }
-
-/// How often one step is written.
-const WRITE_ATTEMPTS: u32 = 5;
 
 fn conflict(step: &Step, index: usize) -> ApplyError {
     ApplyError::Conflict {

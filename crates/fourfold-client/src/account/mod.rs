@@ -143,6 +143,7 @@ impl Account {
 
     /// Sets the content of an event if nobody else did since it was read, as far as the server can
     /// tell. Sent once: after an error that leaves open whether it arrived, read again.
+    #[instrument(level = "debug", skip_all, fields(user = self.user_id(), event_type))]
     pub(crate) async fn write(
         &self,
         event_type: &str,
@@ -162,6 +163,11 @@ impl Account {
             _ if answer.is_success() => Ok(Written::Done),
             _ => Err(answer.into_error("/account_data")),
         }
+    }
+
+    /// How often a request is made at most.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.homeserver.transport.attempts()
     }
 
     /// Waits as between two attempts of one request.

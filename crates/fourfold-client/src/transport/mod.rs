@@ -91,6 +91,11 @@ impl Transport {
         }
     }
 
+    /// How often a request is made at most.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.inner.options.attempts
+    }
+
     /// Waits as between two attempts of one request.
     pub(crate) async fn pause(&self, attempt: u32) {
         let pause = retry::pause(attempt, None, pauses::random_fraction());
