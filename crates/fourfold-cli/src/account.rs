@@ -166,7 +166,7 @@ fn logged_in(folder: &Path) -> Result<Vec<String>> {
 }
 
 fn not_logged_in() -> Error {
-    Error::usage("not logged in").hint("fourfold login @user:server")
+    Error::usage("not logged in").hint("log in: fourfold login @user:server")
 }
 
 /// Says what the user should know of what changed since this machine looked last, and remembers the

@@ -1,6 +1,6 @@
 //! Carrying out a plan: show it, ask, apply it, and say what happened.
 
-use fourfold::{Plan, plan::Step};
+use fourfold::Plan;
 use fourfold_client::{ApplyError, escape_untrusted};
 
 use crate::{
@@ -19,10 +19,12 @@ pub(crate) fn carry_out(
     plan: &Plan,
     options: ChangeOptions,
 ) -> Result<bool> {
-    agree(global, plan, options)?
-        .then(|| apply(logged_in, plan))
-        .transpose()
-        .map(|done| done.is_some())
+    let is_agreed = agree(global, plan, options)?;
+    if is_agreed {
+        apply(logged_in, plan)?;
+        ui::say("done");
+    }
+    Ok(is_agreed)
 }
 
 /// Shows a plan and asks. Whether it is to be carried out.
@@ -74,17 +76,17 @@ pub(crate) fn apply(logged_in: &mut LoggedIn, plan: &Plan) -> Result<()> {
 fn show(plan: &Plan) {
     ui::say(format_args!("plan: {}", escape_untrusted(&plan.title)));
     for (number, step) in plan.steps.iter().enumerate() {
-        ui::say(format_args!("  {}. {}", number + 1, describe(step)));
+        let verb = if step.is_removal() { "empty" } else { "put" };
+        ui::say(format_args!(
+            "  {}. {}\n     {verb} {}",
+            number + 1,
+            escape_untrusted(&step.reason),
+            escape_untrusted(&step.event_type)
+        ));
     }
     for warning in &plan.warnings {
         ui::say(format_args!("  note: {}", escape_untrusted(warning)));
     }
-}
-
-fn describe(step: &Step) -> String {
-    let verb = if step.is_removal() { "empty" } else { "put" };
-    let event_type = escape_untrusted(&step.event_type);
-    format!("{} [{verb} {event_type}]", escape_untrusted(&step.reason))
 }
 
 impl From<ApplyError> for Error {

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::{account, ui};
 
@@ -58,12 +58,27 @@ pub(crate) fn keep_terminal() -> Keeping {
     Keeping
 }
 
-/// As long as it lives, a signal puts the terminal back.
+/// As [`keep_terminal`], and what is typed is not shown from now on: not even what somebody types
+/// before the question stands there.
+pub(crate) fn hide_typing() -> Keeping {
+    let keeping = keep_terminal();
+    if let Some(kept) = &*KEPT.lock().unwrap_or_else(PoisonError::into_inner) {
+        let mut silent = kept.settings.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        let _ = tcsetattr(&kept.terminal, OptionalActions::Now, &silent);
+    }
+    keeping
+}
+
+/// As long as it lives, a signal puts the terminal back; its end does so too.
 pub(crate) struct Keeping;
 
 impl Drop for Keeping {
     fn drop(&mut self) {
-        set(None);
+        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(kept) = kept {
+            kept.put_back();
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 
 /// Asks for something that must not be seen. Without a terminal this is an error with this hint.
 pub(crate) fn hidden(question: &str, hint: &str) -> Result<Zeroizing<String>> {
-    let _keeping = interrupt::keep_terminal();
+    let _keeping = interrupt::hide_typing();
     rpassword::prompt_password(format!("{question}: "))
         .map(Zeroizing::new)
         .map_err(|error| match error.kind() {

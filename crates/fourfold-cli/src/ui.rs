@@ -59,7 +59,8 @@ pub(crate) fn arguments(error: &clap::Error) -> ExitCode {
         // It is not repeated: it may be a secret.
         say("fourfold: error: there is an argument too many");
         say(
-            "fourfold: hint: secrets are never arguments: leave them out to be asked, or use a              file or a pipe; --help shows the usage",
+            "fourfold: hint: secrets are never arguments: leave them out to be asked, or use a file \
+             or a pipe; --help shows the usage",
         );
     } else {
         let text = error.render().to_string();

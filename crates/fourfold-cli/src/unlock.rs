@@ -46,9 +46,7 @@ pub(crate) fn find(
         Offer::Either(text) => match recovery_key::decode(text) {
             Ok(_) => (true, text),
             Err(error) if recovery_key::is_probable(text) => return Err(recovery_key_error(error)),
-            Err(error) if !candidates.iter().any(|key| key.passphrase().is_some()) => {
-                return Err(recovery_key_error(error));
-            }
+            Err(error) if !has_passphrase(candidates) => return Err(recovery_key_error(error)),
             Err(_) => (false, text),
         },
     };
@@ -94,7 +92,8 @@ pub(crate) fn writing_candidates(
         .hint("choose another key with --key, or make one the default: fourfold key default")),
         _ if storage.keys().next().is_some() => Err(Error::refused("there is no default key")
             .hint("choose a key with --key, or make one the default: fourfold key default")),
-        _ => Err(Error::refused("secret storage is not set up").hint("fourfold setup")),
+        _ => Err(Error::refused("secret storage is not set up")
+            .hint("make the first key: fourfold setup")),
     }
 }
 
@@ -119,7 +118,7 @@ pub(crate) fn prove(storage: &SecretStorage<'_>, found: Found) -> Result<ProvenK
 /// The one key that was given, for reading.
 pub(crate) fn one(storage: &SecretStorage<'_>, options: &UnlockOptions) -> Result<Found> {
     let candidates = writing_candidates(storage, options)?;
-    let offers = options.input.offers("Recovery key or passphrase")?;
+    let offers = options.input.offers(question(&candidates))?;
     let [offer] = offers.as_slice() else {
         return Err(Error::usage("exactly one key is needed here"));
     };
@@ -132,6 +131,19 @@ pub(crate) fn one_proven(
     options: &UnlockOptions,
 ) -> Result<ProvenKey> {
     prove(storage, one(storage, options)?)
+}
+
+/// What to ask for.
+pub(crate) fn question(candidates: &[KeyDescription]) -> &'static str {
+    if has_passphrase(candidates) {
+        "Recovery key or passphrase"
+    } else {
+        "Recovery key"
+    }
+}
+
+fn has_passphrase(candidates: &[KeyDescription]) -> bool {
+    candidates.iter().any(|key| key.passphrase().is_some())
 }
 
 pub(crate) fn bounds(input: &KeyInput) -> Bounds {
@@ -171,9 +183,13 @@ pub(crate) fn label(storage: &SecretStorage<'_>, id: &KeyId) -> String {
 }
 
 pub(crate) fn recovery_key_error(error: RecoveryKeyError) -> Error {
-    Error::new(Exit::WrongKey, error).hint(
-        "a recovery key has 12 groups of 4 characters and starts with Es; upper and lower case differ",
-    )
+    Error::new(Exit::WrongKey, error).hint(match error {
+        RecoveryKeyError::Alphabet { .. } => {
+            "upper and lower case differ; 0, O, I and l never occur"
+        }
+        RecoveryKeyError::Parity => "compare it group by group; upper and lower case differ",
+        _ => "it starts with Es; white space and line breaks do not matter",
+    })
 }
 
 fn by_passphrase(
@@ -209,7 +225,7 @@ fn by_passphrase(
     let found = best(storage, keys.into_iter());
     found.ok_or_else(|| match refused {
         Some((id, error)) => unusable_passphrase(&id, &error),
-        None if candidates.iter().all(|key| key.passphrase().is_none()) => {
+        None if !has_passphrase(candidates) => {
             Error::new(Exit::WrongKey, "no key has a passphrase").hint("use the recovery key")
         }
         None => wrong(candidates, "passphrase"),

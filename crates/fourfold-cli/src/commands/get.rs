@@ -46,7 +46,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     output::check_secret(options.out.as_deref(), options.show)?;
     let candidates = candidates(&storage, &name, &options.unlock)?;
     let mut failed = Error::usage("no key was given");
-    for offer in options.unlock.input.offers("Recovery key or passphrase")? {
+    for offer in options.unlock.input.offers(unlock::question(&candidates))? {
         match open(&snapshot, &name, &offer, &candidates, &options.unlock) {
             Ok(opened) => return deliver(global, options, &storage, &name, &opened),
             Err(error) => failed = error,

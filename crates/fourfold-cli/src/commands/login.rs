@@ -67,7 +67,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
                 Some(url) => Homeserver::new(url, &client_options),
                 None => Homeserver::discover(&options.user, &client_options).await,
             }
-        })?
+        })
+    };
+    let homeserver = match homeserver {
+        Err(error) if options.homeserver.is_none() => {
+            return Err(Error::from(error).hint("give its address: --homeserver URL"));
+        }
+        homeserver => homeserver?,
     };
     if let Some(from) = homeserver.discovered_from() {
         ui::say(format_args!(

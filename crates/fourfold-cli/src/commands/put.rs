@@ -87,7 +87,7 @@ fn proven_keys(snapshot: &Snapshot, options: &Options) -> Result<Vec<ProvenKey>>
         described.collect::<Result<Vec<_>>>()?
     };
     let mut keys: Vec<ProvenKey> = Vec::new();
-    for offer in options.unlock.input.offers("Recovery key or passphrase")? {
+    for offer in options.unlock.input.offers(unlock::question(&candidates))? {
         let found = unlock::find(
             &storage,
             &offer,

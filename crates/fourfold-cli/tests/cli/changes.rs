@@ -28,7 +28,7 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
     let plan = alice.call(&["setup", "--dry-run"]).run();
     assert_eq!(plan.succeeds(), "");
     plan.says("plan: set up secret storage")
-        .says("[put m.secret_storage.default_key]")
+        .says("     put m.secret_storage.default_key\n")
         .is_silent_about("Es");
     let plan = alice.call(&["setup", "--dry-run", "--json"]).run().json();
     assert_eq!(plan["title"], "set up secret storage");

@@ -144,6 +144,17 @@ fn a_recovery_key_may_be_pasted_from_anywhere() {
 }
 
 #[test]
+fn a_question_for_a_passphrase_is_only_put_when_there_is_one() {
+    let mut made = Made::default();
+    let key = made.key_of_passphrase(PASSPHRASE);
+    made.store(NAME, SECRET, &[&key]);
+    let asking = "cannot ask for the recovery key or passphrase: there is no terminal";
+    get_with(&made, &[], "").fails(2).says(asking);
+    let asking = "cannot ask for the recovery key: there is no terminal";
+    get_with(&account().0, &[], "").fails(2).says(asking);
+}
+
+#[test]
 fn exactly_one_line_ending_is_taken_off_a_passphrase() {
     let mut made = Made::default();
     let key = made.key_of_passphrase(PASSPHRASE);

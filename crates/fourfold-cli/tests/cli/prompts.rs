@@ -1,9 +1,10 @@
 //! Questions on the terminal: nothing secret is shown, and the terminal is left as it was.
 
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::{
-    account_data::{Made, recovery_key},
+    account_data::{Made, description_of, recovery_key},
     homeserver::Homeserver,
     invocation::Folder,
     terminal::Terminal,
@@ -11,7 +12,7 @@ use crate::{
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";
-const QUESTION: &str = "Recovery key or passphrase: ";
+const QUESTION: &str = "Recovery key: ";
 
 /// A folder with an account in `snapshot.json`, and the recovery key of the account.
 fn account() -> (Folder, String) {
@@ -33,7 +34,7 @@ fn a_secret_is_not_shown_on_a_terminal_unless_asked() {
     assert!(!shown.contains("Recovery key"));
 
     let mut terminal = Terminal::run(&["get", NAME, "--show", "--snapshot", &snapshot]);
-    terminal.expect(QUESTION);
+    terminal.expect_hidden(QUESTION);
     terminal.type_line(&key);
     terminal.expect(SECRET);
     assert_eq!(terminal.finish().0, Some(0));
@@ -44,8 +45,7 @@ fn what_is_typed_is_not_shown() {
     let (folder, key) = account();
     let snapshot = folder.name_of("snapshot.json");
     let mut terminal = Terminal::run_redirected(&["get", NAME, "--snapshot", &snapshot]);
-    terminal.expect(QUESTION);
-    assert!(!terminal.is_as_usual());
+    terminal.expect_hidden(QUESTION);
     terminal.type_line(&key);
     assert_eq!(terminal.redirected_output(), SECRET);
     let (code, shown) = terminal.finish();
@@ -61,7 +61,7 @@ fn a_typing_error_at_the_prompt_is_located() {
     let (folder, key) = account();
     let snapshot = folder.name_of("snapshot.json");
     let mut terminal = Terminal::run(&["key", "check", "--snapshot", &snapshot]);
-    terminal.expect(QUESTION);
+    terminal.expect_hidden(QUESTION);
     terminal.type_line(&format!("{}0{}", &key[..5], &key[6..]));
     terminal.expect("fourfold: error: character 5 (group 2) is '0'");
     assert_eq!(terminal.finish().0, Some(3));
@@ -73,7 +73,7 @@ fn any_signal_at_a_prompt_leaves_the_terminal_as_it_was() {
     let snapshot = folder.name_of("snapshot.json");
     let prompt = || {
         let mut terminal = Terminal::run(&["key", "check", "--snapshot", &snapshot]);
-        terminal.expect(QUESTION);
+        terminal.expect_hidden(QUESTION);
         terminal
     };
     let mut terminal = prompt();
@@ -87,11 +87,28 @@ fn any_signal_at_a_prompt_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
+fn ctrl_c_ends_a_long_derivation() {
+    let folder = Folder::new();
+    let mut made = Made::default();
+    let key = made.key_of_passphrase("seven lanterns under the old bridge");
+    made.edit(&description_of(&key), |description| {
+        description["passphrase"]["iterations"] = json!(10_000_000);
+    });
+    let snapshot = made.write(&folder);
+    let mut terminal = Terminal::run(&["key", "check", "--snapshot", &snapshot]);
+    terminal.expect_hidden("Recovery key or passphrase: ");
+    terminal.type_line("seven lanterns under the old bridge");
+    terminal.expect("deriving the key from the passphrase (10000000 iterations)");
+    terminal.type_keys("\u{3}");
+    assert_eq!(terminal.finish().0, Some(130));
+}
+
+#[test]
 fn the_end_of_input_is_no_answer() {
     let (folder, _) = account();
     let snapshot = folder.name_of("snapshot.json");
     let mut terminal = Terminal::run(&["key", "check", "--snapshot", &snapshot]);
-    terminal.expect(QUESTION);
+    terminal.expect_hidden(QUESTION);
     terminal.type_keys("\u{4}");
     terminal.expect("fourfold: error: no answer was given");
     assert_eq!(terminal.finish().0, Some(1));
@@ -154,9 +171,9 @@ fn two_different_passphrases_change_nothing() {
         state.to_str().unwrap(),
     ];
     let mut terminal = Terminal::run(&setup);
-    terminal.expect("New passphrase: ");
+    terminal.expect_hidden("New passphrase: ");
     terminal.type_line("seven lanterns under the old bridge");
-    terminal.expect("New passphrase again: ");
+    terminal.expect_hidden("New passphrase again: ");
     terminal.type_line("seven lanterns over the old bridge");
     terminal.expect("the two passphrases differ; nothing was changed");
     let (code, shown) = terminal.finish();

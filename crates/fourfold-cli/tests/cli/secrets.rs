@@ -180,7 +180,7 @@ fn a_secret_is_not_an_argument() {
     fourfold(["get", NAME, key])
         .run()
         .fails(2)
-        .says("secrets are never arguments");
+        .says("leave them out to be asked, or use a file or a pipe;");
     // Nor is it the name of a file.
     let folder = folder();
     fourfold(["get", NAME, "--snapshot", &folder.name_of("snapshot.json")])
@@ -198,7 +198,7 @@ fn without_a_terminal_nobody_is_asked() {
         .stdin(folder.read("key"))
         .run()
         .fails(2)
-        .says("cannot ask for the recovery key or passphrase: there is no terminal")
+        .says("cannot ask for the recovery key: there is no terminal")
         .says("use --recovery-key-file or --passphrase-file");
 }
 

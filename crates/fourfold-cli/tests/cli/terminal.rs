@@ -93,6 +93,17 @@ impl Terminal {
         }
     }
 
+    /// Waits until this question is put and every key is read on its own.
+    #[track_caller]
+    pub(crate) fn expect_hidden(&mut self, question: &str) {
+        self.expect(question);
+        assert!(!self.is_as_usual(), "what is typed would be shown");
+        while self.modes().contains(LocalModes::ICANON) {
+            assert!(matches!(self.child.try_wait(), Ok(None)));
+            std::thread::yield_now();
+        }
+    }
+
     /// Everything that was shown so far.
     pub(crate) fn shown(&self) -> &str {
         &self.shown
@@ -114,11 +125,15 @@ impl Terminal {
     }
 
     /// Whether what is typed is shown, lines can be edited, and Ctrl-C is a signal.
-    pub(crate) fn is_as_usual(&self) -> bool {
-        let modes = tcgetattr(self.terminal.as_ref().unwrap())
+    fn is_as_usual(&self) -> bool {
+        self.modes()
+            .contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
+    }
+
+    fn modes(&self) -> LocalModes {
+        tcgetattr(self.terminal.as_ref().unwrap())
             .unwrap()
-            .local_modes;
-        modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
+            .local_modes
     }
 
     /// What redirected standard output got.

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use fourfold::{
-    Evidence, KeyCheckOutcome, Secret, SecretName, SecretStorage, Snapshot, Verdict, base64,
-    recovery_key,
+    Evidence, KeyCheckOutcome, KeyDescription, Secret, SecretName, SecretStorage, Snapshot,
+    Verdict, base64, recovery_key,
 };
 use serde_json::json;
 
@@ -28,9 +28,12 @@ pub(crate) struct Options {
 /// Says of each key that is given which one it is.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let snapshot = account::read(global, &options.read)?;
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let candidates = unlock::candidates(&storage, &options.unlock)?;
+    let question = unlock::question(&candidates);
     let mut failed = Ok(());
-    for offer in options.unlock.input.offers("Recovery key or passphrase")? {
-        let checked = check(global, &snapshot, &offer, &options.unlock);
+    for offer in options.unlock.input.offers(question)? {
+        let checked = check(global, &snapshot, &offer, &candidates, &options.unlock);
         if checked.is_err() {
             failed = checked;
         }
@@ -42,12 +45,12 @@ fn check(
     global: &Global,
     snapshot: &Snapshot,
     offer: &Offer,
+    candidates: &[KeyDescription],
     options: &UnlockOptions,
 ) -> Result<()> {
     let storage = SecretStorage::new(&snapshot.account_data);
-    let candidates = unlock::candidates(&storage, options)?;
     let bounds = unlock::bounds(&options.input);
-    let found = match unlock::find(&storage, offer, &candidates, bounds) {
+    let found = match unlock::find(&storage, offer, candidates, bounds) {
         Ok(found) => found,
         Err(error) if is_backup_key(&snapshot.evidence(), offer) => {
             return Err(Error::new(
