@@ -3,12 +3,12 @@
 use std::{
     io::{Read as _, Write as _},
     os::fd::OwnedFd,
-    process::{Child, ExitStatus, Stdio},
+    process::{Child, Stdio},
     sync::{
         Arc,
         mpsc::{Receiver, channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pty_process::blocking::{Command, Pty, open};
@@ -148,7 +148,20 @@ impl Terminal {
     /// usual then.
     #[track_caller]
     pub(crate) fn finish(&mut self) -> (Option<i32>, String) {
-        let status: ExitStatus = self.child.wait().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "it does not end:\n{}",
+                self.shown
+            );
+            if let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(10)) {
+                self.shown.push_str(&String::from_utf8_lossy(&bytes));
+            }
+        };
         assert!(self.is_as_usual(), "the terminal is left in disorder");
         self.terminal = None;
         while let Ok(bytes) = self.output.recv_timeout(PATIENCE) {
@@ -166,4 +179,4 @@ impl Drop for Terminal {
 }
 
 /// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
