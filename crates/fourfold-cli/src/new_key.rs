@@ -1,7 +1,7 @@
 //! Making a new key, and getting its recovery key to its owner before anything depends on it.
 
 use fourfold::{
-    NewKey,
+    NewKey, Plan,
     passphrase::{Passphrase, PassphraseParameters},
     rand_core::UnwrapErr,
 };
@@ -10,7 +10,9 @@ use getrandom::SysRng;
 use zeroize::Zeroizing;
 
 use crate::{
-    arguments::NewKeyOptions,
+    account::LoggedIn,
+    arguments::{ChangeOptions, Global, NewKeyOptions},
+    change,
     emergency_kit::EmergencyKit,
     error::{Error, Exit, Result},
     output, prompt,
@@ -37,7 +39,10 @@ pub(crate) fn make(options: &NewKeyOptions) -> Result<NewKey> {
 }
 
 /// Refuses early when there is no way to hand over a recovery key.
-pub(crate) fn check_delivery(options: &NewKeyOptions) -> Result<()> {
+pub(crate) fn check_delivery(options: &NewKeyOptions, change: ChangeOptions) -> Result<()> {
+    if change.dry_run {
+        return Ok(());
+    }
     let files = [&options.recovery_key_out, &options.kit];
     files
         .into_iter()
@@ -52,8 +57,28 @@ pub(crate) fn check_delivery(options: &NewKeyOptions) -> Result<()> {
     Ok(())
 }
 
+/// Carries out a plan that depends on a new key, unless it is a dry run or the user says no. The
+/// recovery key reaches its owner before anything is written.
+///
+/// Returns whether it was carried out.
+pub(crate) fn introduce(
+    global: &Global,
+    logged_in: &mut LoggedIn,
+    plan: &Plan,
+    new: &NewKey,
+    options: &NewKeyOptions,
+    change: ChangeOptions,
+) -> Result<bool> {
+    if !change::agree(global, plan, change)? {
+        return Ok(false);
+    }
+    deliver(new, options, logged_in.account.session())?;
+    change::apply(logged_in, plan)?;
+    Ok(true)
+}
+
 /// Hands the recovery key over: into files, or on the terminal until its owner has it on paper.
-pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) -> Result<()> {
+fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) -> Result<()> {
     let recovery_key = new.key().key().expose_recovery_key();
     if let Some(path) = &options.recovery_key_out {
         output::secret_file(path, &Zeroizing::new(format!("{}\n", *recovery_key)))?;

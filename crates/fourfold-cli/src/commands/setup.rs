@@ -9,7 +9,6 @@ use fourfold::{
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global, NewKeyOptions},
-    change,
     error::{Error, Exit, Result},
     new_key, output, ui,
 };
@@ -31,16 +30,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if !storage.is_untouched() {
         return Err(SetUpError::AlreadySetUp.into());
     }
-    if !options.change.dry_run {
-        new_key::check_delivery(&options.new)?;
-    }
+    new_key::check_delivery(&options.new, options.change)?;
     let new = new_key::make(&options.new)?;
     let plan = plan::set_up(&storage, &new)?;
-    if !change::agree(global, &plan, options.change)? {
+    let (how, change) = (&options.new, options.change);
+    if !new_key::introduce(global, &mut logged_in, &plan, &new, how, change)? {
         return Ok(());
     }
-    new_key::deliver(&new, &options.new, logged_in.account.session())?;
-    change::apply(&mut logged_in, &plan)?;
     if global.json {
         return output::json(&serde_json::json!({"key_id": new.key().id()}));
     }

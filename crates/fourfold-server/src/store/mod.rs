@@ -13,7 +13,7 @@
 //!    takes the next number *inside its transaction*, so that the row's lock orders the writers of
 //!    one user and a reader that sees position `n` sees every change up to `n`.
 //! 3. Wake the watchers of the user after the commit, on every server of the cluster.
-//! 4. Run the conformance suite in `tests/store.rs` over it. It is the meaning of this trait.
+//! 4. Run the conformance suite in `tests/store/` over it. It is the meaning of this trait.
 //!
 //! # Four things to note
 //!

@@ -34,7 +34,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The algorithm of that name, or `None` when it is not implemented.
+    /// The algorithm of that name, or `None` when it is another one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         match name {

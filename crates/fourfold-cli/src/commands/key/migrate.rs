@@ -9,7 +9,6 @@ use fourfold::{
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global, NewKeyOptions},
-    change,
     error::{Error, Result},
     new_key, output,
     secret_input::KeyInput,
@@ -41,9 +40,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         return Err(Error::refused("there is no key of the 2019 algorithm")
             .hint("fourfold key rotate replaces a key of today"));
     }
-    if !options.change.dry_run {
-        new_key::check_delivery(&options.new)?;
-    }
+    new_key::check_delivery(&options.new, options.change)?;
     let mut keys = Vec::new();
     for offer in options
         .old
@@ -56,11 +53,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let (keys, evidence) = (keys.iter().collect::<Vec<_>>(), snapshot.evidence());
     let destination = Destination::New(&new);
     let plan = plan::migrate(&storage, &keys, destination, &evidence, &mut new_key::rng())?;
-    if !change::agree(global, &plan, options.change)? {
+    let (how, change) = (&options.new, options.change);
+    if !new_key::introduce(global, &mut logged_in, &plan, &new, how, change)? {
         return Ok(());
     }
-    new_key::deliver(&new, &options.new, logged_in.account.session())?;
-    change::apply(&mut logged_in, &plan)?;
     if global.json {
         return output::json(&serde_json::json!({"key_id": new.key().id()}));
     }

@@ -6,7 +6,6 @@ use fourfold::{SecretStorage, plan};
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global, NewKeyOptions},
-    change,
     error::Result,
     new_key, output, ui,
 };
@@ -27,9 +26,7 @@ pub(crate) struct Options {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     let snapshot = logged_in.snapshot_for_change()?;
-    if !options.change.dry_run {
-        new_key::check_delivery(&options.new)?;
-    }
+    new_key::check_delivery(&options.new, options.change)?;
     let storage = SecretStorage::new(&snapshot.account_data);
     let new = new_key::make(&options.new)?;
     let plan = if options.default {
@@ -37,11 +34,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     } else {
         plan::create_key(&storage, &new)
     };
-    if !change::agree(global, &plan, options.change)? {
+    let (how, change) = (&options.new, options.change);
+    if !new_key::introduce(global, &mut logged_in, &plan, &new, how, change)? {
         return Ok(());
     }
-    new_key::deliver(&new, &options.new, logged_in.account.session())?;
-    change::apply(&mut logged_in, &plan)?;
     if global.json {
         return output::json(&serde_json::json!({"key_id": new.key().id()}));
     }

@@ -9,7 +9,6 @@ use fourfold::{
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global, NewKeyOptions, UnlockOptions},
-    change,
     error::{Error, Exit, Result},
     new_key, output, ui, unlock,
 };
@@ -29,20 +28,17 @@ pub(crate) struct Options {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     let snapshot = logged_in.snapshot_for_change()?;
-    if !options.change.dry_run {
-        new_key::check_delivery(&options.new)?;
-    }
+    new_key::check_delivery(&options.new, options.change)?;
     let storage = SecretStorage::new(&snapshot.account_data);
     let old = unlock::one(&storage, &options.old)?.key;
     let new = new_key::make(&options.new)?;
     let evidence = snapshot.evidence();
     let destination = Destination::New(&new);
     let plan = plan::rotate(&storage, &old, destination, &evidence, &mut new_key::rng())?;
-    if !change::agree(global, &plan, options.change)? {
+    let (how, change) = (&options.new, options.change);
+    if !new_key::introduce(global, &mut logged_in, &plan, &new, how, change)? {
         return Ok(());
     }
-    new_key::deliver(&new, &options.new, logged_in.account.session())?;
-    change::apply(&mut logged_in, &plan)?;
     if global.json {
         let answer = serde_json::json!({"key_id": new.key().id(), "old_key_id": old.id()});
         return output::json(&answer);
