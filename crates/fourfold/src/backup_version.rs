@@ -73,4 +73,5 @@ pub enum BackupVersionError {
     UnsupportedAlgorithm,
 }
 
-const ALGORITHM: &str = "m.megolm_backup.v1.curve25519-aes-sha2";
+/// The algorithm of every backup that is made today.
+pub(crate) const ALGORITHM: &str = "m.megolm_backup.v1.curve25519-aes-sha2";

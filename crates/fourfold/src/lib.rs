@@ -65,10 +65,12 @@ mod backup_version;
 pub mod base64;
 pub mod canonical_json;
 mod content;
+pub mod cross_signing;
 mod default_key;
 mod encrypted_secret;
 pub mod identity;
 mod key;
+mod key_backup;
 mod key_description;
 mod key_id;
 pub mod passphrase;
@@ -94,6 +96,7 @@ pub use identity::PublishedIdentity;
 pub use key::{
     Authenticity, KeyInputError, NewKey, ProvenKey, SecretStorageKey, TrustError, TrustedPublicKey,
 };
+pub use key_backup::NewKeyBackup;
 pub use key_description::{
     KeyCheck, KeyCheckError, KeyCheckOutcome, KeyDescription, KeyDescriptionError, Quirk,
 };

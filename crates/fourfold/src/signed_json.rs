@@ -136,15 +136,47 @@ impl SigningKey {
         entity: &str,
         key_id: &str,
     ) -> Result<(), SignatureError> {
-        let message = canonical_json::of_signed(&object.to_json())?;
-        let signature = base64::encode(self.0.sign(message.as_bytes()).to_bytes());
-        let mut signatures = member(object, "signatures")?;
-        let mut of_entity = member(&signatures, entity)?;
-        of_entity.insert(key_id, &signature);
-        signatures.insert(entity, &of_entity);
-        object.insert("signatures", &signatures);
-        Ok(())
+        sign_with(object, entity, key_id, |message| {
+            self.0.sign(message.as_bytes()).to_bytes()
+        })
     }
+
+    /// The seed, as `m.cross_signing.*` secrets hold it.
+    pub(crate) fn expose_seed(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
+    }
+}
+
+/// Adds a signature that is made elsewhere, such as by the key of an Olm account, to an object.
+/// `sign` gets the canonical JSON and gives the 64 bytes of the signature. Other signatures stay.
+///
+/// # Errors
+///
+/// [`SignatureError`] when the object has no canonical form or a malformed `signatures`; `sign` is
+/// not called then.
+///
+/// ```
+/// use fourfold::{Content, signed_json};
+/// let mut object = Content::from_json(r#"{"one":1}"#)?;
+/// signed_json::sign_with(&mut object, "@alice:example.org", "ed25519:LAPTOP", |message| {
+///     assert_eq!(message, r#"{"one":1}"#);
+///     [7; 64] // of a key that is kept elsewhere
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn sign_with(
+    object: &mut Content,
+    entity: &str,
+    key_id: &str,
+    sign: impl FnOnce(&str) -> [u8; 64],
+) -> Result<(), SignatureError> {
+    let message = canonical_json::of_signed(&object.to_json())?;
+    let mut signatures = member(object, "signatures")?;
+    let mut of_entity = member(&signatures, entity)?;
+    of_entity.insert(key_id, &base64::encode(sign(&message)));
+    signatures.insert(entity, &of_entity);
+    object.insert("signatures", &signatures);
+    Ok(())
 }
 
 impl fmt::Debug for SigningKey {

@@ -9,7 +9,12 @@ use sha2::{Digest as _, Sha256};
 
 /// Random numbers that are the same in every run.
 pub(crate) fn rng() -> Fixed {
-    Fixed { counter: 0 }
+    rng_from(0)
+}
+
+/// Other random numbers that are the same in every run.
+pub(crate) fn rng_from(counter: u64) -> Fixed {
+    Fixed { counter }
 }
 
 pub(crate) struct Fixed {

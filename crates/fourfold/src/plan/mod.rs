@@ -11,6 +11,7 @@
 mod key;
 mod profile_2019;
 mod secret;
+mod standard;
 mod transfer;
 
 pub use key::{
@@ -22,6 +23,7 @@ pub use secret::{
     AddKeyError, DeleteError, StoreError, TakeKeyAwayError, WritingKey, add_key, delete, store,
     take_key_away,
 };
+pub use standard::{CompleteError, complete};
 pub use transfer::{Destination, TransferError, migrate, rotate};
 
 use serde::{Deserialize, Deserializer, Serialize};

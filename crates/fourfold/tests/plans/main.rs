@@ -12,5 +12,6 @@ mod keys;
 mod profile_2019;
 mod secrets;
 mod simulation;
+mod standard;
 mod steps;
 mod transfers;

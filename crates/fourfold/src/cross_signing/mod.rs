@@ -1,0 +1,217 @@
+//! The private half of a user's cross-signing identity.
+//!
+//! [Cross-signing](https://spec.matrix.org/v1.19/client-server-api/#cross-signing): three Ed25519
+//! seeds. The master key signs the self-signing key, which signs the user's own devices, and the
+//! user-signing key, which signs other users' master keys. Secret storage keeps the seeds; the
+//! public halves are published with `POST /keys/device_signing/upload`.
+//!
+//! ```
+//! # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+//! use fourfold::{Evidence, PublishedIdentity, cross_signing::{CrossSigningKeys, KnownKeys}};
+//! let keys = CrossSigningKeys::generate(&mut rng);
+//! let public = keys.public_keys("@alice:example.org")?;
+//! // What a server that got this in an upload answers to `POST /keys/query`.
+//! let published = PublishedIdentity::from_keys_query(
+//!     "@alice:example.org",
+//!     &public.as_keys_query("@alice:example.org"),
+//! )?;
+//! assert_eq!(published.master_key()?, keys.master_key().public_key());
+//!
+//! // On another device: the seeds come from secret storage, and are compared before they are used.
+//! let evidence = Evidence { identity: Some(published), backup: None };
+//! let mut known = KnownKeys::default();
+//! for (name, secret) in keys.secrets() {
+//!     known.learn(&name, &secret, &evidence)?;
+//! }
+//! assert!(known.complete().is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod device;
+mod public;
+
+pub use device::{ConfirmedDevice, NotConfirmed, SignDeviceError};
+pub use public::PublicKeys;
+
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::{
+    Evidence, Secret, SecretKind, SecretName, SecretValueError, Verdict, base64,
+    secret_kind::KeyValue,
+    signed_json::{SignatureError, SigningKey},
+};
+
+/// All three private keys of an identity. Wiped when dropped, never printed.
+#[derive(Debug)]
+pub struct CrossSigningKeys {
+    master: SigningKey,
+    self_signing: SigningKey,
+    user_signing: SigningKey,
+}
+
+impl CrossSigningKeys {
+    /// A new identity: three random seeds.
+    #[must_use]
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        let mut key = || {
+            let mut seed = Zeroizing::new([0; 32]);
+            rng.fill_bytes(seed.as_mut_slice());
+            SigningKey::from_seed(&seed)
+        };
+        Self {
+            master: key(),
+            self_signing: key(),
+            user_signing: key(),
+        }
+    }
+
+    /// The key that the other two hang on, and by which others know the user.
+    #[must_use]
+    pub fn master_key(&self) -> &SigningKey {
+        &self.master
+    }
+
+    /// The key that signs the user's own devices.
+    #[must_use]
+    pub fn self_signing_key(&self) -> &SigningKey {
+        &self.self_signing
+    }
+
+    /// The key that signs the master keys of other users.
+    #[must_use]
+    pub fn user_signing_key(&self) -> &SigningKey {
+        &self.user_signing
+    }
+
+    /// What is published: always all three, because a server drops what an older master key signed.
+    ///
+    /// # Errors
+    ///
+    /// [`SignatureError`] when an object cannot be signed; it always can.
+    pub fn public_keys(&self, user_id: &str) -> Result<PublicKeys, SignatureError> {
+        PublicKeys::of(self, user_id)
+    }
+
+    /// What secret storage keeps of it: the three seeds as unpadded base64.
+    #[must_use]
+    pub fn secrets(&self) -> [(SecretName, Secret); 3] {
+        [
+            (SecretName::master_key(), &self.master),
+            (SecretName::self_signing_key(), &self.self_signing),
+            (SecretName::user_signing_key(), &self.user_signing),
+        ]
+        .map(|(name, key)| (name, seed_secret(key)))
+    }
+}
+
+/// Those private keys of an identity that are known, which may be none.
+///
+/// An account may hold only some of them, or the user may have given only some away. What needs all
+/// three asks for [`complete`](Self::complete); what needs one, for that one.
+#[derive(Debug, Default)]
+pub struct KnownKeys {
+    master: Option<SigningKey>,
+    self_signing: Option<SigningKey>,
+    user_signing: Option<SigningKey>,
+}
+
+impl KnownKeys {
+    /// Takes a seed, as it was opened or received, unless it is not what its name says or belongs to
+    /// another public key than the published one.
+    ///
+    /// The verdict tells whether there was anything to compare it with: only
+    /// [`Verdict::Matches`] makes it certain.
+    ///
+    /// # Errors
+    ///
+    /// [`LearnError`]; nothing is learnt then.
+    pub fn learn(
+        &mut self,
+        name: &SecretName,
+        secret: &Secret,
+        evidence: &Evidence,
+    ) -> Result<Verdict, LearnError> {
+        let slot = match SecretKind::of(name) {
+            SecretKind::MasterKey => &mut self.master,
+            SecretKind::SelfSigningKey => &mut self.self_signing,
+            SecretKind::UserSigningKey => &mut self.user_signing,
+            SecretKind::BackupKey | SecretKind::Other => return Err(LearnError::OtherName),
+        };
+        let verdict = evidence.judge(name, secret)?;
+        let seed = KeyValue::read(name, secret)?.bytes;
+        *slot = Some(SigningKey::from_seed(&seed));
+        Ok(verdict)
+    }
+
+    /// The master key, when it is known.
+    #[must_use]
+    pub fn master_key(&self) -> Option<&SigningKey> {
+        self.master.as_ref()
+    }
+
+    /// The key that signs the user's own devices, when it is known.
+    #[must_use]
+    pub fn self_signing_key(&self) -> Option<&SigningKey> {
+        self.self_signing.as_ref()
+    }
+
+    /// The key that signs the master keys of other users, when it is known.
+    #[must_use]
+    pub fn user_signing_key(&self) -> Option<&SigningKey> {
+        self.user_signing.as_ref()
+    }
+
+    /// The names of the seeds that are not known.
+    #[must_use]
+    pub fn missing(&self) -> Vec<SecretName> {
+        [
+            (SecretName::master_key(), &self.master),
+            (SecretName::self_signing_key(), &self.self_signing),
+            (SecretName::user_signing_key(), &self.user_signing),
+        ]
+        .into_iter()
+        .filter(|(_, key)| key.is_none())
+        .map(|(name, _)| name)
+        .collect()
+    }
+
+    /// All three, or `None` when one is [missing](Self::missing).
+    #[must_use]
+    pub fn complete(self) -> Option<CrossSigningKeys> {
+        Some(CrossSigningKeys {
+            master: self.master?,
+            self_signing: self.self_signing?,
+            user_signing: self.user_signing?,
+        })
+    }
+}
+
+impl From<CrossSigningKeys> for KnownKeys {
+    fn from(keys: CrossSigningKeys) -> Self {
+        Self {
+            master: Some(keys.master),
+            self_signing: Some(keys.self_signing),
+            user_signing: Some(keys.user_signing),
+        }
+    }
+}
+
+/// Why a secret is not taken for a cross-signing key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LearnError {
+    /// The secret of this name is no cross-signing key.
+    #[error("the secret of this name is no cross-signing key")]
+    OtherName,
+    /// It is not what its name says.
+    #[error(transparent)]
+    Value(#[from] SecretValueError),
+}
+
+fn seed_secret(key: &SigningKey) -> Secret {
+    Secret::new(base64::encode(key.expose_seed().as_slice()))
+}
+
+#[cfg(test)]
+mod tests;

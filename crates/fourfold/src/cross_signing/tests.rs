@@ -1,0 +1,308 @@
+//! Identities: what is published of them, what is kept, and which devices are signed.
+
+use super::*;
+use crate::{
+    Content, PublishedIdentity, SecretValueError,
+    identity::CrossSigningKeyError,
+    signed_json::PublicKey,
+    testing::{rng, rng_from},
+};
+
+const USER: &str = "@alice:example.org";
+
+fn identity() -> CrossSigningKeys {
+    CrossSigningKeys::generate(&mut rng())
+}
+
+fn published(keys: &CrossSigningKeys) -> PublishedIdentity {
+    let body = keys.public_keys(USER).unwrap().as_keys_query(USER);
+    PublishedIdentity::from_keys_query(USER, &body).unwrap()
+}
+
+fn evidence(keys: &CrossSigningKeys) -> Evidence {
+    Evidence {
+        identity: Some(published(keys)),
+        backup: None,
+    }
+}
+
+/// The keys of a device, signed by itself.
+fn device(seed: u8, id: &str) -> Content {
+    let key = SigningKey::from_seed(&[seed; 32].into());
+    let mut keys = Content::default();
+    keys.insert(format!("curve25519:{id}"), &base64::encode([seed; 32]));
+    keys.insert(format!("ed25519:{id}"), &key.public_key().to_base64());
+    let mut content = Content::default();
+    content.insert("algorithms", &["m.olm.v1.curve25519-aes-sha2"]);
+    content.insert("device_id", id);
+    content.insert("keys", &keys);
+    content.insert("user_id", USER);
+    key.sign_as(&mut content, USER, &format!("ed25519:{id}"))
+        .unwrap();
+    content
+}
+
+fn fingerprint(seed: u8) -> PublicKey {
+    SigningKey::from_seed(&[seed; 32].into()).public_key()
+}
+
+#[test]
+fn all_three_keys_are_published_and_hang_on_the_master_key() {
+    let keys = identity();
+    let published = published(&keys);
+    assert_eq!(
+        published.master_key().unwrap(),
+        keys.master_key().public_key()
+    );
+    assert_eq!(
+        published.self_signing_key().unwrap(),
+        keys.self_signing_key().public_key()
+    );
+    assert_eq!(
+        published.user_signing_key().unwrap(),
+        keys.user_signing_key().public_key()
+    );
+    let public = keys.public_keys(USER).unwrap();
+    assert!(public.master_key().object("signatures").is_none());
+    assert_eq!(
+        public.self_signing_key().raw("usage"),
+        Some(r#"["self_signing"]"#)
+    );
+}
+
+#[test]
+fn a_device_signs_the_master_key() {
+    use ed25519_dalek::Signer as _;
+    let mut public = identity().public_keys(USER).unwrap();
+    let key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
+    public
+        .sign_master_key_by_device(USER, "LAPTOP", |message| {
+            key.sign(message.as_bytes()).to_bytes()
+        })
+        .unwrap();
+    fingerprint(9)
+        .verify_as(public.master_key(), USER, "ed25519:LAPTOP")
+        .unwrap();
+}
+
+#[test]
+fn two_identities_differ_in_every_key() {
+    let (one, other) = (identity(), CrossSigningKeys::generate(&mut rng_from(100)));
+    let mut seeds: Vec<_> = one.secrets().into_iter().chain(other.secrets()).collect();
+    seeds.sort_by(|left, right| left.1.expose_secret().cmp(right.1.expose_secret()));
+    seeds.dedup_by(|left, right| left.1.is_same(&right.1));
+    assert_eq!(seeds.len(), 6);
+}
+
+#[test]
+fn the_seeds_give_the_same_identity_again() {
+    let keys = identity();
+    let evidence = evidence(&keys);
+    let mut known = KnownKeys::default();
+    assert_eq!(known.missing().len(), 3);
+    for (name, secret) in keys.secrets() {
+        let verdict = known.learn(&name, &secret, &evidence).unwrap();
+        assert!(matches!(verdict, Verdict::Matches { .. }), "{name}");
+        assert_eq!(secret.expose_secret().len(), 43);
+    }
+    assert!(known.missing().is_empty());
+    let again = known.complete().unwrap();
+    assert_eq!(
+        again.public_keys(USER).unwrap().as_keys_query(USER),
+        keys.public_keys(USER).unwrap().as_keys_query(USER)
+    );
+}
+
+#[test]
+fn a_part_of_the_keys_does_what_it_can() {
+    let keys = identity();
+    let [_, (name, secret), _] = keys.secrets();
+    let mut known = KnownKeys::default();
+    known.learn(&name, &secret, &evidence(&keys)).unwrap();
+    assert_eq!(
+        known.missing(),
+        [SecretName::master_key(), SecretName::user_signing_key()]
+    );
+    assert!(known.master_key().is_none() && known.user_signing_key().is_none());
+    let laptop = device(9, "LAPTOP");
+    let laptop = ConfirmedDevice::own(&laptop, &laptop).unwrap();
+    let identity = published(&keys);
+    let key = known.self_signing_key().unwrap();
+    laptop.sign(key, &identity).unwrap();
+    assert!(known.complete().is_none());
+}
+
+#[test]
+fn seeds_of_another_identity_are_not_learnt() {
+    let (keys, other) = (identity(), CrossSigningKeys::generate(&mut rng_from(100)));
+    let mut known = KnownKeys::default();
+    for (name, secret) in other.secrets() {
+        let error = known.learn(&name, &secret, &evidence(&keys)).unwrap_err();
+        assert!(matches!(
+            error,
+            LearnError::Value(SecretValueError::Mismatch { .. })
+        ));
+    }
+    let backup = SecretName::backup_key();
+    let [(_, seed), ..] = keys.secrets();
+    assert_eq!(
+        known.learn(&backup, &seed, &Evidence::default()),
+        Err(LearnError::OtherName)
+    );
+    assert_eq!(known.missing().len(), 3);
+    // Nothing is published: the keys are taken, and the verdict says that nothing vouches for them.
+    let [(name, seed), ..] = other.secrets();
+    let verdict = known.learn(&name, &seed, &Evidence::default()).unwrap();
+    assert!(matches!(verdict, Verdict::NothingToCompare { .. }));
+}
+
+#[test]
+fn a_signed_device_verifies_and_keeps_nothing_that_is_not_its_own() {
+    let (keys, local) = (identity(), device(9, "LAPTOP"));
+    let mut served = local.clone();
+    let mut unsigned = Content::default();
+    unsigned.insert("device_display_name", "evil \u{202e}");
+    served.insert("unsigned", &unsigned);
+    let laptop = ConfirmedDevice::own(&local, &served).unwrap();
+    assert_eq!((laptop.user_id(), laptop.device_id()), (USER, "LAPTOP"));
+    let identity = published(&keys);
+    assert_eq!(
+        laptop.check_signed(&served, &identity),
+        Err(SignDeviceError::Signature(SignatureError::Missing))
+    );
+    let signed = laptop.sign(keys.self_signing_key(), &identity).unwrap();
+    assert!(signed.raw("unsigned").is_none());
+    laptop.check_signed(&signed, &identity).unwrap();
+    assert_eq!(
+        signed
+            .raw("signatures")
+            .unwrap()
+            .matches("ed25519:")
+            .count(),
+        1
+    );
+}
+
+#[test]
+fn what_the_server_shows_is_signed_only_when_the_device_has_it() {
+    let local = device(9, "LAPTOP");
+    let is_differing = |served: &Content, member| {
+        let error = ConfirmedDevice::own(&local, served).unwrap_err();
+        assert_eq!(error, NotConfirmed::Differs { member });
+    };
+    is_differing(&device(8, "LAPTOP"), "keys");
+    is_differing(&device(9, "PHONE"), "device_id");
+    for (member, value) in [
+        ("user_id", r#""@mallory:example.org""#),
+        ("algorithms", r#"["m.megolm.v1"]"#),
+        ("keys", r#"{"ed25519:LAPTOP":"AAAA"}"#),
+    ] {
+        let mut served = local.clone();
+        let value: serde_json::Value = serde_json::from_str(value).unwrap();
+        served.insert(member, &value);
+        is_differing(&served, member);
+        served.remove(member);
+        is_differing(&served, member);
+    }
+    // One more key is another device.
+    let mut served = local.clone();
+    let mut more = served.object("keys").unwrap().unwrap();
+    more.insert("ed25519:MORE", &fingerprint(3).to_base64());
+    served.insert("keys", &more);
+    is_differing(&served, "keys");
+}
+
+#[test]
+fn another_device_is_signed_by_its_fingerprint() {
+    let phone = device(8, "PHONE");
+    let signed = |served: &Content, key| {
+        ConfirmedDevice::with_fingerprint(USER, "PHONE", served, &fingerprint(key))
+    };
+    signed(&phone, 8).unwrap();
+    assert_eq!(
+        signed(&phone, 9).unwrap_err(),
+        NotConfirmed::OtherFingerprint
+    );
+    // Keys of another device, or keys that the device did not sign itself.
+    assert_eq!(
+        signed(&device(8, "TV"), 8).unwrap_err(),
+        NotConfirmed::Malformed
+    );
+    let mut forged = phone.clone();
+    let mut keys = forged.object("keys").unwrap().unwrap();
+    keys.insert("curve25519:PHONE", &base64::encode([1; 32]));
+    forged.insert("keys", &keys);
+    assert_eq!(
+        signed(&forged, 8).unwrap_err(),
+        NotConfirmed::SelfSignature(SignatureError::Bad)
+    );
+}
+
+#[test]
+fn only_the_published_self_signing_key_signs() {
+    let (keys, other) = (identity(), CrossSigningKeys::generate(&mut rng_from(100)));
+    let laptop = device(9, "LAPTOP");
+    let laptop = ConfirmedDevice::own(&laptop, &laptop).unwrap();
+    for key in [
+        other.self_signing_key(),
+        keys.master_key(),
+        keys.user_signing_key(),
+    ] {
+        assert_eq!(
+            laptop.sign(key, &published(&keys)).unwrap_err(),
+            SignDeviceError::OtherKey
+        );
+    }
+    // A self-signing key that another master key signed.
+    let mut body = Content::default();
+    for (member, public) in [
+        ("master_keys", keys.public_keys(USER).unwrap().master_key()),
+        (
+            "self_signing_keys",
+            other.public_keys(USER).unwrap().self_signing_key(),
+        ),
+    ] {
+        let mut of_users = Content::default();
+        of_users.insert(USER, public);
+        body.insert(member, &of_users);
+    }
+    let mixed = PublishedIdentity::from_keys_query(USER, &body.to_json()).unwrap();
+    assert_eq!(
+        laptop.sign(other.self_signing_key(), &mixed).unwrap_err(),
+        SignDeviceError::Identity(CrossSigningKeyError::Signature(SignatureError::Missing))
+    );
+}
+
+#[test]
+fn a_device_named_like_a_key_is_not_signed() {
+    let keys = identity();
+    let padded = |key: &SigningKey| key.public_key().to_base64() + "=";
+    for id in [
+        keys.master_key().public_key().to_base64(),
+        padded(keys.master_key()),
+        keys.self_signing_key().public_key().to_base64(),
+        padded(keys.user_signing_key()),
+    ] {
+        let named = device(9, &id);
+        let named = ConfirmedDevice::own(&named, &named).unwrap();
+        assert_eq!(
+            named
+                .sign(keys.self_signing_key(), &published(&keys))
+                .unwrap_err(),
+            SignDeviceError::NamedLikeAKey,
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn debug_shows_public_keys_only() {
+    let keys = identity();
+    let seeds = keys.secrets();
+    let known = |keys: CrossSigningKeys| KnownKeys::from(keys);
+    let shown = format!("{keys:?} {keys:#?}");
+    let shown = format!("{shown} {:?}", known(keys));
+    for (name, seed) in seeds {
+        assert!(!shown.contains(seed.expose_secret()), "{name}");
+    }
+}

@@ -1,0 +1,140 @@
+//! The standard secrets, which every client of the user expects in secret storage.
+//!
+//! [Recommended client
+//! behaviour](https://spec.matrix.org/v1.19/client-server-api/#recommended-client-behaviour): the
+//! three cross-signing keys and the key of the backup, under the default key.
+
+use rand_core::CryptoRng;
+
+use super::{
+    Draft, Plan, StoreError, WritingKey,
+    key::{put_default, warn_of_unopened},
+    secret::is_same_value,
+    store,
+};
+use crate::{
+    Content, EventState, Evidence, ProvenKey, Secret, SecretName, SecretStorage, SecretValueError,
+    Verdict,
+};
+
+/// Stores those of these secrets under a key that it does not open yet, says in `m.key_backup` that
+/// the user wants a backup if one of them is its key, and makes the key the default when there is
+/// none. What is there already stays as it is: doing it twice is doing it once.
+///
+/// The default comes last, so that other clients see either nothing or everything.
+///
+/// # Errors
+///
+/// [`CompleteError`]: a secret is not stored, or the key opens another value already and no public
+/// key tells which one is right.
+///
+/// ```
+/// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+/// use fourfold::{AccountData, Evidence, NewKey, SecretStorage, cross_signing::CrossSigningKeys, plan};
+/// let mut account_data = AccountData::default();
+/// let new = NewKey::random(None, &mut rng);
+/// plan::create_key(&SecretStorage::new(&account_data), &new).apply_to(&mut account_data);
+///
+/// let secrets = CrossSigningKeys::generate(&mut rng).secrets();
+/// let mut complete = |account_data: &AccountData| {
+///     let storage = SecretStorage::new(account_data);
+///     plan::complete(&storage, new.key(), &secrets, &Evidence::default(), &mut rng)
+/// };
+/// let plan = complete(&account_data)?;
+/// assert_eq!(plan.steps.len(), 4); // three secrets, and the default key
+/// plan.apply_to(&mut account_data);
+/// assert!(complete(&account_data)?.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn complete(
+    storage: &SecretStorage<'_>,
+    key: &ProvenKey,
+    secrets: &[(SecretName, Secret)],
+    evidence: &Evidence,
+    rng: &mut impl CryptoRng,
+) -> Result<Plan, CompleteError> {
+    let mut draft = Draft::new(storage, "store the standard secrets");
+    for (name, secret) in secrets {
+        let refused = |error| CompleteError::Store {
+            name: name.clone(),
+            error,
+        };
+        if let Ok(there) = storage.open_entry(name, key.key()) {
+            if is_same_value(name, &there.secret, secret) {
+                continue;
+            }
+            let verdict = evidence.judge(name, secret).map_err(value(name))?;
+            if !matches!(verdict, Verdict::Matches { .. }) {
+                return Err(CompleteError::OtherValue { name: name.clone() });
+            }
+            draft.warn(format!(
+                "the value of {name} under {} is another one, and is replaced",
+                key.id()
+            ));
+        }
+        let keys = [WritingKey::Proven(key)];
+        // Each secret is an event of its own: what the steps before put does not matter here.
+        let plan = store(storage, name, secret, &keys, evidence, rng).map_err(refused)?;
+        for step in plan.steps {
+            draft.put(step.event_type, step.content, step.reason);
+        }
+        for warning in plan.warnings {
+            draft.warn(warning);
+        }
+    }
+    if secrets
+        .iter()
+        .any(|(name, _)| *name == SecretName::backup_key())
+    {
+        enable_backup(&mut draft);
+    }
+    if storage.default_key().key_id().is_none() {
+        warn_of_unopened(&mut draft, key.id());
+        put_default(&mut draft, key.id());
+    }
+    Ok(draft.finish())
+}
+
+/// Why the standard secrets are not stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompleteError {
+    /// The key opens another value already, and no public key tells which one is right.
+    #[error("{name} holds another value already; delete it or store the right one")]
+    OtherValue {
+        /// The secret.
+        name: SecretName,
+    },
+    /// A secret cannot be stored.
+    #[error("{name}: {error}")]
+    Store {
+        /// The secret.
+        name: SecretName,
+        /// Why.
+        error: StoreError,
+    },
+}
+
+/// `m.key_backup` tells the user's other clients that backups are wanted (MSC4287).
+const KEY_BACKUP: &str = "m.key_backup";
+
+fn enable_backup(draft: &mut Draft) {
+    let mut content = match draft.account_data.state(KEY_BACKUP) {
+        EventState::Content(content) => content,
+        _ => Content::default(),
+    };
+    if content.get("enabled") == Some(Ok(true)) {
+        return;
+    }
+    content.insert("enabled", &true);
+    let reason = "tell the user's other clients that room keys are backed up";
+    draft.put(KEY_BACKUP, content, reason);
+}
+
+fn value(name: &SecretName) -> impl FnOnce(SecretValueError) -> CompleteError {
+    let name = name.clone();
+    |error| CompleteError::Store {
+        name,
+        error: StoreError::Value(error),
+    }
+}
