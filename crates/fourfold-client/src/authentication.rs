@@ -7,6 +7,7 @@ use crate::{
     AccessToken, Homeserver, Password, Session, WhoAmI,
     error::{Error, ErrorKind},
     escape_untrusted,
+    interactive::{Auth, Challenge, Flow, Identifier},
     path::Path,
     session::is_user_id,
     transport::{Answer, Request},
@@ -39,20 +40,15 @@ impl Homeserver {
         if answer.status() != 401 {
             return self.session_from(answer, "/register", None);
         }
-        let Some(challenge) = answer.read::<Challenge>() else {
+        let Some(challenge) = Challenge::of(&answer) else {
             return Err(answer.into_error("/register"));
         };
         if !challenge.flows.iter().any(Flow::is_dummy) {
-            let stages: Vec<_> = challenge.flows.iter().map(Flow::to_text).collect();
-            let kind = ErrorKind::RegistrationNeeds {
-                stages: escape_untrusted(&stages.join(" or ")),
-            };
+            let stages = challenge.to_text();
+            let kind = ErrorKind::RegistrationNeeds { stages };
             return Err(Error::from(kind).at(self.base_url()));
         }
-        body.auth = Some(DummyAuth {
-            stage: DUMMY,
-            session: challenge.session.as_deref(),
-        });
+        body.auth = Some(Auth::dummy(challenge.session.as_deref()));
         let answer = self.transport.send(&Request::post(path(), &body)).await?;
         self.session_from(answer, "/register", None)
     }
@@ -74,10 +70,7 @@ impl Homeserver {
     ) -> Result<Session, Error> {
         let body = LogInBody {
             kind: "m.login.password",
-            identifier: Identifier {
-                kind: "m.id.user",
-                user,
-            },
+            identifier: Identifier::user(user),
             password: password.expose_secret(),
             device_id,
             initial_device_display_name: device_name,
@@ -155,15 +148,7 @@ struct RegisterBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     initial_device_display_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    auth: Option<DummyAuth<'a>>,
-}
-
-#[derive(Serialize)]
-struct DummyAuth<'a> {
-    #[serde(rename = "type")]
-    stage: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<&'a str>,
+    auth: Option<Auth<'a>>,
 }
 
 #[derive(Serialize)]
@@ -176,13 +161,6 @@ struct LogInBody<'a> {
     device_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     initial_device_display_name: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Identifier<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    user: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -201,32 +179,6 @@ struct WhoAmIBody {
     #[serde(default)]
     is_guest: bool,
 }
-
-/// What user-interactive authentication asks for.
-#[derive(Deserialize)]
-struct Challenge {
-    flows: Vec<Flow>,
-    #[serde(default)]
-    session: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Flow {
-    #[serde(default)]
-    stages: Vec<String>,
-}
-
-impl Flow {
-    fn is_dummy(&self) -> bool {
-        self.stages.iter().all(|stage| stage == DUMMY)
-    }
-
-    fn to_text(&self) -> String {
-        self.stages.join(" and ")
-    }
-}
-
-const DUMMY: &str = "m.login.dummy";
 
 #[cfg(test)]
 mod tests {

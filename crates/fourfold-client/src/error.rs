@@ -166,6 +166,20 @@ pub enum ErrorKind {
         /// The stages that it asks for, escaped.
         stages: String,
     },
+    /// The server asks for the password before it does this, and none was given.
+    #[error("it asks for the password of the account: give it")]
+    NeedsPassword,
+    /// The password is not the one of the account.
+    #[error("it does not accept the password of the account: check it")]
+    WrongPassword,
+    /// The server asks for something that needs a browser before it does this.
+    #[error("it asks for {stages} first{}", browser(url.as_deref()))]
+    NeedsOther {
+        /// The stages that it asks for, escaped.
+        stages: String,
+        /// Where the user can do that in a browser, escaped.
+        url: Option<String>,
+    },
 }
 
 /// The body of an error of the Matrix API.
@@ -219,6 +233,13 @@ fn advice(errcode: &str) -> &'static str {
         "M_TOO_LARGE" => ": the server stores only smaller values",
         "M_UNRECOGNIZED" => ": the server does not support this",
         _ => "",
+    }
+}
+
+fn browser(url: Option<&str>) -> String {
+    match url {
+        Some(url) => format!(": allow it in a browser at {url} and try again"),
+        None => ", which only another client can do: do it there".to_owned(),
     }
 }
 

@@ -51,6 +51,7 @@ mod discovery;
 mod error;
 mod escape;
 mod homeserver;
+mod interactive;
 mod local_state;
 mod options;
 mod path;
@@ -59,7 +60,7 @@ mod session;
 mod testing;
 mod transport;
 
-pub use account::Account;
+pub use account::{Account, DeviceInfo, RefusedSignature};
 pub use apply::{ApplyError, Progress, ProgressState, apply, resume};
 pub use change::Change;
 pub use error::{Error, ErrorKind};

@@ -10,13 +10,7 @@ use std::fmt;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::{
-    Content, Secret,
-    algorithm::curve25519_aes_sha2,
-    backup_version::ALGORITHM,
-    base64,
-    signed_json::{self, SignatureError, SigningKey},
-};
+use crate::{Content, Secret, algorithm::curve25519_aes_sha2, backup_version::ALGORITHM, base64};
 
 /// The key of a backup that was made here, and what is published about it. Wiped when dropped, never
 /// printed.
@@ -26,7 +20,7 @@ use crate::{
 /// use fourfold::{NewKeyBackup, cross_signing::CrossSigningKeys};
 /// let identity = CrossSigningKeys::generate(&mut rng);
 /// let mut backup = NewKeyBackup::random(&mut rng);
-/// backup.sign_by_master_key("@alice:example.org", identity.master_key())?;
+/// backup.sign(|object| identity.master_key().sign(object, "@alice:example.org"))?;
 /// assert_eq!(backup.secret().expose_secret().len(), 43);
 /// assert!(backup.to_content().object("auth_data").is_some());
 /// # Ok::<(), fourfold::signed_json::SignatureError>(())
@@ -51,33 +45,17 @@ impl NewKeyBackup {
         }
     }
 
-    /// Signs the public key with the master cross-signing key.
+    /// Adds a signature to what is published: that of the master cross-signing key, as
+    /// [`SigningKey::sign`] makes it, or that of a device, as [`signed_json::sign_with`] does.
     ///
     /// # Errors
     ///
-    /// [`SignatureError`] when it cannot be signed; it always can.
-    pub fn sign_by_master_key(
-        &mut self,
-        user_id: &str,
-        master_key: &SigningKey,
-    ) -> Result<(), SignatureError> {
-        master_key.sign(&mut self.auth_data, user_id)
-    }
-
-    /// Signs the public key with the key of a device. `sign` gets the canonical JSON and gives the
-    /// signature of the device's Ed25519 key.
+    /// What `sign` gives.
     ///
-    /// # Errors
-    ///
-    /// [`SignatureError`] when it cannot be signed; it always can.
-    pub fn sign_by_device(
-        &mut self,
-        user_id: &str,
-        device_id: &str,
-        sign: impl FnOnce(&str) -> [u8; 64],
-    ) -> Result<(), SignatureError> {
-        let key_id = format!("ed25519:{device_id}");
-        signed_json::sign_with(&mut self.auth_data, user_id, &key_id, sign)
+    /// [`SigningKey::sign`]: crate::signed_json::SigningKey::sign
+    /// [`signed_json::sign_with`]: crate::signed_json::sign_with
+    pub fn sign<E>(&mut self, sign: impl FnOnce(&mut Content) -> Result<(), E>) -> Result<(), E> {
+        sign(&mut self.auth_data)
     }
 
     /// `{"algorithm", "auth_data"}`, the body of [`POST /room_keys/version`][create].
@@ -116,7 +94,9 @@ impl fmt::Debug for NewKeyBackup {
 mod tests {
     use super::*;
     use crate::{
-        BackupVersion, Evidence, SecretName, Verdict, signed_json::PublicKey, testing::rng,
+        BackupVersion, Evidence, SecretName, Verdict,
+        signed_json::{self, PublicKey, SigningKey},
+        testing::rng,
     };
 
     const USER: &str = "@alice:example.org";
@@ -126,12 +106,13 @@ mod tests {
         let master = SigningKey::from_seed(&[1; 32].into());
         let device = ed25519_dalek::SigningKey::from_bytes(&[2; 32]);
         let mut backup = NewKeyBackup::random(&mut rng());
-        backup.sign_by_master_key(USER, &master).unwrap();
+        backup.sign(|object| master.sign(object, USER)).unwrap();
+        let by_device = |message: &str| {
+            use ed25519_dalek::Signer as _;
+            device.sign(message.as_bytes()).to_bytes()
+        };
         backup
-            .sign_by_device(USER, "LAPTOP", |message| {
-                use ed25519_dalek::Signer as _;
-                device.sign(message.as_bytes()).to_bytes()
-            })
+            .sign(|object| signed_json::sign_with(object, USER, "ed25519:LAPTOP", by_device))
             .unwrap();
         let content = backup.to_content();
         assert_eq!(

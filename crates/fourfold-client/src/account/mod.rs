@@ -1,6 +1,12 @@
 //! An account: everything that is asked with an access token.
 
+mod cross_signing;
+mod devices;
+mod key_backup;
 mod snapshot;
+
+pub use cross_signing::RefusedSignature;
+pub use devices::DeviceInfo;
 
 use fourfold::Content;
 use tracing::instrument;

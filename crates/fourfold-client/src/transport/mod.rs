@@ -236,6 +236,16 @@ impl Answer {
         !self.is_success() && MatrixErrorBody::read(&self.body).is_some_and(|body| body.is(errcode))
     }
 
+    /// Whether it is an error in the words of Matrix.
+    pub(crate) fn has_matrix_error(&self) -> bool {
+        !self.is_success() && MatrixErrorBody::read(&self.body).is_some()
+    }
+
+    /// Where it came from.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
     /// The error that the answer is, or that it cannot be understood.
     pub(crate) fn into_error(self, to: &'static str) -> Error {
         let kind = if self.is_success() {

@@ -3,7 +3,7 @@
 use crate::{
     Content,
     cross_signing::CrossSigningKeys,
-    signed_json::{self, SignatureError, SigningKey},
+    signed_json::{SignatureError, SigningKey},
 };
 
 /// The three public keys as they are uploaded: the self-signing and the user-signing key signed by
@@ -32,19 +32,18 @@ impl PublicKeys {
     }
 
     /// Lets a device sign the master key, by which the user's other devices of old know it. `sign`
-    /// gets the canonical JSON and gives the signature of the device's Ed25519 key.
+    /// adds the signature of the device, as [`signed_json::sign_with`] does.
     ///
     /// # Errors
     ///
-    /// [`SignatureError`] when the object cannot be signed; it always can.
-    pub fn sign_master_key_by_device(
+    /// What `sign` gives.
+    ///
+    /// [`signed_json::sign_with`]: crate::signed_json::sign_with
+    pub fn sign_master_key<E>(
         &mut self,
-        user_id: &str,
-        device_id: &str,
-        sign: impl FnOnce(&str) -> [u8; 64],
-    ) -> Result<(), SignatureError> {
-        let key_id = format!("ed25519:{device_id}");
-        signed_json::sign_with(&mut self.master_key, user_id, &key_id, sign)
+        sign: impl FnOnce(&mut Content) -> Result<(), E>,
+    ) -> Result<(), E> {
+        sign(&mut self.master_key)
     }
 
     /// `{"user_id", "usage", "keys", "signatures"}` of the master key; signed once a device did.

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     Content, PublishedIdentity, SecretValueError,
     identity::CrossSigningKeyError,
-    signed_json::PublicKey,
+    signed_json::{self, PublicKey},
     testing::{rng, rng_from},
 };
 
@@ -76,8 +76,10 @@ fn a_device_signs_the_master_key() {
     let mut public = identity().public_keys(USER).unwrap();
     let key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
     public
-        .sign_master_key_by_device(USER, "LAPTOP", |message| {
-            key.sign(message.as_bytes()).to_bytes()
+        .sign_master_key(|object| {
+            signed_json::sign_with(object, USER, "ed25519:LAPTOP", |message| {
+                key.sign(message.as_bytes()).to_bytes()
+            })
         })
         .unwrap();
     fingerprint(9)

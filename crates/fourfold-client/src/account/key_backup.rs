@@ -1,0 +1,71 @@
+//! The version of the key backup.
+
+use fourfold::Content;
+use serde::Deserialize;
+use tracing::instrument;
+
+use super::Account;
+use crate::{error::Error, path::Path, transport::Request};
+
+impl Account {
+    /// Makes a new version of the key backup, which becomes the current one, and gives its name
+    /// ([`POST /room_keys/version`][create]).
+    ///
+    /// `content` is what [`NewKeyBackup::to_content`](fourfold::NewKeyBackup::to_content) gives. It
+    /// is not repeated when nobody knows whether it arrived: every attempt would make one more.
+    ///
+    /// # Errors
+    ///
+    /// The errors of every call.
+    ///
+    /// [create]: https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3room_keysversion
+    #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
+    pub async fn create_key_backup(&self, content: &Content) -> Result<String, Error> {
+        let path = Path::fixed("/_matrix/client/v3/room_keys/version");
+        let request = self.signed(Request::post(path, content));
+        let answer = self.homeserver.transport.send(&request).await?;
+        let body: VersionBody = answer.json("/room_keys/version")?;
+        Ok(body.version)
+    }
+}
+
+#[derive(Deserialize)]
+struct VersionBody {
+    version: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use fourfold::{NewKeyBackup, rand_core::UnwrapErr};
+
+    use crate::{
+        ErrorKind,
+        testing::{Reply, Server, once},
+    };
+
+    #[tokio::test]
+    async fn a_backup_is_made_once() {
+        let server = Server::scripted([
+            Reply::json(200, r#"{"version":"7"}"#),
+            Reply::Drop,
+            Reply::json(200, "{}"),
+        ])
+        .await;
+        let (account, _) = server.account(&crate::Options::default());
+        let backup = NewKeyBackup::random(&mut UnwrapErr(getrandom::SysRng));
+        let content = backup.to_content();
+        assert_eq!(account.create_key_backup(&content).await.unwrap(), "7");
+        let received = &server.received()[0];
+        assert_eq!(received.target, "/_matrix/client/v3/room_keys/version");
+        assert_eq!(received.body, content.to_json());
+        assert!(!received.body.contains(backup.secret().expose_secret()));
+        // Nobody knows whether it arrived: it is not made a second time.
+        let error = account.create_key_backup(&content).await.unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::Unreachable);
+        assert_eq!(server.received().len(), 2);
+        let (account, _) = server.account(&once());
+        let error = account.create_key_backup(&content).await.unwrap_err();
+        let to = "/room_keys/version";
+        assert_eq!(error.kind(), &ErrorKind::Malformed { to });
+    }
+}
