@@ -10,6 +10,7 @@
 //! | find a homeserver, register, log in | [`Homeserver`] |
 //! | read and write account data | [`Account`] |
 //! | keep the session and what was seen before | [`LocalState`] |
+//! | be a device that other devices of the user can send secrets to | [`Device`], [`SealingKey`] |
 //! | carry out a [`Plan`](fourfold::Plan) so that a crash loses nothing | [`apply()`], [`resume`] |
 //! | print text that a server chose | [`escape_untrusted`] |
 //!
@@ -47,6 +48,7 @@ mod authentication;
 #[cfg(test)]
 mod canary;
 mod change;
+mod device;
 mod discovery;
 mod error;
 mod escape;
@@ -55,6 +57,7 @@ mod interactive;
 mod local_state;
 mod options;
 mod path;
+mod sealing_key;
 mod session;
 #[cfg(test)]
 mod testing;
@@ -63,9 +66,11 @@ mod transport;
 pub use account::{Account, DeviceInfo, RefusedSignature};
 pub use apply::{ApplyError, Progress, ProgressState, apply, resume};
 pub use change::Change;
+pub use device::{Device, DeviceError};
 pub use error::{Error, ErrorKind};
 pub use escape::escape_untrusted;
 pub use homeserver::Homeserver;
 pub use local_state::{LocalState, LocalStateError};
 pub use options::Options;
+pub use sealing_key::SealingKey;
 pub use session::{AccessToken, Password, Session, WhoAmI};

@@ -3,6 +3,7 @@
 mod cross_signing;
 mod devices;
 mod key_backup;
+mod keys;
 mod snapshot;
 
 pub use cross_signing::RefusedSignature;

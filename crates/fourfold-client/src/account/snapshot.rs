@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use tracing::{instrument, warn};
 
-use super::Account;
+use super::{Account, keys::keys_query};
 use crate::{
     error::{Error, ErrorKind},
     path::Path,
@@ -26,7 +26,7 @@ impl Account {
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         let (account_data, keys_query, backup_version) = tokio::try_join!(
             self.all_account_data(),
-            self.keys_query(),
+            self.published_keys(),
             self.backup_version(),
         )?;
         Snapshot::new(self.user_id(), account_data, keys_query, backup_version)
@@ -67,11 +67,9 @@ impl Account {
         Ok(account_data)
     }
 
-    async fn keys_query(&self) -> Result<Option<String>, Error> {
-        let path = Path::fixed("/_matrix/client/v3/keys/query");
-        let body = json!({"device_keys": {self.user_id(): []}});
-        let request = Request::post(path, &body).repeatable();
-        self.optional(request, "/keys/query").await
+    async fn published_keys(&self) -> Result<Option<String>, Error> {
+        self.optional(keys_query(self.user_id()), "/keys/query")
+            .await
     }
 
     async fn backup_version(&self) -> Result<Option<String>, Error> {

@@ -6,23 +6,27 @@ mod folder;
 mod journal;
 mod pins;
 mod schema;
+mod sealed;
 mod seen;
 
 use std::{
     fmt,
     fs::File,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rusqlite::{Connection, OptionalExtension as _};
 
+pub(crate) use self::sealed::{SealedError, SealedRows, Table};
 use crate::{AccessToken, Session};
 
 /// What is kept about one account: the session, a plan that was begun, and what the server was last
 /// seen to hold.
 ///
 /// One SQLite file per account, readable by its owner only, and locked against other processes as
-/// long as the value lives. Nothing in it is secret but the access token.
+/// long as the value lives, and as long as a [`Device`](crate::Device) of it does. Nothing in it can
+/// be read that is secret but the access token: what a device keeps is sealed.
 ///
 /// ```
 /// use fourfold_client::{AccessToken, LocalState, Session};
@@ -40,8 +44,8 @@ pub struct LocalState {
     user_id: String,
     path: PathBuf,
     connection: Connection,
-    /// Held, not read: the lock goes when the file is closed.
-    _lock: File,
+    /// Held, not read: the lock goes when the file is closed by everybody who holds it.
+    lock: Arc<File>,
 }
 
 impl LocalState {
@@ -167,7 +171,7 @@ impl LocalState {
             user_id: user_id.to_owned(),
             path,
             connection,
-            _lock: lock,
+            lock: Arc::new(lock),
         };
         let owner: String = state
             .connection

@@ -1,6 +1,6 @@
 //! The tables of local state.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -67,6 +67,8 @@ pub(super) fn open(file: &Path) -> Result<Connection, LocalStateError> {
 fn connect(file: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
+    // The state and its device write to one file over two connections.
+    connection.busy_timeout(Duration::from_secs(10))?;
     // A rollback journal that is gone for good before a commit returns: what is written is kept
     // through a power failure. What is deleted is overwritten.
     connection.execute_batch(
@@ -96,7 +98,8 @@ fn migrate(connection: &mut Connection, version: usize) -> Result<(), rusqlite::
 const APPLICATION_ID: i64 = 0x3453_6C73;
 
 /// Each brings the tables from its index to the next version. One that was released never changes.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE account (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     user_id TEXT NOT NULL,
@@ -130,4 +133,14 @@ CREATE TABLE key_description (
     key_id TEXT PRIMARY KEY,
     content TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+-- What a device keeps, each row sealed for its user, its kind and its name.
+CREATE TABLE sealed (
+    kind TEXT NOT NULL,
+    row TEXT NOT NULL,
+    blob BLOB NOT NULL,
+    PRIMARY KEY (kind, row)
+) STRICT, WITHOUT ROWID;
+",
+];

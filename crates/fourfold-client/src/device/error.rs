@@ -1,0 +1,57 @@
+//! What can go wrong with a device.
+
+use crate::{Error, LocalStateError, local_state::SealedError};
+
+/// Why something cannot be done as a device. The text says what to do; it never holds a key or a
+/// secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// What the device keeps opens with the key, but a part of it is not what was kept.
+    #[error("what this device keeps is damaged: restore it from a backup, or log in anew")]
+    Damaged,
+    /// Keys were made for this log-in already.
+    #[error("this device has its keys already")]
+    Exists,
+    /// There is no log-in.
+    #[error("there is no session: log in first")]
+    LoggedOut,
+    /// The access token belongs to no device.
+    #[error("the access token belongs to no device, which has no keys: log in anew")]
+    NoDeviceId,
+    /// No keys were made for this log-in.
+    #[error("this device has no keys yet: set it up first")]
+    NoKeys,
+    /// The keys belong to another log-in than the one that is used.
+    #[error("the keys on this machine belong to an earlier session: set the device up again")]
+    OtherDevice,
+    /// The operating system has no random numbers.
+    #[error("the operating system has no random numbers")]
+    Randomness,
+    /// The object has no canonical JSON.
+    #[error("the object cannot be signed")]
+    Unsignable,
+    /// The sealing key is another one than what was kept is sealed with.
+    #[error(
+        "the key does not open what this device keeps: use the one that it was set up with, or log \
+         in anew"
+    )]
+    WrongKey,
+    /// Local state cannot be used.
+    #[error(transparent)]
+    LocalState(#[from] LocalStateError),
+    /// The homeserver did not do it.
+    #[error(transparent)]
+    Server(#[from] Error),
+}
+
+impl From<SealedError> for DeviceError {
+    fn from(error: SealedError) -> Self {
+        match error {
+            SealedError::LocalState(error) => Self::LocalState(error),
+            SealedError::Randomness => Self::Randomness,
+            SealedError::Unreadable => Self::Damaged,
+            SealedError::WrongKey => Self::WrongKey,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The private keys of this device, and how its public ones look.
+
+use fourfold::{Content, base64, canonical_json};
+use serde::{Deserialize, Serialize};
+use vodozemac::{
+    Curve25519PublicKey,
+    olm::{Account, AccountPickle},
+};
+
+use super::DeviceError;
+use crate::local_state::{SealedRows, Table};
+
+/// The Olm account of this device, with what the server knows of it.
+pub(super) struct OwnKeys {
+    pub(super) user_id: String,
+    pub(super) device_id: String,
+    pub(super) account: Account,
+    pub(super) published: Published,
+}
+
+/// What of the keys is on the server, as far as is known.
+#[derive(Clone, Default, Deserialize, Serialize)]
+pub(super) struct Published {
+    pub(super) device_keys: bool,
+    /// How many one-time keys the server holds; `None` when it never said.
+    pub(super) one_time_keys: Option<u64>,
+    /// Whether the server holds a fallback key that was not used yet.
+    pub(super) fallback_key: bool,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Row {
+    user_id: String,
+    device_id: String,
+    account: AccountPickle,
+    published: Published,
+}
+
+impl OwnKeys {
+    pub(super) fn generate(user_id: &str, device_id: &str) -> Self {
+        Self {
+            user_id: user_id.to_owned(),
+            device_id: device_id.to_owned(),
+            account: Account::new(),
+            published: Published::default(),
+        }
+    }
+
+    pub(super) fn load(rows: &SealedRows) -> Result<Option<Self>, DeviceError> {
+        let row: Option<Row> = rows.get(Table::Account, "")?;
+        Ok(row.map(|row| Self {
+            user_id: row.user_id,
+            device_id: row.device_id,
+            account: Account::from_pickle(row.account),
+            published: row.published,
+        }))
+    }
+
+    pub(super) fn save(&self, rows: &mut SealedRows) -> Result<(), DeviceError> {
+        let row = Row {
+            user_id: self.user_id.clone(),
+            device_id: self.device_id.clone(),
+            account: self.account.pickle(),
+            published: self.published.clone(),
+        };
+        Ok(rows.put(Table::Account, "", &row)?)
+    }
+
+    /// The published form, signed by itself.
+    pub(super) fn device_keys(&self) -> Result<Content, DeviceError> {
+        let mut keys = Content::default();
+        keys.insert(
+            format!("curve25519:{}", self.device_id),
+            &self.account.curve25519_key().to_base64(),
+        );
+        keys.insert(self.key_id(), &self.account.ed25519_key().to_base64());
+        let mut content = Content::default();
+        content.insert("user_id", &self.user_id);
+        content.insert("device_id", &self.device_id);
+        content.insert("algorithms", &ALGORITHMS);
+        content.insert("keys", &keys);
+        self.sign(&mut content)?;
+        Ok(content)
+    }
+
+    /// The one-time keys that were not published yet, each signed, by the ID under which the server
+    /// hands it out.
+    pub(super) fn one_time_keys(&self) -> Result<Content, DeviceError> {
+        let mut keys = Content::default();
+        for (id, key) in self.account.one_time_keys() {
+            let key = self.signed_key(key, false)?;
+            keys.insert(format!("signed_curve25519:{}", id.to_base64()), &key);
+        }
+        Ok(keys)
+    }
+
+    /// The fallback key, if it was not published yet, in the same form.
+    pub(super) fn fallback_keys(&self) -> Result<Content, DeviceError> {
+        let mut keys = Content::default();
+        for (id, key) in self.account.fallback_key() {
+            let key = self.signed_key(key, true)?;
+            keys.insert(format!("signed_curve25519:{}", id.to_base64()), &key);
+        }
+        Ok(keys)
+    }
+
+    /// Adds the signature of this device; see [`Device::sign`](super::Device::sign).
+    pub(super) fn sign(&self, object: &mut Content) -> Result<(), DeviceError> {
+        let unsignable = |_| DeviceError::Unsignable;
+        let mut bare = object.clone();
+        bare.remove("signatures");
+        bare.remove("unsigned");
+        let message =
+            canonical_json::from_json(&bare.to_json()).map_err(|_| DeviceError::Unsignable)?;
+        let signature = base64::encode(self.account.sign(message).to_bytes());
+        let mut signatures = object
+            .object("signatures")
+            .unwrap_or_else(|| Ok(Content::default()))
+            .map_err(unsignable)?;
+        let mut own = signatures
+            .object(&self.user_id)
+            .unwrap_or_else(|| Ok(Content::default()))
+            .map_err(unsignable)?;
+        own.insert(self.key_id(), &signature);
+        signatures.insert(&self.user_id, &own);
+        object.insert("signatures", &signatures);
+        Ok(())
+    }
+
+    fn signed_key(&self, key: Curve25519PublicKey, fallback: bool) -> Result<Content, DeviceError> {
+        let mut content = Content::default();
+        content.insert("key", &key.to_base64());
+        if fallback {
+            content.insert("fallback", &true);
+        }
+        self.sign(&mut content)?;
+        Ok(content)
+    }
+
+    fn key_id(&self) -> String {
+        format!("ed25519:{}", self.device_id)
+    }
+}
+
+/// What this device says to understand. It has no rooms, but other clients take a device without
+/// the second for one that cannot encrypt at all.
+const ALGORITHMS: [&str; 2] = ["m.olm.v1.curve25519-aes-sha2", "m.megolm.v1.aes-sha2"];
