@@ -2,6 +2,7 @@
 
 mod error;
 mod own_keys;
+mod unstored;
 mod upload;
 
 use fourfold::Content;
@@ -10,7 +11,7 @@ pub use self::error::DeviceError;
 use self::own_keys::OwnKeys;
 use crate::{
     Account, LocalState, SealingKey,
-    local_state::{SealedError, SealedRows},
+    local_state::{SealedError, SealedRows, Table},
 };
 
 /// This log-in as a device with keys of its own, to which other devices of the user can send
@@ -74,7 +75,7 @@ impl Device {
             Ok(None) | Err(SealedError::WrongKey) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut rows = state.new_sealed_rows(key, &[])?;
+        let mut rows = state.new_sealed_rows(key, &[Table::Unstored])?;
         let keys = OwnKeys::generate(state.user_id(), &device_id);
         keys.save(&mut rows)?;
         rows.commit()?;

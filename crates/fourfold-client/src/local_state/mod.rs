@@ -113,6 +113,13 @@ impl LocalState {
         &self.user_id
     }
 
+    /// The file that the state is kept in. What belongs to the account can stand beside it, under
+    /// the same name with another extension.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.path
+    }
+
     /// The session; `None` after it was forgotten.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub(crate) enum Table {
     Check,
     /// The private keys of the device; one row.
     Account,
+    /// Secrets that were made here and are not in secret storage yet; one row.
+    Unstored,
 }
 
 impl Table {
@@ -39,6 +41,7 @@ impl Table {
         match self {
             Self::Check => "check",
             Self::Account => "account",
+            Self::Unstored => "unstored",
         }
     }
 }
@@ -274,7 +277,7 @@ pub(crate) enum SealedError {
     WrongKey,
 }
 
-const ALL: &[Table] = &[Table::Check, Table::Account];
+const ALL: &[Table] = &[Table::Check, Table::Account, Table::Unstored];
 
 /// Counts what is written.
 struct Size(usize);

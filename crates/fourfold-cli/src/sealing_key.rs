@@ -1,0 +1,371 @@
+//! The key that seals what this device keeps on disk, and where it comes from.
+//!
+//! The keyring of the operating system holds it where there is one; else it is derived from a
+//! passphrase, or lies in a file of its own. Which of them it is stands beside the state of the
+//! account, so that later commands need no options.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
+};
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use clap::Args;
+use fourfold::base64;
+use fourfold_client::{Device, LocalState, SealingKey};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::{
+    error::{Error, Exit, Result},
+    new_key::rng,
+    output, prompt,
+    secret_input::Source,
+    ui,
+};
+
+/// Where the key comes from. Without any of these, from where it came the last time; the first time,
+/// from the keyring of the operating system.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct SealingOptions {
+    /// Keep the key that seals this device's state in FILE, which is made when it is not there
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "FOURFOLD_STORE_KEY_FILE",
+        hide_env_values = true
+    )]
+    pub(crate) store_key_file: Option<PathBuf>,
+    /// Seal this device's state with a passphrase, read from FILE ("-": standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store_passphrase_file: Option<PathBuf>,
+}
+
+/// A key, and where it came from.
+pub(crate) struct Sealing {
+    pub(crate) key: SealingKey,
+    /// Whether something of this very log-in is sealed already, so that the key must open it.
+    pub(crate) is_in_use: bool,
+    note: Note,
+    path: PathBuf,
+}
+
+impl Sealing {
+    /// Notes where the key came from, for the next time. A key that is to be used from now on is
+    /// noted before that; another one once it has opened something.
+    pub(crate) fn remember(&self) -> Result<()> {
+        self.note.write(&self.path)
+    }
+}
+
+/// The key for the state of an account. It is made the first time.
+///
+/// # Errors
+///
+/// A keyring that cannot be used, a file that others can read, no terminal to ask for a passphrase.
+/// Whether it is the right key shows when something is opened with it.
+pub(crate) fn find(state: &LocalState, options: &SealingOptions) -> Result<Sealing> {
+    let path = state.file().with_extension("sealing");
+    let noted = Note::read(&path)?;
+    let device_id = state.session()?.and_then(|session| session.device_id);
+    // What an earlier log-in sealed is of no use to this one.
+    let is_in_use = Device::exists(state)?
+        && noted
+            .as_ref()
+            .is_none_or(|note| note.device_id == device_id);
+    let noted = noted.map(|note| note.origin);
+    let wanted = match (&options.store_passphrase_file, &options.store_key_file) {
+        (Some(_), _) => match noted {
+            Some(noted @ Origin::Passphrase { .. }) => Some(noted),
+            _ if is_in_use => return Err(sealed_otherwise()),
+            _ => Some(Origin::new_passphrase()),
+        },
+        (None, Some(file)) => Some(Origin::File {
+            path: std::path::absolute(file)?,
+        }),
+        (None, None) => noted,
+    };
+    let (origin, key) = match wanted {
+        Some(origin) => {
+            let key = origin.key(state, options, is_in_use)?;
+            (origin, key)
+        }
+        None if is_in_use => return Err(sealed_otherwise()),
+        None => first(state, options)?,
+    };
+    let sealing = Sealing {
+        key,
+        is_in_use,
+        note: Note { device_id, origin },
+        path,
+    };
+    if !is_in_use {
+        sealing.remember()?;
+    }
+    Ok(sealing)
+}
+
+fn sealed_otherwise() -> Error {
+    Error::usage("it is not known with which key this device's state is sealed").hint(
+        "give it with --store-key-file; or log out and in again: then this device gets new keys",
+    )
+}
+
+/// The first time, with nothing said: the keyring, or a passphrase where there is none.
+fn first(state: &LocalState, options: &SealingOptions) -> Result<(Origin, SealingKey)> {
+    let refused = match Origin::Keyring.key(state, options, false) {
+        Ok(key) => return Ok((Origin::Keyring, key)),
+        Err(error) => error,
+    };
+    if !prompt::is_possible() {
+        return Err(refused);
+    }
+    ui::warn(&refused.message);
+    ui::say("a passphrase can seal what this device keeps instead; it is asked for every time");
+    let origin = Origin::new_passphrase();
+    let key = origin.key(state, options, false)?;
+    Ok((origin, key))
+}
+
+/// What stands beside the state of an account. Nothing of it is secret.
+#[derive(Debug, Deserialize, PartialEq, Serialize)]
+struct Note {
+    /// The device whose state is sealed.
+    device_id: Option<String>,
+    #[serde(flatten)]
+    origin: Origin,
+}
+
+impl Note {
+    fn read(note: &Path) -> Result<Option<Self>> {
+        let text = match std::fs::read_to_string(note) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::usage(format!("{}: {error}", note.display()))),
+        };
+        serde_json::from_str(&text).map(Some).map_err(|_| {
+            Error::new(Exit::Corrupt, format!("{} is damaged", note.display())).hint(
+                "move it away and say again where the key is: --store-key-file or \
+                 --store-passphrase-file",
+            )
+        })
+    }
+
+    /// Replaces the note as a whole: the salt in it is as precious as the key.
+    fn write(&self, note: &Path) -> Result<()> {
+        if Self::read(note)?.as_ref() == Some(self) {
+            return Ok(());
+        }
+        let json = serde_json::to_string(self).map_err(Error::usage)?;
+        let draft = note.with_extension("sealing-new");
+        let failed = |error| Error::usage(format!("{}: {error}", note.display()));
+        std::fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)
+            .and_then(|mut file| {
+                file.write_all(json.as_bytes())
+                    .and_then(|()| file.sync_all())
+            })
+            .and_then(|()| std::fs::rename(&draft, note))
+            .map_err(failed)
+    }
+}
+
+/// Where a key comes from.
+#[derive(Debug, Deserialize, PartialEq, Serialize)]
+#[serde(tag = "from", rename_all = "snake_case")]
+enum Origin {
+    File {
+        path: PathBuf,
+    },
+    Keyring,
+    Passphrase {
+        salt: String,
+        memory_kib: u32,
+        passes: u32,
+    },
+}
+
+impl Origin {
+    fn new_passphrase() -> Self {
+        // As OWASP and RFC 9106 (second choice) recommend, and a little more.
+        Self::Passphrase {
+            salt: base64::encode(random_bytes().as_slice()),
+            memory_kib: 64 * 1024,
+            passes: 3,
+        }
+    }
+
+    fn key(
+        &self,
+        state: &LocalState,
+        options: &SealingOptions,
+        is_sealed: bool,
+    ) -> Result<SealingKey> {
+        match self {
+            Self::File { path } => from_file(path, is_sealed),
+            Self::Keyring => from_keyring(state.user_id(), is_sealed),
+            Self::Passphrase {
+                salt,
+                memory_kib,
+                passes,
+            } => {
+                let passphrase = passphrase(options, is_sealed)?;
+                let _busy = ui::busy("deriving the key of this device's state");
+                derive(&passphrase, salt, *memory_kib, *passes)
+            }
+        }
+    }
+}
+
+fn from_file(path: &Path, is_sealed: bool) -> Result<SealingKey> {
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_sealed => {
+            let key = random_bytes();
+            let text = Zeroizing::new(base64::encode(key.as_slice()) + "\n");
+            output::secret_file(path, &text)?;
+            return Ok(SealingKey::from_bytes(&key));
+        }
+        Err(error) => {
+            return Err(Error::usage(format!("{}: {error}", path.display()))
+                .hint("it holds the key of this device's state: say where it is now with --store-key-file"));
+        }
+    };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(Error::new(
+            Exit::Policy,
+            format!(
+                "{} can be accessed by other users (mode {mode:03o})",
+                path.display()
+            ),
+        )
+        .hint("check what they did, then run chmod go= on it"));
+    }
+    let text = Source::File(path.to_owned()).line()?;
+    let bytes = base64::decode(text.trim()).map_err(|_| not_a_key(path))?;
+    let bytes: &[u8; 32] = bytes
+        .bytes
+        .as_slice()
+        .try_into()
+        .map_err(|_| not_a_key(path))?;
+    Ok(SealingKey::from_bytes(bytes))
+}
+
+fn not_a_key(path: &Path) -> Error {
+    Error::new(
+        Exit::Corrupt,
+        format!("{} holds no key of a device's state", path.display()),
+    )
+}
+
+fn from_keyring(user_id: &str, is_sealed: bool) -> Result<SealingKey> {
+    let _busy = ui::busy("asking the keyring of the operating system");
+    let user = user_id.to_owned();
+    let (sender, receiver) = mpsc::channel();
+    // The keyring is another process, and it may wait for a person who is not there.
+    std::thread::spawn(move || {
+        let store = keyring::Entry::store_status();
+        if sender.send(Step::Reached(store.is_ok())).is_ok() && store.is_ok() {
+            let _ = sender.send(Step::Key(keyring_bytes(&user, is_sealed)));
+        }
+    });
+    match receiver.recv_timeout(KEYRING_IS_THERE) {
+        Ok(Step::Reached(true)) => {}
+        _ => return Err(no_keyring("there is no keyring of the operating system")),
+    }
+    match receiver.recv_timeout(KEYRING_IS_OPEN) {
+        Ok(Step::Key(Ok(bytes))) => Ok(SealingKey::from_bytes(&bytes)),
+        Ok(Step::Key(Err(keyring::Error::NoEntry))) => Err(Error::new(
+            Exit::Usage,
+            "the keyring of the operating system has lost the key of this device's state",
+        )
+        .hint("log out and in again: the keys of this device are gone")),
+        Ok(_) => Err(no_keyring("the keyring of the operating system refuses")),
+        Err(_) => Err(no_keyring(
+            "the keyring of the operating system does not answer; is it locked?",
+        )),
+    }
+}
+
+/// How far the keyring got.
+enum Step {
+    Reached(bool),
+    Key(keyring::Result<Zeroizing<[u8; 32]>>),
+}
+
+/// How long to wait for a keyring to be there at all.
+const KEYRING_IS_THERE: Duration = Duration::from_secs(5);
+/// How long to wait until somebody has unlocked it.
+const KEYRING_IS_OPEN: Duration = Duration::from_secs(60);
+
+fn keyring_bytes(user_id: &str, is_sealed: bool) -> keyring::Result<Zeroizing<[u8; 32]>> {
+    let entry = keyring::Entry::new("fourfold device state", user_id)?;
+    let secret = match entry.get_secret() {
+        Ok(secret) => Zeroizing::new(secret),
+        Err(keyring::Error::NoEntry) if !is_sealed => {
+            let bytes = random_bytes();
+            entry.set_secret(bytes.as_slice())?;
+            // Only what it gives back is of use the next time.
+            Zeroizing::new(entry.get_secret()?)
+        }
+        Err(error) => return Err(error),
+    };
+    let bytes: &[u8; 32] = secret
+        .as_slice()
+        .try_into()
+        .map_err(|_| keyring::Error::BadStoreFormat("not 32 bytes".to_owned()))?;
+    Ok(Zeroizing::new(*bytes))
+}
+
+fn no_keyring(message: &str) -> Error {
+    Error::usage(message).hint(
+        "use --store-key-file FILE, a file that only you can read, or --store-passphrase-file FILE",
+    )
+}
+
+fn passphrase(options: &SealingOptions, is_sealed: bool) -> Result<Zeroizing<String>> {
+    if let Some(file) = &options.store_passphrase_file {
+        return Source::of(file).line();
+    }
+    let hint = "use --store-passphrase-file";
+    let first = prompt::hidden("Passphrase of this device's state", hint)?;
+    if !is_sealed && prompt::hidden("The same again", hint)? != first {
+        return Err(Error::refused("the two passphrases differ"));
+    }
+    Ok(first)
+}
+
+fn derive(passphrase: &str, salt: &str, memory_kib: u32, passes: u32) -> Result<SealingKey> {
+    let damaged = || {
+        Error::new(
+            Exit::Corrupt,
+            "what is noted about the passphrase of this device's state is damaged",
+        )
+    };
+    if passphrase.is_empty() {
+        return Err(Error::new(Exit::Policy, "the passphrase is empty"));
+    }
+    // The note lies on this machine; a damaged one must not take all of its memory.
+    if memory_kib > 1024 * 1024 || passes > 100 {
+        return Err(damaged());
+    }
+    let parameters = Params::new(memory_kib, passes, 1, Some(32)).map_err(|_| damaged())?;
+    let salt = base64::decode(salt).map_err(|_| damaged())?;
+    let mut key = Zeroizing::new([0; 32]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
+        .hash_password_into(passphrase.as_bytes(), &salt.bytes, key.as_mut_slice())
+        .map_err(|_| damaged())?;
+    Ok(SealingKey::from_bytes(&key))
+}
+
+fn random_bytes() -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(*SealingKey::generate(&mut rng()).expose_bytes())
+}
