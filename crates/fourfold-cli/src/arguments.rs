@@ -118,8 +118,10 @@ pub(crate) enum Command {
         after_help = "Examples:\n  fourfold status\n  fourfold status --snapshot account.json   of a file, without any server"
     )]
     Status(commands::status::Options),
-    /// Set up secret storage: make the first key
-    #[command(after_help = "Example:\n  fourfold setup --kit kit.html   with a page to print")]
+    /// Set up secret storage, the identity, this device and the key backup
+    #[command(
+        after_help = "What is there already stays. After an interruption, run it again.\n\nExample:\n  fourfold setup --kit kit.html   with a page to print"
+    )]
     Setup(commands::setup::Options),
     /// Open a secret and hand it to a pipe or a file
     #[command(
@@ -137,6 +139,9 @@ pub(crate) enum Command {
     /// List the names of the secrets
     #[command(after_help = "Example:\n  fourfold ls -l")]
     Ls(commands::ls::Options),
+    /// Look after the devices
+    #[command(subcommand)]
+    Device(commands::device::Command),
     /// Look after the keys
     #[command(subcommand)]
     Key(commands::key::Command),

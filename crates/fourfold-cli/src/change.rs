@@ -2,6 +2,7 @@
 
 use fourfold::Plan;
 use fourfold_client::{ApplyError, escape_untrusted};
+use serde::Serialize;
 
 use crate::{
     account::LoggedIn,
@@ -29,19 +30,29 @@ pub(crate) fn carry_out(
 
 /// Shows a plan and asks. Whether it is to be carried out.
 pub(crate) fn agree(global: &Global, plan: &Plan, options: ChangeOptions) -> Result<bool> {
+    agree_to(global, plan, &Outline::of(plan), options)
+}
+
+/// Shows an outline and asks. In a dry run with `--json`, `data` is printed in its place.
+pub(crate) fn agree_to(
+    global: &Global,
+    data: &impl Serialize,
+    outline: &Outline,
+    options: ChangeOptions,
+) -> Result<bool> {
     if options.dry_run {
         if global.json {
-            output::json(plan)?;
+            output::json(data)?;
         } else {
-            show(plan);
+            outline.show();
         }
         return Ok(false);
     }
-    if plan.is_empty() {
+    if outline.steps.is_empty() {
         ui::say("there is nothing to change");
         return Ok(false);
     }
-    show(plan);
+    outline.show();
     if !options.yes {
         if !prompt::is_possible() {
             return Err(Error::usage("nobody can be asked whether to go on")
@@ -52,6 +63,76 @@ pub(crate) fn agree(global: &Global, plan: &Plan, options: ChangeOptions) -> Res
         }
     }
     Ok(true)
+}
+
+/// What is going to happen, for a person to read: the steps of plans, and calls of other kinds.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Outline {
+    title: String,
+    steps: Vec<OutlineStep>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct OutlineStep {
+    reason: String,
+    /// Such as `put m.secret_storage.default_key`.
+    action: String,
+}
+
+impl Outline {
+    pub(crate) fn new(title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    fn of(plan: &Plan) -> Self {
+        let mut outline = Self::new(&plan.title);
+        outline.add(plan);
+        outline
+    }
+
+    /// Adds the steps of a plan.
+    pub(crate) fn add(&mut self, plan: &Plan) {
+        for step in &plan.steps {
+            let verb = if step.is_removal() { "empty" } else { "put" };
+            self.step(&step.reason, format!("{verb} {}", step.event_type));
+        }
+        self.warnings.extend(plan.warnings.iter().cloned());
+    }
+
+    /// Adds a step that is no change of account data.
+    pub(crate) fn step(&mut self, reason: impl Into<String>, action: impl Into<String>) {
+        let (reason, action) = (reason.into(), action.into());
+        self.steps.push(OutlineStep { reason, action });
+    }
+
+    /// Adds something that the user should know before agreeing.
+    pub(crate) fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+
+    /// Whether nothing is going to happen.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    fn show(&self) {
+        ui::say(format_args!("plan: {}", escape_untrusted(&self.title)));
+        for (number, step) in self.steps.iter().enumerate() {
+            ui::say(format_args!(
+                "  {}. {}\n     {}",
+                number + 1,
+                escape_untrusted(&step.reason),
+                escape_untrusted(&step.action)
+            ));
+        }
+        for warning in &self.warnings {
+            ui::say(format_args!("  note: {}", escape_untrusted(warning)));
+        }
+    }
 }
 
 /// Applies a plan that was agreed to.
@@ -70,23 +151,6 @@ pub(crate) fn apply(logged_in: &mut LoggedIn, plan: &Plan) -> Result<()> {
             .await
         })
         .map_err(Error::from)
-}
-
-/// Writes a plan for a person to read.
-fn show(plan: &Plan) {
-    ui::say(format_args!("plan: {}", escape_untrusted(&plan.title)));
-    for (number, step) in plan.steps.iter().enumerate() {
-        let verb = if step.is_removal() { "empty" } else { "put" };
-        ui::say(format_args!(
-            "  {}. {}\n     {verb} {}",
-            number + 1,
-            escape_untrusted(&step.reason),
-            escape_untrusted(&step.event_type)
-        ));
-    }
-    for warning in &plan.warnings {
-        ui::say(format_args!("  note: {}", escape_untrusted(warning)));
-    }
 }
 
 impl From<ApplyError> for Error {

@@ -10,6 +10,7 @@ mod interrupt;
 mod new_key;
 mod output;
 mod own_device;
+mod password;
 mod prompt;
 mod sealing_key;
 mod secret_input;
@@ -56,6 +57,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Put(options) => commands::put::run(global, &options),
         Command::Rm(options) => commands::rm::run(global, &options),
         Command::Ls(options) => commands::ls::run(global, &options),
+        Command::Device(command) => commands::device::run(global, &command),
         Command::Key(command) => commands::key::run(global, &command),
         Command::Resume(options) => commands::resume::run(global, &options),
         Command::Kit(options) => commands::kit::run(global, &options),

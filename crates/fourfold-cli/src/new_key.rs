@@ -78,7 +78,7 @@ pub(crate) fn introduce(
 }
 
 /// Hands the recovery key over: into files, or on the terminal until its owner has it on paper.
-fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) -> Result<()> {
+pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) -> Result<()> {
     let recovery_key = new.key().key().expose_recovery_key();
     if let Some(path) = &options.recovery_key_out {
         output::secret_file(path, &Zeroizing::new(format!("{}\n", *recovery_key)))?;

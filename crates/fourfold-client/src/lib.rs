@@ -59,6 +59,7 @@ mod options;
 mod path;
 mod sealing_key;
 mod session;
+mod signing;
 #[cfg(test)]
 mod testing;
 mod transport;
@@ -74,3 +75,4 @@ pub use local_state::{LocalState, LocalStateError};
 pub use options::Options;
 pub use sealing_key::SealingKey;
 pub use session::{AccessToken, Password, Session, WhoAmI};
+pub use signing::{PublishedKeys, SigningError};

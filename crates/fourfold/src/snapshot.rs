@@ -67,6 +67,12 @@ impl Snapshot {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
 
+    /// Whether there is a key backup, even one that cannot be read.
+    #[must_use]
+    pub fn has_key_backup(&self) -> bool {
+        self.backup_version.is_some()
+    }
+
     /// What secrets can be compared with. What cannot be read is left out, as if it were not
     /// published.
     #[must_use]

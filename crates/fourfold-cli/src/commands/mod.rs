@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub(crate) mod device;
 pub(crate) mod generate;
 pub(crate) mod get;
 pub(crate) mod key;

@@ -26,7 +26,7 @@ impl Account {
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         let (account_data, keys_query, backup_version) = tokio::try_join!(
             self.all_account_data(),
-            self.published_keys(),
+            self.published_if_any(),
             self.backup_version(),
         )?;
         Snapshot::new(self.user_id(), account_data, keys_query, backup_version)
@@ -67,7 +67,7 @@ impl Account {
         Ok(account_data)
     }
 
-    async fn published_keys(&self) -> Result<Option<String>, Error> {
+    async fn published_if_any(&self) -> Result<Option<String>, Error> {
         self.optional(keys_query(self.user_id()), "/keys/query")
             .await
     }

@@ -165,15 +165,20 @@ impl KnownKeys {
     /// The names of the seeds that are not known.
     #[must_use]
     pub fn missing(&self) -> Vec<SecretName> {
-        [
-            (SecretName::master_key(), &self.master),
-            (SecretName::self_signing_key(), &self.self_signing),
-            (SecretName::user_signing_key(), &self.user_signing),
-        ]
-        .into_iter()
-        .filter(|(_, key)| key.is_none())
-        .map(|(name, _)| name)
-        .collect()
+        self.all()
+            .into_iter()
+            .filter(|(_, key)| key.is_none())
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    /// What secret storage keeps of those that are known, as unpadded base64.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(SecretName, Secret)> {
+        self.all()
+            .into_iter()
+            .filter_map(|(name, key)| Some((name, seed_secret(key.as_ref()?))))
+            .collect()
     }
 
     /// All three, or `None` when one is [missing](Self::missing).
@@ -184,6 +189,14 @@ impl KnownKeys {
             self_signing: self.self_signing?,
             user_signing: self.user_signing?,
         })
+    }
+
+    fn all(&self) -> [(SecretName, &Option<SigningKey>); 3] {
+        [
+            (SecretName::master_key(), &self.master),
+            (SecretName::self_signing_key(), &self.self_signing),
+            (SecretName::user_signing_key(), &self.user_signing),
+        ]
     }
 }
 

@@ -125,6 +125,8 @@ fn a_part_of_the_keys_does_what_it_can() {
         known.missing(),
         [SecretName::master_key(), SecretName::user_signing_key()]
     );
+    let [(kept, seed)] = known.secrets().try_into().unwrap();
+    assert!(kept == name && seed.is_same(&secret));
     assert!(known.master_key().is_none() && known.user_signing_key().is_none());
     let laptop = device(9, "LAPTOP");
     let laptop = ConfirmedDevice::own(&laptop, &laptop).unwrap();

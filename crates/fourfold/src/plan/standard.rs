@@ -18,8 +18,9 @@ use crate::{
 };
 
 /// Stores those of these secrets under a key that it does not open yet, says in `m.key_backup` that
-/// the user wants a backup if one of them is its key, and makes the key the default when there is
-/// none. What is there already stays as it is: doing it twice is doing it once.
+/// the user wants a backup if one of them is its key and nothing was said about that before, and
+/// makes the key the default when there is none. What is there already stays as it is: doing it
+/// twice is doing it once.
 ///
 /// The default comes last, so that other clients see either nothing or everything.
 ///
@@ -123,7 +124,8 @@ fn enable_backup(draft: &mut Draft) {
         EventState::Content(content) => content,
         _ => Content::default(),
     };
-    if content.get("enabled") == Some(Ok(true)) {
+    // What the user said, on or off, is the user's word.
+    if matches!(content.get::<bool>("enabled"), Some(Ok(_))) {
         return;
     }
     content.insert("enabled", &true);

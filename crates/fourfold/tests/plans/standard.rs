@@ -106,6 +106,11 @@ fn another_default_key_and_what_is_said_about_backups_stay() {
     account.data.insert("m.key_backup", &wish);
     let plan = complete(&account, &Identity::ALICE.evidence()).unwrap();
     assert!(!puts(&plan).contains(&"m.secret_storage.default_key"));
+    assert!(!puts(&plan).contains(&"m.key_backup"));
+    // What is no answer is replaced, and what stands beside it stays.
+    wish.insert("enabled", "maybe");
+    account.data.insert("m.key_backup", &wish);
+    let plan = complete(&account, &Identity::ALICE.evidence()).unwrap();
     plan.apply_to(&mut account.data);
     assert_eq!(
         account.data.raw("m.key_backup"),

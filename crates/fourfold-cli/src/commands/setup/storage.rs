@@ -1,6 +1,5 @@
-//! `fourfold setup`: the first key of secret storage.
+//! The first key of secret storage, and nothing else.
 
-use clap::Args;
 use fourfold::{
     SecretStorage,
     plan::{self, SetUpError},
@@ -13,28 +12,22 @@ use crate::{
     new_key, output, ui,
 };
 
-/// Options of `setup`.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Options {
-    #[command(flatten)]
-    new: NewKeyOptions,
-    #[command(flatten)]
-    change: ChangeOptions,
-}
-
 /// Makes the first key and the default. Refuses when anything is or was there.
-pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
-    let mut logged_in = LoggedIn::open(global)?;
+pub(super) fn run(
+    global: &Global,
+    logged_in: &mut LoggedIn,
+    how: &NewKeyOptions,
+    change: ChangeOptions,
+) -> Result<()> {
     let snapshot = logged_in.snapshot_for_change()?;
     let storage = SecretStorage::new(&snapshot.account_data);
     if !storage.is_untouched() {
         return Err(SetUpError::AlreadySetUp.into());
     }
-    new_key::check_delivery(&options.new, options.change)?;
-    let new = new_key::make(&options.new)?;
+    new_key::check_delivery(how, change)?;
+    let new = new_key::make(how)?;
     let plan = plan::set_up(&storage, &new)?;
-    let (how, change) = (&options.new, options.change);
-    if !new_key::introduce(global, &mut logged_in, &plan, &new, how, change)? {
+    if !new_key::introduce(global, logged_in, &plan, &new, how, change)? {
         return Ok(());
     }
     if global.json {

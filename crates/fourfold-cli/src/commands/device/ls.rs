@@ -1,0 +1,133 @@
+//! `fourfold device ls`: the devices, and which of them are verified.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use fourfold::{cross_signing::ConfirmedDevice, signed_json::PublicKey};
+use fourfold_client::{DeviceInfo, PublishedKeys, escape_untrusted};
+use serde::Serialize;
+
+use crate::{account::LoggedIn, arguments::Global, error::Result, output, own_device};
+
+/// Options of `device ls`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {}
+
+/// Lists every device that is logged in or has keys.
+pub(crate) fn run(global: &Global, _: &Options) -> Result<()> {
+    let logged_in = LoggedIn::open(global)?;
+    let listed = logged_in.wait(logged_in.account.devices())?;
+    let published = own_device::published(&logged_in)?;
+    let (user_id, own) = (logged_in.account.user_id(), logged_in.account.device_id());
+    let devices = devices(user_id, own, &listed, &published);
+    if global.json {
+        return output::json(&devices);
+    }
+    devices.iter().try_for_each(Device::print)
+}
+
+/// A device, for people and for programs.
+#[derive(Debug, Serialize)]
+struct Device {
+    device_id: String,
+    display_name: Option<String>,
+    is_this_device: bool,
+    fingerprint: Option<String>,
+    /// Whether the published identity signed it.
+    is_signed: bool,
+    /// Why not.
+    problem: Option<String>,
+    last_seen_ts: Option<u64>,
+}
+
+impl Device {
+    fn print(&self) -> Result<()> {
+        let name = match &self.display_name {
+            Some(name) => format!(" \"{}\"", escape_untrusted(name)),
+            None => String::new(),
+        };
+        let this = if self.is_this_device {
+            ", this device"
+        } else {
+            ""
+        };
+        output::line(format_args!(
+            "{}{name}{this}",
+            escape_untrusted(&self.device_id)
+        ))?;
+        match &self.problem {
+            None => output::line("    signed by the identity")?,
+            Some(problem) => output::line(format_args!("    NOT verified: {problem}"))?,
+        }
+        if let Some(key) = &self.fingerprint {
+            output::line(format_args!("    {}", own_device::fingerprint(key)))?;
+        }
+        match self.last_seen_ts.and_then(date) {
+            Some(date) => output::line(format_args!("    last seen {date}")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn devices(
+    user_id: &str,
+    own: Option<&str>,
+    listed: &[DeviceInfo],
+    published: &PublishedKeys,
+) -> Vec<Device> {
+    let mut devices: BTreeMap<&str, Option<&DeviceInfo>> =
+        published.devices().map(|(id, _)| (id, None)).collect();
+    devices.extend(
+        listed
+            .iter()
+            .map(|info| (info.device_id.as_str(), Some(info))),
+    );
+    devices
+        .into_iter()
+        .map(|(id, info)| {
+            let (fingerprint, judged) = judge(user_id, id, published);
+            let unlisted = info.is_none().then(|| "it is not logged in".to_owned());
+            Device {
+                device_id: id.to_owned(),
+                display_name: info.and_then(|info| info.display_name.clone()),
+                is_this_device: own == Some(id),
+                fingerprint: fingerprint.map(|key| key.to_base64()),
+                is_signed: judged.is_ok(),
+                problem: judged.err().or(unlisted),
+                last_seen_ts: info.and_then(|info| info.last_seen_ts),
+            }
+        })
+        .collect()
+}
+
+/// The key that people compare, and what is wrong with the device.
+fn judge(
+    user_id: &str,
+    device_id: &str,
+    published: &PublishedKeys,
+) -> (Option<PublicKey>, std::result::Result<(), String>) {
+    let Some(served) = published.device(device_id) else {
+        return (None, Err("it has no keys".to_owned()));
+    };
+    let keys = served.object("keys").and_then(std::result::Result::ok);
+    let key = keys
+        .and_then(|keys| keys.get::<String>(&format!("ed25519:{device_id}"))?.ok())
+        .and_then(|key| PublicKey::from_base64(&key).ok());
+    let Some(key) = key else {
+        return (None, Err("its keys are malformed".to_owned()));
+    };
+    let judged = ConfirmedDevice::with_fingerprint(user_id, device_id, served, &key)
+        .map_err(|error| error.to_string())
+        .and_then(|device| {
+            device
+                .check_signed(served, published.identity())
+                .map_err(|error| error.to_string())
+        });
+    (Some(key), judged)
+}
+
+fn date(milliseconds: u64) -> Option<String> {
+    let seconds = i64::try_from(milliseconds / 1000).ok()?;
+    let moment = time::OffsetDateTime::from_unix_timestamp(seconds).ok()?;
+    Some(moment.date().to_string())
+}

@@ -1,0 +1,147 @@
+//! `fourfold device verify`: verify this device with a key of secret storage.
+//!
+//! What is signed is built from this device's own keys, never from what the homeserver shows; and
+//! what counts in the end is the signature that the homeserver gives back, verified here.
+
+use clap::Args;
+use fourfold::{Evidence, KeyCheckOutcome, KeyId, SecretName, SecretStorage};
+use serde::Serialize;
+
+use super::private_keys;
+use crate::{
+    account::LoggedIn,
+    arguments::{Global, UnlockOptions},
+    error::{Error, Exit, Result},
+    output, own_device,
+    sealing_key::SealingOptions,
+    ui, unlock,
+};
+
+/// Options of `device verify`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    unlock: UnlockOptions,
+    #[command(flatten)]
+    sealing: SealingOptions,
+}
+
+/// Fetches the private keys, compares them with what is published, signs this device, and checks
+/// that the signature is there.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let mut outcome = Outcome::default();
+    let result = verify(global, options, &mut outcome);
+    if global.json {
+        output::json(&outcome)?;
+    } else if result.is_ok() {
+        output::line(format_args!(
+            "this device is verified: {}",
+            outcome.device_id
+        ))?;
+    }
+    result
+}
+
+/// What came of it, step by step.
+#[derive(Default, Serialize)]
+struct Outcome {
+    device_id: String,
+    key_id: Option<KeyId>,
+    is_key_valid: bool,
+    secrets_opened: Vec<SecretName>,
+    identity_matches: bool,
+    /// The public master key that this machine holds on to from now on.
+    pinned_master_key: Option<String>,
+    /// Whether the homeserver took the signature; `null` when there was nothing to upload.
+    is_signature_accepted: Option<bool>,
+    /// Whether the homeserver shows this device, signed, verified here.
+    is_device_signed: bool,
+}
+
+fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<()> {
+    let mut logged_in = LoggedIn::open(global)?;
+    outcome.device_id = own_device::id(&logged_in)?;
+    let snapshot = logged_in.snapshot_for_change()?;
+    let published = own_device::published(&logged_in)?;
+    published.identity().self_signing_key().map_err(|error| {
+        Error::new(
+            Exit::NotVerified,
+            format!("there is no identity to verify this device with: {error}"),
+        )
+        .hint("fourfold setup makes one")
+    })?;
+
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let candidates = unlock::candidates(&storage, &options.unlock)?;
+    let input = &options.unlock.input;
+    let offers = input.offers(unlock::question(&candidates))?;
+    let [offer] = offers.as_slice() else {
+        return Err(Error::usage("exactly one key is needed here"));
+    };
+    let found = unlock::find(&storage, offer, &candidates, unlock::bounds(input))?;
+    outcome.key_id = Some(found.key.id().clone());
+    outcome.is_key_valid = found.outcome == KeyCheckOutcome::Verified;
+    let is_certain = if outcome.is_key_valid {
+        "valid"
+    } else {
+        "uncertain"
+    };
+    let label = unlock::label(&storage, found.key.id());
+    ui::say(format_args!("key:       {is_certain}, {label}"));
+
+    let evidence = Evidence {
+        identity: Some(published.identity().clone()),
+        backup: None,
+    };
+    let opened = private_keys(&storage, &found.key, &evidence)?;
+    outcome.secrets_opened.clone_from(&opened.names);
+    let names: Vec<_> = opened.names.iter().map(SecretName::as_str).collect();
+    ui::say(format_args!("secrets:   opened {}", list(&names)));
+    let keys = opened.checked()?;
+    outcome.identity_matches = true;
+    ui::say("identity:  matches what the homeserver publishes");
+    let Some(self_signing_key) = keys.self_signing_key() else {
+        return Err(Error::usage("the self-signing key is missing"));
+    };
+
+    let device = own_device::existing(&mut logged_in, &options.sealing)?;
+    own_device::check_is_ours(&logged_in, device.as_ref(), &published)?;
+    let mut device = match device {
+        Some(device) => device,
+        None => own_device::make(&mut logged_in, &options.sealing)?,
+    };
+    own_device::publish(&logged_in, &mut device)?;
+    let published = own_device::published(&logged_in)?;
+    let confirmed = own_device::confirm(&device, &published)?;
+    match own_device::sign(&logged_in, &confirmed, self_signing_key, &published) {
+        Ok(was_signed_now) => outcome.is_signature_accepted = was_signed_now.then_some(true),
+        Err(failed) => {
+            outcome.is_signature_accepted = Some(failed.is_accepted);
+            return Err(failed.error);
+        }
+    }
+    outcome.is_device_signed = true;
+    ui::say(format_args!(
+        "device:    signed, and the homeserver shows it ({})",
+        own_device::fingerprint(device.ed25519())
+    ));
+    match keys.master_key() {
+        Some(master) => {
+            own_device::pin(&mut device, &published, master)?;
+            outcome.pinned_master_key = Some(master.public_key().to_base64());
+        }
+        None => ui::warn(
+            "the master key is not in secret storage, so this machine cannot tell a false identity \
+             from yours later",
+        ),
+    }
+    Ok(())
+}
+
+fn list(names: &[&str]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,56 @@
+//! The password of the account, for what a homeserver does only when the user is there.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fourfold_client::{ErrorKind, Password};
+
+use crate::{
+    error::{Error, Exit, Result},
+    prompt,
+    secret_input::Source,
+};
+
+/// Where the password of the account comes from. Without any of these, the terminal is asked, and
+/// only when the homeserver wants it.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct PasswordOptions {
+    /// Read the password of the account from FILE ("-": standard input)
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Read the password of the account from the open file descriptor N
+    #[arg(long, value_name = "N")]
+    password_fd: Option<u32>,
+}
+
+impl PasswordOptions {
+    /// Makes a call without the password, and once more with it when the homeserver asks for that.
+    pub(crate) fn try_with<T>(
+        &self,
+        mut call: impl FnMut(Option<&Password>) -> std::result::Result<T, fourfold_client::Error>,
+    ) -> Result<T> {
+        match call(None) {
+            Err(error) if *error.kind() == ErrorKind::NeedsPassword => {
+                let password = self.read()?;
+                call(Some(&password)).map_err(refused)
+            }
+            result => result.map_err(refused),
+        }
+    }
+
+    fn read(&self) -> Result<Password> {
+        let text = match (&self.password_file, self.password_fd) {
+            (Some(path), _) => Source::of(path).line()?,
+            (None, Some(fd)) => Source::Descriptor(fd).line()?,
+            (None, None) => prompt::hidden("Password of the account", "use --password-file")?,
+        };
+        Ok(Password::new(text.as_str()))
+    }
+}
+
+fn refused(error: fourfold_client::Error) -> Error {
+    match error.kind() {
+        ErrorKind::WrongPassword | ErrorKind::NeedsOther { .. } => Error::new(Exit::Refused, error),
+        _ => error.into(),
+    }
+}
