@@ -11,6 +11,7 @@ use fourfold::Snapshot;
 use fourfold_client::{Account, Change, LocalState, LocalStateError, Options};
 
 use crate::{
+    agent::{Agent, Loan},
     arguments::{Global, ReadOptions},
     error::{Error, Exit, Result},
     ui,
@@ -20,18 +21,21 @@ use crate::{
 pub(crate) struct LoggedIn {
     pub(crate) account: Account,
     pub(crate) state: LocalState,
+    /// Given back after the state is closed.
+    _loan: Option<Loan>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl LoggedIn {
     /// The account of `--account`, or the only one there is.
     pub(crate) fn open(global: &Global) -> Result<Self> {
-        let state = open_state(global)?;
+        let (state, loan) = open_state(global)?;
         let session = state.session()?.ok_or_else(not_logged_in)?;
         let account = Account::new(session, &Options::default())?;
         Ok(Self {
             account,
             state,
+            _loan: loan,
             runtime: runtime()?,
         })
     }
@@ -66,32 +70,41 @@ impl LoggedIn {
         }
         let snapshot = self.snapshot()?;
         if !compare(&mut self.state, &snapshot)? {
-            return Err(Error::new(
-                Exit::Conflict,
-                "the homeserver shows an older or weaker state than this machine has seen",
-            )
-            .hint("if you made these changes yourself, accept them: fourfold status --accept"));
+            return Err(not_honest());
         }
         Ok(snapshot)
     }
 }
 
-/// Opens the local state of `--account`, or of the only account there is.
-pub(crate) fn open_state(global: &Global) -> Result<LocalState> {
+/// Opens the local state of `--account`, or of the only account there is. An agent that has it lends
+/// it.
+fn open_state(global: &Global) -> Result<(LocalState, Option<Loan>)> {
     let folder = state_folder(global)?;
-    let user_id = match &global.account {
-        Some(user_id) => user_id.clone(),
-        None => only_account(logged_in(&folder)?)?,
-    };
+    let user_id = user_id(global, &folder)?;
     let patience = Instant::now() + LOCK_PATIENCE;
+    let mut loan = None;
     loop {
         match LocalState::open(&folder, &user_id) {
             Err(LocalStateError::NoState { .. }) => return Err(not_logged_in()),
             Err(LocalStateError::Locked { .. }) if Instant::now() < patience => {
-                std::thread::sleep(Duration::from_millis(20));
+                if loan.is_none()
+                    && let Some(agent) = Agent::at(&folder, &user_id)?
+                {
+                    loan = Some(agent.borrow_state()?);
+                } else {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
             }
-            state => return Ok(state?),
+            state => return Ok((state?, loan)),
         }
+    }
+}
+
+/// The account of `--account`, or the only one there is.
+pub(crate) fn user_id(global: &Global, folder: &Path) -> Result<String> {
+    match &global.account {
+        Some(user_id) => Ok(user_id.clone()),
+        None => only_account(logged_in(folder)?),
     }
 }
 
@@ -101,15 +114,19 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// What a read works on: a file, or the homeserver.
 pub(crate) fn read(global: &Global, options: &ReadOptions) -> Result<Snapshot> {
     let Some(path) = &options.snapshot else {
+        if let Some(mut agent) = Agent::find_if_safe(global)? {
+            let _busy = ui::busy("reading the account data");
+            return agent.snapshot();
+        }
         // The state is not kept locked while the homeserver is asked, so that reads do not wait for
         // each other.
-        let session = open_state(global)?.session()?.ok_or_else(not_logged_in)?;
+        let session = open_state(global)?.0.session()?.ok_or_else(not_logged_in)?;
         let account = Account::new(session, &Options::default())?;
         let snapshot = {
             let _busy = ui::busy("reading the account data");
             runtime()?.block_on(account.snapshot())?
         };
-        compare(&mut open_state(global)?, &snapshot)?;
+        compare(&mut open_state(global)?.0, &snapshot)?;
         return Ok(snapshot);
     };
     let text = std::fs::read_to_string(path)
@@ -165,29 +182,59 @@ fn logged_in(folder: &Path) -> Result<Vec<String>> {
     Ok(accounts.into_iter().filter(has_session).collect())
 }
 
-fn not_logged_in() -> Error {
+pub(crate) fn not_logged_in() -> Error {
     Error::usage("not logged in").hint("log in: fourfold login @user:server")
 }
 
 /// Says what the user should know of what changed since this machine looked last, and remembers the
 /// rest. Returns whether all is as an honest server would have it.
 pub(crate) fn compare(state: &mut LocalState, snapshot: &Snapshot) -> Result<bool> {
-    let changes = state.compare(snapshot)?;
-    for change in &changes {
+    let compared = Compared::of(state, snapshot)?;
+    compared.warnings.iter().for_each(ui::warn);
+    Ok(compared.is_honest)
+}
+
+/// What changed since this machine looked last.
+pub(crate) struct Compared {
+    /// Whether all is as an honest server would have it.
+    pub(crate) is_honest: bool,
+    /// What the user should know.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Compared {
+    /// Compares, and remembers what is not suspicious.
+    pub(crate) fn of(state: &mut LocalState, snapshot: &Snapshot) -> Result<Self> {
+        let changes = state.compare(snapshot)?;
         // Secrets come and change; keys do so rarely enough to be worth a word.
-        let is_of_a_key = matches!(
-            change,
-            Change::DefaultKeyChanged { .. } | Change::KeyDescriptionChanged { .. }
-        );
-        if change.is_suspicious() || is_of_a_key {
-            ui::warn(change);
+        let is_of_a_key = |change: &Change| {
+            matches!(
+                change,
+                Change::DefaultKeyChanged { .. } | Change::KeyDescriptionChanged { .. }
+            )
+        };
+        let worth_a_word = changes
+            .iter()
+            .filter(|change| change.is_suspicious() || is_of_a_key(change));
+        let warnings = worth_a_word.map(ToString::to_string).collect();
+        let is_honest = !changes.iter().any(Change::is_suspicious);
+        if is_honest && !changes.is_empty() {
+            state.pin(snapshot)?;
         }
+        Ok(Self {
+            is_honest,
+            warnings,
+        })
     }
-    let is_honest = !changes.iter().any(Change::is_suspicious);
-    if is_honest && !changes.is_empty() {
-        state.pin(snapshot)?;
-    }
-    Ok(is_honest)
+}
+
+/// Why nothing is written now.
+pub(crate) fn not_honest() -> Error {
+    Error::new(
+        Exit::Conflict,
+        "the homeserver shows an older or weaker state than this machine has seen",
+    )
+    .hint("if you made these changes yourself, accept them: fourfold status --accept")
 }
 
 impl From<fourfold_client::Error> for Error {

@@ -142,6 +142,16 @@ pub(crate) enum Command {
     /// Look after the devices
     #[command(subcommand)]
     Device(commands::device::Command),
+    /// Keep a key for a while, and answer the requests of your own devices
+    #[command(
+        after_help = "Examples:\n  fourfold agent                     in the background; then: fourfold unlock\n  fourfold agent --foreground        asks at this terminal\n  fourfold agent log                 what was asked, and what came of it"
+    )]
+    Agent(commands::agent::Options),
+    /// Give the agent a key to keep
+    #[command(after_help = "Example:\n  fourfold unlock --lifetime 8h")]
+    Unlock(commands::unlock::Options),
+    /// Make the agent forget its key
+    Lock,
     /// Look after the keys
     #[command(subcommand)]
     Key(commands::key::Command),
@@ -168,7 +178,11 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it ends on its own terms when a signal comes.
     pub(crate) fn stops_itself(&self) -> bool {
-        matches!(self, Self::Quickstart(_) | Self::Serve(_))
+        match self {
+            Self::Quickstart(_) | Self::Serve(_) => true,
+            Self::Agent(options) => options.stops_itself(),
+            _ => false,
+        }
     }
 }
 
@@ -180,4 +194,17 @@ pub(crate) struct UnlockOptions {
     /// Use the key of this ID, whether it is the default or not
     #[arg(long, value_name = "ID")]
     pub(crate) key: Option<String>,
+}
+
+impl UnlockOptions {
+    /// Whether the user said which key it is to be, or where it comes from.
+    pub(crate) fn is_given(&self) -> bool {
+        let input = &self.input;
+        self.key.is_some()
+            || input.allow_weak_kdf
+            || !(input.recovery_key_file.is_empty()
+                && input.recovery_key_fd.is_empty()
+                && input.passphrase_file.is_empty()
+                && input.passphrase_fd.is_empty())
+    }
 }

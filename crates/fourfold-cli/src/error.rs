@@ -24,6 +24,22 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// Of an exit code; what is none is a fault of whoever sent it.
+    pub(crate) fn from_code(code: u8) -> Self {
+        let all = [
+            Self::Refused,
+            Self::Usage,
+            Self::WrongKey,
+            Self::Network,
+            Self::Conflict,
+            Self::Policy,
+            Self::Corrupt,
+            Self::NotVerified,
+        ];
+        let found = all.into_iter().find(|exit| *exit as u8 == code);
+        found.unwrap_or(Self::Network)
+    }
+
     /// The name in `--json` output.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -1,13 +1,16 @@
 //! The command `fourfold`.
 
 mod account;
+mod agent;
 mod arguments;
 mod change;
 mod commands;
+mod duration;
 mod emergency_kit;
 mod error;
 mod interrupt;
 mod new_key;
+mod opening;
 mod output;
 mod own_device;
 mod password;
@@ -25,6 +28,7 @@ use arguments::{Arguments, Command};
 use error::Result;
 
 fn main() -> ExitCode {
+    agent::redact_panics();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return ui::arguments(&error),
@@ -58,6 +62,9 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Rm(options) => commands::rm::run(global, &options),
         Command::Ls(options) => commands::ls::run(global, &options),
         Command::Device(command) => commands::device::run(global, &command),
+        Command::Agent(options) => commands::agent::run(global, &options),
+        Command::Unlock(options) => commands::unlock::run(global, &options),
+        Command::Lock => commands::lock::run(global),
         Command::Key(command) => commands::key::run(global, &command),
         Command::Resume(options) => commands::resume::run(global, &options),
         Command::Kit(options) => commands::kit::run(global, &options),

@@ -68,7 +68,7 @@ impl Sealing {
 /// A keyring that cannot be used, a file that others can read, no terminal to ask for a passphrase.
 /// Whether it is the right key shows when something is opened with it.
 pub(crate) fn find(state: &LocalState, options: &SealingOptions) -> Result<Sealing> {
-    let path = state.file().with_extension("sealing");
+    let path = state.path().with_extension("sealing");
     let noted = Note::read(&path)?;
     let device_id = state.session()?.and_then(|session| session.device_id);
     // What an earlier log-in sealed is of no use to this one.

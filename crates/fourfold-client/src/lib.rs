@@ -63,11 +63,13 @@ mod signing;
 #[cfg(test)]
 mod testing;
 mod transport;
+mod verification;
+mod wiped_json;
 
 pub use account::{Account, DeviceInfo, RefusedSignature};
 pub use apply::{ApplyError, Progress, ProgressState, apply, resume};
 pub use change::Change;
-pub use device::{Device, DeviceError};
+pub use device::{Device, DeviceError, OlmError};
 pub use error::{Error, ErrorKind};
 pub use escape::escape_untrusted;
 pub use homeserver::Homeserver;
@@ -76,3 +78,4 @@ pub use options::Options;
 pub use sealing_key::SealingKey;
 pub use session::{AccessToken, Password, Session, WhoAmI};
 pub use signing::{PublishedKeys, SigningError};
+pub use verification::{CancelCode, Emoji, ShortString};

@@ -69,6 +69,11 @@ const LANES: &[Lane] = &[
         headline: "the story works against running servers",
         run: live::run,
     },
+    Lane {
+        name: "interop",
+        headline: "other people's clients and ours understand each other",
+        run: live::interop::run,
+    },
 ];
 
 /// How a lane ended.

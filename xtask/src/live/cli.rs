@@ -6,6 +6,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use serde_json::Value;
+
 use crate::{command, failure::Failure};
 
 /// A device: the program, and a folder of state that no other device sees.
@@ -52,6 +54,13 @@ impl Device {
             "`fourfold {line}` ended with {}: {}",
             ended.code, ended.talk
         )))
+    }
+
+    /// As [`must`](Self::must), for a command that prints JSON.
+    pub(super) fn json(&self, arguments: &[&str]) -> Result<Value, Failure> {
+        let text = self.must(arguments, "")?;
+        serde_json::from_str(&text)
+            .map_err(|error| Failure::Check(format!("this is not JSON ({error}): {text}")))
     }
 
     /// Starts a command and lets it run.

@@ -3,7 +3,10 @@
 mod child;
 mod cli;
 mod fourfold;
+pub(crate) mod interop;
 mod interruptions;
+mod peer;
+mod python;
 mod story;
 mod synapse;
 mod transcript;

@@ -75,7 +75,7 @@ impl<'a> Story<'a> {
         let login = [&login[..], &["--password-file", &password]].concat();
         self.laptop.must(&login, "")?;
         self.phone.must(&login, "")?;
-        let who = json_of(&self.laptop.must(&["whoami", "--json"], "")?)?;
+        let who = self.laptop.json(&["whoami", "--json"])?;
         self.expect(
             "whoami names the user",
             &who["user_id"],
@@ -88,21 +88,38 @@ impl<'a> Story<'a> {
             &untouched["default_key_state"],
             &json!("absent"),
         )?;
-        let dry = self.laptop.run(&["setup", "--dry-run"], "")?;
+        let dry = self
+            .laptop
+            .run(&["setup", "--storage-only", "--dry-run"], "")?;
         self.transcript.expect("a dry run ends well", dry.code, 0)?;
         self.expect("and changes nothing", &self.status()?["keys"], &json!([]))?;
         let key = self.path("key");
-        self.laptop
-            .must(&["setup", "--yes", "--recovery-key-out", &key], "")?;
+        self.laptop.must(
+            &[
+                "setup",
+                "--storage-only",
+                "--yes",
+                "--recovery-key-out",
+                &key,
+            ],
+            "",
+        )?;
         self.expect(
             "there is a default key",
             &self.status()?["default_key_state"],
             &json!("ok"),
         )?;
         let again = self.path("key-again");
-        let again = self
-            .laptop
-            .run(&["setup", "--yes", "--recovery-key-out", &again], "")?;
+        let again = self.laptop.run(
+            &[
+                "setup",
+                "--storage-only",
+                "--yes",
+                "--recovery-key-out",
+                &again,
+            ],
+            "",
+        )?;
         self.code("setting up again is refused", &again, 1)
     }
 
@@ -192,11 +209,8 @@ impl<'a> Story<'a> {
             "czNjcjN0IHZhbHVlIOKckw",
         )?;
         let key = self.path("mautrix");
-        let checked = json_of(
-            &self
-                .phone
-                .must(&["key", "check", "--json", "--recovery-key-file", &key], "")?,
-        )?;
+        let check = ["key", "check", "--json", "--recovery-key-file", &key];
+        let checked = self.phone.json(&check)?;
         self.expect("key check names it", &checked["key_id"], &json!(id))?;
         let ended = self.get("key", "org.example.secret")?;
         self.code("the default key does not open it", &ended, 1)?;
@@ -279,7 +293,7 @@ impl<'a> Story<'a> {
     }
 
     pub(super) fn status(&self) -> Result<Value, Failure> {
-        json_of(&self.phone.must(&["status", "--json"], "")?)
+        self.phone.json(&["status", "--json"])
     }
 
     pub(super) fn path(&self, name: &str) -> String {
@@ -299,11 +313,6 @@ impl<'a> Story<'a> {
     fn expect(&mut self, step: &str, got: &Value, wanted: &Value) -> Result<(), Failure> {
         self.transcript.expect(step, got, wanted)
     }
-}
-
-fn json_of(text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text)
-        .map_err(|error| Failure::Check(format!("this is not JSON ({error}): {text}")))
 }
 
 fn unwritable(error: std::io::Error) -> Failure {

@@ -4,29 +4,31 @@ use std::{
     fs::File,
     io::Read as _,
     net::{Ipv4Addr, TcpListener},
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
-    thread,
-    time::Duration,
 };
 
 use serde_json::{Value, json};
 
 use crate::{
-    command, failure::Failure, files, http::Client, live::child::Server, report,
+    command,
+    failure::Failure,
+    files,
+    http::Client,
+    live::{child::Server, python},
     workspace::Workspace,
 };
 
 /// The version that the figures in docs/performance.md were taken with.
 const VERSION: &str = "1.163.2";
 
-/// How often an installation or a start is tried.
+/// How often a start is tried.
 const TRIES: u32 = 3;
 
 /// Installs Synapse if it is not there and starts it on a free port, with an empty SQLite database.
 pub(crate) fn start(workspace: &Workspace) -> Result<Server, Failure> {
     let home = workspace.target.join("synapse");
-    let python = install(&home)?;
+    let python = python::install(&home, "matrix-synapse", VERSION)?.join("python");
     let mut tried = 1;
     loop {
         // Another program may take the port between our look and Synapse's.
@@ -58,37 +60,6 @@ fn start_on(home: &Path, python: &Path, port: u16) -> Result<Server, Failure> {
         let answer = client.send("GET", "/_matrix/client/versions", None).ok()?;
         (answer.status == 200).then(|| base.clone())
     })
-}
-
-/// Makes the virtual environment and gives its interpreter.
-fn install(home: &Path) -> Result<PathBuf, Failure> {
-    let environment = home.join(format!("venv-{VERSION}"));
-    let python = environment.join("bin/python");
-    let complete = environment.join("complete");
-    if complete.is_file() {
-        return Ok(python);
-    }
-    report::note(format_args!("installing Synapse {VERSION}"));
-    files::create_folder(home)?;
-    let missing = |failure: Failure| Failure::MissingTool(failure.to_string());
-    command::output(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&environment),
-    )
-    .map_err(missing)?;
-    for tried in 1.. {
-        let wanted = format!("matrix-synapse=={VERSION}");
-        match command::output(
-            Command::new(&python).args(["-m", "pip", "install", "--quiet", &wanted]),
-        ) {
-            Ok(_) => break,
-            Err(failure) if tried == TRIES => return Err(missing(failure)),
-            Err(_) => thread::sleep(Duration::from_secs(5)),
-        }
-    }
-    files::write(&complete, VERSION)?;
-    Ok(python)
 }
 
 /// The configuration, as JSON, which is YAML too.

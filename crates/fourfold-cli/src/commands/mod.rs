@@ -1,10 +1,12 @@
 //! The commands, one module each.
 
+pub(crate) mod agent;
 pub(crate) mod device;
 pub(crate) mod generate;
 pub(crate) mod get;
 pub(crate) mod key;
 pub(crate) mod kit;
+pub(crate) mod lock;
 pub(crate) mod login;
 pub(crate) mod ls;
 pub(crate) mod put;
@@ -14,3 +16,4 @@ pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod setup;
 pub(crate) mod status;
+pub(crate) mod unlock;

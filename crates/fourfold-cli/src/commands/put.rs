@@ -11,6 +11,7 @@ use fourfold::{
 
 use crate::{
     account::LoggedIn,
+    agent::Agent,
     arguments::{ChangeOptions, Global, UnlockOptions},
     change,
     error::{Error, Exit, Result},
@@ -46,10 +47,20 @@ pub(crate) struct Options {
 /// Stores the secret under the default key, or under the chosen ones.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let name = SecretName::new(&options.name).map_err(Error::usage)?;
+    let mut early = None;
+    if let Some(mut agent) = unlocked_agent(global, options)? {
+        let secret = early.insert(read_secret(options)?);
+        if let Some(plan) = agent.seal(&name, secret.expose_secret())? {
+            drop(agent);
+            let mut logged_in = LoggedIn::open(global)?;
+            change::carry_out(global, &mut logged_in, &plan, options.change)?;
+            return Ok(());
+        }
+    }
     let mut logged_in = LoggedIn::open(global)?;
     let snapshot = logged_in.snapshot_for_change()?;
     let keys = proven_keys(&snapshot, options)?;
-    let secret = read_secret(options)?;
+    let secret = early.map_or_else(|| read_secret(options), Ok)?;
     let recipients = recipients(&keys, options.profile_2019)?;
     let writing: Vec<_> = keys
         .iter()
@@ -73,6 +84,19 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     )?;
     change::carry_out(global, &mut logged_in, &plan, options.change)?;
     Ok(())
+}
+
+/// An agent that has a key, unless the user chose keys.
+fn unlocked_agent(global: &Global, options: &Options) -> Result<Option<Agent>> {
+    let chooses = options.unlock.is_given() || !options.under.is_empty() || options.profile_2019;
+    if chooses {
+        return Ok(None);
+    }
+    let Some(mut agent) = Agent::find_if_safe(global)? else {
+        return Ok(None);
+    };
+    let is_unlocked = agent.status()?.key_id.is_some();
+    Ok(is_unlocked.then_some(agent))
 }
 
 fn proven_keys(snapshot: &Snapshot, options: &Options) -> Result<Vec<ProvenKey>> {

@@ -49,6 +49,17 @@ impl Canary {
         }
     }
 
+    /// As [`is_in`](Self::is_in), for the megabytes of a memory: bytes as the characters of the same
+    /// numbers, because text is searched fast without optimisation too.
+    pub(crate) fn is_in_latin_1(&self, haystack: &str) -> bool {
+        let text = |form: &Vec<u8>| form.iter().copied().map(char::from).collect::<String>();
+        self.forms.iter().any(|form| haystack.contains(&text(form)))
+    }
+
+    pub(crate) fn what(&self) -> &'static str {
+        self.what
+    }
+
     pub(crate) fn is_in(&self, haystack: &[u8]) -> bool {
         let is_there = |form: &Vec<u8>| haystack.windows(form.len()).any(|window| window == form);
         self.forms.iter().any(is_there)

@@ -3,8 +3,7 @@
 #[path = "../canary/mod.rs"]
 mod scanner;
 
-use scanner::Canary;
-pub(crate) use scanner::files;
+pub(crate) use scanner::{Canary, files};
 use serde_json::Value;
 
 use crate::{
@@ -44,7 +43,13 @@ fn no_secret_is_where_it_does_not_belong() {
     let mut shown = Shown::default();
 
     shown.run(alice.log_in()).succeeds();
-    let setup = alice.call(&["setup", "--yes", "--recovery-key-out", &first]);
+    let setup = alice.call(&[
+        "setup",
+        "--storage-only",
+        "--yes",
+        "--recovery-key-out",
+        &first,
+    ]);
     let setup = setup
         .arguments(["--new-passphrase-file", "-"])
         .stdin(PASSPHRASE);

@@ -25,12 +25,15 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
     let server = Homeserver::start();
     let alice = server.person("alice");
     let before = server.other_client("alice").everything();
-    let plan = alice.call(&["setup", "--dry-run"]).run();
+    let plan = alice.call(&["setup", "--storage-only", "--dry-run"]).run();
     assert_eq!(plan.succeeds(), "");
     plan.says("plan: set up secret storage")
         .says("     put m.secret_storage.default_key\n")
         .is_silent_about("Es");
-    let plan = alice.call(&["setup", "--dry-run", "--json"]).run().json();
+    let plan = alice
+        .call(&["setup", "--storage-only", "--dry-run", "--json"])
+        .run()
+        .json();
     assert_eq!(plan["title"], "set up secret storage");
     assert_eq!(plan["steps"].as_array().unwrap().len(), 2);
     assert_eq!(server.other_client("alice").everything(), before);
@@ -41,7 +44,9 @@ fn without_a_terminal_a_change_needs_yes() {
     let server = Homeserver::start();
     let alice = server.person("alice");
     let file = alice.folder.name_of("key");
-    let setup = alice.call(&["setup", "--recovery-key-out", &file]).run();
+    let setup = alice
+        .call(&["setup", "--storage-only", "--recovery-key-out", &file])
+        .run();
     setup.fails(2).says("use --yes, or --dry-run");
     assert!(!alice.folder.join("key").exists());
     alice.set_up("key");
@@ -89,6 +94,7 @@ fn secret_storage_is_set_up_once() {
     let before = server.other_client("alice").everything();
     let again = [
         "setup",
+        "--storage-only",
         "--yes",
         "--recovery-key-out",
         &alice.folder.name_of("again"),
@@ -117,16 +123,31 @@ fn a_recovery_key_that_cannot_be_written_changes_nothing() {
         alice.folder.name_of("no/such/folder"),
     );
     let call = alice
-        .call(&["setup", "--yes", "--recovery-key-out", &bad])
-        .run();
-    call.fails(2);
-    let call = alice
-        .call(&["setup", "--yes", "--recovery-key-out", &good, "--kit", &bad])
+        .call(&[
+            "setup",
+            "--storage-only",
+            "--yes",
+            "--recovery-key-out",
+            &bad,
+        ])
         .run();
     call.fails(2);
     let call = alice
         .call(&[
             "setup",
+            "--storage-only",
+            "--yes",
+            "--recovery-key-out",
+            &good,
+            "--kit",
+            &bad,
+        ])
+        .run();
+    call.fails(2);
+    let call = alice
+        .call(&[
+            "setup",
+            "--storage-only",
             "--yes",
             "--recovery-key-out",
             &good,
@@ -229,7 +250,13 @@ fn a_weakened_key_may_read_and_not_write() {
         .write("passphrase", "seven lanterns under the old bridge\n");
     let key = alice.folder.name_of("key");
     alice
-        .call(&["setup", "--yes", "--recovery-key-out", &key])
+        .call(&[
+            "setup",
+            "--storage-only",
+            "--yes",
+            "--recovery-key-out",
+            &key,
+        ])
         .arguments(["--new-passphrase-file", &passphrase])
         .run()
         .succeeds();

@@ -147,9 +147,15 @@ impl Person {
     /// Sets up secret storage, with the recovery key in a file of this name.
     pub(crate) fn set_up(&self, recovery_key: &str) {
         let file = self.folder.name_of(recovery_key);
-        self.call(&["setup", "--yes", "--recovery-key-out", &file])
-            .run()
-            .succeeds();
+        self.call(&[
+            "setup",
+            "--storage-only",
+            "--yes",
+            "--recovery-key-out",
+            &file,
+        ])
+        .run()
+        .succeeds();
     }
 
     /// Makes another key, with its recovery key in a file of this name. Returns its ID.

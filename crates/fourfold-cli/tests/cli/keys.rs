@@ -218,7 +218,13 @@ fn a_passphrase_opens_a_new_key_too() {
     let key = alice.folder.name_of("key");
     let setup = |passphrase: &str, more: &[&str]| {
         alice
-            .call(&["setup", "--yes", "--recovery-key-out", &key])
+            .call(&[
+                "setup",
+                "--storage-only",
+                "--yes",
+                "--recovery-key-out",
+                &key,
+            ])
             .arguments(["--new-passphrase-file", "-"])
             .arguments(more.iter().copied())
             .stdin(passphrase)

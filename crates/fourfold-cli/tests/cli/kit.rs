@@ -122,6 +122,7 @@ fn a_new_key_comes_with_its_page() {
     let kit = |name: &str| alice.folder.name_of(name);
     let first = [
         "setup",
+        "--storage-only",
         "--yes",
         "--kit",
         &kit("first.html"),

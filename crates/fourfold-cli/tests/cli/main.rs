@@ -8,11 +8,15 @@
 )]
 
 mod account_data;
+mod agent;
+mod agent_memory;
+mod agents;
 mod canary;
 mod changes;
 mod fixtures;
 mod help;
 mod homeserver;
+mod hostile;
 mod invocation;
 mod keys;
 mod kit;

@@ -119,7 +119,13 @@ fn a_recovery_key_is_confirmed_before_anything_depends_on_it() {
     let server = Homeserver::start();
     let alice = server.person("alice");
     let state = alice.state();
-    let setup = ["setup", "--yes", "--state", state.to_str().unwrap()];
+    let setup = [
+        "setup",
+        "--storage-only",
+        "--yes",
+        "--state",
+        state.to_str().unwrap(),
+    ];
     let before = server.other_client("alice").everything();
 
     let mut terminal = Terminal::run(&setup);
@@ -152,7 +158,13 @@ fn ctrl_c_while_a_recovery_key_is_shown_changes_nothing() {
     let alice = server.person("alice");
     let before = server.other_client("alice").everything();
     let state = alice.state();
-    let mut terminal = Terminal::run(&["setup", "--yes", "--state", state.to_str().unwrap()]);
+    let mut terminal = Terminal::run(&[
+        "setup",
+        "--storage-only",
+        "--yes",
+        "--state",
+        state.to_str().unwrap(),
+    ]);
     terminal.expect("type its last group of four characters:");
     terminal.type_keys("\u{3}");
     assert_eq!(terminal.finish().0, Some(130));
@@ -166,6 +178,7 @@ fn two_different_passphrases_change_nothing() {
     let state = alice.state();
     let setup = [
         "setup",
+        "--storage-only",
         "--new-passphrase",
         "--state",
         state.to_str().unwrap(),

@@ -1,10 +1,12 @@
-//! A proxy in front of a homeserver, which remembers every request and can refuse some.
+//! A proxy in front of a homeserver, which remembers every request and can lie about any.
 
 use std::{
-    io::BufReader,
-    net::{TcpListener, TcpStream},
+    io::{BufReader, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
     sync::{Arc, Mutex},
 };
+
+use serde_json::Value;
 
 /// A proxy that lives as long as the test process.
 pub(crate) struct Proxy {
@@ -20,12 +22,27 @@ pub(crate) struct Message {
     pub(crate) body: Vec<u8>,
 }
 
+/// What becomes of a request.
+pub(crate) enum Turn {
+    /// The server answers.
+    Honest,
+    /// The server answers, to this request instead.
+    Forged(Message),
+    /// The server answers, and what it says is changed on the way back.
+    Altered(Box<dyn FnOnce(Message) -> Message + Send>),
+    /// The server never hears of it; this is the answer.
+    Answered(Message),
+    /// The server gets so many bytes of it before both connections break.
+    Broken(usize),
+}
+
+type Script = Box<dyn FnMut(&Message) -> Turn + Send>;
+
 #[derive(Default)]
 struct Shared {
     server: String,
     seen: Mutex<Vec<(Message, Message)>>,
-    /// How many writes of account data are let through before the next one is refused.
-    writes_left: Mutex<Option<usize>>,
+    script: Mutex<Option<Script>>,
 }
 
 impl Proxy {
@@ -52,9 +69,34 @@ impl Proxy {
         self.shared.seen.lock().unwrap().clone()
     }
 
+    /// Decides about every request from now on.
+    pub(crate) fn lie(&self, script: impl FnMut(&Message) -> Turn + Send + 'static) {
+        *self.shared.script.lock().unwrap() = Some(Box::new(script));
+    }
+
+    /// Passes everything on from now on.
+    pub(crate) fn be_honest(&self) {
+        *self.shared.script.lock().unwrap() = None;
+    }
+
+    /// Lets some writes of account data through and answers the one after them like this, once.
+    pub(crate) fn answer_write_after(&self, mut writes: usize, answer: Message) {
+        let mut answer = Some(answer);
+        self.lie(move |request| {
+            if !request.is_write() {
+                return Turn::Honest;
+            }
+            if writes > 0 {
+                writes -= 1;
+                return Turn::Honest;
+            }
+            answer.take().map_or(Turn::Honest, Turn::Answered)
+        });
+    }
+
     /// Lets some writes of account data through and refuses the one after them, once.
     pub(crate) fn refuse_write_after(&self, writes: usize) {
-        *self.shared.writes_left.lock().unwrap() = Some(writes);
+        self.answer_write_after(writes, Message::error(403, "M_FORBIDDEN", "not now"));
     }
 }
 
@@ -62,31 +104,52 @@ impl Shared {
     fn serve(&self, client: &TcpStream) {
         let mut requests = BufReader::new(client);
         while let Some(request) = Message::read(&mut requests) {
-            let answer = if self.is_refused(&request) {
-                Message::refusal()
-            } else {
-                let mut server = TcpStream::connect(&self.server).unwrap();
-                request.write(&mut server);
-                Message::read(&mut BufReader::new(server)).unwrap()
+            let turn = match &mut *self.script.lock().unwrap() {
+                Some(script) => script(&request),
+                None => Turn::Honest,
             };
-            self.seen.lock().unwrap().push((request, answer.clone()));
+            let answer = match turn {
+                Turn::Honest => Some(self.ask(&request)),
+                Turn::Forged(forged) => Some(self.ask(&forged)),
+                Turn::Altered(change) => Some(change(self.ask(&request))),
+                Turn::Answered(answer) => Some(answer),
+                Turn::Broken(passed_on) => {
+                    self.break_off(&request, passed_on);
+                    None
+                }
+            };
+            let Some(answer) = answer else {
+                self.remember(request, Message::default());
+                let _ = client.shutdown(Shutdown::Both);
+                return;
+            };
+            // Remembered first: whoever has the answer may look.
+            self.remember(request, answer.clone());
             answer.write(&mut &*client);
+            if answer.head.contains("Connection: close") {
+                let _ = client.shutdown(Shutdown::Both);
+                return;
+            }
         }
     }
 
-    fn is_refused(&self, request: &Message) -> bool {
-        let mut left = self.writes_left.lock().unwrap();
-        match *left {
-            Some(0) if request.is_write() => {
-                *left = None;
-                true
-            }
-            Some(number) if request.is_write() => {
-                *left = Some(number - 1);
-                false
-            }
-            _ => false,
-        }
+    fn remember(&self, request: Message, answer: Message) {
+        self.seen.lock().unwrap().push((request, answer));
+    }
+
+    fn ask(&self, request: &Message) -> Message {
+        let mut server = TcpStream::connect(&self.server).unwrap();
+        request.write(&mut server);
+        Message::read(&mut BufReader::new(server)).unwrap()
+    }
+
+    /// Passes on the first bytes of a request and waits until the server is done with them.
+    fn break_off(&self, request: &Message, passed_on: usize) {
+        let bytes = request.bytes();
+        let mut server = TcpStream::connect(&self.server).unwrap();
+        let _ = server.write_all(&bytes[..passed_on.min(bytes.len())]);
+        let _ = server.shutdown(Shutdown::Write);
+        let _ = std::io::copy(&mut server, &mut std::io::sink());
     }
 }
 
@@ -109,18 +172,62 @@ impl Message {
     }
 
     fn write(&self, sink: &mut impl std::io::Write) {
-        let mut bytes = self.head.clone().into_bytes();
-        bytes.extend(&self.body);
         // The other side may have gone away.
-        let _ = sink.write_all(&bytes);
+        let _ = sink.write_all(&self.bytes());
     }
 
-    fn refusal() -> Self {
-        let body = br#"{"errcode":"M_FORBIDDEN","error":"not now"}"#.to_vec();
-        let head = format!(
-            "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.head.clone().into_bytes();
+        bytes.extend(&self.body);
+        bytes
+    }
+
+    /// An answer with a body of this type.
+    pub(crate) fn answer(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let body = body.into();
+        let length = body.len();
+        Self {
+            head: format!(
+                "HTTP/1.1 {status} Whatever\r\nContent-Type: {content_type}\r\n\
+                 Content-Length: {length}\r\n\r\n"
+            ),
+            body,
+        }
+    }
+
+    /// An error in the form of Matrix.
+    pub(crate) fn error(status: u16, errcode: &str, words: &str) -> Self {
+        let body = serde_json::json!({"errcode": errcode, "error": words});
+        Self::answer(status, "application/json", body.to_string())
+    }
+
+    /// The same with another header.
+    pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
+        let end = self.head.len() - 2;
+        self.head.insert_str(end, &format!("{name}: {value}\r\n"));
+        self
+    }
+
+    /// The same with another JSON body.
+    pub(crate) fn with_json(&self, change: impl FnOnce(&mut Value)) -> Self {
+        let mut body = serde_json::from_slice(&self.body).unwrap();
+        change(&mut body);
+        self.with_body(body.to_string())
+    }
+
+    /// The same with another body.
+    pub(crate) fn with_body(&self, body: impl Into<Vec<u8>>) -> Self {
+        let body = body.into();
+        let head = self
+            .head
+            .lines()
+            .map(|line| match line.split_once(':') {
+                Some((name, _)) if name.eq_ignore_ascii_case("content-length") => {
+                    format!("{name}: {}\r\n", body.len())
+                }
+                _ => format!("{line}\r\n"),
+            })
+            .collect();
         Self { head, body }
     }
 
@@ -130,5 +237,14 @@ impl Message {
 
     pub(crate) fn is_login(&self) -> bool {
         self.head.starts_with("POST ") && self.head.contains("/login ")
+    }
+
+    pub(crate) fn is_sync(&self) -> bool {
+        self.head.starts_with("GET ") && self.head.contains("/sync?")
+    }
+
+    /// Whether it asks for this event of account data.
+    pub(crate) fn reads(&self, event_type: &str) -> bool {
+        self.head.starts_with("GET ") && self.head.contains(&format!("/account_data/{event_type} "))
     }
 }

@@ -5,7 +5,10 @@ mod devices;
 mod key_backup;
 mod keys;
 mod snapshot;
+mod sync;
+mod to_device;
 
+pub(crate) use self::sync::SyncAnswer;
 pub use cross_signing::RefusedSignature;
 pub use devices::DeviceInfo;
 

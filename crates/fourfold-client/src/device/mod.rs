@@ -1,13 +1,19 @@
 //! The device: its keys, and what it keeps about other devices.
 
+mod decrypt;
+mod encrypt;
 mod error;
+mod outbox;
 mod own_keys;
+mod payload;
+mod peer;
+mod sessions;
 mod unstored;
 mod upload;
 
 use fourfold::Content;
 
-pub use self::error::DeviceError;
+pub use self::error::{DeviceError, OlmError};
 use self::own_keys::OwnKeys;
 use crate::{
     Account, LocalState, SealingKey,
@@ -43,6 +49,8 @@ pub struct Device {
     curve25519: String,
     device_keys: Content,
     rows: SealedRows,
+    /// Which run of the program this is: another random number each time.
+    run: u64,
 }
 
 impl Device {
@@ -152,6 +160,7 @@ impl Device {
             curve25519: keys.account.curve25519_key().to_base64(),
             device_keys: keys.device_keys()?,
             rows,
+            run: getrandom::u64().map_err(|_| DeviceError::Randomness)?,
         })
     }
 

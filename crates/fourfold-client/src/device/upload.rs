@@ -28,7 +28,7 @@ impl Device {
     }
 
     /// What is to be uploaded, its private halves on disk; `None` when the server has everything.
-    fn prepare_upload(&mut self) -> Result<Option<Content>, DeviceError> {
+    pub(super) fn prepare_upload(&mut self) -> Result<Option<Content>, DeviceError> {
         let mut keys = self.keys()?;
         let on_server = keys.published.one_time_keys.unwrap_or(0);
         // Keys that an upload was begun with come before any new ones.
@@ -59,7 +59,7 @@ impl Device {
     }
 
     /// Notes that the server has them.
-    fn uploaded(&mut self, count: u64) -> Result<(), DeviceError> {
+    pub(super) fn uploaded(&mut self, count: u64) -> Result<(), DeviceError> {
         debug!(count, "uploaded");
         let mut keys = self.keys()?;
         keys.account.mark_keys_as_published();

@@ -107,6 +107,16 @@ impl LocalState {
         }
     }
 
+    /// The file of an account in a folder, whether it is there or not. What else is kept about the
+    /// account may stand beside it, under the same name with another extension.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalStateError::UserId`].
+    pub fn file(folder: &Path, user_id: &str) -> Result<PathBuf, LocalStateError> {
+        folder::state_file(folder, user_id)
+    }
+
     /// The user, such as `@alice:example.org`.
     #[must_use]
     pub fn user_id(&self) -> &str {
@@ -116,7 +126,7 @@ impl LocalState {
     /// The file that the state is kept in. What belongs to the account can stand beside it, under
     /// the same name with another extension.
     #[must_use]
-    pub fn file(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 

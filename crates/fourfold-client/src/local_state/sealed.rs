@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{LocalState, LocalStateError, schema};
-use crate::SealingKey;
+use crate::{SealingKey, wiped_json::to_wiped_json};
 
 /// The sealed rows of an account: read one by one, written all or nothing.
 ///
@@ -32,6 +32,14 @@ pub(crate) enum Table {
     Check,
     /// The private keys of the device; one row.
     Account,
+    /// What waits to be sent; a row for each event, in order.
+    Outbox,
+    /// What is known about a device that is encrypted with; a row for each.
+    Peer,
+    /// Olm sessions; a row for each.
+    Session,
+    /// How far the device has read what was sent to it, and what the server was told; one row.
+    Sync,
     /// Secrets that were made here and are not in secret storage yet; one row.
     Unstored,
 }
@@ -41,6 +49,10 @@ impl Table {
         match self {
             Self::Check => "check",
             Self::Account => "account",
+            Self::Outbox => "outbox",
+            Self::Peer => "peer",
+            Self::Session => "session",
+            Self::Sync => "sync",
             Self::Unstored => "unstored",
         }
     }
@@ -120,11 +132,7 @@ impl SealedRows {
         row: &str,
         value: &impl Serialize,
     ) -> Result<(), SealedError> {
-        // Measured first: growing would leave pieces of it behind in memory.
-        let mut size = Size(0);
-        serde_json::to_writer(&mut size, value).map_err(|_| SealedError::Unreadable)?;
-        let mut bytes = Zeroizing::new(Vec::with_capacity(size.0));
-        serde_json::to_writer(&mut *bytes, value).map_err(|_| SealedError::Unreadable)?;
+        let bytes = to_wiped_json(value).ok_or(SealedError::Unreadable)?;
         self.put_bytes(table, row, bytes);
         Ok(())
     }
@@ -277,18 +285,15 @@ pub(crate) enum SealedError {
     WrongKey,
 }
 
-const ALL: &[Table] = &[Table::Check, Table::Account, Table::Unstored];
+const ALL: &[Table] = &[
+    Table::Check,
+    Table::Account,
+    Table::Outbox,
+    Table::Peer,
+    Table::Session,
+    Table::Sync,
+    Table::Unstored,
+];
 
-/// Counts what is written.
-struct Size(usize);
-
-impl std::io::Write for Size {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+#[cfg(test)]
+mod tests;

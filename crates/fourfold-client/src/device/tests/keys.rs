@@ -3,30 +3,7 @@
 use fourfold::signed_json::PublicKey;
 
 use super::*;
-use crate::{
-    Session,
-    testing::{Reply, Server, USER, once, session},
-};
-
-struct Machine {
-    _parent: tempfile::TempDir,
-    state: LocalState,
-}
-
-impl Machine {
-    fn new(base_url: &str) -> Self {
-        let parent = tempfile::tempdir().unwrap();
-        let state = LocalState::create(&parent.path().join("f"), &session(base_url)).unwrap();
-        Self {
-            _parent: parent,
-            state,
-        }
-    }
-}
-
-fn key(byte: u8) -> SealingKey {
-    SealingKey::from_bytes(&[byte; 32])
-}
+use crate::testing::{Reply, Server, once};
 
 #[test]
 fn keys_are_made_once_and_opened_again() {

@@ -1,0 +1,317 @@
+//! The socket from the outside: what commands ask the agent for.
+
+use std::{io, path::Path, time::Duration};
+
+use fourfold::{Plan, SecretName, SecretStorageKey, Snapshot, recovery_key};
+use tokio::{net::UnixStream, time::timeout};
+
+use crate::{
+    account,
+    agent::{
+        address::{Address, own_uid},
+        frame::{self, Frame, Payload},
+        protocol::{Failure, Hello, Opened, Question, Reply, Request, Status, VERSION},
+    },
+    arguments::Global,
+    error::{Error, Exit, Result},
+    ui,
+};
+
+/// A connection to the agent of an account.
+pub(crate) struct Agent {
+    runtime: tokio::runtime::Runtime,
+    stream: UnixStream,
+    hello: Hello,
+}
+
+impl Agent {
+    /// The agent of `--account`, or of the only account there is; `None` when none runs.
+    ///
+    /// # Errors
+    ///
+    /// A socket, or a folder of sockets, that is not the user's alone.
+    pub(crate) fn find(global: &Global) -> Result<Option<Self>> {
+        let folder = account::state_folder(global)?;
+        let user_id = account::user_id(global, &folder)?;
+        Self::at(&folder, &user_id)
+    }
+
+    /// As [`find`](Self::find), for commands that work without an agent too: one that cannot be
+    /// reached safely is none.
+    pub(crate) fn find_if_safe(global: &Global) -> Result<Option<Self>> {
+        let folder = account::state_folder(global)?;
+        let user_id = account::user_id(global, &folder)?;
+        let address = Address::of(&folder, &user_id).and_then(|address| {
+            let exists = address.exists()?;
+            Ok(exists.then_some(address))
+        });
+        match address {
+            Ok(Some(address)) => Self::connect(&address),
+            Ok(None) => Ok(None),
+            Err(error) => {
+                if error.exit == Exit::Policy {
+                    ui::warn(&error.message);
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The agent, or an error that says that none runs.
+    pub(crate) fn require(global: &Global) -> Result<Self> {
+        Self::find(global)?
+            .ok_or_else(|| Error::refused("no agent is running").hint("start one: fourfold agent"))
+    }
+
+    /// The agent of an account of a state folder.
+    pub(crate) fn at(folder: &Path, user_id: &str) -> Result<Option<Self>> {
+        let address = Address::of(folder, user_id)?;
+        if address.exists()? {
+            Self::connect(&address)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn connect(address: &Address) -> Result<Option<Self>> {
+        let runtime = account::runtime()?;
+        let connected = runtime.block_on(async {
+            let mut stream = UnixStream::connect(address.path()).await?;
+            if !stream.peer_cred()?.uid().eq(&own_uid()) {
+                return Err(io::Error::other("it belongs to another user"));
+            }
+            let hello = in_time(frame::receive::<Hello>(&mut stream)).await?;
+            Ok((stream, hello))
+        });
+        let (stream, hello) = match connected {
+            // It was killed and left its socket behind.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(None),
+            Err(error) => return Err(unreachable(&error)),
+            Ok(connected) => connected,
+        };
+        if hello.message.version != VERSION {
+            return Err(Error::new(
+                Exit::Conflict,
+                "the agent that is running is of another version of fourfold",
+            )
+            .hint("end it and start it again"));
+        }
+        Ok(Some(Self {
+            runtime,
+            stream,
+            hello: hello.message,
+        }))
+    }
+
+    /// The process of the agent.
+    pub(crate) fn process(&self) -> u32 {
+        self.hello.process
+    }
+
+    pub(crate) fn status(&mut self) -> Result<Status> {
+        match self.ask(&Request::Status, &[])?.message {
+            Reply::Status(status) => Ok(status),
+            _ => Err(not_understood()),
+        }
+    }
+
+    /// Hands over a key that was proven.
+    pub(crate) fn unlock(
+        &mut self,
+        key: &SecretStorageKey,
+        lifetime: Option<Duration>,
+    ) -> Result<()> {
+        let bytes = recovery_key::decode(&key.expose_recovery_key()).map_err(Error::usage)?;
+        let request = Request::Unlock {
+            key_id: key.id().clone(),
+            algorithm: key.algorithm().name().to_owned(),
+            lifetime: lifetime.map(|lifetime| lifetime.as_secs()),
+        };
+        self.do_it(&request, bytes.as_slice())
+    }
+
+    pub(crate) fn lock(&mut self) -> Result<()> {
+        self.do_it(&Request::Lock, &[])
+    }
+
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        self.do_it(&Request::Stop, &[])
+    }
+
+    /// Opens a secret; `None` when the agent has no key for it.
+    pub(crate) fn get(&mut self, name: &SecretName) -> Result<Option<(Opened, Payload)>> {
+        let request = Request::Get { name: name.clone() };
+        match self.ask_unless_keyless(&request, &[])? {
+            None => Ok(None),
+            Some(Frame {
+                message: Reply::Secret(opened),
+                payload,
+            }) => Ok(Some((opened, payload))),
+            Some(_) => Err(not_understood()),
+        }
+    }
+
+    /// The plan that stores a secret under the key of the agent; `None` when it has none.
+    pub(crate) fn seal(&mut self, name: &SecretName, secret: &str) -> Result<Option<Plan>> {
+        let request = Request::Seal { name: name.clone() };
+        let Some(first) = self.ask_unless_keyless(&request, secret.as_bytes())? else {
+            return Ok(None);
+        };
+        let text = self.document(first)?;
+        text.parse().map(Some).map_err(|_| not_understood())
+    }
+
+    /// What lies on the homeserver.
+    pub(crate) fn snapshot(&mut self) -> Result<Snapshot> {
+        let first = self.ask(&Request::Snapshot, &[])?;
+        let text = self.document(first)?;
+        Snapshot::from_json(&text).map_err(|_| not_understood())
+    }
+
+    /// Leaves the agent without the local state as long as the value lives.
+    pub(crate) fn borrow_state(mut self) -> Result<Loan> {
+        self.do_it(&Request::Borrow, &[])?;
+        Ok(Loan { _agent: self })
+    }
+
+    /// Asks the other devices. The frame that comes in the end is waited for as long as it takes:
+    /// the agent keeps the time.
+    pub(crate) fn request(
+        &mut self,
+        name: &SecretName,
+        from: Option<&str>,
+        timeout: Duration,
+    ) -> Result<(String, bool, Payload)> {
+        let request = Request::Ask {
+            name: name.clone(),
+            from: from.map(str::to_owned),
+            timeout: timeout.as_secs(),
+        };
+        let answer = self.runtime.block_on(async {
+            frame::send(&mut self.stream, &request, &[]).await?;
+            hung_up(frame::receive::<Reply>(&mut self.stream).await)
+        });
+        match answer.map_err(|error| unreachable(&error))? {
+            Frame {
+                message: Reply::Received { from, verified },
+                payload,
+            } => Ok((from, verified, payload)),
+            Frame {
+                message: Reply::Failed(failure),
+                ..
+            } => Err(failure.into()),
+            _ => Err(not_understood()),
+        }
+    }
+
+    pub(crate) fn questions(&mut self) -> Result<Vec<Question>> {
+        match self.ask(&Request::Questions, &[])?.message {
+            Reply::Questions { questions } => Ok(questions),
+            _ => Err(not_understood()),
+        }
+    }
+
+    pub(crate) fn answer(&mut self, question: u64, allow: bool) -> Result<()> {
+        self.do_it(&Request::Answer { question, allow }, &[])
+    }
+
+    fn do_it(&mut self, request: &Request, payload: &[u8]) -> Result<()> {
+        match self.ask(request, payload)?.message {
+            Reply::Done => Ok(()),
+            _ => Err(not_understood()),
+        }
+    }
+
+    fn ask(&mut self, request: &Request, payload: &[u8]) -> Result<Frame<Reply>> {
+        self.exchange(request, payload)?.map_err(Error::from)
+    }
+
+    fn ask_unless_keyless(
+        &mut self,
+        request: &Request,
+        payload: &[u8],
+    ) -> Result<Option<Frame<Reply>>> {
+        match self.exchange(request, payload)? {
+            Err(failure) if failure.needs_key => Ok(None),
+            answer => Ok(Some(answer.map_err(Error::from)?)),
+        }
+    }
+
+    fn exchange(
+        &mut self,
+        request: &Request,
+        payload: &[u8],
+    ) -> Result<std::result::Result<Frame<Reply>, Failure>> {
+        let answer = self.runtime.block_on(async {
+            in_time(async {
+                frame::send(&mut self.stream, request, payload).await?;
+                frame::receive::<Reply>(&mut self.stream).await
+            })
+            .await
+        });
+        let frame = answer.map_err(|error| unreachable(&error))?;
+        Ok(match frame.message {
+            Reply::Failed(failure) => Err(failure),
+            message => Ok(Frame {
+                message,
+                payload: frame.payload,
+            }),
+        })
+    }
+
+    /// The parts of a document put together.
+    fn document(&mut self, first: Frame<Reply>) -> Result<String> {
+        let mut text = Vec::new();
+        let mut part = first;
+        loop {
+            let Reply::Document { rest, warnings } = part.message else {
+                return Err(not_understood());
+            };
+            warnings.iter().for_each(ui::warn);
+            text.extend_from_slice(part.payload.bytes());
+            if rest == 0 {
+                return String::from_utf8(text).map_err(|_| not_understood());
+            }
+            if text.len() as u64 + rest > LARGEST_DOCUMENT || part.payload.bytes().is_empty() {
+                return Err(not_understood());
+            }
+            part = self
+                .runtime
+                .block_on(in_time(frame::receive::<Reply>(&mut self.stream)))
+                .map_err(|error| unreachable(&error))?;
+        }
+    }
+}
+
+/// The local state, for a command that needs it itself. The agent goes on when it is dropped.
+pub(crate) struct Loan {
+    _agent: Agent,
+}
+
+async fn in_time<T>(
+    work: impl Future<Output = io::Result<Option<Frame<T>>>>,
+) -> io::Result<Frame<T>> {
+    timeout(PATIENCE, work)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .and_then(|frame| hung_up(Ok(frame)))
+}
+
+fn hung_up<T>(frame: io::Result<Option<Frame<T>>>) -> io::Result<Frame<T>> {
+    frame?.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "it hung up"))
+}
+
+fn unreachable(error: &io::Error) -> Error {
+    Error::new(Exit::Network, format!("the agent does not answer: {error}"))
+}
+
+fn not_understood() -> Error {
+    Error::new(Exit::Network, "the answer of the agent is not understood")
+        .hint("end it and start it again")
+}
+
+/// The agent asks the homeserver, which may take its time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// More than a homeserver stores for a user.
+const LARGEST_DOCUMENT: u64 = 256 * 1024 * 1024;

@@ -1,0 +1,92 @@
+//! What the process does so that its memory stays its own.
+
+use std::{hint::black_box, panic};
+
+use rustix::{
+    mm::{MlockAllFlags, mlockall},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
+
+use crate::ui;
+
+/// Keeps other processes of the user out of this one, and its memory out of core dumps and, as far
+/// as the limits of the system allow, out of swap. What could not be had is said aloud.
+pub(crate) fn harden() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if setrlimit(Resource::Core, none).is_err() {
+        ui::warn("core dumps of the agent cannot be switched off: they would hold secrets");
+    }
+    #[cfg(target_os = "linux")]
+    if rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .is_err()
+    {
+        ui::warn("the memory of the agent cannot be closed to the user's other processes");
+    }
+    if !lock_in_memory() {
+        ui::warn(
+            "the memory of the agent may be written to swap: encrypt it, or raise the limit of \
+             locked memory (ulimit -l unlimited)",
+        );
+    }
+}
+
+/// Says where a panic was, and never what it was about: that may hold anything.
+pub(crate) fn redact_panics() {
+    panic::set_hook(Box::new(|panic| {
+        ui::say(format_args!(
+            "fourfold: error: this is a bug in fourfold: it broke down at {}{}",
+            panic
+                .location()
+                .map_or_else(|| "an unknown place".to_owned(), ToString::to_string),
+            // A literal of the source code. Everything that was formatted is a `String`.
+            panic
+                .payload()
+                .downcast_ref::<&'static str>()
+                .map(|text| format!(": {text}"))
+                .unwrap_or_default(),
+        ));
+    }));
+}
+
+/// Does something with a key and then overwrites what that left on the stack: a value that was moved
+/// is wiped where it went, not where it came from.
+pub(crate) fn leaving_nothing<T>(work: impl FnOnce() -> T) -> T {
+    let result = apart(work);
+    scrub_stack();
+    result
+}
+
+/// Deeper in the stack than its caller, whatever the optimiser thinks.
+#[inline(never)]
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    work()
+}
+
+#[inline(never)]
+fn scrub_stack() {
+    let mut stack = [0_u8; 128 * 1024];
+    black_box(&mut stack);
+}
+
+/// Only where there is no limit: with one, a later allocation would fail and end the process.
+fn lock_in_memory() -> bool {
+    let limit = getrlimit(Resource::Memlock);
+    let unlimited = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    limit.maximum.is_none()
+        && (limit.current.is_none() || setrlimit(Resource::Memlock, unlimited).is_ok())
+        && mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | on_fault()).is_ok()
+}
+
+/// Pages are locked when they are first touched, where the system can do that.
+fn on_fault() -> MlockAllFlags {
+    #[cfg(target_os = "linux")]
+    return MlockAllFlags::ONFAULT;
+    #[cfg(not(target_os = "linux"))]
+    MlockAllFlags::empty()
+}

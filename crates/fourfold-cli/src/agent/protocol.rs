@@ -1,0 +1,206 @@
+//! What commands and the agent say to each other. Secrets are never in these messages: they travel
+//! as the payload of the frame.
+
+use fourfold::{KeyId, SecretName};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, Exit},
+    opening::Provenance,
+};
+
+/// The version of the protocol. The two sides are the same program, but not always of one day.
+pub(crate) const VERSION: u32 = 1;
+
+/// What the agent says first, to everybody who connects.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Hello {
+    pub(crate) version: u32,
+    pub(crate) user_id: String,
+    pub(crate) process: u32,
+}
+
+/// What a command asks for.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", tag = "request")]
+pub(crate) enum Request {
+    /// How the agent is: [`Reply::Status`].
+    Status,
+    /// Keep a key. Payload: its 32 bytes.
+    Unlock {
+        key_id: KeyId,
+        algorithm: String,
+        /// Seconds after which it is forgotten, however often it is used.
+        lifetime: Option<u64>,
+    },
+    /// Forget the key.
+    Lock,
+    /// Open a secret: [`Reply::Secret`].
+    Get { name: SecretName },
+    /// Make the plan that stores a secret under the key: [`Reply::Document`]. Payload: the secret.
+    Seal { name: SecretName },
+    /// What lies on the homeserver: [`Reply::Document`].
+    Snapshot,
+    /// Ask the other devices for a secret: [`Reply::Received`]. Hanging up takes the question back.
+    Ask {
+        name: SecretName,
+        from: Option<String>,
+        /// Seconds.
+        timeout: u64,
+    },
+    /// Leave the local state to this command until it hangs up.
+    Borrow,
+    /// The questions that wait for an answer: [`Reply::Questions`].
+    Questions,
+    /// Answer one of them.
+    Answer { question: u64, allow: bool },
+    /// End.
+    Stop,
+}
+
+/// What the agent answers.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case", tag = "reply")]
+pub(crate) enum Reply {
+    Done,
+    Status(Status),
+    /// Payload: the secret.
+    Secret(Opened),
+    /// Payload: the first part of a document. `rest` bytes follow in as many [`Reply::Document`]s as
+    /// it takes.
+    Document {
+        rest: u64,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        warnings: Vec<String>,
+    },
+    /// Payload: the secret.
+    Received {
+        from: String,
+        verified: bool,
+    },
+    Questions {
+        questions: Vec<Question>,
+    },
+    Failed(Failure),
+}
+
+/// How the agent is.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Status {
+    pub(crate) user_id: String,
+    pub(crate) device_id: Option<String>,
+    pub(crate) process: u32,
+    /// The key that is kept; none when it is locked.
+    pub(crate) key_id: Option<KeyId>,
+    /// Seconds until it is forgotten, when nobody uses it.
+    pub(crate) locks_in: Option<u64>,
+    /// Whether it hears what the homeserver has for it.
+    pub(crate) in_sync: bool,
+    /// How many requests of other devices wait for an answer of the user.
+    pub(crate) questions: usize,
+}
+
+/// What came out, and how it came.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Opened {
+    pub(crate) provenance: Provenance,
+    /// What the user should know about the account.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A device asks for a secret, and the policy says that its user decides. Text of others is escaped
+/// where it is shown, not here.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Question {
+    pub(crate) id: u64,
+    pub(crate) secret: String,
+    pub(crate) device_id: String,
+    /// Chosen by whoever made the device.
+    pub(crate) device_name: Option<String>,
+    /// The Ed25519 key of the device, in base64, in groups of four.
+    pub(crate) fingerprint: String,
+    /// When this machine first saw the device, in seconds since 1970; unknown for old state.
+    pub(crate) first_seen: Option<u64>,
+    /// Why the device counts as verified.
+    pub(crate) verified_by: String,
+    /// Seconds until the answer is No.
+    pub(crate) expires_in: u64,
+}
+
+/// An [`Error`] on its way to the command.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Failure {
+    exit: u8,
+    /// Whether the agent has no key that fits: the command may ask for one and go on by itself.
+    pub(crate) needs_key: bool,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Failure {
+    /// There is no key to open anything with.
+    pub(crate) fn locked() -> Self {
+        Self::needs_key(Error::refused("the agent is locked").hint("fourfold unlock"))
+    }
+
+    /// With another key it would work.
+    pub(crate) fn needs_key(error: Error) -> Self {
+        Self {
+            needs_key: true,
+            ..Self::from(error)
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            exit: error.exit as u8,
+            needs_key: false,
+            message: error.message,
+            hint: error.hint,
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self {
+            exit: Exit::from_code(failure.exit),
+            message: failure.message,
+            hint: failure.hint,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_survives_the_way() {
+        for code in 1..=8 {
+            let error = Error::new(Exit::from_code(code), "message").hint("hint");
+            let json = serde_json::to_string(&Failure::from(error)).unwrap();
+            let back = Error::from(serde_json::from_str::<Failure>(&json).unwrap());
+            assert_eq!(back.exit as u8, code);
+            assert_eq!(back.message, "message");
+            assert_eq!(back.hint.as_deref(), Some("hint"));
+        }
+        assert_eq!(Exit::from_code(0), Exit::Network);
+        assert!(Failure::locked().needs_key);
+    }
+
+    #[test]
+    fn an_unknown_request_is_not_understood() {
+        for json in [
+            "{}",
+            r#"{"request": "hand_over_the_key"}"#,
+            r#"{"request": "get"}"#,
+            r#"{"request": "get", "name": ""}"#,
+            r#"{"request": "answer", "question": -1, "allow": true}"#,
+        ] {
+            assert!(serde_json::from_str::<Request>(json).is_err(), "{json}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What the agent does for the commands.
+
+use std::{sync::Arc, time::Duration};
+
+use fourfold::{
+    Algorithm, ProvenKey, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey,
+    Snapshot,
+    plan::{self, WritingKey},
+};
+use fourfold_client::Account;
+use tokio::sync::Notify;
+use zeroize::Zeroizing;
+
+use crate::{
+    account,
+    agent::{
+        frame::{Frame, Payload},
+        listener::{Answer, Service},
+        memory,
+        protocol::{Failure, Opened, Reply, Request, Status},
+        session::Jobs,
+        vault::Vault,
+    },
+    error::{Error, Exit},
+    new_key::rng,
+    opening, unlock,
+};
+
+/// Everything that commands can reach.
+pub(crate) struct AgentService {
+    pub(crate) account: Account,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) jobs: Jobs,
+    pub(crate) stop: Arc<Notify>,
+}
+
+impl Service for AgentService {
+    async fn call(&self, frame: Frame<Request>) -> Answer {
+        self.answer(frame)
+            .await
+            .unwrap_or_else(|failure| Answer::Reply(Reply::Failed(failure)))
+    }
+}
+
+impl AgentService {
+    async fn answer(&self, frame: Frame<Request>) -> Result<Answer, Failure> {
+        let done = Ok(Answer::Reply(Reply::Done));
+        match frame.message {
+            Request::Status => Ok(Answer::Reply(Reply::Status(self.status()))),
+            Request::Unlock {
+                key_id,
+                algorithm,
+                lifetime,
+            } => {
+                let (snapshot, _) = self.snapshot().await?;
+                memory::leaving_nothing(|| {
+                    let key = key_of(key_id, &algorithm, &frame.payload)?;
+                    self.unlock(&snapshot, key, lifetime.map(Duration::from_secs))
+                })?;
+                done
+            }
+            Request::Lock => {
+                self.vault.lock("the user asked for it");
+                done
+            }
+            Request::Get { name } => self.get(name).await,
+            Request::Seal { name } => self.seal(&name, &frame.payload).await,
+            Request::Snapshot => {
+                let (snapshot, compared) = self.snapshot().await?;
+                Ok(Answer::Document {
+                    text: snapshot.to_json(),
+                    warnings: compared.warnings,
+                })
+            }
+            Request::Borrow => Ok(Answer::Hold(Box::new(self.jobs.borrow_state().await?))),
+            Request::Stop => {
+                self.vault.lock("the agent ends");
+                self.stop.notify_one();
+                done
+            }
+            Request::Ask { .. } | Request::Questions | Request::Answer { .. } => {
+                Err(Error::refused("not yet").into())
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let (key_id, locks_in) = self.vault.status().unzip();
+        Status {
+            user_id: self.account.user_id().to_owned(),
+            device_id: self.account.device_id().map(str::to_owned),
+            process: std::process::id(),
+            key_id,
+            locks_in: locks_in.map(|remaining| remaining.as_millis().div_ceil(1000) as u64),
+            in_sync: false,
+            questions: 0,
+        }
+    }
+
+    async fn snapshot(&self) -> Result<(Box<Snapshot>, account::Compared), Error> {
+        let snapshot = self.account.snapshot().await?;
+        self.jobs.compare(snapshot).await
+    }
+
+    /// Keeps a key only if it is the one that the account describes now.
+    fn unlock(
+        &self,
+        snapshot: &Snapshot,
+        key: SecretStorageKey,
+        lifetime: Option<Duration>,
+    ) -> Result<(), Error> {
+        let key = SecretStorage::new(&snapshot.account_data)
+            .prove(key)
+            .map_err(|error| Error::new(Exit::WrongKey, error.reason))?;
+        self.vault.unlock(key, lifetime)
+    }
+
+    async fn get(&self, name: SecretName) -> Result<Answer, Failure> {
+        if self.vault.status().is_none() {
+            return Err(Failure::locked());
+        }
+        let (snapshot, compared) = self.snapshot().await?;
+        let storage = SecretStorage::new(&snapshot.account_data);
+        opening::check_there(&storage, &name)?;
+        let opened = self.vault.using(|key| {
+            if !opens(&storage, key, &name) {
+                return Err(Failure::needs_key(other_key(&storage, key)));
+            }
+            Ok(opening::open(&snapshot, &name, key.key())?)
+        });
+        let opened = opened.ok_or_else(Failure::locked)??;
+        let provenance = opened.provenance(&storage, name);
+        let secret = Zeroizing::new(opened.secret.expose_secret().to_owned());
+        let warnings = compared.warnings;
+        let opened = Opened {
+            provenance,
+            warnings,
+        };
+        Ok(Answer::Secret(Reply::Secret(opened), secret))
+    }
+
+    async fn seal(&self, name: &SecretName, secret: &Payload) -> Result<Answer, Failure> {
+        if self.vault.status().is_none() {
+            return Err(Failure::locked());
+        }
+        let text = secret
+            .text()
+            .ok_or_else(|| Error::usage("the secret is not UTF-8 text"))?;
+        let secret = Secret::new(text);
+        let (snapshot, compared) = self.snapshot().await?;
+        if !compared.is_honest {
+            return Err(account::not_honest().into());
+        }
+        let storage = SecretStorage::new(&snapshot.account_data);
+        let plan = self.vault.using(|key| {
+            let is_default = storage.default_key().key_id() == Some(key.id());
+            let writes = key.key().algorithm() == Algorithm::AesHmacSha2;
+            if !is_default || !writes || !is_current(&storage, key) {
+                return Err(Failure::needs_key(other_key(&storage, key)));
+            }
+            let keys = [WritingKey::Proven(key)];
+            let evidence = snapshot.evidence();
+            plan::store(&storage, name, &secret, &keys, &evidence, &mut rng())
+                .map_err(|error| Error::from(error).into())
+        });
+        let plan = plan.ok_or_else(Failure::locked)??;
+        Ok(Answer::Document {
+            text: serde_json::to_string(&plan).map_err(Error::usage)?,
+            warnings: compared.warnings,
+        })
+    }
+}
+
+/// The key that a command hands over, not proven yet.
+fn key_of(
+    id: fourfold::KeyId,
+    algorithm: &str,
+    bytes: &Payload,
+) -> Result<SecretStorageKey, Error> {
+    let algorithm = Algorithm::from_name(algorithm)
+        .ok_or_else(|| Error::usage("the algorithm of the key is unknown"))?;
+    let bytes: &[u8; 32] = bytes
+        .bytes()
+        .try_into()
+        .map_err(|_| Error::usage("a key has 32 bytes"))?;
+    let bytes = Zeroizing::new(*bytes);
+    Ok(SecretStorageKey::from_bytes(id, algorithm, bytes))
+}
+
+/// Whether the key is still what the account describes under its ID.
+fn is_current(storage: &SecretStorage<'_>, key: &ProvenKey) -> bool {
+    storage.check(key.key()) == fourfold::KeyCheckOutcome::Verified
+}
+
+fn opens(storage: &SecretStorage<'_>, key: &ProvenKey, name: &SecretName) -> bool {
+    let is_under_it = matches!(
+        storage.secret(name),
+        SecretState::Encrypted(secret) if secret.entry(key.id()).is_some()
+    );
+    is_under_it && is_current(storage, key)
+}
+
+fn other_key(storage: &SecretStorage<'_>, key: &ProvenKey) -> Error {
+    Error::new(
+        Exit::WrongKey,
+        format!(
+            "the agent keeps another key than is needed here: {}",
+            unlock::label(storage, key.id())
+        ),
+    )
+    .hint("fourfold unlock gives it the default key; --key ID chooses")
+}

@@ -1,0 +1,76 @@
+//! Lengths of time as people write them: `90`, `45s`, `15m`, `8h`.
+
+use std::time::Duration;
+
+/// Reads a length of time; a number alone is seconds.
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
+    let (number, unit) = text.split_at(digits.len());
+    let seconds = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => 0,
+    };
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    match number.parse::<u64>() {
+        Ok(number @ 1..=LARGEST) if seconds > 0 && is_number => {
+            Ok(Duration::from_secs(number * seconds))
+        }
+        _ => Err("give a length of time, such as 45s, 15m or 8h".to_owned()),
+    }
+}
+
+/// Writes it in the largest unit that fits.
+pub(crate) fn describe(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let units = [(24 * 60 * 60, "day"), (60 * 60, "hour"), (60, "minute")];
+    let fits = units
+        .iter()
+        .find(|(length, _)| seconds > 0 && seconds.is_multiple_of(*length));
+    let (number, unit) = fits.map_or((seconds, "second"), |(length, unit)| {
+        (seconds / length, unit)
+    });
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {unit}{plural}")
+}
+
+const LARGEST: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes_in_words() {
+        for (text, words) in [
+            ("90", "90 seconds"),
+            ("1s", "1 second"),
+            ("15m", "15 minutes"),
+            ("60m", "1 hour"),
+            ("8h", "8 hours"),
+            ("2d", "2 days"),
+        ] {
+            assert_eq!(describe(parse(text).unwrap()), words);
+        }
+    }
+
+    #[test]
+    fn rejects_everything_else() {
+        for text in [
+            "",
+            "0",
+            "m",
+            "-1",
+            "+1",
+            "1.5h",
+            "1 h",
+            "1h30m",
+            "5w",
+            "99999999999999999999",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! A running agent, as a test sees it.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, ChildStdout, ExitStatus},
+    thread::JoinHandle,
+};
+
+use crate::{homeserver::Person, invocation::Invocation};
+
+/// An agent that ends with its value.
+pub(crate) struct RunningAgent {
+    child: Child,
+    _stdout: BufReader<ChildStdout>,
+    stderr: Option<JoinHandle<String>>,
+    /// The path of its socket.
+    pub(crate) socket: String,
+}
+
+impl RunningAgent {
+    /// Starts it, and waits until commands can connect.
+    pub(crate) fn start(call: Invocation) -> Self {
+        let mut child = call.arguments(["--foreground"]).spawn();
+        let mut stderr = child.stderr.take().unwrap();
+        let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        });
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let Some(socket) = line.trim_end().strip_prefix("listening at ") else {
+            panic!("the agent does not start: {}", stderr.join().unwrap());
+        };
+        Self {
+            child,
+            socket: socket.to_owned(),
+            _stdout: stdout,
+            stderr: Some(stderr),
+        }
+    }
+
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, signal).unwrap();
+    }
+
+    /// Waits for its end: how it ended, and what it said.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        (status, self.stderr.take().unwrap().join().unwrap())
+    }
+
+    /// Kills it as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for RunningAgent {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Person {
+    /// Starts an agent with these further arguments.
+    pub(crate) fn agent(&self, arguments: &[&str]) -> RunningAgent {
+        RunningAgent::start(self.call(&["agent"]).arguments(arguments.iter().copied()))
+    }
+
+    /// `unlock` with the recovery key in a file of this name.
+    pub(crate) fn unlock(&self, recovery_key: &str) -> Invocation {
+        let file = self.folder.name_of(recovery_key);
+        self.call(&["unlock", "--recovery-key-file", &file])
+    }
+}

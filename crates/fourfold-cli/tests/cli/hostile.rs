@@ -1,0 +1,309 @@
+//! A homeserver that lies about account data: what it says may cost availability, and nothing else.
+
+use serde_json::{Value, json};
+
+use crate::{
+    homeserver::{Homeserver, Person},
+    proxy::{Message, Proxy, Turn},
+};
+
+const NAME: &str = "org.example.wallet";
+const SECRET: &str = "four folds of paper";
+const DEFAULT_KEY: &str = "m.secret_storage.default_key";
+
+/// Alice, her secret, and what stands between her and her server.
+struct Scene {
+    server: Homeserver,
+    proxy: Proxy,
+    alice: Person,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let server = Homeserver::start();
+        let proxy = Proxy::to(&server.address);
+        server.register("alice");
+        let alice = Person::at(&proxy.address, "alice");
+        alice.log_in().run().succeeds();
+        alice.set_up("key");
+        alice.put(NAME, SECRET, "key").run().succeeds();
+        Self {
+            server,
+            proxy,
+            alice,
+        }
+    }
+
+    fn account_data(&self) -> String {
+        self.server.other_client("alice").everything()
+    }
+
+    fn writes(&self) -> usize {
+        let seen = self.proxy.seen();
+        seen.iter()
+            .filter(|(request, _)| request.is_write())
+            .count()
+    }
+
+    /// The server shows the account data like this, in every answer that it is a part of.
+    fn show(&self, event_type: &'static str, content: Option<Value>) {
+        self.proxy.lie(move |request| {
+            let content = content.clone();
+            if request.is_sync() {
+                return Turn::Altered(Box::new(move |answer| {
+                    answer.with_json(|sync| replace(sync, event_type, content))
+                }));
+            }
+            if !request.reads(event_type) {
+                return Turn::Honest;
+            }
+            Turn::Answered(match content {
+                Some(content) => Message::answer(200, "application/json", content.to_string()),
+                None => Message::error(404, "M_NOT_FOUND", "there is none"),
+            })
+        });
+    }
+}
+
+fn replace(sync: &mut Value, event_type: &str, content: Option<Value>) {
+    let events = sync["account_data"]["events"].as_array_mut().unwrap();
+    events.retain(|event| event["type"] != event_type);
+    if let Some(content) = content {
+        events.push(json!({"type": event_type, "content": content}));
+    }
+}
+
+#[test]
+fn a_store_that_is_remembered_is_not_set_up_anew() {
+    let scene = Scene::new();
+    let before = scene.account_data();
+    let writes = scene.writes();
+    let file = scene.alice.folder.name_of("new");
+    let setup = || {
+        let setup = [
+            "setup",
+            "--storage-only",
+            "--yes",
+            "--recovery-key-out",
+            &file,
+        ];
+        scene.alice.call(&setup).run()
+    };
+    for gone in [None, Some(json!({})), Some(Value::Null)] {
+        scene.show(DEFAULT_KEY, gone);
+        setup().fails(5);
+        assert!(!scene.alice.folder.join("new").exists());
+    }
+    // Nothing at all is there any more.
+    scene.proxy.lie(|request| {
+        if request.is_sync() {
+            Turn::Altered(Box::new(|answer| {
+                answer.with_json(|sync| sync["account_data"]["events"] = json!([]))
+            }))
+        } else if request.head.contains("/account_data/") {
+            Turn::Answered(Message::error(404, "M_NOT_FOUND", "there is none"))
+        } else {
+            Turn::Honest
+        }
+    });
+    setup().fails(5);
+    assert_eq!(scene.writes(), writes);
+    assert_eq!(scene.account_data(), before);
+}
+
+#[test]
+fn a_write_that_was_not_kept_does_not_count() {
+    let scene = Scene::new();
+    let before = scene.account_data();
+    let done = || Message::answer(200, "application/json", "{}");
+
+    scene.proxy.answer_write_after(0, done());
+    scene
+        .alice
+        .put(NAME, "new", "key")
+        .run()
+        .fails(5)
+        .says("did not keep what was written to org.example.wallet");
+    assert_eq!(scene.account_data(), before);
+    scene.alice.call(&["resume"]).run().succeeds();
+    assert_eq!(scene.alice.get(NAME, "key").run().succeeds(), "new");
+
+    // What is kept is not what was written.
+    scene.proxy.lie(|request| {
+        if request.is_write() {
+            Turn::Forged(request.with_body(r#"{"encrypted":{}}"#))
+        } else {
+            Turn::Honest
+        }
+    });
+    scene.alice.put(NAME, "newer", "key").run().fails(5);
+    scene.proxy.be_honest();
+    scene.alice.call(&["resume"]).run().fails(5);
+    scene.alice.call(&["resume", "--abandon"]).run().succeeds();
+}
+
+#[test]
+fn what_changes_between_two_looks_is_not_overwritten() {
+    let scene = Scene::new();
+    let before = scene.account_data();
+    // The snapshot is honest, the second look is not.
+    scene.proxy.lie(|request| {
+        if request.reads(NAME) {
+            let other = r#"{"encrypted":{"x":{"iv":"AA","ciphertext":"AA","mac":"AA"}}}"#;
+            Turn::Answered(Message::answer(200, "application/json", other))
+        } else {
+            Turn::Honest
+        }
+    });
+    let writes = scene.writes();
+    scene
+        .alice
+        .put(NAME, "new", "key")
+        .run()
+        .fails(5)
+        .says("was changed by somebody else");
+    assert_eq!(scene.writes(), writes);
+    assert_eq!(scene.account_data(), before);
+}
+
+#[test]
+fn a_redirect_leads_nowhere() {
+    let scene = Scene::new();
+    let elsewhere = Proxy::to(&scene.server.address);
+    for (status, target) in [
+        (307, format!("{}/_matrix/client/v3/sync", elsewhere.address)),
+        (308, format!("{}/", elsewhere.address)),
+        (302, "file:///etc/passwd".to_owned()),
+        (301, "//127.0.0.1:1/".to_owned()),
+    ] {
+        scene.proxy.lie(move |_| {
+            let answer = Message::answer(status, "application/json", "{}");
+            Turn::Answered(answer.with_header("Location", &target))
+        });
+        let outcome = scene.alice.get(NAME, "key").run();
+        outcome.fails(4).says("it redirects to");
+    }
+    assert!(elsewhere.seen().is_empty());
+}
+
+#[test]
+fn a_page_of_a_proxy_is_an_error_and_is_not_printed() {
+    let scene = Scene::new();
+    for (status, page) in [
+        (200, "<html>\u{1b}]0;owned\u{7} please log in</html>"),
+        (200, "\u{feff}{}"),
+        (403, "<html>\u{1b}[2J forbidden</html>"),
+        (404, "<html>no such page</html>"),
+        (401, ""),
+    ] {
+        scene
+            .proxy
+            .lie(move |_| Turn::Answered(Message::answer(status, "text/html", page)));
+        scene
+            .alice
+            .get(NAME, "key")
+            .run()
+            .fails(4)
+            .is_silent_about("\u{1b}")
+            .is_silent_about("html");
+    }
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_asked_for_again() {
+    let scene = Scene::new();
+    let mut answers = 0;
+    scene.proxy.lie(move |request| {
+        if !request.is_sync() {
+            return Turn::Honest;
+        }
+        answers += 1;
+        match answers {
+            1 => Turn::Answered(Message {
+                head: "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n".into(),
+                body: b"{\"next_batch\":".to_vec(),
+            }),
+            2 => Turn::Answered(
+                Message::error(429, "M_LIMIT_EXCEEDED", "slowly").with_header("Retry-After", "0"),
+            ),
+            3 => Turn::Broken(usize::MAX),
+            _ => Turn::Honest,
+        }
+    });
+    assert_eq!(scene.alice.get(NAME, "key").run().succeeds(), SECRET);
+}
+
+#[test]
+fn a_clock_that_is_ten_years_off_changes_nothing() {
+    let scene = Scene::new();
+    for year in ["2036", "2016"] {
+        scene.proxy.lie(move |_| {
+            Turn::Altered(Box::new(move |answer| {
+                let date = format!("Mon, 24 Nov {year} 00:00:00 GMT");
+                answer.with_header("Date", &date)
+            }))
+        });
+        scene.alice.put(NAME, year, "key").run().succeeds();
+        assert_eq!(scene.alice.get(NAME, "key").run().succeeds(), year);
+        scene
+            .alice
+            .call(&["status"])
+            .run()
+            .is_silent_about("warning")
+            .succeeds();
+    }
+}
+
+#[test]
+fn a_session_that_ends_in_the_middle_of_a_rotation() {
+    let scene = Scene::new();
+    let alice = &scene.alice;
+    for writes in [0, 1, 2] {
+        let ended = Message::answer(
+            401,
+            "application/json",
+            r#"{"errcode":"M_UNKNOWN_TOKEN","error":"log in again","soft_logout":true}"#,
+        );
+        scene.proxy.answer_write_after(writes, ended);
+        let new = alice.folder.name_of("new");
+        alice
+            .change(&["key", "rotate", "--recovery-key-out", &new], &["key"])
+            .run()
+            .fails(4)
+            .says("log in");
+        // The old store is whole, and after the log-in the change goes on.
+        alice.log_in().run().succeeds();
+        assert_eq!(alice.get(NAME, "key").run().succeeds(), SECRET);
+        alice.call(&["resume"]).run().succeeds();
+        assert_eq!(alice.get(NAME, "new").run().succeeds(), SECRET);
+        std::fs::rename(alice.folder.join("new"), alice.folder.join("key")).unwrap();
+    }
+}
+
+#[test]
+fn a_connection_that_breaks_at_any_byte_of_a_write() {
+    let scene = Scene::new();
+    let last = scene.proxy.seen();
+    let write = last
+        .iter()
+        .rfind(|(request, _)| request.is_write())
+        .unwrap();
+    let (head, whole) = (write.0.head.len(), write.0.bytes().len());
+    for (round, bytes) in [0, 1, head / 2, head, head + 1, whole - 1, usize::MAX]
+        .into_iter()
+        .enumerate()
+    {
+        let mut is_broken = false;
+        scene.proxy.lie(move |request| {
+            if request.is_write() && !is_broken {
+                is_broken = true;
+                Turn::Broken(bytes)
+            } else {
+                Turn::Honest
+            }
+        });
+        let value = format!("value {round}");
+        scene.alice.put(NAME, &value, "key").run().succeeds();
+        assert_eq!(scene.alice.get(NAME, "key").run().succeeds(), value);
+    }
+}

@@ -1,0 +1,183 @@
+//! Waiting for what is sent to this device.
+
+use std::{fmt, time::Duration};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
+use serde_json::{json, value::RawValue};
+use tracing::instrument;
+
+use super::Account;
+use crate::{error::Error, path::Path, transport::Request};
+
+impl Account {
+    /// Waits until there is something for this device, at most so long. To-device events that came
+    /// with an earlier token are gone from the server as soon as a later one is sent as `since`.
+    ///
+    /// Attempted once: whoever calls it in a loop pauses in its own way.
+    #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
+    pub(crate) async fn sync(
+        &self,
+        since: Option<&str>,
+        timeout: Duration,
+    ) -> Result<SyncAnswer, Error> {
+        // No rooms, no account data, nobody's presence: only what is for the device.
+        let nothing = json!({"types": [], "not_types": ["*"]});
+        let filter = json!({
+            "presence": nothing,
+            "account_data": nothing,
+            "room": {"rooms": [], "include_leave": false},
+        });
+        let mut path = Path::fixed("/_matrix/client/v3/sync")
+            .query("filter", &filter.to_string())
+            .query("set_presence", "offline")
+            .query("timeout", &timeout.as_millis().to_string());
+        if let Some(since) = since {
+            path = path.query("since", since);
+        }
+        let request = Request::get(path).with_limit(SYNC_LIMIT).with_attempts(1);
+        let answer = self
+            .homeserver
+            .transport
+            .send(&self.signed(request))
+            .await?;
+        answer.json("/sync")
+    }
+}
+
+/// What of an answer concerns the device.
+#[derive(Debug, Deserialize)]
+pub(crate) struct SyncAnswer {
+    pub(crate) next_batch: String,
+    #[serde(default, deserialize_with = "events")]
+    pub(crate) to_device: ToDevice,
+    #[serde(default)]
+    pub(crate) device_lists: DeviceLists,
+    /// How many one-time keys the server holds, by algorithm.
+    #[serde(default)]
+    pub(crate) device_one_time_keys_count: Option<OneTimeKeysCount>,
+    /// The algorithms of fallback keys that were not used yet.
+    #[serde(default)]
+    pub(crate) device_unused_fallback_key_types: Option<Vec<String>>,
+}
+
+/// The users whose devices changed, and those with whom nothing is shared any more.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct DeviceLists {
+    #[serde(default)]
+    pub(crate) changed: Vec<String>,
+    #[serde(default)]
+    pub(crate) left: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct OneTimeKeysCount {
+    #[serde(default)]
+    pub(crate) signed_curve25519: u64,
+}
+
+/// To-device events as they came, in order.
+#[derive(Debug, Default)]
+pub(crate) struct ToDevice {
+    pub(crate) events: Vec<Box<RawValue>>,
+    /// Those that were left out because they are too large or too many.
+    pub(crate) left_out: u64,
+}
+
+/// The largest event that is looked at: 128 KiB. Servers pass on 64 KiB.
+pub(crate) const MAX_EVENT_BYTES: usize = 128 * 1024;
+
+/// How many events of one answer are looked at. Servers send a hundred at once.
+const MAX_EVENTS: usize = 10_000;
+
+/// The largest answer that is read: 64 MiB.
+const SYNC_LIMIT: usize = 64 * 1024 * 1024;
+
+fn events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ToDevice, D::Error> {
+    #[derive(Deserialize)]
+    struct Member {
+        #[serde(default)]
+        events: Option<Bounded>,
+    }
+    let member = Option::<Member>::deserialize(deserializer)?;
+    Ok(member
+        .and_then(|member| member.events)
+        .map_or_else(ToDevice::default, |bounded| bounded.0))
+}
+
+struct Bounded(ToDevice);
+
+impl<'de> Deserialize<'de> for Bounded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Events).map(Self)
+    }
+}
+
+struct Events;
+
+impl<'de> Visitor<'de> for Events {
+    type Value = ToDevice;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<ToDevice, A::Error> {
+        let mut read = ToDevice::default();
+        while read.events.len() < MAX_EVENTS {
+            match sequence.next_element::<&RawValue>()? {
+                None => return Ok(read),
+                Some(event) if event.get().len() > MAX_EVENT_BYTES => read.left_out += 1,
+                Some(event) => read.events.push(event.to_owned()),
+            }
+        }
+        while sequence.next_element::<IgnoredAny>()?.is_some() {
+            read.left_out += 1;
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> SyncAnswer {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn whatever_is_missing_is_empty() {
+        for json in [
+            r#"{"next_batch": "a"}"#,
+            r#"{"next_batch": "a", "to_device": null}"#,
+            r#"{"next_batch": "a", "to_device": {}, "device_lists": {}}"#,
+        ] {
+            let answer = read(json);
+            assert_eq!(answer.next_batch, "a");
+            assert!(answer.to_device.events.is_empty());
+            assert!(answer.device_one_time_keys_count.is_none());
+        }
+        assert!(serde_json::from_str::<SyncAnswer>("{}").is_err());
+    }
+
+    #[test]
+    fn events_are_bounded_in_size_and_number() {
+        let large = "x".repeat(MAX_EVENT_BYTES);
+        let json = format!(
+            r#"{{"next_batch": "a", "to_device": {{"events": [{{"a":"{large}"}}, {{"b":1}}]}}}}"#
+        );
+        let answer = read(&json);
+        assert_eq!(answer.to_device.left_out, 1);
+        assert_eq!(answer.to_device.events[0].get(), r#"{"b":1}"#);
+
+        let many = vec!["{}"; MAX_EVENTS + 5].join(",");
+        let answer = read(&format!(
+            r#"{{"next_batch": "a", "to_device": {{"events": [{many}]}}}}"#
+        ));
+        assert_eq!(answer.to_device.events.len(), MAX_EVENTS);
+        assert_eq!(answer.to_device.left_out, 5);
+    }
+}

@@ -1,0 +1,185 @@
+//! Decrypting what other devices of the user sent.
+
+use std::borrow::Cow;
+
+use fourfold::base64;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use vodozemac::{
+    Curve25519PublicKey,
+    olm::{OlmMessage, PreKeyMessage, SessionConfig, SessionCreationError},
+};
+use zeroize::Zeroizing;
+
+use super::{
+    Device, DeviceError, OlmError,
+    payload::Payload,
+    peer::{Peer, PeerNotes},
+    sessions::Sessions,
+};
+
+/// An event that came over Olm, from a device of the user that the checks tie it to. Whether the
+/// device is trusted is another question.
+pub(super) struct Decrypted {
+    pub(super) from: Peer,
+    pub(super) event_type: String,
+    /// JSON.
+    pub(super) content: Zeroizing<String>,
+}
+
+impl Device {
+    /// Decrypts the content of an `m.room.encrypted` event and checks what is inside.
+    ///
+    /// `known` finds the device of a Curve25519 key; a key of no device is not tried. What changes
+    /// is pending in the rows, also after an [`OlmError`]: the caller commits.
+    pub(super) fn decrypt(
+        &mut self,
+        sender: &str,
+        content: &str,
+        known: impl Fn(&Curve25519PublicKey) -> Option<Peer>,
+        now: u64,
+    ) -> Result<Result<Decrypted, OlmError>, DeviceError> {
+        let (from, message) = match self.read(sender, content, known) {
+            Ok(read) => read,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut notes = PeerNotes::load(&self.rows, &from)?;
+        if notes.is_exhausted(now) {
+            return Ok(Err(OlmError::Exhausted));
+        }
+        let plaintext = match self.decrypt_message(&from, &message, &notes)? {
+            Ok(plaintext) => plaintext,
+            Err(error) => {
+                // Changed by the attempt above only when it succeeded.
+                notes.failed(now);
+                notes.is_wedged = true;
+                notes.save(&mut self.rows, &from)?;
+                return Ok(Err(error));
+            }
+        };
+        Ok(self.checked(from, sender, &plaintext))
+    }
+
+    fn read(
+        &self,
+        sender: &str,
+        content: &str,
+        known: impl Fn(&Curve25519PublicKey) -> Option<Peer>,
+    ) -> Result<(Peer, OlmMessage), OlmError> {
+        let event: Event<'_> = serde_json::from_str(content).map_err(|_| OlmError::Malformed)?;
+        if event.algorithm != "m.olm.v1.curve25519-aes-sha2" {
+            return Err(OlmError::NotOlm);
+        }
+        let sender_key = event
+            .sender_key
+            .and_then(|key| Curve25519PublicKey::from_base64(&key).ok())
+            .ok_or(OlmError::Malformed)?;
+        // Before anything is spent on it.
+        let from = (sender == self.user_id)
+            .then(|| known(&sender_key))
+            .flatten()
+            .filter(|from| from.device_id != self.device_id)
+            .ok_or(OlmError::UnknownSender)?;
+        let for_all = event.ciphertext.ok_or(OlmError::Malformed)?;
+        let for_all =
+            fourfold::Content::from_json(for_all.get()).map_err(|_| OlmError::Malformed)?;
+        let ours: Ciphertext<'_> = for_all
+            .get(&self.curve25519)
+            .ok_or(OlmError::NotForUs)?
+            .map_err(|_| OlmError::Malformed)?;
+        let bytes = base64::decode(&ours.body)
+            .map_err(|_| OlmError::Malformed)?
+            .bytes;
+        let message =
+            OlmMessage::from_parts(ours.message_type, &bytes).map_err(|_| OlmError::Malformed)?;
+        Ok((from, message))
+    }
+
+    fn decrypt_message(
+        &mut self,
+        from: &Peer,
+        message: &OlmMessage,
+        notes: &PeerNotes,
+    ) -> Result<Result<Zeroizing<Vec<u8>>, OlmError>, DeviceError> {
+        let mut sessions = Sessions::load(&self.rows, from)?;
+        let order = sessions.next_order();
+        let begins = match message {
+            OlmMessage::PreKey(message) => Some(message.session_id()),
+            OlmMessage::Normal(_) => None,
+        };
+        let mut is_known = false;
+        for held in sessions.all() {
+            if begins
+                .as_ref()
+                .is_some_and(|id| *id != held.session.session_id())
+            {
+                continue;
+            }
+            is_known = true;
+            if let Ok(plaintext) = held.session.decrypt(message) {
+                held.received(message, order);
+                held.save(&mut self.rows, from)?;
+                return Ok(Ok(Zeroizing::new(plaintext)));
+            }
+        }
+        match (message, begins) {
+            (OlmMessage::PreKey(first), Some(id)) if !is_known && !notes.was_session(&id) => {
+                self.begin_inbound(from, first, message, &mut sessions)
+            }
+            _ => Ok(Err(OlmError::Decryption)),
+        }
+    }
+
+    fn begin_inbound(
+        &mut self,
+        from: &Peer,
+        first: &PreKeyMessage,
+        message: &OlmMessage,
+        sessions: &mut Sessions,
+    ) -> Result<Result<Zeroizing<Vec<u8>>, OlmError>, DeviceError> {
+        let mut keys = self.keys()?;
+        let begun =
+            keys.account
+                .create_inbound_session(SessionConfig::version_1(), from.curve25519, first);
+        let begun = match begun {
+            Ok(begun) => begun,
+            Err(SessionCreationError::MissingOneTimeKey(_)) => {
+                return Ok(Err(OlmError::UnknownOneTimeKey));
+            }
+            Err(_) => return Ok(Err(OlmError::Decryption)),
+        };
+        // The one-time key is used up and the session is there, both or neither.
+        keys.save(&mut self.rows)?;
+        sessions.add(&mut self.rows, from, begun.session, Some(message))?;
+        Ok(Ok(Zeroizing::new(begun.plaintext)))
+    }
+
+    fn checked(&self, from: Peer, sender: &str, plaintext: &[u8]) -> Result<Decrypted, OlmError> {
+        let payload = Payload::read(plaintext)?;
+        payload.check(sender, &from, &self.user_id, &self.ed25519)?;
+        Ok(Decrypted {
+            event_type: payload.event_type.clone().into_owned(),
+            content: Zeroizing::new(payload.content.get().to_owned()),
+            from,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(borrow)]
+    algorithm: Cow<'a, str>,
+    #[serde(borrow, default)]
+    sender_key: Option<Cow<'a, str>>,
+    /// For Olm an object, for Megolm a string.
+    #[serde(borrow, default)]
+    ciphertext: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Ciphertext<'a> {
+    #[serde(rename = "type")]
+    message_type: usize,
+    #[serde(borrow)]
+    body: Cow<'a, str>,
+}

@@ -1,0 +1,94 @@
+//! The outbox: what waits to be sent, exactly as it will be sent.
+
+use std::collections::BTreeMap;
+
+use fourfold::Content;
+use serde::{Deserialize, Serialize};
+use serde_json::{json, value::RawValue};
+use tracing::warn;
+
+use super::{Device, DeviceError};
+use crate::{Account, ErrorKind, local_state::Table};
+
+/// An event that waits. Its ciphertext and its transaction ID never change, so that sending it again
+/// is the same as sending it once.
+#[derive(Deserialize, Serialize)]
+struct Waiting {
+    event_type: String,
+    transaction_id: String,
+    body: Box<RawValue>,
+}
+
+impl Device {
+    /// Puts an event for devices of the user into the outbox. Pending until the caller commits; it
+    /// leaves with [`send_waiting`](Self::send_waiting).
+    pub(super) fn enqueue(
+        &mut self,
+        event_type: &str,
+        contents: &BTreeMap<String, Content>,
+    ) -> Result<(), DeviceError> {
+        let messages = json!({"messages": {&self.user_id: contents}});
+        let body =
+            serde_json::value::to_raw_value(&messages).map_err(|_| DeviceError::Unsignable)?;
+        let waiting = Waiting {
+            event_type: event_type.to_owned(),
+            transaction_id: random_id()?,
+            body,
+        };
+        let last = self.rows.names(Table::Outbox, "")?.pop();
+        let number = last.and_then(|name| name.parse::<u64>().ok()).unwrap_or(0);
+        // As many digits for every number, so that the order of the names is that of the numbers.
+        let name = format!("{:020}", number.saturating_add(1));
+        Ok(self.rows.put(Table::Outbox, &name, &waiting)?)
+    }
+
+    /// Sends what waits, in order, and forgets each event when the server has it.
+    ///
+    /// What the server refuses for good is given up, so that the rest does not wait for ever. After
+    /// another error the rest waits for the next time.
+    pub(super) async fn send_waiting(&mut self, account: &Account) -> Result<(), DeviceError> {
+        for name in self.rows.names(Table::Outbox, "")? {
+            let Some(waiting) = self.rows.get::<Waiting>(Table::Outbox, &name)? else {
+                continue;
+            };
+            let sent = account
+                .send_to_device(
+                    &waiting.event_type,
+                    &waiting.transaction_id,
+                    waiting.body.get().to_owned(),
+                )
+                .await;
+            match sent {
+                Ok(()) => {}
+                Err(error) if is_final(error.kind()) => {
+                    warn!(%error, event_type = waiting.event_type, "an event is given up");
+                }
+                Err(error) => return Err(error.into()),
+            }
+            self.rows.delete(Table::Outbox, &name);
+            self.rows.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Whether something waits to be sent.
+    pub(super) fn has_waiting(&self) -> Result<bool, DeviceError> {
+        Ok(!self.rows.names(Table::Outbox, "")?.is_empty())
+    }
+}
+
+/// Whether the server will give the same answer again.
+fn is_final(kind: &ErrorKind) -> bool {
+    match kind {
+        ErrorKind::InvalidSegment => true,
+        ErrorKind::Matrix { status, .. } => (400..500).contains(status) && *status != 408,
+        _ => false,
+    }
+}
+
+/// A random ID: 128 bits in hexadecimal.
+pub(super) fn random_id() -> Result<String, DeviceError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|_| DeviceError::Randomness)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}

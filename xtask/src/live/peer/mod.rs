@@ -1,0 +1,145 @@
+//! A device of another client's library, driven by lines of JSON: interop/README.md has the
+//! commands.
+
+mod programs;
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+pub(super) use self::programs::{Library, Programs};
+use crate::{command, failure::Failure, http::PASSWORD};
+
+/// How long an answer may take. The peer itself gives up earlier, and says on what.
+const ANSWER: Duration = Duration::from_secs(90);
+
+/// A peer that is logged in. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Peer {
+    name: String,
+    device_id: String,
+    child: Child,
+    input: ChildStdin,
+    answers: mpsc::Receiver<String>,
+    log: PathBuf,
+    asked: Value,
+}
+
+impl Peer {
+    /// Starts a peer and logs it in. What it logs is a file in `folder`.
+    pub(super) fn log_in(
+        programs: &Programs,
+        library: Library,
+        name: &str,
+        (base, user_id): (&str, &str),
+        folder: &Path,
+    ) -> Result<Self, Failure> {
+        let log = folder.join(format!("{name}.log"));
+        let errors = File::create(&log)
+            .map_err(|error| Failure::Check(format!("writing {}: {error}", log.display())))?;
+        let mut program = programs.command(library);
+        let mut child = program
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| command::not_started(&program, &error))?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Failure::Check(format!("{name} has no pipes")));
+        };
+        let (sender, answers) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut peer = Self {
+            name: name.to_owned(),
+            device_id: String::new(),
+            child,
+            input,
+            answers,
+            log,
+            asked: Value::Null,
+        };
+        let who = peer.ask(json!({
+            "do": "log_in",
+            "homeserver": base,
+            "user": user_id,
+            "password": PASSWORD,
+            "name": name,
+        }))?;
+        let device_id = who.get("device_id").and_then(Value::as_str);
+        peer.device_id = device_id.unwrap_or_default().to_owned();
+        Ok(peer)
+    }
+
+    /// What the peer is called in reports.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The ID that the homeserver gave.
+    pub(super) fn device_id(&self) -> &str {
+        &self.device_id
+    }
+
+    /// Gives a command that needs nothing else.
+    pub(super) fn tell(&mut self, command: &str) -> Result<Value, Failure> {
+        self.ask(json!({ "do": command }))
+    }
+
+    /// Gives a command and waits for its answer.
+    pub(super) fn ask(&mut self, command: Value) -> Result<Value, Failure> {
+        self.begin(command)?;
+        self.answer()
+    }
+
+    /// Gives a command whose answer may need others to act first.
+    pub(super) fn begin(&mut self, command: Value) -> Result<(), Failure> {
+        let sent = writeln!(self.input, "{command}");
+        self.asked = command;
+        sent.map_err(|error| self.failed(&error.to_string()))
+    }
+
+    /// Waits for the answer to the command that was begun.
+    pub(super) fn answer(&mut self) -> Result<Value, Failure> {
+        let line = self
+            .answers
+            .recv_timeout(ANSWER)
+            .map_err(|error| self.failed(&format!("no answer: {error}")))?;
+        let mut answer: Value = serde_json::from_str(&line)
+            .map_err(|error| self.failed(&format!("{error}: {line}")))?;
+        match answer.get_mut("ok") {
+            Some(value) => Ok(value.take()),
+            None => Err(self.failed(&line)),
+        }
+    }
+
+    fn failed(&self, why: &str) -> Failure {
+        let command = self.asked.get("do").and_then(Value::as_str);
+        Failure::Check(format!(
+            "{}, asked to {}: {why}\nits log is {}",
+            self.name,
+            command.unwrap_or_default(),
+            self.log.display()
+        ))
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _killed = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
