@@ -1,0 +1,280 @@
+//! `setup`: the identity, this device and the key backup; once, again, and after every interruption.
+
+use fourfold::{PublishedIdentity, cross_signing::ConfirmedDevice};
+use fourfold_client::PublishedKeys;
+use serde_json::{Value, json};
+
+use crate::{
+    homeserver::{Homeserver, PASSWORD},
+    key_endpoints::{Scene, sealed},
+    terminal::Terminal,
+};
+
+const STANDARD: [&str; 4] = [
+    "m.cross_signing.master",
+    "m.cross_signing.self_signing",
+    "m.cross_signing.user_signing",
+    "m.megolm_backup.v1",
+];
+
+/// Everything is there, and fits together.
+#[track_caller]
+fn is_complete(server: &Homeserver, scene: &Scene, name: &str) {
+    let alice = &scene.alice;
+    for secret in STANDARD {
+        let got = alice.get(secret, "key").arguments(["--json"]).run().json();
+        assert_eq!(got["matches_published_key"], true, "{secret}");
+        assert_eq!(got["is_default_key"], true, "{secret}");
+    }
+    let other = server.other_client(name);
+    assert_eq!(
+        other.content("m.key_backup").as_deref(),
+        Some(r#"{"enabled":true}"#)
+    );
+    other.log_out();
+    assert_eq!(
+        signed_devices(scene),
+        scene.query()["device_keys"][&alice.user_id]
+            .as_object()
+            .unwrap()
+            .len()
+    );
+    let ls = sealed(alice, &["setup", "--dry-run", "--json"])
+        .arguments(["--recovery-key-file", &alice.folder.name_of("key")])
+        .run()
+        .json();
+    assert_eq!(ls["steps"], json!([]));
+}
+
+/// How many devices the published identity signed, verified here.
+fn signed_devices(scene: &Scene) -> usize {
+    let user_id = &scene.alice.user_id;
+    let query = scene.query().to_string();
+    let identity = PublishedIdentity::from_keys_query(user_id, &query).unwrap();
+    let Ok(key) = identity.self_signing_key() else {
+        return 0;
+    };
+    let keys = PublishedKeys::from_keys_query(user_id, &query).unwrap();
+    keys.devices()
+        .filter(|(_, device)| key.verify(device, user_id).is_ok())
+        .inspect(|(_, device)| {
+            ConfirmedDevice::own(device, device).unwrap();
+        })
+        .count()
+}
+
+#[test]
+fn everything_is_set_up_once() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    let done = scene.set_up().arguments(["--json"]).run().json();
+    assert_eq!(done["is_device_signed"], true);
+    assert_eq!(done["missing"], json!([]));
+    assert_eq!(done["backup_version"], "1");
+    is_complete(&server, &scene, "alice");
+
+    let (master, uploads) = (scene.master_key(), scene.requests_to("/upload"));
+    let everything = || server.other_client("alice").everything();
+    let before = everything();
+    scene.set_up().run().says("everything is set up").succeeds();
+    assert_eq!(scene.master_key(), master);
+    assert_eq!(everything(), before);
+    assert_eq!(scene.requests_to("/device_signing/upload"), 1);
+    assert_eq!(scene.requests_to("/signatures/upload"), 1);
+    assert_eq!(scene.requests_to("/upload"), uploads);
+}
+
+#[test]
+fn a_dry_run_shows_every_step_and_does_none() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    let before = server.other_client("alice").everything();
+    let dry = sealed(&scene.alice, &["setup", "--dry-run"]).run();
+    assert_eq!(dry.succeeds(), "");
+    for step in [
+        "publish the keys of this device",
+        "post /keys/device_signing/upload",
+        "post /keys/signatures/upload",
+        "post /room_keys/version",
+        "put m.cross_signing.master",
+        "put m.megolm_backup.v1",
+        "put m.key_backup",
+        "put m.secret_storage.default_key",
+    ] {
+        dry.says(step);
+    }
+    assert_eq!(server.other_client("alice").everything(), before);
+    assert_eq!(scene.requests_to("/upload"), 0);
+    assert!(!scene.alice.folder.join("state.key").exists());
+}
+
+#[test]
+fn an_interruption_at_any_call_loses_nothing() {
+    let server = Homeserver::start();
+    for is_carried_out in [false, true] {
+        for writes in 0.. {
+            let name = format!("alice{writes}{}", u8::from(is_carried_out));
+            let scene = Scene::new(&server, &name);
+            scene.fail_write_after(writes, is_carried_out);
+            let first = scene.set_up().run();
+            let published = scene.master_key();
+            scene.be_honest();
+            if first.status.success() {
+                assert!(writes > 8, "only {writes} writes");
+                break;
+            }
+            scene.set_up().run().succeeds();
+            if !published.is_null() {
+                assert_eq!(scene.master_key(), published, "after {writes} writes");
+            }
+            is_complete(&server, &scene, &name);
+        }
+    }
+}
+
+#[test]
+fn an_identity_is_only_replaced_when_that_is_said() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let master = scene.master_key();
+
+    // Somebody else made another identity, and its private keys are not here.
+    let bob = Scene::new(&server, "bob");
+    bob.set_up().run().succeeds();
+    let lost = Scene::new(&server, "carol");
+    let foreign: Value = serde_json::from_str(
+        &bob.query()
+            .to_string()
+            .replace("@bob:localhost", "@carol:localhost"),
+    )
+    .unwrap();
+    lost.change(|keys| {
+        for name in ["master_key", "self_signing_key", "user_signing_key"] {
+            let key = foreign[format!("{name}s")]["@carol:localhost"].clone();
+            keys.identity.insert(name.to_owned(), key);
+        }
+    });
+    let before = lost.master_key();
+    lost.set_up().run().fails(7).says("--reset-identity");
+    assert_eq!(lost.master_key(), before);
+
+    let password = scene.alice.folder.write("password", PASSWORD);
+    let wrong = scene.alice.folder.write("wrong", "another password");
+    let reset = |file: &str| {
+        scene
+            .set_up()
+            .arguments(["--reset-identity", "--password-file", file])
+            .run()
+    };
+    reset(&wrong)
+        .fails(1)
+        .says("does not accept the password")
+        .is_silent_about("another password");
+    assert_eq!(scene.master_key(), master);
+    scene
+        .set_up()
+        .arguments(["--reset-identity"])
+        .run()
+        .fails(2)
+        .says("--password-file");
+    reset(&password)
+        .says("the identity of the account is replaced")
+        .succeeds();
+    assert_ne!(scene.master_key(), master);
+    is_complete(&server, &scene, "alice");
+    let second = scene.master_key();
+    scene.set_up().run().says("everything is set up").succeeds();
+    assert_eq!(scene.master_key(), second);
+}
+
+#[test]
+fn a_reset_needs_the_user_id_on_a_terminal() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let master = scene.master_key();
+    let (state, folder) = (scene.alice.state(), &scene.alice.folder);
+    let mut terminal = Terminal::run(&[
+        "setup",
+        "--reset-identity",
+        "--recovery-key-file",
+        &folder.name_of("key"),
+        "--store-key-file",
+        &folder.name_of("state.key"),
+        "--state",
+        state.to_str().unwrap(),
+    ]);
+    terminal.expect("Go on? [y/N] ");
+    terminal.type_line("y");
+    terminal.expect("type your user ID:");
+    terminal.type_line("yes");
+    terminal.expect("nothing was changed");
+    assert_eq!(terminal.finish().0, Some(1));
+    assert_eq!(scene.master_key(), master);
+}
+
+#[test]
+fn a_backup_that_the_user_turned_off_is_not_made() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    let off = r#"{"enabled":false}"#;
+    server.other_client("alice").put("m.key_backup", off);
+    let done = scene.set_up().arguments(["--json"]).run();
+    done.says("the user turned it off");
+    assert_eq!(done.json()["missing"], json!(["m.megolm_backup.v1"]));
+    assert_eq!(scene.requests_to("POST /_matrix/client/v3/room_keys"), 0);
+    let wish = server.other_client("alice").content("m.key_backup");
+    assert_eq!(wish.as_deref(), Some(off));
+}
+
+#[test]
+fn a_homeserver_that_shows_another_identity_gets_nothing_more() {
+    let server = Homeserver::start();
+    let other = Scene::new(&server, "bob");
+    other.set_up().run().succeeds();
+    let foreign = other.query().to_string().replace("@bob:", "@alice:");
+    let foreign: Value = serde_json::from_str(&foreign).unwrap();
+    let scene = Scene::new(&server, "alice");
+    let mut is_published = false;
+    scene.lie(move |request, honest| {
+        is_published |= request.head.contains("/device_signing/upload");
+        let mut answer = honest?.clone();
+        if !is_published || !request.head.contains("/keys/query ") {
+            return None;
+        }
+        for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
+            answer[member] = foreign[member].clone();
+        }
+        Some(crate::proxy::Message::answer(
+            200,
+            "application/json",
+            answer.to_string(),
+        ))
+    });
+    scene
+        .set_up()
+        .run()
+        .fails(8)
+        .says("does not show the identity of this account");
+    assert_eq!(scene.requests_to("/signatures/upload"), 0);
+    let storage = server.other_client("alice");
+    assert!(storage.content("m.secret_storage.default_key").is_none());
+    assert!(storage.content("m.cross_signing.master").is_none());
+    storage.log_out();
+    scene.be_honest();
+    scene.set_up().run().succeeds();
+    is_complete(&server, &scene, "alice");
+}
+
+#[test]
+fn a_homeserver_without_keys_is_told_apart() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.lie(|request, _| {
+        let is_of_keys = request.head.contains("/keys/");
+        is_of_keys.then(|| crate::proxy::Message::error(404, "M_UNRECOGNIZED", "no"))
+    });
+    scene.set_up().run().fails(4).says("--storage-only");
+    assert!(!scene.alice.folder.join("key").exists());
+}
