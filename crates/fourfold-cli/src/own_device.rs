@@ -1,6 +1,6 @@
 //! This device: its keys, made when they are needed first, and what they are sealed with.
 
-use fourfold::{cross_signing::ConfirmedDevice, signed_json::SigningKey};
+use fourfold::{cross_signing::ConfirmedDevice, identity::PinnedBy, signed_json::SigningKey};
 use fourfold_client::{
     Device, DeviceError, ErrorKind, PublishedKeys, SigningError, escape_untrusted,
 };
@@ -164,8 +164,36 @@ pub(crate) fn fingerprint(key: &str) -> String {
     groups.join(" ")
 }
 
-/// Holds on to the master key: from now on another one is an alarm, not an identity.
-pub(crate) fn pin(_: &mut Device, _: &PublishedKeys, _: &SigningKey) -> Result<()> {
+/// This device, with keys that are published and are its own.
+pub(crate) fn ready(
+    logged_in: &mut LoggedIn,
+    options: &SealingOptions,
+    published: &PublishedKeys,
+) -> Result<Device> {
+    let device = existing(logged_in, options)?;
+    check_is_ours(logged_in, device.as_ref(), published)?;
+    let mut device = match device {
+        Some(device) => device,
+        None => make(logged_in, options)?,
+    };
+    publish(logged_in, &mut device)?;
+    Ok(device)
+}
+
+/// Holds on to the master key, whose private half is known: from now on another one is an alarm,
+/// not an identity.
+pub(crate) fn pin(logged_in: &LoggedIn, device: &mut Device, master: &SigningKey) -> Result<()> {
+    refresh(logged_in, device)?;
+    Ok(device.pin(master.public_key(), PinnedBy::PrivateKey)?)
+}
+
+/// Looks at the user's devices again, and says what is wrong with them.
+pub(crate) fn refresh(logged_in: &LoggedIn, device: &mut Device) -> Result<()> {
+    let _busy = ui::busy("reading the published keys");
+    logged_in.wait(device.refresh(&logged_in.account))?;
+    if let Some(alarm) = device.trust().alarm() {
+        ui::warn(alarm);
+    }
     Ok(())
 }
 
@@ -177,6 +205,9 @@ impl From<DeviceError> for Error {
             DeviceError::WrongKey => Self::new(Exit::WrongKey, error)
                 .hint("give the right one with --store-key-file or --store-passphrase-file"),
             DeviceError::Damaged => Self::new(Exit::Corrupt, error),
+            DeviceError::NotVerifiable => {
+                Self::new(Exit::NotVerified, error).hint("fourfold device ls")
+            }
             error => Self::usage(error),
         }
     }

@@ -54,6 +54,14 @@ impl Offer {
 }
 
 impl KeyInput {
+    /// Whether a key is given, so that nobody has to be asked.
+    pub(crate) fn is_given(&self) -> bool {
+        self.recovery_keys()
+            .chain(self.passphrases())
+            .next()
+            .is_some()
+    }
+
     /// Everything that was given, or one answer from the terminal.
     pub(crate) fn offers(&self, question: &str) -> Result<Vec<Offer>> {
         let mut offers = Vec::new();
@@ -72,7 +80,7 @@ impl KeyInput {
 
     /// As [`offers`](Self::offers), but two answers from the terminal.
     pub(crate) fn offers_twice(&self, first: &str, second: &str) -> Result<Vec<Offer>> {
-        let is_asked = self.recovery_keys().next().is_none() && self.passphrases().next().is_none();
+        let is_asked = !self.is_given();
         let mut offers = self.offers(first)?;
         if is_asked {
             offers.extend(self.offers(second)?);

@@ -69,7 +69,10 @@ mod wiped_json;
 pub use account::{Account, DeviceInfo, RefusedSignature};
 pub use apply::{ApplyError, Progress, ProgressState, apply, resume};
 pub use change::Change;
-pub use device::{Device, DeviceError, OlmError};
+pub use device::{
+    Device, DeviceError, DeviceEvent, NoSecrets, OlmError, ReceivedSecret, SecretSource, SyncBatch,
+    VerificationEvent,
+};
 pub use error::{Error, ErrorKind};
 pub use escape::escape_untrusted;
 pub use homeserver::Homeserver;

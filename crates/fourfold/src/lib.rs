@@ -85,6 +85,7 @@ pub mod signed_json;
 mod snapshot;
 #[cfg(test)]
 mod testing;
+mod timestamp;
 
 pub use account_data::{AccountData, EventState};
 pub use algorithm::Algorithm;
@@ -109,3 +110,4 @@ pub use secret_kind::{Evidence, SecretKind, SecretValueError, Verdict};
 pub use secret_name::{SecretName, SecretNameError};
 pub use secret_storage::{NotProven, NotProvenReason, OpenError, OpenedSecret, SecretStorage};
 pub use snapshot::Snapshot;
+pub use timestamp::Timestamp;

@@ -27,5 +27,6 @@ mod logins;
 mod outcomes;
 mod prompts;
 mod proxy;
+mod sealing;
 mod secrets;
 mod terminal;

@@ -72,7 +72,7 @@ impl Account {
             .await
     }
 
-    async fn backup_version(&self) -> Result<Option<String>, Error> {
+    pub(crate) async fn backup_version(&self) -> Result<Option<String>, Error> {
         let path = Path::fixed("/_matrix/client/v3/room_keys/version");
         self.optional(Request::get(path), "/room_keys/version")
             .await

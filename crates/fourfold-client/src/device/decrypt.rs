@@ -36,7 +36,7 @@ impl Device {
         &mut self,
         sender: &str,
         content: &str,
-        known: impl Fn(&Curve25519PublicKey) -> Option<Peer>,
+        known: impl FnOnce(&Self, &Curve25519PublicKey) -> Option<Peer>,
         now: u64,
     ) -> Result<Result<Decrypted, OlmError>, DeviceError> {
         let (from, message) = match self.read(sender, content, known) {
@@ -64,7 +64,7 @@ impl Device {
         &self,
         sender: &str,
         content: &str,
-        known: impl Fn(&Curve25519PublicKey) -> Option<Peer>,
+        known: impl FnOnce(&Self, &Curve25519PublicKey) -> Option<Peer>,
     ) -> Result<(Peer, OlmMessage), OlmError> {
         let event: Event<'_> = serde_json::from_str(content).map_err(|_| OlmError::Malformed)?;
         if event.algorithm != "m.olm.v1.curve25519-aes-sha2" {
@@ -76,7 +76,7 @@ impl Device {
             .ok_or(OlmError::Malformed)?;
         // Before anything is spent on it.
         let from = (sender == self.user_id)
-            .then(|| known(&sender_key))
+            .then(|| known(self, &sender_key))
             .flatten()
             .filter(|from| from.device_id != self.device_id)
             .ok_or(OlmError::UnknownSender)?;

@@ -10,6 +10,9 @@ pub enum DeviceError {
     /// What the device keeps opens with the key, but a part of it is not what was kept.
     #[error("what this device keeps is damaged: restore it from a backup, or log in anew")]
     Damaged,
+    /// What the server says about the devices of the user cannot be used.
+    #[error(transparent)]
+    Devices(#[from] fourfold::identity::UserKeysError),
     /// Keys were made for this log-in already.
     #[error("this device has its keys already")]
     Exists,
@@ -22,6 +25,12 @@ pub enum DeviceError {
     /// No keys were made for this log-in.
     #[error("this device has no keys yet: set it up first")]
     NoKeys,
+    /// Nothing can be verified with this device now.
+    #[error(
+        "that device cannot be verified now: look at the list of devices; one may be named like a \
+         key of the account, or too many verifications are going on"
+    )]
+    NotVerifiable,
     /// The keys belong to another log-in than the one that is used.
     #[error("the keys on this machine belong to an earlier session: set the device up again")]
     OtherDevice,

@@ -1,23 +1,48 @@
 //! The device: its keys, and what it keeps about other devices.
 
+mod audit;
+mod clock;
+mod comparing;
 mod decrypt;
+mod devices;
 mod encrypt;
 mod error;
+mod event;
 mod outbox;
 mod own_keys;
 mod payload;
 mod peer;
+mod receive;
+mod secrets;
 mod sessions;
+mod share;
+mod sharing;
+mod sync;
 mod unstored;
+mod upkeep;
 mod upload;
+mod wedged;
 
-use fourfold::Content;
+use std::collections::{BTreeSet, VecDeque};
 
-pub use self::error::{DeviceError, OlmError};
-use self::own_keys::OwnKeys;
+use fourfold::{
+    Content, Evidence,
+    identity::Trust,
+    sharing::{Received, SecretSharing, Share, ToDeviceEvent},
+};
+
+use self::{clock::Clock, own_keys::OwnKeys, sync::Position};
+pub use self::{
+    comparing::VerificationEvent,
+    error::{DeviceError, OlmError},
+    event::DeviceEvent,
+    secrets::{NoSecrets, ReceivedSecret, SecretSource},
+    sync::SyncBatch,
+};
 use crate::{
     Account, LocalState, SealingKey,
     local_state::{SealedError, SealedRows, Table},
+    verification::Verifications,
 };
 
 /// This log-in as a device with keys of its own, to which other devices of the user can send
@@ -51,6 +76,27 @@ pub struct Device {
     rows: SealedRows,
     /// Which run of the program this is: another random number each time.
     run: u64,
+    clock: Clock,
+    position: Position,
+    trust: Trust,
+    /// What the server published last: the keys of the user and the version of the backup.
+    evidence: Evidence,
+    machine: SecretSharing,
+    is_machine_changed: bool,
+    /// Events about secrets that the machine has not seen yet.
+    arrived: Vec<ToDeviceEvent>,
+    /// What the machine let through and is not kept yet.
+    received: Vec<Received>,
+    /// What the machine wants to share.
+    shares: VecDeque<Share>,
+    audit_number: u64,
+    /// The lines of the audit log that were told and not forgotten yet.
+    handed_over: BTreeSet<String>,
+    verifications: Verifications,
+    /// What nobody was told yet.
+    events: VecDeque<DeviceEvent>,
+    /// Whether the files turned out to be an older copy, and nobody was told yet.
+    is_restored: bool,
 }
 
 impl Device {
@@ -153,7 +199,21 @@ impl Device {
     }
 
     fn with(rows: SealedRows, keys: &OwnKeys) -> Result<Self, DeviceError> {
+        let position = sync::load(&rows)?;
         Ok(Self {
+            clock: Clock::start(position.moment),
+            position,
+            trust: devices::load(&rows, &keys.user_id, &keys.device_id)?,
+            evidence: Evidence::default(),
+            machine: sharing::load(&rows)?,
+            is_machine_changed: false,
+            arrived: Vec::new(),
+            received: Vec::new(),
+            shares: VecDeque::new(),
+            audit_number: audit::last_number(&rows)?,
+            handed_over: BTreeSet::new(),
+            verifications: Verifications::default(),
+            events: VecDeque::new(),
             user_id: keys.user_id.clone(),
             device_id: keys.device_id.clone(),
             ed25519: keys.account.ed25519_key().to_base64(),
@@ -161,11 +221,35 @@ impl Device {
             device_keys: keys.device_keys()?,
             rows,
             run: getrandom::u64().map_err(|_| DeviceError::Randomness)?,
+            is_restored: false,
         })
     }
 
     fn keys(&self) -> Result<OwnKeys, DeviceError> {
         OwnKeys::load(&self.rows)?.ok_or(DeviceError::Damaged)
+    }
+
+    /// Keeps what is pending. After an error nothing of it happened, neither on disk nor here.
+    fn commit(&mut self) -> Result<(), DeviceError> {
+        let kept = self.keep_machine();
+        let committed = kept.and_then(|()| Ok(self.rows.commit()?));
+        self.or_rolled_back(committed)
+    }
+
+    /// After an error, goes back to what is kept.
+    fn or_rolled_back<T>(&mut self, result: Result<T, DeviceError>) -> Result<T, DeviceError> {
+        if result.is_err() {
+            self.rows.discard();
+            self.position = sync::load(&self.rows)?;
+            self.trust = devices::load(&self.rows, &self.user_id, &self.device_id)?;
+            self.machine = sharing::load(&self.rows)?;
+            self.is_machine_changed = false;
+            self.arrived.clear();
+            self.received.clear();
+            // The machine wants them again.
+            self.shares.clear();
+        }
+        result
     }
 
     fn check_account(&self, account: &Account) -> Result<(), DeviceError> {

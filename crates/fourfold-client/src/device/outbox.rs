@@ -27,12 +27,22 @@ impl Device {
         event_type: &str,
         contents: &BTreeMap<String, Content>,
     ) -> Result<(), DeviceError> {
+        self.enqueue_as(event_type, random_id()?, contents)
+    }
+
+    /// As [`enqueue`](Self::enqueue), under a transaction ID that was chosen elsewhere.
+    pub(super) fn enqueue_as(
+        &mut self,
+        event_type: &str,
+        transaction_id: String,
+        contents: &BTreeMap<String, Content>,
+    ) -> Result<(), DeviceError> {
         let messages = json!({"messages": {&self.user_id: contents}});
         let body =
             serde_json::value::to_raw_value(&messages).map_err(|_| DeviceError::Unsignable)?;
         let waiting = Waiting {
             event_type: event_type.to_owned(),
-            transaction_id: random_id()?,
+            transaction_id,
             body,
         };
         let last = self.rows.names(Table::Outbox, "")?.pop();
@@ -66,14 +76,9 @@ impl Device {
                 Err(error) => return Err(error.into()),
             }
             self.rows.delete(Table::Outbox, &name);
-            self.rows.commit()?;
+            self.commit()?;
         }
         Ok(())
-    }
-
-    /// Whether something waits to be sent.
-    pub(super) fn has_waiting(&self) -> Result<bool, DeviceError> {
-        Ok(!self.rows.names(Table::Outbox, "")?.is_empty())
     }
 }
 

@@ -7,7 +7,7 @@ use vodozemac::{
     olm::{Account, AccountPickle},
 };
 
-use super::DeviceError;
+use super::{DeviceError, upkeep::Times};
 use crate::local_state::{SealedRows, Table};
 
 /// The Olm account of this device, with what the server knows of it.
@@ -16,6 +16,7 @@ pub(super) struct OwnKeys {
     pub(super) device_id: String,
     pub(super) account: Account,
     pub(super) published: Published,
+    pub(super) times: Times,
 }
 
 /// What of the keys is on the server, as far as is known.
@@ -34,6 +35,8 @@ struct Row {
     device_id: String,
     account: AccountPickle,
     published: Published,
+    #[serde(default)]
+    times: Times,
 }
 
 impl OwnKeys {
@@ -43,6 +46,7 @@ impl OwnKeys {
             device_id: device_id.to_owned(),
             account: Account::new(),
             published: Published::default(),
+            times: Times::default(),
         }
     }
 
@@ -53,6 +57,7 @@ impl OwnKeys {
             device_id: row.device_id,
             account: Account::from_pickle(row.account),
             published: row.published,
+            times: row.times,
         }))
     }
 
@@ -62,6 +67,7 @@ impl OwnKeys {
             device_id: self.device_id.clone(),
             account: self.account.pickle(),
             published: self.published.clone(),
+            times: self.times.clone(),
         };
         Ok(rows.put(Table::Account, "", &row)?)
     }

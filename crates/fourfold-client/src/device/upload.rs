@@ -1,10 +1,10 @@
-//! Publishing the keys of this device, and keeping enough one-time keys on the server.
+//! Publishing the keys of this device.
 
 use fourfold::Content;
 use tracing::{debug, instrument};
 
 use super::{Device, DeviceError};
-use crate::Account;
+use crate::{Account, ErrorKind};
 
 impl Device {
     /// Publishes what is not published yet: the keys of the device, one-time keys, and the fallback
@@ -20,29 +20,30 @@ impl Device {
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn upload_keys(&mut self, account: &Account) -> Result<(), DeviceError> {
         self.check_account(account)?;
-        let Some(body) = self.prepare_upload()? else {
-            return Ok(());
-        };
-        let count = account.keys_upload(&body).await?;
-        self.uploaded(count)
+        for _ in 0..2 {
+            let Some(body) = self.prepare_upload()? else {
+                return Ok(());
+            };
+            match account.keys_upload(&body).await {
+                Ok(count) => return self.uploaded(count),
+                // The server has other keys under the same IDs: those of a later state of this
+                // device, of which the files are an older copy.
+                Err(error) if self.is_conflict(error.kind())? => {
+                    if !self.start_over(account).await? {
+                        return Err(error.into());
+                    }
+                    self.is_restored = true;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// What is to be uploaded, its private halves on disk; `None` when the server has everything.
     pub(super) fn prepare_upload(&mut self) -> Result<Option<Content>, DeviceError> {
         let mut keys = self.keys()?;
-        let on_server = keys.published.one_time_keys.unwrap_or(0);
-        // Keys that an upload was begun with come before any new ones.
-        if keys.account.one_time_keys().is_empty() && on_server < KEEP_AT_LEAST {
-            let missing = FILL_UP_TO.saturating_sub(on_server);
-            let missing = usize::try_from(missing).unwrap_or_default();
-            keys.account.generate_one_time_keys(missing);
-        }
-        if keys.account.fallback_key().is_empty() && !keys.published.fallback_key {
-            keys.account.generate_fallback_key();
-        }
-        keys.save(&mut self.rows)?;
-        self.rows.commit()?;
-
+        keys.make_missing(self.clock.now().as_millis());
         let mut body = Content::default();
         if !keys.published.device_keys {
             body.insert("device_keys", &keys.device_keys()?);
@@ -55,7 +56,12 @@ impl Device {
         if !fallback_keys.is_empty() {
             body.insert("fallback_keys", &fallback_keys);
         }
-        Ok(Some(body).filter(|body| !body.is_empty()))
+        if body.is_empty() {
+            return Ok(None);
+        }
+        keys.save(&mut self.rows)?;
+        self.commit()?;
+        Ok(Some(body))
     }
 
     /// Notes that the server has them.
@@ -67,12 +73,21 @@ impl Device {
         keys.published.one_time_keys = Some(count);
         keys.published.fallback_key = true;
         keys.save(&mut self.rows)?;
-        Ok(self.rows.commit()?)
+        Ok(self.commit()?)
+    }
+
+    /// Whether an upload was refused because the server has other one-time keys under these IDs.
+    /// There is no code for it: servers say `M_UNKNOWN` or `M_INVALID_PARAM` with status 400.
+    fn is_conflict(&self, kind: &ErrorKind) -> Result<bool, DeviceError> {
+        let ErrorKind::Matrix {
+            status: 400,
+            message,
+            ..
+        } = kind
+        else {
+            return Ok(false);
+        };
+        let has_uploaded = self.keys()?.published.device_keys;
+        Ok(has_uploaded && message.to_lowercase().contains("already exists"))
     }
 }
-
-/// How many one-time keys the server is filled up to.
-const FILL_UP_TO: u64 = 50;
-
-/// With fewer than this, the server is filled up.
-const KEEP_AT_LEAST: u64 = 25;

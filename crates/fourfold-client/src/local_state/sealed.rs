@@ -32,16 +32,24 @@ pub(crate) enum Table {
     Check,
     /// The private keys of the device; one row.
     Account,
+    /// Lines of the audit log that were not handed over yet.
+    Audit,
+    /// The state of secret sharing; one row.
+    Machine,
     /// What waits to be sent; a row for each event, in order.
     Outbox,
     /// What is known about a device that is encrypted with; a row for each.
     Peer,
+    /// Secrets that came and were not taken yet; a row for each.
+    Received,
     /// Olm sessions; a row for each.
     Session,
     /// How far the device has read what was sent to it, and what the server was told; one row.
     Sync,
     /// Secrets that were made here and are not in secret storage yet; one row.
     Unstored,
+    /// Which devices are known and trusted; one row.
+    Trust,
 }
 
 impl Table {
@@ -49,11 +57,15 @@ impl Table {
         match self {
             Self::Check => "check",
             Self::Account => "account",
+            Self::Audit => "audit",
+            Self::Machine => "machine",
             Self::Outbox => "outbox",
+            Self::Received => "received",
             Self::Peer => "peer",
             Self::Session => "session",
             Self::Sync => "sync",
             Self::Unstored => "unstored",
+            Self::Trust => "trust",
         }
     }
 }
@@ -288,11 +300,15 @@ pub(crate) enum SealedError {
 const ALL: &[Table] = &[
     Table::Check,
     Table::Account,
+    Table::Audit,
+    Table::Machine,
     Table::Outbox,
+    Table::Received,
     Table::Peer,
     Table::Session,
     Table::Sync,
     Table::Unstored,
+    Table::Trust,
 ];
 
 #[cfg(test)]

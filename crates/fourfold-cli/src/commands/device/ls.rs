@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use fourfold::{cross_signing::ConfirmedDevice, signed_json::PublicKey};
+use fourfold::{
+    cross_signing::ConfirmedDevice,
+    identity::{DeviceTrust, Trust},
+    signed_json::PublicKey,
+};
 use fourfold_client::{DeviceInfo, PublishedKeys, escape_untrusted};
 use serde::Serialize;
 
@@ -11,15 +15,23 @@ use crate::{account::LoggedIn, arguments::Global, error::Result, output, own_dev
 
 /// Options of `device ls`.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Options {}
+pub(crate) struct Options {
+    #[command(flatten)]
+    sealing: SealingOptions,
+}
 
 /// Lists every device that is logged in or has keys.
-pub(crate) fn run(global: &Global, _: &Options) -> Result<()> {
-    let logged_in = LoggedIn::open(global)?;
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let mut logged_in = LoggedIn::open(global)?;
     let listed = logged_in.wait(logged_in.account.devices())?;
     let published = own_device::published(&logged_in)?;
+    let mut this = own_device::existing(&mut logged_in, &options.sealing)?;
+    if let Some(device) = &mut this {
+        own_device::refresh(&logged_in, device)?;
+    }
+    let trust = this.as_ref().map(fourfold_client::Device::trust);
     let (user_id, own) = (logged_in.account.user_id(), logged_in.account.device_id());
-    let devices = devices(user_id, own, &listed, &published);
+    let devices = devices(user_id, own, &listed, &published, trust);
     if global.json {
         return output::json(&devices);
     }
@@ -35,6 +47,8 @@ struct Device {
     fingerprint: Option<String>,
     /// Whether the published identity signed it.
     is_signed: bool,
+    /// Whether this machine trusts it with secrets.
+    is_verified: bool,
     /// Why not.
     problem: Option<String>,
     last_seen_ts: Option<u64>,
@@ -56,7 +70,7 @@ impl Device {
             escape_untrusted(&self.device_id)
         ))?;
         match &self.problem {
-            None => output::line("    signed by the identity")?,
+            None => output::line("    verified")?,
             Some(problem) => output::line(format_args!("    NOT verified: {problem}"))?,
         }
         if let Some(key) = &self.fingerprint {
@@ -74,6 +88,7 @@ fn devices(
     own: Option<&str>,
     listed: &[DeviceInfo],
     published: &PublishedKeys,
+    trust: Option<&Trust>,
 ) -> Vec<Device> {
     let mut devices: BTreeMap<&str, Option<&DeviceInfo>> =
         published.devices().map(|(id, _)| (id, None)).collect();
@@ -86,18 +101,42 @@ fn devices(
         .into_iter()
         .map(|(id, info)| {
             let (fingerprint, judged) = judge(user_id, id, published);
-            let unlisted = info.is_none().then(|| "it is not logged in".to_owned());
+            let is_signed = judged.is_ok();
+            let unlisted = || info.is_none().then(|| "it is not logged in".to_owned());
+            let problem = judged
+                .err()
+                .or_else(unlisted)
+                .or_else(|| distrust(trust, id));
             Device {
                 device_id: id.to_owned(),
                 display_name: info.and_then(|info| info.display_name.clone()),
                 is_this_device: own == Some(id),
                 fingerprint: fingerprint.map(|key| key.to_base64()),
-                is_signed: judged.is_ok(),
-                problem: judged.err().or(unlisted),
+                is_signed,
+                is_verified: problem.is_none(),
+                problem,
                 last_seen_ts: info.and_then(|info| info.last_seen_ts),
             }
         })
         .collect()
+}
+
+/// What this machine has against a device that the published identity signed.
+fn distrust(trust: Option<&Trust>, device_id: &str) -> Option<String> {
+    let Some(trust) = trust else {
+        return Some(DeviceTrust::NotPinned.to_string());
+    };
+    match trust.verdict(device_id) {
+        DeviceTrust::Verified => None,
+        DeviceTrust::ThisDevice if trust.alarm().is_some() => {
+            Some(DeviceTrust::IdentityChanged.to_string())
+        }
+        DeviceTrust::ThisDevice if trust.pinned().is_none() => {
+            Some(DeviceTrust::NotPinned.to_string())
+        }
+        DeviceTrust::ThisDevice => None,
+        reason => Some(reason.to_string()),
+    }
 }
 
 /// The key that people compare, and what is wrong with the device.

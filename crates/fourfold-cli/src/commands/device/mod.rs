@@ -1,5 +1,6 @@
 //! `fourfold device`: the user's devices, and which of them are to be trusted.
 
+mod emoji;
 mod ls;
 mod remove;
 mod sign;
@@ -22,9 +23,9 @@ use crate::{
 pub(crate) enum Command {
     /// List the devices, and tell which are verified and why not
     Ls(ls::Options),
-    /// Verify this device with a recovery key or a passphrase
+    /// Verify this device with a recovery key or a passphrase, or another one by emoji
     #[command(
-        after_help = "Examples:\n  fourfold device verify                      asks for the key\n  fourfold device verify --recovery-key-file key.txt --store-key-file state.key"
+        after_help = "Examples:\n  fourfold device verify               asks for the recovery key\n  fourfold device verify --recovery-key-file key.txt --store-key-file state.key\n  fourfold device verify JLAFKJWSCS    compares emoji with that device\n  fourfold device verify --emoji       waits until another device asks for it"
     )]
     Verify(verify::Options),
     /// Sign another device of yours, whose fingerprint you have compared

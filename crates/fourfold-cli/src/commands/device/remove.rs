@@ -1,6 +1,7 @@
 //! `fourfold device rm`: log a device out.
 
 use clap::Args;
+use fourfold::identity::TombstoneReason;
 use fourfold_client::escape_untrusted;
 
 use crate::{
@@ -8,8 +9,9 @@ use crate::{
     arguments::{ChangeOptions, Global},
     change::{self, Outline},
     error::{Error, Result},
-    output,
+    output, own_device,
     password::PasswordOptions,
+    sealing_key::SealingOptions,
     ui,
 };
 
@@ -22,12 +24,14 @@ pub(crate) struct Options {
     #[command(flatten)]
     password: PasswordOptions,
     #[command(flatten)]
+    sealing: SealingOptions,
+    #[command(flatten)]
     change: ChangeOptions,
 }
 
 /// Logs the device out and forgets its keys. What it has seen, it has seen.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
-    let logged_in = LoggedIn::open(global)?;
+    let mut logged_in = LoggedIn::open(global)?;
     let id = escape_untrusted(&options.device_id);
     if logged_in.account.device_id() == Some(&options.device_id) {
         return Err(Error::refused("this is the device that you are using").hint("fourfold logout"));
@@ -51,6 +55,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     );
     if !change::agree_to(global, &outline, &outline, options.change)? {
         return Ok(());
+    }
+    // Remembered first: whoever has the device keeps its signature, which nothing takes back.
+    let own = own_device::existing(&mut logged_in, &options.sealing)?;
+    if let Some(mut own) = own {
+        own.distrust(&options.device_id, TombstoneReason::LoggedOut)?;
     }
     options.password.try_with(|password| {
         let _busy = ui::busy("logging the device out");

@@ -1,8 +1,10 @@
 //! `fourfold device sign`: sign another device of the user, whose fingerprint was compared.
 
 use clap::Args;
-use fourfold::{Evidence, SecretStorage, cross_signing::ConfirmedDevice, signed_json::PublicKey};
-use fourfold_client::escape_untrusted;
+use fourfold::{
+    Evidence, SecretStorage, Snapshot, cross_signing::ConfirmedDevice, signed_json::PublicKey,
+};
+use fourfold_client::{PublishedKeys, escape_untrusted};
 use serde_json::json;
 
 use super::private_keys;
@@ -11,7 +13,9 @@ use crate::{
     arguments::{ChangeOptions, Global, UnlockOptions},
     change::{self, Outline},
     error::{Error, Exit, Result},
-    output, own_device, ui, unlock,
+    output, own_device,
+    sealing_key::SealingOptions,
+    ui, unlock,
 };
 
 /// Options of `device sign`.
@@ -25,6 +29,8 @@ pub(crate) struct Options {
     fingerprint: String,
     #[command(flatten)]
     unlock: UnlockOptions,
+    #[command(flatten)]
+    sealing: SealingOptions,
     #[command(flatten)]
     change: ChangeOptions,
 }
@@ -57,8 +63,32 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if !change::agree_to(global, &outline, &outline, options.change)? {
         return Ok(());
     }
+    sign(&logged_in, &snapshot, &published, &device, &options.unlock)?;
+    // What this machine remembers against the device is lifted by the comparison.
+    if let Some(mut own) = own_device::existing(&mut logged_in, &options.sealing)? {
+        own_device::refresh(&logged_in, &mut own)?;
+        own.confirm(&options.device_id, fingerprint)?;
+    }
+    if global.json {
+        return output::json(&json!({
+            "device_id": device.device_id(),
+            "is_device_signed": true,
+        }));
+    }
+    ui::say(format_args!("the device {id} is signed"));
+    Ok(())
+}
+
+/// Signs a device with the self-signing key, which a key of secret storage opens.
+pub(super) fn sign(
+    logged_in: &LoggedIn,
+    snapshot: &Snapshot,
+    published: &PublishedKeys,
+    device: &ConfirmedDevice,
+    options: &UnlockOptions,
+) -> Result<()> {
     let storage = SecretStorage::new(&snapshot.account_data);
-    let key = unlock::one(&storage, &options.unlock)?.key;
+    let key = unlock::one(&storage, options)?.key;
     let evidence = Evidence {
         identity: Some(published.identity().clone()),
         backup: None,
@@ -67,14 +97,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let Some(self_signing_key) = keys.self_signing_key() else {
         return Err(Error::usage("the self-signing key is missing"));
     };
-    own_device::sign(&logged_in, &device, self_signing_key, &published)?;
-    if global.json {
-        return output::json(&json!({
-            "device_id": device.device_id(),
-            "is_device_signed": true,
-        }));
-    }
-    ui::say(format_args!("the device {id} is signed"));
+    own_device::sign(logged_in, device, self_signing_key, published)?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use fourfold::{Evidence, KeyCheckOutcome, KeyId, SecretName, SecretStorage};
 use serde::Serialize;
 
-use super::private_keys;
+use super::{emoji, private_keys};
 use crate::{
     account::LoggedIn,
     arguments::{Global, UnlockOptions},
@@ -20,15 +20,24 @@ use crate::{
 /// Options of `device verify`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
+    /// Compare emoji with this other device of yours
+    #[arg(value_name = "DEVICE")]
+    pub(super) device_id: Option<String>,
+    /// Compare emoji with the device that asks for it
+    #[arg(long)]
+    emoji: bool,
     #[command(flatten)]
-    unlock: UnlockOptions,
+    pub(super) unlock: UnlockOptions,
     #[command(flatten)]
-    sealing: SealingOptions,
+    pub(super) sealing: SealingOptions,
 }
 
 /// Fetches the private keys, compares them with what is published, signs this device, and checks
 /// that the signature is there.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    if options.emoji || options.device_id.is_some() {
+        return emoji::run(global, options);
+    }
     let mut outcome = Outcome::default();
     let result = verify(global, options, &mut outcome);
     if global.json {
@@ -104,13 +113,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
         return Err(Error::usage("the self-signing key is missing"));
     };
 
-    let device = own_device::existing(&mut logged_in, &options.sealing)?;
-    own_device::check_is_ours(&logged_in, device.as_ref(), &published)?;
-    let mut device = match device {
-        Some(device) => device,
-        None => own_device::make(&mut logged_in, &options.sealing)?,
-    };
-    own_device::publish(&logged_in, &mut device)?;
+    let mut device = own_device::ready(&mut logged_in, &options.sealing, &published)?;
     let published = own_device::published(&logged_in)?;
     let confirmed = own_device::confirm(&device, &published)?;
     match own_device::sign(&logged_in, &confirmed, self_signing_key, &published) {
@@ -127,7 +130,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     ));
     match keys.master_key() {
         Some(master) => {
-            own_device::pin(&mut device, &published, master)?;
+            own_device::pin(&logged_in, &mut device, master)?;
             outcome.pinned_master_key = Some(master.public_key().to_base64());
         }
         None => ui::warn(

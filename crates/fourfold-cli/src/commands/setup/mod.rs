@@ -211,7 +211,7 @@ fn carry_out(
     check_published(&work, &published)?;
     sign_device(logged_in, &work, &device, &published)?;
     if let Some(master) = work.keys.master_key() {
-        own_device::pin(&mut device, &published, master)?;
+        own_device::pin(logged_in, &mut device, master)?;
     }
     let work = make_backup(logged_in, work, &device)?;
 

@@ -2,7 +2,9 @@
 
 mod keys;
 mod olm;
+mod outbox;
 mod payload;
+mod upkeep;
 
 use fourfold::{Content, signed_json::PublicKey};
 use serde_json::value::RawValue;
@@ -123,7 +125,8 @@ fn receive_at(
     now: u64,
 ) -> Result<Decrypted, OlmError> {
     let sender = peer(from);
-    let known = |key: &Curve25519PublicKey| (*key == sender.curve25519).then(|| sender.clone());
+    let known =
+        |_: &Device, key: &Curve25519PublicKey| (*key == sender.curve25519).then(|| sender.clone());
     let decrypted = to.decrypt(USER, content, known, now).unwrap();
     to.rows.commit().unwrap();
     decrypted

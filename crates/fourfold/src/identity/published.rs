@@ -1,9 +1,4 @@
 //! The cross-signing identity of a user as the server publishes it.
-//!
-//! [Cross-signing](https://spec.matrix.org/v1.19/client-server-api/#cross-signing): a master key
-//! signs a self-signing key (for the user's own devices) and a user-signing key (for other users).
-//! What is published proves nothing by itself: trust needs a master key that is known from this
-//! machine.
 
 use crate::{
     Content, ContentError,
@@ -61,6 +56,26 @@ impl PublishedIdentity {
     /// As [`self_signing_key`](Self::self_signing_key).
     pub fn user_signing_key(&self) -> Result<PublicKey, CrossSigningKeyError> {
         self.signed_by_master(&self.user_signing_key)
+    }
+
+    /// The self-signing key that stands there, whether anybody signed it or not: good for noticing
+    /// a change, and for nothing else.
+    pub(super) fn listed_self_signing_key(&self) -> Option<PublicKey> {
+        self.self_signing_key
+            .as_ref()
+            .ok()
+            .map(|key| key.public_key)
+    }
+
+    /// Every key that is published, whether anybody signed it or not.
+    pub(super) fn listed(&self) -> impl Iterator<Item = PublicKey> {
+        [
+            &self.master_key,
+            &self.self_signing_key,
+            &self.user_signing_key,
+        ]
+        .into_iter()
+        .filter_map(|key| key.as_ref().ok().map(|key| key.public_key))
     }
 
     fn signed_by_master(

@@ -1,0 +1,64 @@
+//! What a device has to tell.
+
+use fourfold::{
+    SecretName,
+    identity::TrustChange,
+    sharing::{Alert, Audit, Outcome, Prompt, PromptId, RequestId},
+};
+
+use super::VerificationEvent;
+
+/// Something that happened, for whoever runs the device.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum DeviceEvent {
+    /// Something that the user should know now.
+    Alert(Alert),
+    /// A line for the audit log. It is told again by a later run of the program if this one ends
+    /// before it asks for more.
+    Audit(Audit),
+    /// A request of this machine is over.
+    Ended {
+        /// The request.
+        request_id: RequestId,
+        /// The secret it was for.
+        name: SecretName,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// Ask the user, and tell with [`Device::answer_prompt`](super::Device::answer_prompt).
+    Prompt(Prompt),
+    /// A prompt is no longer needed.
+    PromptWithdrawn {
+        /// Which.
+        prompt: PromptId,
+    },
+    /// A secret came. It is among
+    /// [`Device::received_secrets`](super::Device::received_secrets) until it is discarded.
+    Received {
+        /// What it is kept under.
+        id: String,
+        /// Its name.
+        name: SecretName,
+        /// Whether another value is held under this name.
+        is_conflict: bool,
+    },
+    /// A secret came that is held already.
+    ReceivedSame {
+        /// Its name.
+        name: SecretName,
+    },
+    /// The files of this device turned out to be an older copy, put back by a backup or a snapshot.
+    /// Its sessions were dropped and its one-time keys replaced; what was sent to it in the meantime
+    /// may be lost. Nothing was encrypted twice under one key.
+    Restored,
+    /// The list of devices, or who is trusted, changed.
+    Trust(TrustChange),
+    /// Something happened in a verification.
+    Verification {
+        /// Which one.
+        id: String,
+        /// What.
+        event: VerificationEvent,
+    },
+}

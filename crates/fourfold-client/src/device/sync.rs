@@ -1,0 +1,188 @@
+//! Taking in what the server has for this device.
+
+use std::{future::Future, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tracing::{debug, instrument, warn};
+
+use super::{Device, DeviceError, DeviceEvent, secrets::SecretSource};
+use crate::{
+    Account, Error,
+    account::SyncAnswer,
+    local_state::{SealedRows, Table},
+};
+use fourfold::{Timestamp, sharing::Input};
+
+/// An answer of the server that was not taken in yet. Dropping it loses nothing: the server gives
+/// the same again.
+#[derive(Debug)]
+pub struct SyncBatch(SyncAnswer);
+
+/// How far the device has read.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(super) struct Position {
+    pub(super) since: Option<String>,
+    /// The last moment that is known, so that time does not turn back.
+    pub(super) moment: Option<Timestamp>,
+}
+
+impl Device {
+    /// Waits until the server has something for this device, at most so long. Changes nothing: it
+    /// can be dropped at any moment, and the device can be used meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::OtherDevice`], and in the future the errors of every call.
+    pub fn wait(
+        &self,
+        account: &Account,
+        timeout: Duration,
+    ) -> Result<impl Future<Output = Result<SyncBatch, Error>> + Send + use<>, DeviceError> {
+        self.check_account(account)?;
+        let (account, since) = (account.clone(), self.position.since.clone());
+        Ok(async move {
+            let answer = account.sync(since.as_deref(), timeout).await?;
+            Ok(SyncBatch(answer))
+        })
+    }
+
+    /// Takes in what [`wait`](Self::wait) gave, answers what can be answered, and gives back what
+    /// there is to tell.
+    ///
+    /// Everything that comes of it is kept in one step together with how far was read, before
+    /// anything leaves. After an error nothing of it happened, and the server gives it again.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system and of every call.
+    #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
+    pub async fn take(
+        &mut self,
+        account: &Account,
+        batch: SyncBatch,
+        secrets: &mut impl SecretSource,
+    ) -> Result<Vec<DeviceEvent>, DeviceError> {
+        self.check_account(account)?;
+        self.forget_audit();
+        let told = self.events.len();
+        let taken = self.take_in(account, batch.0, secrets).await;
+        if taken.is_err() {
+            // They come again, with the events that they were about.
+            self.events.truncate(told);
+        }
+        self.or_rolled_back(taken)?;
+        // From here on it is kept: what cannot be done now is done the next time.
+        match self.flush(account, secrets).await {
+            Err(DeviceError::Server(error)) => warn!(%error, "not everything could be sent yet"),
+            flushed => flushed?,
+        }
+        self.hand_over_audit()?;
+        if std::mem::take(&mut self.is_restored) {
+            self.events.push_back(DeviceEvent::Restored);
+        }
+        Ok(self.events.drain(..).collect())
+    }
+
+    /// [`wait`](Self::wait) and [`take`](Self::take) in one.
+    ///
+    /// # Errors
+    ///
+    /// As both.
+    pub async fn sync_once(
+        &mut self,
+        account: &Account,
+        timeout: Duration,
+        secrets: &mut impl SecretSource,
+    ) -> Result<Vec<DeviceEvent>, DeviceError> {
+        let batch = self.wait(account, timeout)?.await?;
+        self.take(account, batch, secrets).await
+    }
+
+    /// Does what is due: shares what may be shared, sends what waits to be sent, and publishes keys
+    /// that the server lacks. To be called after anything that the user asked for, and when
+    /// [`due_in`](Self::due_in) is over. What there is to tell comes with the next
+    /// [`take`](Self::take), or from [`events`](Self::events).
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system and of every call. What was not sent is sent the next time.
+    #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
+    pub async fn flush(
+        &mut self,
+        account: &Account,
+        secrets: &mut impl SecretSource,
+    ) -> Result<(), DeviceError> {
+        self.check_account(account)?;
+        let ticked = self.tick_sharing();
+        self.or_rolled_back(ticked)?;
+        self.commit()?;
+        self.send_waiting(account).await?;
+        self.share_waiting(account, secrets).await?;
+        self.replace_wedged(account).await?;
+        self.upload_keys(account).await
+    }
+
+    /// What there is to tell since it was told last.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn events(&mut self) -> Result<Vec<DeviceEvent>, DeviceError> {
+        self.hand_over_audit()?;
+        Ok(self.events.drain(..).collect())
+    }
+
+    async fn take_in(
+        &mut self,
+        account: &Account,
+        answer: SyncAnswer,
+        secrets: &mut impl SecretSource,
+    ) -> Result<(), DeviceError> {
+        if answer.device_lists.changed.contains(&self.user_id)
+            || answer.device_lists.left.contains(&self.user_id)
+        {
+            self.trust.mark_stale();
+            self.tell(Input::TrustChanged);
+        }
+        // Before the events, so that a new device is known when something of it comes.
+        if !self.trust.is_fresh() {
+            match self.refresh(account).await {
+                Ok(changes) => self
+                    .events
+                    .extend(changes.into_iter().map(DeviceEvent::Trust)),
+                // The same answer again: waiting for a better one would hold up everything.
+                Err(DeviceError::Devices(error)) => warn!(%error, "the devices are not known"),
+                Err(error) => return Err(error),
+            }
+        }
+        let is_older_copy = self.observe_counts(&answer)?;
+        if answer.to_device.left_out > 0 {
+            warn!(
+                count = answer.to_device.left_out,
+                "events that are too large or too many are left out"
+            );
+        }
+        for event in &answer.to_device.events {
+            self.receive(event.get())?;
+        }
+        self.poll_verifications()?;
+        self.run_sharing(account, secrets).await?;
+        self.tick_sharing()?;
+        self.position = Position {
+            since: Some(answer.next_batch),
+            moment: Some(self.clock.now()),
+        };
+        self.rows.put(Table::Sync, "", &self.position)?;
+        self.commit()?;
+        debug!("taken in");
+        if is_older_copy {
+            self.is_restored |= self.start_over(account).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How far was read, as it was kept.
+pub(super) fn load(rows: &SealedRows) -> Result<Position, DeviceError> {
+    Ok(rows.get(Table::Sync, "")?.unwrap_or_default())
+}

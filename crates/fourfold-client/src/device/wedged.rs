@@ -1,0 +1,71 @@
+//! Devices whose messages do not decrypt any more: a new session is begun, once an hour.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+use tracing::{debug, warn};
+
+use super::{
+    Device, DeviceError,
+    peer::{Peer, PeerNotes},
+};
+use crate::{Account, local_state::Table};
+
+impl Device {
+    /// Begins new sessions with the verified devices whose messages did not decrypt, and tells them
+    /// with an empty message, so that they use these sessions from now on.
+    pub(super) async fn replace_wedged(&mut self, account: &Account) -> Result<(), DeviceError> {
+        let mut wedged = Vec::new();
+        for name in self.rows.names(Table::Peer, "")? {
+            let peer = vodozemac::Curve25519PublicKey::from_base64(&name)
+                .ok()
+                .and_then(|key| self.peer_by_key(&key))
+                .and_then(|peer| self.verified_peer(&peer.device_id));
+            let Some(peer) = peer else { continue };
+            let now = self.clock.now().as_millis();
+            let mut notes = PeerNotes::load(&self.rows, &peer)?;
+            if notes.may_replace(now) {
+                notes.replaced(now);
+                notes.save(&mut self.rows, &peer)?;
+                wedged.push(peer);
+            }
+        }
+        if wedged.is_empty() {
+            return Ok(());
+        }
+        // Kept first: whatever happens next, it is not tried again within the hour.
+        self.commit()?;
+        self.claim(account, &wedged).await?;
+        let empty = RawValue::from_string("{}".to_owned()).map_err(|_| DeviceError::Damaged)?;
+        for peer in &wedged {
+            if let Some(content) = self.encrypt(peer, "m.dummy", &empty)? {
+                let contents = BTreeMap::from([(peer.device_id.clone(), content)]);
+                self.enqueue("m.room.encrypted", &contents)?;
+            }
+        }
+        self.commit()?;
+        self.send_waiting(account).await
+    }
+
+    /// Begins a session with each of these devices, where the server has a key that the device
+    /// signed. The devices must be verified: their keys are what the signatures are checked with.
+    /// Pending until the caller commits.
+    pub(super) async fn claim(
+        &mut self,
+        account: &Account,
+        devices: &[Peer],
+    ) -> Result<(), DeviceError> {
+        let ids: Vec<_> = devices.iter().map(|peer| peer.device_id.as_str()).collect();
+        let claimed = account.keys_claim(&self.user_id, &ids).await?;
+        for peer in devices {
+            let Some(keys) = claimed.get(&peer.device_id) else {
+                debug!(device = peer.device_id, "no one-time key");
+                continue;
+            };
+            if let Err(error) = self.begin_outbound(peer, keys)? {
+                warn!(%error, device = peer.device_id, "a one-time key is not used");
+            }
+        }
+        Ok(())
+    }
+}

