@@ -52,6 +52,10 @@ fn a_fresh_login_is_verified_with_the_recovery_key() {
         (&json!(true), &Value::Null)
     );
     assert_eq!(device["is_this_device"], true);
+    assert_eq!(device["is_verified"], true);
+    // The other one too, because the identity is pinned now.
+    let other = listed(&machine, &device_id(&scene.alice));
+    assert_eq!(other["is_verified"], true);
 
     let again = verify(&machine, &scene).arguments(["--json"]).run().json();
     assert_eq!(again["is_device_signed"], true);
@@ -59,10 +63,7 @@ fn a_fresh_login_is_verified_with_the_recovery_key() {
     assert_eq!(again["secrets_opened"].as_array().unwrap().len(), 3);
     assert_eq!(scene.requests_to("/signatures/upload"), 2);
     let text = machine.call(&["device", "ls"]).run().succeeds();
-    assert!(
-        text.contains(", this device\n    signed by the identity\n"),
-        "{text}"
-    );
+    assert!(text.contains(", this device\n    verified\n"), "{text}");
 }
 
 #[test]
@@ -87,47 +88,43 @@ fn a_wrong_key_signs_nothing() {
 fn keys_that_this_device_does_not_have_are_not_signed() {
     let server = Homeserver::start();
     let (scene, machine) = scene(&server);
-    let (id, user_id) = (device_id(&machine), machine.user_id.clone());
-    let stolen = scene.query()["device_keys"][&user_id][device_id(&scene.alice)].clone();
-    // Before this device has keys of its own, and after.
-    for has_keys in [false, true] {
-        let (id, user_id) = (id.clone(), user_id.clone());
-        let mut false_keys: Value =
-            serde_json::from_str(&stolen.to_string().replace(&device_id(&scene.alice), &id))
-                .unwrap();
-        false_keys["device_id"] = json!(id);
+    let (id, other) = (device_id(&machine), device_id(&scene.alice));
+    let user_id = machine.user_id.clone();
+    // Another device, under the name of this one.
+    let false_keys = scene.query()["device_keys"][&user_id][&other].to_string();
+    let false_keys: Value = serde_json::from_str(&false_keys.replace(&other, &id)).unwrap();
+    let lie = || {
+        let (id, user_id, false_keys) = (id.clone(), user_id.clone(), false_keys.clone());
         scene.lie(move |request, honest| {
-            let mut answer = honest?.clone();
-            if !request.head.contains("/keys/query ") {
+            if !request.is_keys_query() {
                 return None;
             }
+            let mut answer = honest?.clone();
             answer["device_keys"][&user_id][&id] = false_keys.clone();
-            Some(Message::answer(200, "application/json", answer.to_string()))
+            Some(Message::json(&answer))
         });
+    };
+    let is_refused = || {
         let outcome = verify(&machine, &scene).arguments(["--json"]).run();
         assert_eq!(outcome.status.code(), Some(8), "{}", outcome.stderr);
         outcome.says("nothing was signed");
         let said: Value = serde_json::from_slice(&outcome.stdout).unwrap();
         assert_eq!(said["identity_matches"], true);
         assert_eq!(said["is_device_signed"], false);
-        assert_eq!(scene.requests_to("/signatures/upload"), 1);
-        scene.be_honest();
-        if !has_keys {
-            // Its keys are published, and not signed.
-            scene.lie(|request, _| {
-                let refused = || Message::error(403, "M_FORBIDDEN", "not now");
-                request.head.contains("/signatures/upload").then(refused)
-            });
-            verify(&machine, &scene).run().fails(4);
-            assert_eq!(scene.requests_to("/signatures/upload"), 2);
-            scene.proxy.seen();
-        }
-        if has_keys {
-            continue;
-        }
-        // The one that was refused does not count.
-        break;
-    }
+    };
+    // Before this device has keys of its own, and after.
+    lie();
+    is_refused();
+    scene.refuse("/signatures/upload");
+    verify(&machine, &scene).run().fails(4);
+    let attempts = scene.requests_to("/signatures/upload");
+    lie();
+    is_refused();
+    let key = scene.alice.folder.name_of("key");
+    sealed(&machine, &["setup", "--yes", "--recovery-key-file", &key])
+        .run()
+        .fails(8);
+    assert_eq!(scene.requests_to("/signatures/upload"), attempts);
     scene.be_honest();
     verify(&machine, &scene).run().succeeds();
 }
@@ -136,23 +133,17 @@ fn keys_that_this_device_does_not_have_are_not_signed() {
 fn accepted_is_not_signed() {
     let server = Homeserver::start();
     let (scene, machine) = scene(&server);
-    scene.lie(|request, _| {
-        let forgotten = || Message::answer(200, "application/json", r#"{"failures":{}}"#);
-        request.head.contains("/signatures/upload").then(forgotten)
-    });
-    // What the scene does honestly behind the lie is undone before it is shown.
     let (id, user_id) = (device_id(&machine), machine.user_id.clone());
+    // Whatever is signed, the device shows only its own signature.
     scene.lie(move |request, honest| {
-        let mut answer = honest?.clone();
-        if !request.head.contains("/keys/query ") {
+        if !request.is_keys_query() {
             return None;
         }
-        if let Some(signatures) =
-            answer["device_keys"][&user_id][&id]["signatures"][&user_id].as_object_mut()
-        {
-            signatures.retain(|key, _| *key == format!("ed25519:{id}"));
-        }
-        Some(Message::answer(200, "application/json", answer.to_string()))
+        let mut answer = honest?.clone();
+        let device = answer["device_keys"][&user_id].get_mut(&id)?;
+        let signatures = device["signatures"][&user_id].as_object_mut()?;
+        signatures.retain(|key, _| *key == format!("ed25519:{id}"));
+        Some(Message::json(&answer))
     });
     let outcome = verify(&machine, &scene).arguments(["--json"]).run();
     assert_eq!(outcome.status.code(), Some(8), "{}", outcome.stderr);
@@ -171,9 +162,6 @@ fn an_identity_that_the_key_does_not_fit_is_not_believed() {
     other.set_up().run().succeeds();
     let foreign: Value =
         serde_json::from_str(&other.query().to_string().replace("@bob:", "@alice:")).unwrap();
-    let bob =
-        fourfold::PublishedIdentity::from_keys_query("@bob:localhost", &other.query().to_string());
-    assert!(bob.unwrap().self_signing_key().is_ok());
     scene.change(|keys| {
         for name in ["master_key", "self_signing_key", "user_signing_key"] {
             let key = foreign[format!("{name}s")]["@alice:localhost"].clone();
@@ -189,20 +177,10 @@ fn another_device_is_signed_by_its_fingerprint_and_removed() {
     let server = Homeserver::start();
     let (scene, machine) = scene(&server);
     // The machine has keys, and could not be signed.
-    scene.lie(|request, _| {
-        let refused = || Message::error(403, "M_FORBIDDEN", "not now");
-        request.head.contains("/signatures/upload").then(refused)
-    });
+    scene.refuse("/signatures/upload");
     verify(&machine, &scene).run().fails(4);
     scene.be_honest();
     let id = device_id(&machine);
-    scene.change(|keys| {
-        let device = keys.devices.get_mut(&id).unwrap();
-        let of_user = device["signatures"]["@alice:localhost"]
-            .as_object_mut()
-            .unwrap();
-        of_user.retain(|key, _| *key == format!("ed25519:{id}"));
-    });
     assert_eq!(listed(&scene.alice, &id)["is_signed"], false);
 
     let fingerprint = listed(&machine, &id)["fingerprint"]
@@ -255,4 +233,8 @@ fn another_device_is_signed_by_its_fingerprint_and_removed() {
     remove(&id, &["--yes"]).fails(2).says("--password-file");
     remove(&id, &["--yes", "--password-file", &password]).succeeds();
     machine.call(&["whoami"]).run().fails(4);
+    // Its keys are shown again, signed as ever: this machine remembers.
+    let again = listed(&scene.alice, &id);
+    let expected = (&json!(true), &json!(false));
+    assert_eq!((&again["is_signed"], &again["is_verified"]), expected);
 }

@@ -239,18 +239,14 @@ fn a_homeserver_that_shows_another_identity_gets_nothing_more() {
     let mut is_published = false;
     scene.lie(move |request, honest| {
         is_published |= request.head.contains("/device_signing/upload");
-        let mut answer = honest?.clone();
-        if !is_published || !request.head.contains("/keys/query ") {
+        if !is_published || !request.is_keys_query() {
             return None;
         }
+        let mut answer = honest?.clone();
         for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
             answer[member] = foreign[member].clone();
         }
-        Some(crate::proxy::Message::answer(
-            200,
-            "application/json",
-            answer.to_string(),
-        ))
+        Some(crate::proxy::Message::json(&answer))
     });
     scene
         .set_up()

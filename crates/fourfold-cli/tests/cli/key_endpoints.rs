@@ -88,6 +88,20 @@ impl Scene {
         });
     }
 
+    /// Requests to this path are refused, and not carried out.
+    pub(crate) fn refuse(&self, path: &'static str) {
+        let keys = Arc::clone(&self.keys);
+        self.proxy.lie(move |request| {
+            if request.head.lines().next().unwrap().contains(path) {
+                return Turn::Answered(Message::error(403, "M_FORBIDDEN", "not now"));
+            }
+            match keys.lock().unwrap().answer(request) {
+                Some(answer) => Turn::Answered(answer),
+                None => Turn::Honest,
+            }
+        });
+    }
+
     /// `/keys/query` as it is answered now.
     pub(crate) fn query(&self) -> Value {
         self.keys.lock().unwrap().query(&self.alice.user_id)
@@ -151,7 +165,7 @@ impl Keys {
             let of = &body["device_keys"];
             of.as_object().unwrap().keys().next().unwrap().clone()
         };
-        let ok = |body: Value| Message::answer(200, "application/json", body.to_string());
+        let ok = |body: Value| Message::json(&body);
         Some(match path {
             "/keys/query" => ok(self.query(&user())),
             "/keys/upload" => {
@@ -215,6 +229,17 @@ impl Keys {
             self.identity.insert(name.to_owned(), body[name].clone());
         }
         Message::answer(200, "application/json", "{}")
+    }
+}
+
+impl Message {
+    /// An answer that went well.
+    pub(crate) fn json(body: &Value) -> Self {
+        Self::answer(200, "application/json", body.to_string())
+    }
+
+    pub(crate) fn is_keys_query(&self) -> bool {
+        self.head.contains("/keys/query ")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where the key comes from that seals a device's state.
 
-use std::{os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
 
 use crate::{
     homeserver::{Homeserver, Person},
@@ -65,13 +65,13 @@ fn a_file_is_made_once_and_remembered() {
     ls(&scene.alice, &[]).run().succeeds();
 
     let zeros = scene.alice.folder.write("zeros", "A".repeat(43));
-    std::fs::set_permissions(&zeros, PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(&zeros, Permissions::from_mode(0o600)).unwrap();
     ls(&scene.alice, &["--store-key-file", &zeros])
         .run()
         .fails(3);
-    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o640)).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
     ls(&scene.alice, &[]).run().fails(6).says("chmod");
-    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     ls(&scene.alice, &[]).run().succeeds();
     std::fs::rename(&file, &other).unwrap();
     ls(&scene.alice, &[])

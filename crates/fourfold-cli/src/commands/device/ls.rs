@@ -11,7 +11,10 @@ use fourfold::{
 use fourfold_client::{DeviceInfo, PublishedKeys, escape_untrusted};
 use serde::Serialize;
 
-use crate::{account::LoggedIn, arguments::Global, error::Result, output, own_device};
+use crate::{
+    account::LoggedIn, arguments::Global, error::Result, output, own_device,
+    sealing_key::SealingOptions,
+};
 
 /// Options of `device ls`.
 #[derive(Args, Clone, Debug)]
