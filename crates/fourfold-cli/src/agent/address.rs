@@ -37,7 +37,7 @@ impl Address {
         let state_folder = state_folder
             .canonicalize()
             .unwrap_or_else(|_| state_folder.to_owned());
-        let file = LocalState::file(&state_folder, user_id)?;
+        let file = LocalState::file_of(&state_folder, user_id)?;
         let folder = match runtime {
             Some(runtime) => {
                 check_folder(runtime)?;

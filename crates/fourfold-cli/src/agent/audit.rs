@@ -70,7 +70,7 @@ pub(crate) struct AuditLog {
 impl AuditLog {
     /// Beside the local state of the account.
     pub(crate) fn of(state_folder: &Path, user_id: &str) -> Result<Self> {
-        let path = LocalState::file(state_folder, user_id)?.with_extension("audit.jsonl");
+        let path = LocalState::file_of(state_folder, user_id)?.with_extension("audit.jsonl");
         Ok(Self {
             path,
             largest: LARGEST,

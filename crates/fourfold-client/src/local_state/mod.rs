@@ -113,7 +113,7 @@ impl LocalState {
     /// # Errors
     ///
     /// [`LocalStateError::UserId`].
-    pub fn file(folder: &Path, user_id: &str) -> Result<PathBuf, LocalStateError> {
+    pub fn file_of(folder: &Path, user_id: &str) -> Result<PathBuf, LocalStateError> {
         folder::state_file(folder, user_id)
     }
 

@@ -67,9 +67,7 @@ fn a_one_time_key_begins_one_session() {
     );
     pair.receive(&first).unwrap();
     // The same key, used by somebody who does not remember.
-    pair.one
-        .rows
-        .delete(crate::local_state::Table::Peer, &to.name());
+    pair.one.rows.delete(Table::Peer, &to.name());
     pair.one.begin_outbound(&to, &claimed).unwrap().unwrap();
     let second = pair.send("m.dummy", "{}");
     assert_eq!(
