@@ -70,8 +70,8 @@ pub use account::{Account, DeviceInfo, RefusedSignature};
 pub use apply::{ApplyError, Progress, ProgressState, apply, resume};
 pub use change::Change;
 pub use device::{
-    Device, DeviceError, DeviceEvent, NoSecrets, OlmError, ReceivedSecret, SecretSource, SyncBatch,
-    VerificationEvent,
+    Backoff, Device, DeviceError, DeviceEvent, NoSecrets, OlmError, ReceivedSecret, SecretSource,
+    SyncBatch, VerificationEvent,
 };
 pub use error::{Error, ErrorKind};
 pub use escape::escape_untrusted;

@@ -13,6 +13,7 @@ mod own_keys;
 mod payload;
 mod peer;
 mod receive;
+mod run;
 mod secrets;
 mod sessions;
 mod share;
@@ -36,6 +37,7 @@ pub use self::{
     comparing::VerificationEvent,
     error::{DeviceError, OlmError},
     event::DeviceEvent,
+    run::Backoff,
     secrets::{NoSecrets, ReceivedSecret, SecretSource},
     sync::SyncBatch,
 };

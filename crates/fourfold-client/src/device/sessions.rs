@@ -57,12 +57,6 @@ impl Sessions {
         Ok(Self(sessions))
     }
 
-    pub(super) fn by_id(&mut self, session_id: &str) -> Option<&mut Held> {
-        self.0
-            .iter_mut()
-            .find(|held| held.session.session_id() == session_id)
-    }
-
     pub(super) fn all(&mut self) -> impl Iterator<Item = &mut Held> {
         self.0.iter_mut()
     }

@@ -18,6 +18,18 @@ use fourfold::{Timestamp, sharing::Input};
 #[derive(Debug)]
 pub struct SyncBatch(SyncAnswer);
 
+impl SyncBatch {
+    /// Whether the server had nothing for this device.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let answer = &self.0;
+        answer.to_device.events.is_empty()
+            && answer.to_device.left_out == 0
+            && answer.device_lists.changed.is_empty()
+            && answer.device_lists.left.is_empty()
+    }
+}
+
 /// How far the device has read.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Position {

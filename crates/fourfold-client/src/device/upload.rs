@@ -73,7 +73,7 @@ impl Device {
         keys.published.one_time_keys = Some(count);
         keys.published.fallback_key = true;
         keys.save(&mut self.rows)?;
-        Ok(self.commit()?)
+        self.commit()
     }
 
     /// Whether an upload was refused because the server has other one-time keys under these IDs.

@@ -111,6 +111,11 @@ impl Transport {
     }
 }
 
+/// How long to pause after so many failures, with a random part; at least as long as was asked.
+pub(crate) fn retry_pause(failures: u32, asked: Option<Duration>) -> Duration {
+    retry::pause(failures, asked, pauses::random_fraction())
+}
+
 #[cfg(test)]
 pub(crate) use pauses::Pauses as RecordedPauses;
 

@@ -30,6 +30,8 @@ pub struct KnownDevice {
     pub confirmed: Option<Timestamp>,
     /// The published self-signing key that signed it, whoever that belongs to.
     pub signed_by: Option<PublicKey>,
+    /// Whether any self-signing key ever signed it, as far as this machine saw.
+    pub was_signed: bool,
     /// Its keys as they were served, for signing.
     pub content: Content,
 }
@@ -49,6 +51,7 @@ impl KnownDevice {
             first_seen,
             confirmed: None,
             signed_by,
+            was_signed: signed_by.is_some(),
             content: keys.content().clone(),
         }
     }

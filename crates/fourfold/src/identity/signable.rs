@@ -3,7 +3,7 @@
 use crate::{
     Content, canonical_json,
     identity::{DeviceTrust, Trust},
-    signed_json::PublicKeyError,
+    signed_json::{PublicKey, PublicKeyError},
 };
 
 impl Trust {
@@ -24,8 +24,25 @@ impl Trust {
         device_id: &str,
         expected_fingerprint: &str,
     ) -> Result<Content, SignableError> {
-        let _ = (device_id, expected_fingerprint);
-        Err(SignableError::UnknownDevice)
+        let fingerprint: String = expected_fingerprint.split_whitespace().collect();
+        let fingerprint =
+            PublicKey::from_base64(&fingerprint).map_err(SignableError::Fingerprint)?;
+        if self.colliding_device().is_some() {
+            return Err(SignableError::CollidingId);
+        }
+        if !self.is_fresh() {
+            return Err(SignableError::Stale);
+        }
+        let device = self.device(device_id).ok_or(SignableError::UnknownDevice)?;
+        if device.ed25519 != fingerprint {
+            return Err(SignableError::FingerprintMismatch);
+        }
+        self.usable_self_signing_key()
+            .map_err(SignableError::Refused)?;
+        if device.dehydrated {
+            return Err(SignableError::Refused(DeviceTrust::Dehydrated));
+        }
+        Ok(unsigned(&device.content))
     }
 }
 

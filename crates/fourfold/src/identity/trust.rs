@@ -1,17 +1,19 @@
 //! What this machine knows of the user's devices, and which of them it trusts.
 
+mod observation;
 mod tombstones;
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 use self::tombstones::Tombstones;
 use crate::{
-    Timestamp, base64,
-    identity::{
-        Curve25519PublicKey, DeviceKeys, DeviceTrust, KnownDevice, PublishedIdentity, Tombstone,
-        TombstoneReason, UserKeys,
-    },
+    Timestamp,
+    identity::{Curve25519PublicKey, DeviceTrust, KnownDevice, Tombstone, TombstoneReason},
     signed_json::PublicKey,
 };
 
@@ -56,6 +58,7 @@ pub struct Trust {
     alarm: Option<IdentityAlarm>,
     published: Published,
     devices: BTreeMap<String, KnownDevice>,
+    colliding: BTreeSet<String>,
     tombstones: Tombstones,
     #[serde(skip)]
     freshness: Freshness,
@@ -72,6 +75,7 @@ impl Trust {
             alarm: None,
             published: Published::default(),
             devices: BTreeMap::new(),
+            colliding: BTreeSet::new(),
             tombstones: Tombstones::default(),
             freshness: Freshness::default(),
         }
@@ -121,21 +125,35 @@ impl Trust {
         self.alarm.as_ref()
     }
 
-    /// Takes in an answer to `/keys/query`, and says what changed.
-    ///
-    /// Keys of another user are not looked at. An answer that leaves this very device out is not
-    /// taken for a list of the user's devices: nothing gets a tombstone, and the list stays stale.
-    pub fn observe(&mut self, keys: &UserKeys, now: Timestamp) -> Vec<TrustChange> {
-        let _ = (keys, now);
-        Vec::new()
-    }
-
     /// Whether a device is trusted, and if not, why. Freshness is another question:
     /// [`is_fresh`](Self::is_fresh).
     #[must_use]
     pub fn verdict(&self, device_id: &str) -> DeviceTrust {
-        let _ = device_id;
-        DeviceTrust::Unknown
+        if device_id == self.device_id {
+            return DeviceTrust::ThisDevice;
+        }
+        if self.colliding.contains(device_id) {
+            return DeviceTrust::CollidingId;
+        }
+        if let Some(tombstone) = self.tombstones.get(device_id) {
+            return DeviceTrust::Tombstoned(tombstone.reason);
+        }
+        let Some(device) = self.devices.get(device_id) else {
+            return DeviceTrust::Unknown;
+        };
+        let self_signing = match self.usable_self_signing_key() {
+            Ok(key) => key,
+            Err(reason) => return reason,
+        };
+        if device.dehydrated {
+            DeviceTrust::Dehydrated
+        } else if device.signed_by != Some(self_signing) {
+            DeviceTrust::NotSigned
+        } else if self.tombstones.is_full() && device.confirmed.is_none() {
+            DeviceTrust::TooManyTombstones
+        } else {
+            DeviceTrust::Verified
+        }
     }
 
     /// Remembers that the user verified a device on this machine, by emoji or by its fingerprint:
@@ -143,13 +161,41 @@ impl Trust {
     ///
     /// Returns `false`, and changes nothing, when the device does not have this Ed25519 key.
     pub fn confirm(&mut self, device_id: &str, ed25519: PublicKey, now: Timestamp) -> bool {
-        let _ = (device_id, ed25519, now);
-        false
+        match self.devices.get_mut(device_id) {
+            Some(device) if device.ed25519 == ed25519 => {
+                device.confirmed = Some(now);
+                self.tombstones.remove(device_id);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Never trusts a device again, whatever signs it, until the user [confirms](Self::confirm) it.
     pub fn tombstone(&mut self, device_id: &str, reason: TombstoneReason, now: Timestamp) {
-        let _ = (device_id, reason, now);
+        let device = self.devices.get_mut(device_id);
+        let was_signed = device.as_ref().is_some_and(|device| device.was_signed);
+        if let Some(device) = device {
+            device.confirmed = None;
+        }
+        self.tombstones.insert(device_id, reason, was_signed, now);
+    }
+
+    /// The self-signing key, when it is published, chains to the pinned master key, and is the one
+    /// that is pinned with it.
+    ///
+    /// # Errors
+    ///
+    /// The [`DeviceTrust`] that every device has while there is none.
+    pub(crate) fn usable_self_signing_key(&self) -> Result<PublicKey, DeviceTrust> {
+        let pin = self.pin.as_ref().ok_or(DeviceTrust::NotPinned)?;
+        if self.alarm.is_some() {
+            return Err(DeviceTrust::IdentityChanged);
+        }
+        self.published
+            .self_signing_of(pin.master)
+            .filter(|key| pin.self_signing == Some(*key))
+            .ok_or(DeviceTrust::IdentityUnusable)
     }
 
     /// A device that the server listed last.
@@ -200,7 +246,7 @@ impl Trust {
     /// The device whose ID is one of the user's cross-signing keys, which no honest server allows.
     #[must_use]
     pub fn colliding_device(&self) -> Option<&str> {
-        None
+        self.colliding.first().map(String::as_str)
     }
 
     /// Notes that the devices changed (`device_lists.changed`), or that this is not known because a
@@ -252,8 +298,8 @@ pub enum IdentityAlarm {
     },
 }
 
-impl std::fmt::Display for IdentityAlarm {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for IdentityAlarm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (which, pinned, published) = match self {
             Self::MasterKeyChanged { pinned, published } => ("master", pinned, published),
             Self::SelfSigningKeyChanged { pinned, published } => {
@@ -326,6 +372,7 @@ impl Published {
 #[derive(Clone, Debug, Default)]
 struct Freshness {
     fresh: bool,
+    query_running: bool,
     changed_since_query: bool,
 }
 
@@ -336,6 +383,17 @@ impl Freshness {
     }
 
     fn query_started(&mut self) {
+        self.query_running = true;
         self.changed_since_query = false;
+    }
+
+    /// What came was no answer.
+    fn unanswered(&mut self) {
+        *self = Self::default();
+    }
+
+    fn answered(&mut self) {
+        self.fresh = !(self.query_running && self.changed_since_query);
+        self.query_running = false;
     }
 }

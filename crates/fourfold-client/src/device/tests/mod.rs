@@ -1,10 +1,14 @@
 //! The device by itself; with a server it is tested in `tests/` of the crate.
 
+mod homeserver;
+mod household;
 mod keys;
 mod olm;
 mod outbox;
 mod payload;
+mod sharing;
 mod upkeep;
+mod verifying;
 
 use fourfold::{Content, signed_json::PublicKey};
 use serde_json::value::RawValue;

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::testing::{Reply, Server, once};
+use crate::{
+    local_state::Table,
+    testing::{Reply, Server, once},
+};
 
 fn enqueue(device: &mut Device, value: &str) {
     let mut content = Content::default();
@@ -33,7 +36,7 @@ async fn a_retry_after_a_restart_sends_the_same_bytes() {
     let mut device = Device::open(&mut machine.state, &key(1)).unwrap();
     device.send_waiting(&account).await.unwrap_err();
     device.send_waiting(&account).await.unwrap();
-    assert!(!device.has_waiting().unwrap());
+    assert!(device.rows.names(Table::Outbox, "").unwrap().is_empty());
     device.send_waiting(&account).await.unwrap();
 
     let received = server.received();
@@ -60,7 +63,7 @@ async fn what_is_refused_for_good_holds_nothing_up() {
         enqueue(&mut device, value);
     }
     device.send_waiting(&account).await.unwrap();
-    assert!(!device.has_waiting().unwrap());
+    assert!(device.rows.names(Table::Outbox, "").unwrap().is_empty());
     assert!(server.received()[1].body.contains("two"));
 }
 

@@ -1,0 +1,158 @@
+//! Everything that is checked when a secret arrives, whether it was asked for or pushed.
+//!
+//! A value is taken only from a verified device of the user, over Olm, for an open request that was
+//! sent to that device, and when it is what its name says.
+
+use crate::{
+    Secret, SecretKind, SecretName, Verdict,
+    identity::{DeviceTrust, KnownDevice},
+    sharing::{Channel, Policy, Standing, World, request::Request},
+};
+
+/// An answer whose every check passed.
+#[derive(Debug)]
+pub(super) struct Accepted<'a> {
+    pub(super) device: &'a KnownDevice,
+    pub(super) standing: Standing,
+}
+
+/// Checks an answer against the open request that has its ID.
+pub(super) fn answer<'a>(
+    channel: &Channel,
+    secret: &Secret,
+    request: Option<&Request>,
+    locked: bool,
+    world: &World<'a>,
+) -> Result<Accepted<'a>, Rejection> {
+    let device = sender(channel, locked, world)?;
+    let request = request.ok_or(Rejection::NotOpen)?;
+    if request.expires <= world.now {
+        return Err(Rejection::NotOpen);
+    }
+    // The very device, not another one that took its ID since.
+    if request.asked.get(&device.device_id) != Some(&device.curve25519) {
+        return Err(Rejection::NotAsked);
+    }
+    let standing = value(&request.name, secret, world).ok_or_else(|| Rejection::Invalid {
+        name: request.name.clone(),
+        device_id: device.device_id.clone(),
+    })?;
+    Ok(Accepted { device, standing })
+}
+
+/// Checks a secret that nobody asked for.
+pub(super) fn push<'a>(
+    channel: &Channel,
+    name: &SecretName,
+    secret: &Secret,
+    policy: &Policy,
+    locked: bool,
+    world: &World<'a>,
+) -> Result<Accepted<'a>, Rejection> {
+    if !policy.accepts_pushes_of(name) {
+        return Err(Rejection::NotOpen);
+    }
+    let device = sender(channel, locked, world)?;
+    let standing = value(name, secret, world).ok_or_else(|| Rejection::Invalid {
+        name: name.clone(),
+        device_id: device.device_id.clone(),
+    })?;
+    Ok(Accepted { device, standing })
+}
+
+/// The verified device of the user that an event came from.
+fn sender<'a>(
+    channel: &Channel,
+    locked: bool,
+    world: &World<'a>,
+) -> Result<&'a KnownDevice, Rejection> {
+    let Channel::Olm {
+        sender,
+        curve25519,
+        ed25519,
+    } = channel
+    else {
+        return Err(Rejection::NotEncrypted);
+    };
+    if sender != world.trust.user_id() {
+        return Err(Rejection::OtherUser);
+    }
+    if locked {
+        return Err(Rejection::Locked);
+    }
+    // By both of its keys, never by a device ID that somebody says.
+    let device = world
+        .trust
+        .device_by_keys(*curve25519, *ed25519)
+        .ok_or(Rejection::UnknownDevice)?;
+    match world.trust.verdict(&device.device_id) {
+        DeviceTrust::Verified => Ok(device),
+        trust => Err(Rejection::NotTrusted {
+            device_id: device.device_id.clone(),
+            trust,
+        }),
+    }
+}
+
+/// What a value is worth; `None` when it is not what its name says, or when nothing is known that
+/// a value of such a name must be compared with.
+fn value(name: &SecretName, secret: &Secret, world: &World<'_>) -> Option<Standing> {
+    let size = secret.expose_secret().len();
+    if size == 0 || size > Secret::MAX_BYTES {
+        return None;
+    }
+    let trust = world.trust;
+    let (public_key, is_published) = match world.evidence.judge(name, secret).ok()? {
+        Verdict::Matches { public_key } => (public_key, true),
+        Verdict::NothingToCompare { derived } => (derived, false),
+        Verdict::Untyped => return Some(Standing::Untyped),
+    };
+    let pinned = match SecretKind::of(name) {
+        SecretKind::MasterKey => trust.pinned().map(|(key, _)| key.to_base64()),
+        SecretKind::SelfSigningKey => trust.pinned_self_signing_key().map(|key| key.to_base64()),
+        // It matches what is published, signed by the master key that is published: that one must
+        // be the pinned one.
+        SecretKind::UserSigningKey if is_published && is_published_identity_pinned(world) => {
+            Some(public_key.clone())
+        }
+        SecretKind::BackupKey if is_published => {
+            return world
+                .evidence
+                .backup
+                .as_ref()
+                .map(|backup| Standing::ServerBackup {
+                    version: backup.version().to_owned(),
+                });
+        }
+        _ => None,
+    };
+    (pinned? == public_key).then_some(Standing::Pinned { public_key })
+}
+
+fn is_published_identity_pinned(world: &World<'_>) -> bool {
+    let published = world
+        .evidence
+        .identity
+        .as_ref()
+        .and_then(|identity| identity.master_key().ok());
+    published.is_some() && published == world.trust.pinned().map(|(key, _)| key)
+}
+
+/// Why a secret is not taken. It stays here: nothing of it goes back to the sender.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Rejection {
+    Invalid {
+        name: SecretName,
+        device_id: String,
+    },
+    Locked,
+    NotAsked,
+    NotEncrypted,
+    NotOpen,
+    NotTrusted {
+        device_id: String,
+        trust: DeviceTrust,
+    },
+    OtherUser,
+    UnknownDevice,
+}
