@@ -45,7 +45,7 @@ fn keys() -> (NewKey, PeerKey) {
 
 /// From a secret to the JSON text of its entry.
 fn sealing(criterion: &mut Criterion) {
-    let (new, peer) = keys();
+    let ((new, peer), name) = (keys(), name());
     let mut group = criterion.benchmark_group("seal");
     for size in SIZES {
         let text = "x".repeat(size);
@@ -55,7 +55,7 @@ fn sealing(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let entry = new
                     .key()
-                    .seal(&name(), black_box(&secret), &mut rand::rng());
+                    .seal(&name, black_box(&secret), &mut rand::rng());
                 entry.unwrap().to_json()
             });
         });
@@ -70,13 +70,13 @@ fn sealing(criterion: &mut Criterion) {
 
 /// From the JSON text of an entry to the secret.
 fn opening(criterion: &mut Criterion) {
-    let (new, peer) = keys();
+    let ((new, peer), name) = (keys(), name());
     let mut group = criterion.benchmark_group("open");
     for size in SIZES {
         let secret = Secret::new("x".repeat(size));
         let json = new
             .key()
-            .seal(&name(), &secret, &mut rand::rng())
+            .seal(&name, &secret, &mut rand::rng())
             .unwrap()
             .to_json();
         let peer_opens = |json: &str| {
@@ -88,7 +88,7 @@ fn opening(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("fourfold", size), |bencher| {
             bencher.iter(|| {
                 let entry = Content::from_json(black_box(&json)).unwrap();
-                new.key().key().open(&name(), &entry).unwrap()
+                new.key().key().open(&name, &entry).unwrap()
             });
         });
         group.bench_function(BenchmarkId::new("matrix_sdk_crypto", size), |bencher| {

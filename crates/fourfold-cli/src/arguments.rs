@@ -15,7 +15,10 @@ use crate::{commands, secret_input::KeyInput};
 #[command(
     after_help = "Exit codes: 0 done, 1 not found or refused, 2 usage, 3 wrong key, \
     4 network or server, 5 conflict or suspected rollback, 6 policy refused, 7 corrupt data, \
-    8 not verified"
+    8 not verified\n\n\
+    With --json, a change answers {\"changed\", \"title\", \"steps\", \"warnings\"} and, where it \
+    has to do\nwith them, \"key_id\" and \"old_key_id\". An error is one JSON object, the last line \
+    of standard\nerror: {\"error\", \"exit_code\", \"message\", \"hint\"}."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -75,6 +78,9 @@ pub(crate) struct NewKeyOptions {
     /// Ask for a new passphrase that opens the key too
     #[arg(long)]
     pub(crate) new_passphrase: bool,
+    /// Make a passphrase of six random words that opens the key too, and show it on the terminal
+    #[arg(long, conflicts_with_all = ["new_passphrase", "new_passphrase_file", "new_passphrase_fd"])]
+    pub(crate) generate_passphrase: bool,
     /// Read the new passphrase from FILE ("-": standard input)
     #[arg(long, value_name = "FILE")]
     pub(crate) new_passphrase_file: Option<PathBuf>,

@@ -1,6 +1,6 @@
 //! Carrying out a plan: show it, ask, apply it, and say what happened.
 
-use fourfold::Plan;
+use fourfold::{KeyId, Plan};
 use fourfold_client::{ApplyError, escape_untrusted};
 use serde::Serialize;
 
@@ -23,9 +23,80 @@ pub(crate) fn carry_out(
     let is_agreed = agree(global, plan, options)?;
     if is_agreed {
         apply(logged_in, plan)?;
-        ui::say("done");
+        Report::of(plan).print(global, "done")?;
     }
     Ok(is_agreed)
+}
+
+/// What was done. With `--json` it is the one shape of answer that every change has.
+#[derive(Default, Serialize)]
+pub(crate) struct Report<'a> {
+    /// Whether anything was written.
+    changed: bool,
+    title: &'a str,
+    /// What was written, in this order.
+    steps: Vec<ReportedStep<'a>>,
+    warnings: &'a [String],
+    /// The key that was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<&'a KeyId>,
+    /// The key that it replaces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_key_id: Option<&'a KeyId>,
+}
+
+#[derive(Serialize)]
+struct ReportedStep<'a> {
+    event_type: &'a str,
+    reason: &'a str,
+    removed: bool,
+}
+
+impl<'a> Report<'a> {
+    /// The plan was carried out.
+    pub(crate) fn of(plan: &'a Plan) -> Self {
+        let steps = plan.steps.iter().map(|step| ReportedStep {
+            event_type: &step.event_type,
+            reason: &step.reason,
+            removed: step.is_removal(),
+        });
+        Self {
+            changed: !plan.is_empty(),
+            title: &plan.title,
+            steps: steps.collect(),
+            warnings: &plan.warnings,
+            ..Self::default()
+        }
+    }
+
+    /// Nothing was written.
+    pub(crate) fn of_nothing(title: &'a str) -> Self {
+        Self {
+            title,
+            ..Self::default()
+        }
+    }
+
+    /// A key was made for it.
+    pub(crate) fn with_new_key(mut self, id: &'a KeyId) -> Self {
+        self.key_id = Some(id);
+        self
+    }
+
+    /// A key was given up for it.
+    pub(crate) fn with_old_key(mut self, id: &'a KeyId) -> Self {
+        self.old_key_id = Some(id);
+        self
+    }
+
+    /// Prints it as data, or says instead what it means.
+    pub(crate) fn print(&self, global: &Global, said: impl std::fmt::Display) -> Result<()> {
+        if global.json {
+            return output::json(self);
+        }
+        ui::say(said);
+        Ok(())
+    }
 }
 
 /// Shows a plan and asks. Whether it is to be carried out.
@@ -49,7 +120,7 @@ pub(crate) fn agree_to(
         return Ok(false);
     }
     if outline.steps.is_empty() {
-        ui::say("there is nothing to change");
+        Report::of_nothing(&outline.title).print(global, "there is nothing to change")?;
         return Ok(false);
     }
     outline.show();

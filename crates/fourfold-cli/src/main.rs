@@ -9,7 +9,9 @@ mod duration;
 mod emergency_kit;
 mod error;
 mod interrupt;
+mod login_password;
 mod new_key;
+mod new_passphrase;
 mod opening;
 mod output;
 mod own_device;
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
     agent::redact_panics();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return ui::arguments(&error),
+        Err(error) => return ui::arguments(&error, wants_json()),
     };
     start_log(arguments.global.verbose);
     if !arguments.command.stops_itself() {
@@ -71,6 +73,14 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man { folder } => commands::generate::man_pages(&folder),
     }
+}
+
+/// Whether `--json` stands among arguments that could not be understood.
+fn wants_json() -> bool {
+    std::env::args_os()
+        .skip(1)
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json")
 }
 
 /// Logs go to standard error and never hold contents, keys or tokens.

@@ -1,10 +1,6 @@
 //! Making a new key, and getting its recovery key to its owner before anything depends on it.
 
-use fourfold::{
-    NewKey, Plan,
-    passphrase::{Passphrase, PassphraseParameters},
-    rand_core::UnwrapErr,
-};
+use fourfold::{NewKey, Plan, passphrase::PassphraseParameters, rand_core::UnwrapErr};
 use fourfold_client::Session;
 use getrandom::SysRng;
 use zeroize::Zeroizing;
@@ -14,10 +10,8 @@ use crate::{
     arguments::{ChangeOptions, Global, NewKeyOptions},
     change,
     emergency_kit::EmergencyKit,
-    error::{Error, Exit, Result},
-    output, prompt,
-    secret_input::Source,
-    ui,
+    error::{Error, Result},
+    new_passphrase, output, prompt, ui,
 };
 
 /// The random numbers of the operating system. When there are none, the process ends.
@@ -28,11 +22,9 @@ pub(crate) fn rng() -> UnwrapErr<SysRng> {
 /// Makes a key from random bytes, or from a passphrase if one was asked for.
 pub(crate) fn make(options: &NewKeyOptions) -> Result<NewKey> {
     let name = options.name.as_deref();
-    let Some(text) = new_passphrase(options)? else {
+    let Some(passphrase) = new_passphrase::read(options)? else {
         return Ok(NewKey::random(name, &mut rng()));
     };
-    let passphrase = Passphrase::new(text.as_str());
-    check_strength(&passphrase, options.allow_weak_passphrase)?;
     let parameters = PassphraseParameters::random(&mut rng());
     let _busy = ui::busy("deriving the key from the passphrase");
     NewKey::from_passphrase(&passphrase, &parameters, name, &mut rng()).map_err(Error::usage)
@@ -121,48 +113,5 @@ pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) 
     }
     Err(Error::refused(
         "the recovery key was not confirmed; nothing was changed",
-    ))
-}
-
-fn new_passphrase(options: &NewKeyOptions) -> Result<Option<Zeroizing<String>>> {
-    if let Some(path) = &options.new_passphrase_file {
-        return Source::of(path).line().map(Some);
-    }
-    if let Some(fd) = options.new_passphrase_fd {
-        return Source::Descriptor(fd).line().map(Some);
-    }
-    if !options.new_passphrase {
-        return Ok(None);
-    }
-    let hint = "use --new-passphrase-file";
-    let passphrase = prompt::hidden("New passphrase", hint)?;
-    if prompt::hidden("New passphrase again", hint)? != passphrase {
-        return Err(Error::refused(
-            "the two passphrases differ; nothing was changed",
-        ));
-    }
-    Ok(Some(passphrase))
-}
-
-fn check_strength(passphrase: &Passphrase, allow_weak: bool) -> Result<()> {
-    let strength = passphrase.strength();
-    if strength.is_enough() {
-        return Ok(());
-    }
-    let advice = strength
-        .advice
-        .map(|advice| format!(": {advice}"))
-        .unwrap_or_default();
-    if allow_weak {
-        ui::warn(format_args!("the passphrase is easy to guess{advice}"));
-        return Ok(());
-    }
-    Err(Error::new(
-        Exit::Policy,
-        format!("the passphrase is too easy to guess{advice}"),
-    )
-    .hint(
-        "use at least 12 characters, such as five words that have nothing to do with each other; \
-         or no passphrase at all: the recovery key suffices",
     ))
 }

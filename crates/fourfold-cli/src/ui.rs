@@ -49,7 +49,7 @@ pub(crate) fn error(error: &Error, json: bool) {
 }
 
 /// What is wrong with the arguments, or the help that was asked for.
-pub(crate) fn arguments(error: &clap::Error) -> ExitCode {
+pub(crate) fn arguments(error: &clap::Error, json: bool) -> ExitCode {
     if !error.use_stderr() {
         // Help and the version are data. That nobody reads them to the end is no error.
         let _ = error.print();
@@ -57,11 +57,15 @@ pub(crate) fn arguments(error: &clap::Error) -> ExitCode {
     }
     if is_superfluous(error) {
         // It is not repeated: it may be a secret.
-        say("fourfold: error: there is an argument too many");
-        say(
-            "fourfold: hint: secrets are never arguments: leave them out to be asked, or use a file \
-             or a pipe; --help shows the usage",
+        self::error(
+            &Error::usage("there is an argument too many").hint(
+                "secrets are never arguments: leave them out to be asked, or use a file or a pipe; \
+                 --help shows the usage",
+            ),
+            json,
         );
+    } else if json {
+        self::error(&usage(error), json);
     } else {
         let text = error.render().to_string();
         let name = if text.starts_with("error:") {
@@ -72,6 +76,21 @@ pub(crate) fn arguments(error: &clap::Error) -> ExitCode {
         say(format_args!("{name}{}", text.trim_end()));
     }
     ExitCode::from(Exit::Usage as u8)
+}
+
+/// What the parser of arguments says, without the usage.
+fn usage(error: &clap::Error) -> Error {
+    let text = error.render().to_string();
+    let Some(said) = text.strip_prefix("error: ") else {
+        // The help, because there is no command.
+        return Error::usage("a command is missing").hint("--help lists the commands");
+    };
+    let mut paragraphs = said
+        .split("\n\n")
+        .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let message = paragraphs.next().unwrap_or_default();
+    let tip = paragraphs.find_map(|text| text.strip_prefix("tip: ").map(str::to_owned));
+    Error::usage(message).hint(tip.unwrap_or_else(|| "--help shows the usage".to_owned()))
 }
 
 /// Shows that something takes a while, on a terminal only, until the value is dropped.

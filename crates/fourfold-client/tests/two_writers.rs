@@ -47,6 +47,7 @@ impl Writer {
             name,
             from.key(),
             self.key.key(),
+            &snapshot.evidence(),
             &mut UnwrapErr(SysRng),
         );
         match apply(&self.account, &mut self.state, &plan.unwrap(), |_| {}).await {
@@ -90,6 +91,11 @@ async fn nothing_that_was_acknowledged_is_lost_in_a_thousand_rounds() {
     let account_data = left.account.snapshot().await.unwrap().account_data;
     let plan = plan::set_up(&SecretStorage::new(&account_data), &owner).unwrap();
     left.carry_out(&plan).await;
+    for writer in [&mut left, &mut right] {
+        let account_data = writer.account.snapshot().await.unwrap().account_data;
+        let plan = plan::create_key(&SecretStorage::new(&account_data), &writer.key);
+        writer.carry_out(&plan).await;
+    }
     let keys = [WritingKey::Proven(owner.key())];
 
     let (mut both, mut one) = (0, 0);

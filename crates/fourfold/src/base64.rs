@@ -24,13 +24,14 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     UNPADDED.encode(bytes)
 }
 
-/// As [`encode`], as a string in JSON.
-pub(crate) fn encode_quoted(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4 + 2);
-    text.push('"');
-    UNPADDED.encode_string(bytes, &mut text);
-    text.push('"');
-    text
+/// As [`encode`], at the end of a text.
+pub(crate) fn encode_into(bytes: &[u8], text: &mut String) {
+    UNPADDED.encode_string(bytes, text);
+}
+
+/// The length of the text that [`encode`] writes for that many bytes, or a little more.
+pub(crate) fn encoded_len(bytes: usize) -> usize {
+    bytes.div_ceil(3) * 4
 }
 
 /// Decodes standard base64, padded or unpadded.
@@ -49,10 +50,11 @@ pub fn decode(text: &str) -> Result<Decoded, DecodeError> {
     let symbols = strip_padding(text)?;
     // Reserved in full, so that no growth leaves a copy behind, and wiped after an error too.
     let size = base64::decoded_len_estimate(symbols.len());
-    let mut bytes = Zeroizing::new(Vec::with_capacity(size));
-    LENIENT
-        .decode_vec(symbols, &mut bytes)
+    let mut bytes = Zeroizing::new(vec![0; size]);
+    let size = LENIENT
+        .decode_slice(symbols, &mut bytes)
         .map_err(|_| classify(symbols))?;
+    bytes.truncate(size);
     let mut quirks = Vec::new();
     if symbols.len() != text.len() {
         quirks.push(Quirk::Padded);
@@ -69,16 +71,16 @@ pub fn decode(text: &str) -> Result<Decoded, DecodeError> {
 ///
 /// [`DecodeError::Size`] when it holds another number of bytes; otherwise as [`decode`].
 pub fn decode_array<const N: usize>(text: &str) -> Result<Zeroizing<[u8; N]>, DecodeError> {
-    let decoded = decode(text)?;
+    let symbols = strip_padding(text)?;
     let mut array = Zeroizing::new([0; N]);
-    if decoded.bytes.len() != N {
-        return Err(DecodeError::Size {
-            expected: N,
-            found: decoded.bytes.len(),
-        });
+    match LENIENT.decode_slice(symbols, array.as_mut_slice()) {
+        Ok(found) if found == N => Ok(array),
+        // Another size, or no base64.
+        _ => {
+            let found = decode(text)?.bytes.len();
+            Err(DecodeError::Size { expected: N, found })
+        }
     }
-    array.copy_from_slice(&decoded.bytes);
-    Ok(array)
 }
 
 /// What [`decode`] found.

@@ -428,7 +428,7 @@ impl NewKey {
 }
 
 /// Why what the user typed does not become a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyInputError {
     /// The key was made without a passphrase.

@@ -8,6 +8,7 @@
 use pbkdf2::pbkdf2_hmac;
 use rand_core::CryptoRng;
 use sha2::Sha512;
+use subtle::{Choice, ConstantTimeEq as _};
 use zeroize::Zeroizing;
 
 use crate::{Content, key_id::random_alphanumerics};
@@ -42,6 +43,25 @@ impl Passphrase {
                 .and_then(zxcvbn::feedback::Feedback::warning)
                 .map(|warning| warning.to_string()),
         }
+    }
+
+    /// Whether it is one of these texts, compared in constant time.
+    ///
+    /// A client that knows the login password refuses it as passphrase: the homeserver sees that
+    /// password, so it could open everything.
+    ///
+    /// ```
+    /// use fourfold::passphrase::Passphrase;
+    /// let passphrase = Passphrase::new("wombat plumage");
+    /// assert!(passphrase.is_one_of(["hubcap", "wombat plumage"]));
+    /// assert!(!passphrase.is_one_of(["wombat plumage "]));
+    /// ```
+    #[must_use]
+    pub fn is_one_of<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> bool {
+        let same = texts.into_iter().fold(Choice::from(0), |same, text| {
+            same | self.0.as_bytes().ct_eq(text.as_bytes())
+        });
+        same.into()
     }
 
     /// PBKDF2-HMAC-SHA-512(passphrase, salt, iterations) → 32 bytes. Takes about 0.2 s for 500,000
@@ -110,8 +130,12 @@ impl PassphraseParameters {
     /// [`ParametersError`] names the member that is missing or wrong.
     pub fn from_content(content: &Content) -> Result<Self, ParametersError> {
         match content.get::<String>("algorithm") {
-            Some(Ok(algorithm)) if algorithm == ALGORITHM => {}
-            _ => return Err(ParametersError::UnsupportedAlgorithm),
+            Some(Ok(name)) if name == ALGORITHM => {}
+            Some(Ok(name)) => {
+                let name = name.chars().take(SHOWN_CHARACTERS).collect();
+                return Err(ParametersError::UnsupportedAlgorithm { name });
+            }
+            _ => return Err(ParametersError::NoAlgorithm),
         }
         let salt = match content.get::<String>("salt") {
             Some(Ok(salt)) if SALT_BYTES.contains(&salt.len()) => salt,
@@ -216,7 +240,7 @@ impl Default for Bounds {
 }
 
 /// Why no key is derived with the parameters of a description.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParametersError {
     /// `bits` is there and is not 256.
@@ -225,6 +249,9 @@ pub enum ParametersError {
     /// `iterations` is missing or no positive integer.
     #[error("the key description has no valid number of iterations")]
     IterationsMalformed,
+    /// `algorithm` is missing or no string.
+    #[error("the key description does not say how to derive the key")]
+    NoAlgorithm,
     /// `salt` is missing, no string, or not 8 to 1024 bytes long.
     #[error("the key description has no valid salt")]
     Salt,
@@ -249,8 +276,11 @@ pub enum ParametersError {
     #[error("the parameters of the passphrase are damaged")]
     Malformed,
     /// The derivation is not `m.pbkdf2`.
-    #[error("the key description asks for an unknown way to derive the key")]
-    UnsupportedAlgorithm,
+    #[error("the key description asks for an unknown way to derive the key: {name:?}")]
+    UnsupportedAlgorithm {
+        /// The first characters of its name. Untrusted text, which the message shows escaped.
+        name: String,
+    },
 }
 
 /// How hard a passphrase is to guess.
@@ -274,6 +304,8 @@ impl Strength {
 }
 
 const ALGORITHM: &str = "m.pbkdf2";
+/// As much of an unknown name as an error repeats.
+const SHOWN_CHARACTERS: usize = 64;
 const SALT_BYTES: std::ops::RangeInclusive<usize> = 8..=1024;
 
 #[cfg(test)]

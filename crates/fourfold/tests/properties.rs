@@ -274,7 +274,7 @@ proptest! {
             }
             let destination = Destination::Existing(new.key());
             let _ = plan::rotate(&storage, &key, destination, &Evidence::default(), &mut rng());
-            let _ = plan::remove_key(&storage, &id, &[&key]);
+            let _ = plan::remove_key(&storage, &id, &[&key], &Evidence::default());
             let _ = storage.prove(key);
         }
         if let Ok(description) = storage.key(&id) {
@@ -350,7 +350,8 @@ fn an_account_full_of_foreign_entries_is_refused_in_bounded_time() {
         &mut rng(),
     );
     assert!(error.is_err());
-    assert!(plan::remove_key(&storage, &id, &[&key, new.key().key()]).is_err());
+    let keys = [&key, new.key().key()];
+    assert!(plan::remove_key(&storage, &id, &keys, &Evidence::default()).is_err());
     let name = SecretName::new("org.example.0").unwrap();
     assert_eq!(storage.open(&name, &key).unwrap_err(), OpenError::WrongKey);
     // Looking at every secret for every secret would take minutes.

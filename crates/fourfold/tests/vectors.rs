@@ -310,7 +310,9 @@ fn passphrase(input: &Input) -> Found {
             ParametersError::Salt => "salt",
             ParametersError::TooFewIterations { .. } => "iterations_too_low",
             ParametersError::TooManyIterations { .. } => "iterations_too_high",
-            ParametersError::UnsupportedAlgorithm => "unsupported_algorithm",
+            ParametersError::NoAlgorithm | ParametersError::UnsupportedAlgorithm { .. } => {
+                "unsupported_algorithm"
+            }
             _ => "other",
         }),
         Err(_) => Err("other"),

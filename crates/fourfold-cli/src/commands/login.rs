@@ -1,6 +1,6 @@
 //! `fourfold login`, `logout` and `whoami`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fourfold::Snapshot;
@@ -11,7 +11,7 @@ use crate::{
     account::{self, LoggedIn},
     arguments::Global,
     error::{Error, Exit, Result},
-    output, prompt,
+    login_password, output, prompt,
     secret_input::Source,
     ui,
 };
@@ -93,10 +93,33 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         }
     };
     check_user(&options.user, &session)?;
+    let earlier = earlier_session(&folder, &session);
     let mut state = LocalState::create(&folder, &session)?;
     let account = Account::new(session, &client_options)?;
-    remember(&mut state, runtime.block_on(account.snapshot()))?;
+    let snapshot = runtime.block_on(account.snapshot());
+    let works = snapshot.is_ok();
+    remember(&mut state, snapshot)?;
+    if let Some(earlier) = earlier {
+        let device = earlier.device_id.clone().unwrap_or_default();
+        let ended = works
+            && Account::new(earlier, &client_options)
+                .is_ok_and(|earlier| runtime.block_on(earlier.log_out()).is_ok());
+        if !ended {
+            ui::warn(format_args!(
+                "the earlier session of this machine could not be ended: its device {device} is \
+                 still logged in on the homeserver"
+            ));
+        }
+    }
     report(global, account.session())
+}
+
+/// The session that a new one takes the place of, when it is another device's: what nobody can use
+/// any more should not stay logged in.
+fn earlier_session(folder: &Path, new: &Session) -> Option<Session> {
+    let state = LocalState::open(folder, &new.user_id).ok()?;
+    let earlier = state.session().ok()??;
+    (earlier.device_id != new.device_id).then_some(earlier)
 }
 
 /// Ends the session on the homeserver and forgets it here. What this machine has seen stays, so
@@ -110,6 +133,9 @@ pub(crate) fn log_out(global: &Global, options: &LogoutOptions) -> Result<()> {
         return Err(Error::from(error).hint("--force forgets the session here only"));
     }
     logged_in.state.forget_session()?;
+    if global.json {
+        return output::json(&json!({"user_id": logged_in.account.user_id()}));
+    }
     ui::say(format_args!("logged out {}", logged_in.account.user_id()));
     Ok(())
 }
@@ -167,6 +193,7 @@ fn password(options: &Options) -> Result<Password> {
         (None, Some(fd)) => Source::Descriptor(fd).line()?,
         (None, None) => prompt::hidden("Password", "use --password-file or --access-token-file")?,
     };
+    login_password::remember(&text)?;
     Ok(Password::new(text.as_str()))
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::{account::LoggedIn, arguments::Global, error::Result, ui};
+use crate::{account::LoggedIn, arguments::Global, change::Report, error::Result};
 
 /// Options of `resume`.
 #[derive(Args, Clone, Debug)]
@@ -17,14 +17,16 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     if options.abandon {
         logged_in.state.abandon()?;
-        ui::say("the interrupted change is given up");
-        return Ok(());
+        let title = "the interrupted change is given up";
+        return Report::of_nothing(title).print(global, title);
     }
     let done = logged_in
         .with_state(async |account, state| fourfold_client::resume(account, state, |_| {}).await)?;
     match done {
-        Some(plan) => ui::say(format_args!("done: {}", plan.title)),
-        None => ui::say("nothing was interrupted"),
+        Some(plan) => Report::of(&plan).print(global, format_args!("done: {}", plan.title)),
+        None => {
+            let title = "nothing was interrupted";
+            Report::of_nothing(title).print(global, title)
+        }
     }
-    Ok(())
 }

@@ -71,7 +71,12 @@ fn no_option_takes_a_secret() {
             let is_harmless = ["-file", "-fd", "-out"]
                 .iter()
                 .any(|end| option.ends_with(end))
-                || ["--new-passphrase", "--allow-weak-passphrase"].contains(&option);
+                || [
+                    "--new-passphrase",
+                    "--generate-passphrase",
+                    "--allow-weak-passphrase",
+                ]
+                .contains(&option);
             assert!(!names_one || is_harmless, "{command:?}: {option}");
         }
     }

@@ -205,6 +205,61 @@ fn several_accounts_are_told_apart() {
 }
 
 #[test]
+fn a_new_log_in_ends_the_session_that_it_replaces_and_no_other() {
+    let server = Homeserver::start();
+    let alice = server.person("alice");
+    let other = server.other_client("alice");
+    let earlier = alice.folder.name_of("earlier");
+    let keep = |name: &str| {
+        let copied = std::process::Command::new("cp")
+            .args(["-a", alice.state().to_str().unwrap(), name])
+            .status();
+        assert!(copied.unwrap().success());
+    };
+    let who = |state: &str| fourfold(["whoami", "--json", "--state", state]).run();
+    keep(&earlier);
+    let device = who(&earlier).json()["device_id"].clone();
+    // Nothing replaces it when the log-in fails.
+    alice.log_in().stdin("wrong password").run().fails(1);
+    who(&earlier).succeeds();
+    alice.log_in().run().is_silent_about("warning").succeeds();
+    who(&earlier).fails(4).says("log in again");
+    let now = alice.call(&["whoami", "--json"]).run().json();
+    assert_ne!(now["device_id"], device);
+    // The same device, with the token that it has already, stays.
+    let token = other.access_token();
+    for _ in 0..2 {
+        let again = alice.call(&["login", "@alice:localhost", "--homeserver", &server.address]);
+        again
+            .arguments(["--access-token-file", "-"])
+            .stdin(token.as_str())
+            .run()
+            .is_silent_about("warning")
+            .succeeds();
+        alice.call(&["whoami"]).run().succeeds();
+    }
+}
+
+#[test]
+fn a_session_that_could_not_be_ended_is_named() {
+    let gone = Homeserver::start();
+    let alice = gone.person("alice");
+    drop(gone);
+    let server = Homeserver::start();
+    server.register("alice");
+    let alice = Person {
+        address: server.address.clone(),
+        ..alice
+    };
+    alice
+        .log_in()
+        .run()
+        .says("fourfold: warning: the earlier session of this machine could not be ended")
+        .succeeds();
+    alice.call(&["whoami"]).run().succeeds();
+}
+
+#[test]
 fn what_others_can_read_is_not_used() {
     let server = Homeserver::start();
     let alice = server.person("alice");

@@ -11,6 +11,7 @@ mod account_data;
 mod agent;
 mod agent_memory;
 mod agents;
+mod answers;
 mod canary;
 mod changes;
 mod devices;

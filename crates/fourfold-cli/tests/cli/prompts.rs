@@ -231,3 +231,69 @@ fn a_change_is_only_made_when_the_answer_is_yes() {
     assert_eq!(terminal.finish().0, Some(0));
     assert_eq!(alice.get(NAME, "key").run().succeeds(), SECRET);
 }
+
+#[test]
+fn a_passphrase_is_made_when_it_is_asked_for_or_none_is_typed() {
+    let server = Homeserver::start();
+    let alice = server.person("alice");
+    let (state, key) = (alice.state(), alice.folder.name_of("key"));
+    let setup = |option: &'static str| {
+        let arguments = [
+            "setup",
+            "--yes",
+            option,
+            "--recovery-key-out",
+            &key,
+            "--state",
+        ];
+        let arguments: Vec<_> = arguments.into_iter().chain(state.to_str()).collect();
+        Terminal::run(&arguments)
+    };
+    let made = |terminal: &mut Terminal| {
+        terminal.expect("The new passphrase:");
+        terminal.expect("It opens everything");
+        let shown = terminal
+            .shown()
+            .split("The new passphrase:")
+            .nth(1)
+            .unwrap();
+        shown
+            .lines()
+            .find(|line| line.starts_with("    "))
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
+    let mut terminal = setup("--generate-passphrase");
+    made(&mut terminal);
+    for _ in 0..3 {
+        terminal.expect_hidden("New passphrase again: ");
+        terminal.type_line("something else");
+    }
+    terminal.expect("the passphrase was not confirmed; nothing was changed");
+    assert_eq!(terminal.finish().0, Some(1));
+    assert!(!alice.folder.join("key").exists());
+
+    let mut terminal = setup("--new-passphrase");
+    terminal.expect("for six random words in its place");
+    terminal.expect_hidden("New passphrase: ");
+    terminal.type_line("");
+    let words = made(&mut terminal);
+    assert_eq!(words.split(' ').count(), 6, "{words}");
+    terminal.expect_hidden("New passphrase again: ");
+    terminal.type_line(&words);
+    terminal.expect("secret storage is set up");
+    assert_eq!(terminal.finish().0, Some(0));
+    alice.put(NAME, SECRET, "key").run().succeeds();
+    let get = alice.call(&["get", NAME, "--passphrase-file", "-"]);
+    assert_eq!(get.stdin(words).run().succeeds(), SECRET);
+
+    // It is never made where nobody can see it.
+    let key = ["--recovery-key-out", &alice.folder.name_of("other")];
+    let unseen = alice.change(&["key", "new", "--generate-passphrase"], &[]);
+    unseen
+        .arguments(key)
+        .run()
+        .fails(2)
+        .says("there is no terminal to show the new passphrase on");
+}

@@ -45,13 +45,14 @@ fn name() -> SecretName {
 /// From a secret to the JSON text of its entry.
 fn sealing(criterion: &mut Criterion) {
     let new = NewKey::random(None, &mut rng());
+    let name = name();
     let mut group = criterion.benchmark_group("seal");
     for size in SIZES {
         let secret = Secret::new("x".repeat(size));
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(BenchmarkId::new("fourfold", size), |bencher| {
             bencher.iter(|| {
-                let entry = new.key().seal(&name(), black_box(&secret), &mut rng());
+                let entry = new.key().seal(&name, black_box(&secret), &mut rng());
                 entry.unwrap().to_json()
             });
         });
@@ -59,7 +60,7 @@ fn sealing(criterion: &mut Criterion) {
             bencher.iter(|| {
                 raw::seal(
                     &KEY,
-                    name().as_str(),
+                    name.as_str(),
                     black_box(&secret).expose_secret(),
                     &mut rng(),
                 )
@@ -73,30 +74,31 @@ fn opening(criterion: &mut Criterion) {
     let new = NewKey::random(None, &mut rng());
     let key = new.key().key();
     let bytes = recovery_key::decode(&key.expose_recovery_key()).unwrap();
+    let name = name();
     let mut group = criterion.benchmark_group("open");
     for size in SIZES {
         let secret = Secret::new("x".repeat(size));
-        let entry = new.key().seal(&name(), &secret, &mut rng()).unwrap();
+        let entry = new.key().seal(&name, &secret, &mut rng()).unwrap();
         let json = entry.to_json();
         assert_eq!(
-            *raw::open(&bytes, name().as_str(), &json),
+            *raw::open(&bytes, name.as_str(), &json),
             secret.expose_secret()
         );
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(BenchmarkId::new("fourfold", size), |bencher| {
             bencher.iter(|| {
                 let entry = Content::from_json(black_box(&json)).unwrap();
-                key.open(&name(), &entry).unwrap()
+                key.open(&name, &entry).unwrap()
             });
         });
         group.bench_function(BenchmarkId::new("raw", size), |bencher| {
-            bencher.iter(|| raw::open(&bytes, name().as_str(), black_box(&json)));
+            bencher.iter(|| raw::open(&bytes, name.as_str(), black_box(&json)));
         });
         let mut data = AccountData::default();
         let json = format!(r#"{{"encrypted":{{"{}":{json}}}}}"#, key.id());
-        data.insert_json(name().as_str(), json).unwrap();
+        data.insert_json(name.as_str(), json).unwrap();
         group.bench_function(BenchmarkId::new("from_account_data", size), |bencher| {
-            bencher.iter(|| SecretStorage::new(&data).open(&name(), key).unwrap());
+            bencher.iter(|| SecretStorage::new(&data).open(&name, key).unwrap());
         });
     }
 }

@@ -52,9 +52,10 @@ impl Entry {
     /// Writes unpadded base64.
     #[must_use]
     pub fn to_content(&self) -> Content {
-        let mut content = Content::default();
-        content.insert_base64("iv", &self.iv);
+        // Besides the ciphertext in base64 there are some 90 bytes.
+        let mut content = Content::with_capacity(3, self.ciphertext.len() / 3 * 4 + 100);
         content.insert_base64("ciphertext", &self.ciphertext);
+        content.insert_base64("iv", &self.iv);
         content.insert_base64("mac", &self.mac);
         content
     }
@@ -120,30 +121,24 @@ pub(crate) fn clear_bit_63(iv: [u8; 16]) -> [u8; 16] {
     (u128::from_be_bytes(iv) & !(1 << 63)).to_be_bytes()
 }
 
-struct DerivedKeys {
-    aes: Zeroizing<[u8; 32]>,
-    mac: Zeroizing<[u8; 32]>,
-}
+/// The AES key and the MAC key.
+struct DerivedKeys(Zeroizing<[[u8; 32]; 2]>);
 
 impl DerivedKeys {
     fn new(key: &[u8; 32], info: &str) -> Self {
-        let okm = derive::<64>(key, info);
-        let mut keys = Self {
-            aes: Zeroizing::new([0; 32]),
-            mac: Zeroizing::new([0; 32]),
-        };
-        let (aes, mac) = okm.split_at(32);
-        keys.aes.copy_from_slice(aes);
-        keys.mac.copy_from_slice(mac);
-        keys
+        let mut keys = Zeroizing::new([[0; 32]; 2]);
+        derive(key, info, keys.as_flattened_mut());
+        Self(keys)
     }
 
     fn apply_keystream(&self, iv: &[u8; 16], bytes: &mut [u8]) {
-        Ctr128BE::<Aes256>::new((&*self.aes).into(), iv.into()).apply_keystream(bytes);
+        let [aes, _] = &*self.0;
+        Ctr128BE::<Aes256>::new(aes.into(), iv.into()).apply_keystream(bytes);
     }
 
     fn mac(&self, ciphertext: &[u8]) -> Hmac<Sha256> {
-        hmac(&self.mac).chain_update(ciphertext)
+        let [_, mac] = &*self.0;
+        hmac(mac).chain_update(ciphertext)
     }
 }
 
@@ -201,9 +196,10 @@ mod tests {
     fn derives_the_known_keys() {
         for vector in testing::vectors("derive_keys") {
             let keys = DerivedKeys::new(&vector.bytes("key_hex"), vector.text("name"));
+            let [aes, mac] = &*keys.0;
             vector.expect_ok(&serde_json::json!({
-                "aes_key_hex": testing::hex(&*keys.aes),
-                "mac_key_hex": testing::hex(&*keys.mac),
+                "aes_key_hex": testing::hex(aes),
+                "mac_key_hex": testing::hex(mac),
             }));
         }
     }

@@ -143,7 +143,8 @@ impl DerivedKeys {
                 problem: MemberProblem::LowOrder,
             });
         }
-        let okm = derive::<80>(shared.as_bytes(), "");
+        let mut okm = Zeroizing::new([0; 80]);
+        derive(shared.as_bytes(), "", okm.as_mut_slice());
         let mut keys = Self {
             aes: Zeroizing::new([0; 32]),
             mac: Zeroizing::new([0; 32]),

@@ -13,7 +13,6 @@ use std::{borrow::Cow, fmt};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
 use crate::{
     Content,
@@ -110,14 +109,12 @@ pub enum MemberProblem {
 const AES_HMAC_SHA2: &str = "m.secret_storage.v1.aes-hmac-sha2";
 const CURVE25519_AES_SHA2: &str = "m.secret_storage.v1.curve25519-aes-sha2";
 
-/// HKDF-SHA-256(key, salt = 0³², info) → `N` bytes.
-#[expect(clippy::expect_used, reason = "N is 64 or 80, far below the limit")]
-fn derive<const N: usize>(key: &[u8; 32], info: &str) -> Zeroizing<[u8; N]> {
-    let mut bytes = Zeroizing::new([0; N]);
+/// HKDF-SHA-256(key, salt = 0³², info) → as many bytes as are to be filled.
+#[expect(clippy::expect_used, reason = "64 or 80 bytes, far below the limit")]
+fn derive(key: &[u8; 32], info: &str, bytes: &mut [u8]) {
     Hkdf::<Sha256>::new(Some(&[0; 32]), key)
-        .expand(info.as_bytes(), bytes.as_mut_slice())
+        .expand(info.as_bytes(), bytes)
         .expect("HKDF-SHA-256 yields up to 8160 bytes");
-    bytes
 }
 
 #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
@@ -125,38 +122,40 @@ fn hmac(key: &[u8; 32]) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
 }
 
-/// A string member of an entry.
-fn string_member<'a>(
-    entry: &'a Content,
-    member: &'static str,
-) -> Result<Cow<'a, str>, OpenEntryError> {
-    let malformed = |problem| OpenEntryError::Malformed { member, problem };
-    match entry.text(member) {
-        None => Err(malformed(MemberProblem::Missing)),
-        Some(Err(_)) => Err(malformed(MemberProblem::NotAString)),
-        Some(Ok(text)) => Ok(text),
-    }
-}
-
 /// A member that is base64 of exactly `N` bytes.
 fn array_member<const N: usize>(
     entry: &Content,
     member: &'static str,
 ) -> Result<[u8; N], OpenEntryError> {
-    base64::decode_array(&string_member(entry, member)?)
-        .map(|bytes| *bytes)
-        .map_err(|error| OpenEntryError::Malformed {
-            member,
-            problem: error.into(),
-        })
+    base64_member(entry, member, |text| {
+        base64::decode_array(text).map(|bytes| *bytes)
+    })
 }
 
 /// A member that is base64 of any number of bytes.
 fn bytes_member(entry: &Content, member: &'static str) -> Result<Vec<u8>, OpenEntryError> {
-    base64::decode(&string_member(entry, member)?)
-        .map(|mut decoded| std::mem::take(&mut *decoded.bytes))
-        .map_err(|error| OpenEntryError::Malformed {
-            member,
-            problem: error.into(),
+    base64_member(entry, member, |text| {
+        base64::decode(text).map(|mut decoded| std::mem::take(&mut *decoded.bytes))
+    })
+}
+
+fn base64_member<T>(
+    entry: &Content,
+    member: &'static str,
+    decode: impl Fn(&str) -> Result<T, DecodeError>,
+) -> Result<T, OpenEntryError> {
+    let malformed = |problem| OpenEntryError::Malformed { member, problem };
+    let text = entry
+        .quoted(member)
+        .ok_or_else(|| malformed(MemberProblem::Missing))?
+        .map_err(|_| malformed(MemberProblem::NotAString))?;
+    // No base64 has a backslash in it, so that a text which decodes has no escapes.
+    decode(text)
+        .map_err(MemberProblem::Base64)
+        .or_else(|problem| match entry.text(member) {
+            Some(Ok(Cow::Owned(text))) => decode(&text).map_err(MemberProblem::Base64),
+            Some(Err(_)) => Err(MemberProblem::NotAString),
+            _ => Err(problem),
         })
+        .map_err(malformed)
 }

@@ -1,9 +1,9 @@
 //! Plans for keys: the first one, another one, the default, and removing one.
 
-use super::{Draft, Plan, secret::is_same_value};
+use super::{Draft, NotDescribed, Plan, check_described, secret::is_same_value};
 use crate::{
-    Content, DefaultKey, KeyDescriptionError, KeyId, NewKey, ProvenKey, SecretName, SecretStorage,
-    SecretStorageKey,
+    Content, DefaultKey, Evidence, KeyDescriptionError, KeyId, NewKey, ProvenKey, SecretName,
+    SecretStorage, SecretStorageKey,
 };
 
 /// Sets secret storage up: the first key, as the default.
@@ -57,12 +57,12 @@ pub fn create_default_key(storage: &SecretStorage<'_>, new: &NewKey) -> Plan {
 ///
 /// # Errors
 ///
-/// [`ChangeDefaultError`] when the key has no description in account data.
+/// [`ChangeDefaultError`] when account data does not describe the key.
 pub fn change_default(
     storage: &SecretStorage<'_>,
     key: &ProvenKey,
 ) -> Result<Plan, ChangeDefaultError> {
-    storage.key(key.id()).map_err(ChangeDefaultError)?;
+    check_described(storage, key).map_err(ChangeDefaultError)?;
     let mut draft = Draft::new(storage, format!("make {} the default key", key.id()));
     warn_of_unopened(&mut draft, key.id());
     put_default(&mut draft, key.id());
@@ -71,16 +71,20 @@ pub fn change_default(
 
 /// Removes a key: its entries from all secrets, then its description.
 ///
-/// Every secret that is encrypted under it must open with one of the `remaining` keys. The removed
-/// key may be among them: then a copy under it that holds another value counts as a last one.
+/// Every secret that is encrypted under it must open with one of the `remaining` keys, to a value
+/// that fits the published keys. The removed key may be among them: then a copy under it that holds
+/// another value counts as a last one, and one that holds the same value does not, wrong or not; a
+/// warning says so.
 ///
 /// # Errors
 ///
-/// [`RemoveKeyError`]: no such key, it is the default, or it holds a last readable copy.
+/// [`RemoveKeyError`]: no such key, it is the default, or it holds a last readable copy or what may
+/// be the last right one.
 pub fn remove_key(
     storage: &SecretStorage<'_>,
     id: &KeyId,
     remaining: &[&SecretStorageKey],
+    evidence: &Evidence,
 ) -> Result<Plan, RemoveKeyError> {
     if matches!(
         storage.key(id),
@@ -95,7 +99,7 @@ pub fn remove_key(
         return Err(RemoveKeyError::IsDefault);
     }
     let mut draft = Draft::new(storage, format!("remove the key {id}"));
-    let mut last_copies = Vec::new();
+    let (mut last_copies, mut wrong) = (Vec::new(), Vec::new());
     for (name, secret) in storage.secrets() {
         if secret.entry(id).is_none() {
             continue;
@@ -104,25 +108,37 @@ pub fn remove_key(
             .iter()
             .find(|key| key.id() == id)
             .and_then(|key| storage.open_entry(&name, key).ok());
-        let is_copy = |key: &SecretStorageKey| {
-            storage.open_entry(&name, key).is_ok_and(|copy| {
+        // Each copy of the others that may stand for the removed one, and what is wrong with it.
+        let copies: Vec<_> = remaining
+            .iter()
+            .filter(|key| key.id() != id)
+            .filter_map(|key| Some((key.id(), storage.open_entry(&name, key).ok()?.secret)))
+            .filter(|(_, copy)| {
                 removed
                     .as_ref()
-                    .is_none_or(|removed| is_same_value(&name, &removed.secret, &copy.secret))
+                    .is_none_or(|removed| is_same_value(&name, &removed.secret, copy))
             })
-        };
-        let mut others = remaining.iter().filter(|key| key.id() != id);
-        match others.find(|key| is_copy(key)) {
-            Some(key) => {
-                let reason = format!("{name} stays readable with the key {}", key.id());
+            .map(|(id, copy)| (id, evidence.judge(&name, &copy).err()))
+            .collect();
+        let right = copies.iter().find(|(_, problem)| problem.is_none());
+        match right.or(copies.first()) {
+            None => last_copies.push(name),
+            Some((_, Some(_))) if removed.is_none() => wrong.push(name),
+            Some((key, problem)) => {
+                if let Some(problem) = problem {
+                    draft.warn(format!("{name} is wrong under {key} too: {problem}"));
+                }
+                let reason = format!("{name} stays readable with the key {key}");
                 draft.put(name.as_str(), secret.without_entry(id), reason);
             }
-            None => last_copies.push(name),
         }
     }
     last_copies.extend(storage.unreadable_secrets(id));
     if !last_copies.is_empty() {
         return Err(RemoveKeyError::LastCopy { names: last_copies });
+    }
+    if !wrong.is_empty() {
+        return Err(RemoveKeyError::OnlyWrongCopies { names: wrong });
     }
     draft.warn(OLD_CIPHERTEXT);
     retire_description(&mut draft, id);
@@ -140,8 +156,8 @@ pub enum SetUpError {
 
 /// The key cannot become the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key has no usable description: {0}")]
-pub struct ChangeDefaultError(KeyDescriptionError);
+#[error(transparent)]
+pub struct ChangeDefaultError(NotDescribed);
 
 /// Why a key is not removed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -153,12 +169,22 @@ pub enum RemoveKeyError {
     /// None of the remaining keys opens these secrets.
     #[error("these secrets would become unreadable: {}", list(names))]
     LastCopy {
-        /// Their names.
+        /// Their names. Untrusted text: other clients and the server choose the names.
         names: Vec<SecretName>,
     },
     /// There is no such key, nor anything encrypted under it.
     #[error("there is no such key")]
     NoSuchKey,
+    /// What the remaining keys open does not fit the published keys: the removed key may hold the
+    /// last right value. Give that key too, so that the values are compared.
+    #[error(
+        "what the remaining keys open of these secrets is wrong: {}",
+        list(names)
+    )]
+    OnlyWrongCopies {
+        /// Their names. Untrusted text: other clients and the server choose the names.
+        names: Vec<SecretName>,
+    },
 }
 
 /// Said whenever entries are taken away.

@@ -29,9 +29,16 @@ pub use transfer::{Destination, TransferError, migrate, rotate};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{AccountData, Content, ContentError, SecretStorage, canonical_json};
+use crate::{
+    AccountData, Content, ContentError, KeyCheckOutcome, KeyDescriptionError, ProvenKey,
+    SecretStorage, canonical_json,
+};
 
 /// An ordered list of steps that change account data.
+///
+/// Titles, reasons and warnings name secrets and keys. Other clients and the server choose those
+/// names, so the texts are untrusted: one line each, but escape what a terminal or a page would take
+/// for more than text.
 ///
 /// Whoever applies a plan re-reads before each step and goes on only when
 /// [`Step::state`] says [`StepState::Due`] or [`StepState::Done`], writes, and reads back.
@@ -117,6 +124,27 @@ pub enum StepState {
     Done,
     /// What the step expects is there: go on.
     Due,
+}
+
+/// Why a key is not written with: account data must say that it exists, or nobody would find what
+/// is encrypted under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotDescribed {
+    /// There is no description of this ID, or none that can be read.
+    #[error("the key has no usable description: {0}")]
+    NoDescription(KeyDescriptionError),
+    /// Another key is described under this ID.
+    #[error("account data describes another key under this ID")]
+    OtherKey,
+}
+
+fn check_described(storage: &SecretStorage<'_>, key: &ProvenKey) -> Result<(), NotDescribed> {
+    let description = storage.key(key.id()).map_err(NotDescribed::NoDescription)?;
+    match description.check(key.key()) {
+        Ok(check) if check.outcome == KeyCheckOutcome::Mismatch => Err(NotDescribed::OtherKey),
+        _ => Ok(()),
+    }
 }
 
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {

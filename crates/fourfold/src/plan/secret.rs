@@ -2,11 +2,11 @@
 
 use rand_core::CryptoRng;
 
-use super::{Draft, Plan};
+use super::{Draft, NotDescribed, Plan, check_described};
 use crate::{
     Algorithm, Authenticity, Content, EncryptedSecret, EncryptedSecretError, EventState, Evidence,
     KeyId, OpenError, ProvenKey, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey,
-    SecretValueError, TrustedPublicKey, algorithm::OpenEntryError,
+    SecretValueError, TrustedPublicKey, Verdict, algorithm::OpenEntryError,
     algorithm::curve25519_aes_sha2::MacMode, encrypted_secret::ENCRYPTED, secret_kind::KeyValue,
     secret_kind::SecretKind,
 };
@@ -32,6 +32,16 @@ impl WritingKey<'_> {
         match self {
             Self::Profile2019 { recipient, .. } => recipient.id(),
             Self::Proven(key) => key.id(),
+        }
+    }
+
+    fn check_described(&self, storage: &SecretStorage<'_>) -> Result<(), NotDescribed> {
+        match self {
+            Self::Profile2019 { recipient, .. } => storage
+                .key(recipient.id())
+                .map(drop)
+                .map_err(NotDescribed::NoDescription),
+            Self::Proven(key) => check_described(storage, key),
         }
     }
 
@@ -62,8 +72,8 @@ impl WritingKey<'_> {
 ///
 /// # Errors
 ///
-/// [`StoreError`]: too large, not what its name says, or the account data of this name is damaged or
-/// something else.
+/// [`StoreError`]: too large, not what its name says, the account data of this name is damaged or
+/// something else, or account data does not describe a key.
 ///
 /// ```
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
@@ -100,6 +110,9 @@ pub fn store(
         SecretState::NotASecret => return Err(StoreError::NotASecret),
         _ => None,
     };
+    for key in keys {
+        key.check_described(storage)?;
+    }
     evidence.judge(name, secret)?;
     let normalised = normalise(name, secret);
     let secret = normalised.as_ref().unwrap_or(secret);
@@ -158,21 +171,24 @@ pub fn delete(storage: &SecretStorage<'_>, name: &SecretName) -> Result<Plan, De
 ///
 /// # Errors
 ///
-/// [`AddKeyError`]: it does not open with `from`, `to` opens another value already, or is a key of
-/// 2019.
+/// [`AddKeyError`]: it does not open with `from` or does not fit the published keys, or `to` opens
+/// another value already, is not described or is a key of 2019.
 pub fn add_key(
     storage: &SecretStorage<'_>,
     name: &SecretName,
     from: &SecretStorageKey,
     to: &ProvenKey,
+    evidence: &Evidence,
     rng: &mut impl CryptoRng,
 ) -> Result<Plan, AddKeyError> {
+    check_described(storage, to)?;
     let opened = storage.open(name, from)?;
+    let verdict = evidence.judge(name, &opened.secret)?;
     let SecretState::Encrypted(existing) = storage.secret(name) else {
         return Err(AddKeyError::Open(OpenError::NoSuchSecret));
     };
     let mut draft = Draft::new(storage, format!("let the key {} open {name}", to.id()));
-    if !matches!(opened.authenticity, Authenticity::Authenticated) {
+    if is_doubtful(opened.authenticity, &verdict) {
         draft.warn(could_be_anybodys(name));
     }
     let there = storage.open_entry(name, to.key()).ok();
@@ -196,12 +212,14 @@ pub fn add_key(
 ///
 /// # Errors
 ///
-/// [`TakeKeyAwayError`]: it is not encrypted under that key, or would become unreadable.
+/// [`TakeKeyAwayError`]: it is not encrypted under that key, would become unreadable, or what would
+/// remain does not fit the published keys.
 pub fn take_key_away(
     storage: &SecretStorage<'_>,
     name: &SecretName,
     id: &KeyId,
     remaining: &SecretStorageKey,
+    evidence: &Evidence,
 ) -> Result<Plan, TakeKeyAwayError> {
     let SecretState::Encrypted(existing) = storage.secret(name) else {
         return Err(TakeKeyAwayError::Open(OpenError::NoSuchSecret));
@@ -212,7 +230,8 @@ pub fn take_key_away(
     if remaining.id() == id {
         return Err(TakeKeyAwayError::LastCopy);
     }
-    storage.open(name, remaining)?;
+    let opened = storage.open(name, remaining)?;
+    evidence.judge(name, &opened.secret)?;
     let mut draft = Draft::new(storage, format!("take {name} away from the key {id}"));
     draft.warn(super::key::OLD_CIPHERTEXT);
     let reason = format!("{name} stays readable with the key {}", remaining.id());
@@ -233,6 +252,9 @@ pub enum StoreError {
     /// No key was given.
     #[error("no key to encrypt under was given")]
     NoKey,
+    /// Account data does not describe a key, so that nobody would find it.
+    #[error(transparent)]
+    NotDescribed(#[from] NotDescribed),
     /// The account data of this name is something else and would be overwritten.
     #[error("the account data of this name is not a secret and would be overwritten")]
     NotASecret,
@@ -269,12 +291,18 @@ pub enum AddKeyError {
     /// The new key is a key of 2019.
     #[error("this is a key of the 2019 algorithm: it is written in the 2019 profile only")]
     Needs2019Profile,
+    /// Account data does not describe the new key, so that nobody would find it.
+    #[error(transparent)]
+    NotDescribed(#[from] NotDescribed),
     /// The secret does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The copy under the new key holds another value. Which one is right is not decided here.
     #[error("the key opens another value already; store the right one")]
     OtherValue,
+    /// What opens is not what its name says. It is not copied.
+    #[error("the secret is not copied: {0}; store the right one")]
+    Value(#[from] SecretValueError),
 }
 
 /// Why an entry is not removed.
@@ -290,6 +318,10 @@ pub enum TakeKeyAwayError {
     /// The secret does not open with the remaining key.
     #[error("the secret would become unreadable with the remaining key: {0}")]
     Open(#[from] OpenError),
+    /// What the remaining key opens is not what its name says: the right value may be the one that
+    /// would be taken away.
+    #[error("what the remaining key opens is wrong: {0}; store the right one")]
+    Value(#[from] SecretValueError),
 }
 
 /// The value in the form that is written, where its kind is known.
@@ -309,6 +341,12 @@ pub(super) fn is_same_value(name: &SecretName, left: &Secret, right: &Secret) ->
         .as_ref()
         .unwrap_or(left)
         .is_same(right_key.as_ref().unwrap_or(right))
+}
+
+/// Whether a value proves nothing about who wrote it, and there is nothing to compare it with.
+pub(super) fn is_doubtful(authenticity: Authenticity, verdict: &Verdict) -> bool {
+    !matches!(authenticity, Authenticity::Authenticated)
+        && !matches!(verdict, Verdict::Matches { .. })
 }
 
 /// Said when a secret is carried over from an entry that proves nothing about who wrote it.

@@ -3,13 +3,13 @@
 use rand_core::CryptoRng;
 
 use super::{
-    Draft, Plan,
+    Draft, NotDescribed, Plan, check_described,
     key::{OLD_CIPHERTEXT, put_default, put_description, retire_description, warn_of_unopened},
-    secret::{could_be_anybodys, is_current, normalise},
+    secret::{could_be_anybodys, is_current, is_doubtful, normalise},
 };
 use crate::{
-    Authenticity, DefaultKey, EncryptedSecret, Evidence, KeyCheckOutcome, KeyDescriptionError,
-    KeyId, NewKey, ProvenKey, Secret, SecretName, SecretStorage, SecretStorageKey, Verdict,
+    Authenticity, DefaultKey, EncryptedSecret, Evidence, KeyCheckOutcome, KeyId, NewKey, ProvenKey,
+    Secret, SecretName, SecretStorage, SecretStorageKey, Verdict,
 };
 
 /// The key that secrets are moved to.
@@ -96,8 +96,8 @@ pub enum TransferError {
     #[error("secrets are not moved to a key of the 2019 algorithm")]
     Needs2019Profile,
     /// The destination is not described in account data.
-    #[error("the new key has no usable description: {0}")]
-    NoDescription(KeyDescriptionError),
+    #[error(transparent)]
+    NotDescribed(#[from] NotDescribed),
     /// No key to move from, or the destination is among them.
     #[error("the new key must be another one than the old key")]
     SameKey,
@@ -131,11 +131,7 @@ fn transfer(
     }
     let mut draft = Draft::new(storage, title);
     match destination {
-        Destination::Existing(key) => {
-            storage
-                .key(key.id())
-                .map_err(TransferError::NoDescription)?;
-        }
+        Destination::Existing(key) => check_described(storage, key)?,
         Destination::New(new) => put_description(&mut draft, new),
     }
     let mut left: Vec<(SecretName, KeyId)> = Vec::new();
@@ -296,7 +292,6 @@ impl Copy {
     }
 
     fn is_doubtful(&self) -> bool {
-        !matches!(self.authenticity, Authenticity::Authenticated)
-            && !matches!(self.verdict, Verdict::Matches { .. })
+        is_doubtful(self.authenticity, &self.verdict)
     }
 }

@@ -37,7 +37,7 @@ fn kdf_floor_is_enforced_on_read_and_write() {
             requested: iterations,
             minimum: 100_000,
         };
-        assert_eq!(error, KeyInputError::Parameters(too_few));
+        assert_eq!(error, KeyInputError::Parameters(too_few.clone()));
         assert_eq!(Bounds::default(), Bounds::DEFAULT);
 
         // When it is allowed, it is reading only, even where a stored secret proves the key.
@@ -113,6 +113,27 @@ fn too_many_iterations_are_refused_before_anything_is_derived() {
             let expected = ParametersError::TooManyIterations { limit };
             assert_eq!(error, KeyInputError::Parameters(expected), "{iterations}");
         }
+    }
+}
+
+#[test]
+fn an_unknown_derivation_is_named_and_its_name_stays_harmless() {
+    let read = |algorithm: &str| {
+        let json = format!(r#"{{{algorithm}"salt":"saltsaltsalt","iterations":500000}}"#);
+        PassphraseParameters::from_content(&Content::from_json(&json).unwrap()).unwrap_err()
+    };
+    for name in ["m.pbkdf2 ", "M.PBKDF2", "m.argon2id"] {
+        let error = read(&format!(r#""algorithm":"{name}","#));
+        assert!(error.to_string().ends_with(&format!("{name:?}")), "{error}");
+    }
+    let odd = format!(r#""algorithm":"\u001b[2J\u202e{}","#, "x".repeat(10_000));
+    let error = read(&odd).to_string();
+    assert!(
+        error.contains(r"\u{1b}[2J\u{202e}xxx") && error.len() < 200,
+        "{error}"
+    );
+    for missing in ["", r#""algorithm":null,"#, r#""algorithm":["m.pbkdf2"],"#] {
+        assert_eq!(read(missing), ParametersError::NoAlgorithm);
     }
 }
 

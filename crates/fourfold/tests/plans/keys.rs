@@ -1,12 +1,15 @@
 //! Plans for keys.
 
 use fourfold::{
-    AccountData, Content, DefaultKey, KeyDescriptionError, KeyId, NewKey, Plan, Secret, SecretName,
-    SecretStorage, plan,
+    AccountData, Content, DefaultKey, Evidence, KeyDescriptionError, KeyId, NewKey, Plan, Secret,
+    SecretName, SecretStorage, SecretStorageKey, plan,
     plan::{RemoveKeyError, SetUpError},
 };
 
-use crate::{account::Account, dice::Dice};
+use crate::{
+    account::{Account, Identity},
+    dice::Dice,
+};
 
 fn name(name: &str) -> SecretName {
     SecretName::new(name).unwrap()
@@ -18,6 +21,14 @@ fn new_keys(count: usize) -> (Account, Dice) {
         .map(|_| NewKey::random(None, &mut dice))
         .collect();
     (Account::with_keys(keys), dice)
+}
+
+fn remove(
+    account: &Account,
+    id: &KeyId,
+    remaining: &[&SecretStorageKey],
+) -> Result<Plan, RemoveKeyError> {
+    plan::remove_key(&account.storage(), id, remaining, &Evidence::default())
 }
 
 fn event_types(plan: &Plan) -> Vec<&str> {
@@ -152,7 +163,7 @@ fn the_default_is_changed_to_a_described_key_only() {
 fn the_default_key_is_not_removed() {
     let (mut account, _) = new_keys(2);
     account.make_default(0);
-    let error = plan::remove_key(&account.storage(), account.id(0), &account.all_keys());
+    let error = remove(&account, account.id(0), &account.all_keys());
     assert_eq!(error.unwrap_err(), RemoveKeyError::IsDefault);
 }
 
@@ -168,7 +179,7 @@ fn a_last_copy_is_never_removed() {
     };
     let remove = |account: &Account, remaining: &[usize]| {
         let keys: Vec<_> = remaining.iter().map(|index| account.key(*index)).collect();
-        plan::remove_key(&account.storage(), account.id(0), &keys)
+        remove(account, account.id(0), &keys)
     };
     assert_eq!(remove(&account, &[]).unwrap_err(), last(&[&a, &b]));
     assert_eq!(remove(&account, &[0]).unwrap_err(), last(&[&a, &b]));
@@ -201,7 +212,7 @@ fn another_value_under_the_removed_key_is_a_last_copy() {
     let a = name("org.example.a");
     account.encrypt(&a, &Secret::new("new"), 0, &mut dice);
     account.encrypt(&a, &Secret::new("old"), 1, &mut dice);
-    let plan = plan::remove_key(&account.storage(), account.id(0), &account.all_keys());
+    let plan = remove(&account, account.id(0), &account.all_keys());
     assert_eq!(
         plan.unwrap_err(),
         RemoveKeyError::LastCopy { names: vec![a] }
@@ -219,7 +230,7 @@ fn a_wrong_or_damaged_copy_does_not_count() {
         r#"{"iv":"AAAAAAAAAAAAAAAAAAAAAA","ciphertext":"AA","mac":"AA"}"#,
     ] {
         account.insert_entry(&a, id.as_str(), &Content::from_json(entry).unwrap());
-        let plan = plan::remove_key(&account.storage(), account.id(0), &account.all_keys());
+        let plan = remove(&account, account.id(0), &account.all_keys());
         assert!(
             matches!(plan, Err(RemoveKeyError::LastCopy { .. })),
             "{entry}"
@@ -236,7 +247,7 @@ fn a_key_that_a_damaged_secret_mentions_is_kept() {
         .data
         .insert_json("org.example.twice", json.clone())
         .unwrap();
-    let plan = plan::remove_key(&account.storage(), &id, &account.all_keys());
+    let plan = remove(&account, &id, &account.all_keys());
     let names = vec![name("org.example.twice")];
     assert_eq!(plan.unwrap_err(), RemoveKeyError::LastCopy { names });
 
@@ -245,7 +256,7 @@ fn a_key_that_a_damaged_secret_mentions_is_kept() {
         &account.storage(),
         account.key(0),
         plan::Destination::New(&new),
-        &fourfold::Evidence::default(),
+        &Evidence::default(),
         &mut dice,
     )
     .unwrap();
@@ -266,6 +277,42 @@ fn entries_of_a_key_without_description_can_be_removed() {
     let entry = Content::from_json("{}").unwrap();
     account.insert_entry(&a, "gone", &entry);
     let gone = KeyId::new("gone").unwrap();
-    let plan = plan::remove_key(&account.storage(), &gone, &[account.key(0)]).unwrap();
+    let plan = remove(&account, &gone, &[account.key(0)]).unwrap();
     assert_eq!(event_types(&plan), [a.as_str()]);
+}
+
+#[test]
+fn a_remaining_copy_that_does_not_fit_the_published_key_does_not_count() {
+    let (mut account, mut dice) = new_keys(2);
+    let (identity, master) = (Identity::ALICE, SecretName::master_key());
+    let (right, wrong) = (
+        identity.secret(&master),
+        identity.secret(&SecretName::backup_key()),
+    );
+    let evidence = identity.evidence();
+    let remove = |account: &Account, keys: &[&SecretStorageKey]| {
+        plan::remove_key(&account.storage(), account.id(0), keys, &evidence)
+    };
+    account.encrypt(&master, &right, 0, &mut dice);
+    account.encrypt(&master, &wrong, 1, &mut dice);
+    let names = vec![master.clone()];
+    assert_eq!(
+        remove(&account, &[account.key(1)]).unwrap_err(),
+        RemoveKeyError::OnlyWrongCopies { names }
+    );
+    assert!(matches!(
+        remove(&account, &account.all_keys()),
+        Err(RemoveKeyError::LastCopy { .. })
+    ));
+    // Nothing is lost when both hold the same wrong value.
+    account.encrypt(&master, &wrong, 0, &mut dice);
+    let plan = remove(&account, &account.all_keys()).unwrap();
+    assert!(
+        plan.warnings[0].contains("is wrong under"),
+        "{:?}",
+        plan.warnings
+    );
+    account.encrypt(&master, &right, 1, &mut dice);
+    let plan = remove(&account, &[account.key(1)]).unwrap();
+    assert_eq!(plan.warnings.len(), 1);
 }

@@ -1,8 +1,8 @@
 //! Plans for secrets.
 
 use fourfold::{
-    AccountData, Content, Evidence, NewKey, OpenError, Plan, Secret, SecretName, SecretNameError,
-    SecretState, SecretValueError, base64, plan,
+    AccountData, Content, Evidence, KeyDescriptionError, NewKey, OpenError, Plan, Secret,
+    SecretName, SecretNameError, SecretState, SecretValueError, base64, plan,
     plan::{AddKeyError, DeleteError, StoreError, TakeKeyAwayError, WritingKey},
 };
 
@@ -51,6 +51,17 @@ fn store_token(account: &Account, value: &str, keys: &[usize]) -> Result<Plan, S
         &Secret::new(value),
         keys,
         &Evidence::default(),
+    )
+}
+
+fn add(account: &Account, from: usize, to: usize, dice: &mut Dice) -> Result<Plan, AddKeyError> {
+    plan::add_key(
+        &account.storage(),
+        &name(),
+        account.key(from),
+        account.keys[to].key(),
+        &Evidence::default(),
+        dice,
     )
 }
 
@@ -253,8 +264,7 @@ fn one_more_key_changes_no_other_entry() {
     let odd = r#"{"deep":{"a":[1e400]},"iv":1.50,"n":100000000000000000000001}"#;
     account.insert_entry(&name(), "odd", &Content::from_json(odd).unwrap());
     let before = Content::from_json(account.data.raw(name().as_str()).unwrap()).unwrap();
-    let to = account.keys[1].key();
-    let plan = plan::add_key(&account.storage(), &name(), account.key(0), to, &mut dice).unwrap();
+    let plan = add(&account, 0, 1, &mut dice).unwrap();
     assert!(plan.warnings.is_empty());
     let after = plan.steps[0].content.object("encrypted").unwrap().unwrap();
     let before = before.object("encrypted").unwrap().unwrap();
@@ -264,8 +274,7 @@ fn one_more_key_changes_no_other_entry() {
     assert_eq!(after.raw("odd"), Some(odd));
     plan.apply_to(&mut account.data);
     assert_eq!(value(&account, 1).unwrap(), "x");
-    let (from, to) = (account.key(0), account.keys[1].key());
-    let again = plan::add_key(&account.storage(), &name(), from, to, &mut dice).unwrap();
+    let again = add(&account, 0, 1, &mut dice).unwrap();
     assert!(again.is_empty());
 }
 
@@ -274,8 +283,7 @@ fn one_more_key_never_replaces_another_value() {
     let (mut account, mut dice) = new_keys(2);
     account.encrypt(&name(), &Secret::new("x"), 0, &mut dice);
     account.encrypt(&name(), &Secret::new("y"), 1, &mut dice);
-    let (from, to) = (account.key(0), account.keys[1].key());
-    let error = plan::add_key(&account.storage(), &name(), from, to, &mut dice);
+    let error = add(&account, 0, 1, &mut dice);
     assert_eq!(error.unwrap_err(), AddKeyError::OtherValue);
 }
 
@@ -285,8 +293,7 @@ fn a_damaged_copy_is_replaced_when_its_key_is_added() {
     account.encrypt(&name(), &Secret::new("x"), 0, &mut dice);
     let id = account.id(1).clone();
     account.insert_entry(&name(), id.as_str(), &Content::from_json("{}").unwrap());
-    let (from, to) = (account.key(0), account.keys[1].key());
-    let plan = plan::add_key(&account.storage(), &name(), from, to, &mut dice).unwrap();
+    let plan = add(&account, 0, 1, &mut dice).unwrap();
     plan.apply_to(&mut account.data);
     assert_eq!(value(&account, 1).unwrap(), "x");
 }
@@ -301,8 +308,7 @@ fn what_anybody_could_have_written_is_carried_over_with_a_warning() {
     ];
     let mut account = Account::with_keys(keys);
     account.encrypt(&name(), &Secret::new("x"), 0, &mut dice);
-    let (from, to) = (account.key(0), account.keys[1].key());
-    let plan = plan::add_key(&account.storage(), &name(), from, to, &mut dice).unwrap();
+    let plan = add(&account, 0, 1, &mut dice).unwrap();
     assert!(plan.warnings[0].contains("could have been written by anybody"));
 }
 
@@ -317,6 +323,7 @@ fn a_key_is_taken_away_only_when_another_one_opens_the_secret() {
             &name(),
             account.id(id),
             account.key(remaining),
+            &Evidence::default(),
         )
     };
     assert_eq!(
@@ -334,4 +341,69 @@ fn a_key_is_taken_away_only_when_another_one_opens_the_secret() {
     assert_eq!(value(&account, 1).unwrap(), "x");
     assert!(value(&account, 0).is_err());
     assert!(take(&account, 0, 1).is_err());
+}
+
+#[test]
+fn a_secret_that_does_not_fit_its_published_key_is_neither_copied_nor_left_alone() {
+    let (mut account, mut dice) = new_keys(3);
+    let (identity, master) = (Identity::ALICE, SecretName::master_key());
+    let (right, wrong) = (
+        identity.secret(&master),
+        identity.secret(&SecretName::backup_key()),
+    );
+    let evidence = identity.evidence();
+    account.encrypt(&master, &right, 0, &mut dice);
+    account.encrypt(&master, &wrong, 1, &mut dice);
+    let mut add = |from: usize| {
+        let (storage, to) = (account.storage(), account.keys[2].key());
+        plan::add_key(
+            &storage,
+            &master,
+            account.key(from),
+            to,
+            &evidence,
+            &mut dice,
+        )
+    };
+    let error = add(1).unwrap_err();
+    assert!(
+        matches!(error, AddKeyError::Value(SecretValueError::Mismatch { .. })),
+        "{error}"
+    );
+    assert!(add(0).is_ok());
+    let take = |id: usize, remaining: usize| {
+        let (id, remaining) = (account.id(id), account.key(remaining));
+        plan::take_key_away(&account.storage(), &master, id, remaining, &evidence)
+    };
+    let error = take(0, 1).unwrap_err();
+    assert!(matches!(error, TakeKeyAwayError::Value(_)), "{error}");
+    assert!(take(1, 0).is_ok());
+}
+
+#[test]
+fn nothing_is_encrypted_under_a_key_that_account_data_does_not_describe() {
+    let (mut account, mut dice) = new_keys(3);
+    account.encrypt(&name(), &Secret::new("x"), 0, &mut dice);
+    account.data.remove(&account.id(1).event_type());
+    let none = plan::NotDescribed::NoDescription(KeyDescriptionError::Missing);
+    assert_eq!(
+        store_token(&account, "new", &[0, 1]).unwrap_err(),
+        StoreError::NotDescribed(none)
+    );
+    assert_eq!(
+        add(&account, 0, 1, &mut dice).unwrap_err(),
+        AddKeyError::NotDescribed(none)
+    );
+    // Under its ID stands another key.
+    let other = account.keys[2].description().content().clone();
+    account.data.insert(account.id(1).event_type(), &other);
+    let other = plan::NotDescribed::OtherKey;
+    assert_eq!(
+        store_token(&account, "new", &[0, 1]).unwrap_err(),
+        StoreError::NotDescribed(other)
+    );
+    assert_eq!(
+        add(&account, 0, 1, &mut dice).unwrap_err(),
+        AddKeyError::NotDescribed(other)
+    );
 }

@@ -115,7 +115,7 @@ fn removing_a_key_loses_nothing_whenever_it_stops() {
         let mut dice = Dice::new(seed);
         let account = generate(&mut dice, PLAIN);
         let key = account.key(dice.below(account.keys.len()));
-        let keys = account.all_keys();
+        let (keys, evidence) = (account.all_keys(), Evidence::default());
         let run = Run {
             account: &account,
             given_up: &[key],
@@ -123,15 +123,17 @@ fn removing_a_key_loses_nothing_whenever_it_stops() {
             seed,
         };
         removed += run.check(|data| {
-            plan::remove_key(&SecretStorage::new(data), key.id(), &keys).map_err(|error| {
-                let expected = matches!(
-                    error,
-                    RemoveKeyError::IsDefault
-                        | RemoveKeyError::LastCopy { .. }
-                        | RemoveKeyError::NoSuchKey
-                );
-                assert!(expected, "{error}");
-            })
+            plan::remove_key(&SecretStorage::new(data), key.id(), &keys, &evidence).map_err(
+                |error| {
+                    let expected = matches!(
+                        error,
+                        RemoveKeyError::IsDefault
+                            | RemoveKeyError::LastCopy { .. }
+                            | RemoveKeyError::NoSuchKey
+                    );
+                    assert!(expected, "{error}");
+                },
+            )
         });
     }
     assert!(removed > 20, "{removed}");

@@ -208,7 +208,7 @@ fn nothing_is_moved_to_a_key_that_is_not_described() {
             account.data.insert_json(event_type, json).unwrap();
         }
         let error = rotate(&account, &Evidence::default()).unwrap_err();
-        assert!(matches!(error, TransferError::NoDescription(_)), "{json:?}");
+        assert!(matches!(error, TransferError::NotDescribed(_)), "{json:?}");
     }
 }
 

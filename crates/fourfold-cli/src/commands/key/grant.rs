@@ -75,9 +75,9 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
             and the one that is to open them",
         ));
     };
-    let mut draft: Option<Plan> = None;
+    let (evidence, mut draft) = (snapshot.evidence(), None);
     for name in names(&storage, &options.names, from.id())? {
-        let plan = plan::add_key(&storage, &name, &from, &to, &mut rng())?;
+        let plan = plan::add_key(&storage, &name, &from, &to, &evidence, &mut rng())?;
         draft = Some(join(draft, plan, format!("let the key {id} open secrets")));
     }
     let plan = draft.ok_or_else(|| Error::refused("that key opens no secrets"))?;
@@ -100,9 +100,9 @@ pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
         .ok_or_else(|| Error::usage("no key was given"))?;
     let bounds = unlock::bounds(&options.remaining);
     let remaining = unlock::find(&storage, offer, &others, bounds)?.key;
-    let mut draft: Option<Plan> = None;
+    let (evidence, mut draft) = (snapshot.evidence(), None);
     for name in names(&storage, &options.names, &id)? {
-        let plan = plan::take_key_away(&storage, &name, &id, &remaining)?;
+        let plan = plan::take_key_away(&storage, &name, &id, &remaining, &evidence)?;
         draft = Some(join(
             draft,
             plan,
@@ -151,6 +151,7 @@ impl From<AddKeyError> for Error {
     fn from(error: AddKeyError) -> Self {
         match error {
             AddKeyError::Open(error) => open_error(&error),
+            AddKeyError::Value(_) => Self::new(Exit::NotVerified, error),
             error => Self::new(Exit::Policy, error),
         }
     }
@@ -158,7 +159,11 @@ impl From<AddKeyError> for Error {
 
 impl From<TakeKeyAwayError> for Error {
     fn from(error: TakeKeyAwayError) -> Self {
-        Self::refused(error).hint("fourfold status shows which keys open what")
+        let exit = match error {
+            TakeKeyAwayError::Value(_) => Exit::NotVerified,
+            _ => Exit::Refused,
+        };
+        Self::new(exit, error).hint("fourfold status shows which keys open what")
     }
 }
 

@@ -9,10 +9,11 @@ use fourfold::{
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global, NewKeyOptions},
+    change::Report,
     error::{Error, Result},
-    new_key, output,
+    new_key,
     secret_input::KeyInput,
-    ui, unlock,
+    unlock,
 };
 
 /// Options of `key migrate`.
@@ -57,9 +58,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if !new_key::introduce(global, &mut logged_in, &plan, &new, how, change)? {
         return Ok(());
     }
-    if global.json {
-        return output::json(&serde_json::json!({"key_id": new.key().id()}));
-    }
-    ui::say(format_args!("migrated: the new key is {}", new.key().id()));
-    Ok(())
+    let id = new.key().id();
+    Report::of(&plan)
+        .with_new_key(id)
+        .print(global, format_args!("migrated: the new key is {id}"))
 }

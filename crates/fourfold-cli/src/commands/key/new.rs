@@ -6,8 +6,9 @@ use fourfold::{SecretStorage, plan};
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global, NewKeyOptions},
+    change::Report,
     error::Result,
-    new_key, output, ui,
+    new_key,
 };
 
 /// Options of `key new`.
@@ -38,12 +39,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if !new_key::introduce(global, &mut logged_in, &plan, &new, how, change)? {
         return Ok(());
     }
-    if global.json {
-        return output::json(&serde_json::json!({"key_id": new.key().id()}));
-    }
     let id = new.key().id();
-    ui::say(format_args!(
-        "made the key {id}; fourfold key grant lets it open secrets"
-    ));
-    Ok(())
+    Report::of(&plan).with_new_key(id).print(
+        global,
+        format_args!("made the key {id}; fourfold key grant lets it open secrets"),
+    )
 }

@@ -10,7 +10,7 @@ use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global},
     change,
-    error::{Error, Result},
+    error::{Error, Exit, Result},
     secret_input::KeyInput,
     unlock,
 };
@@ -33,9 +33,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     let snapshot = logged_in.snapshot_for_change()?;
     let storage = SecretStorage::new(&snapshot.account_data);
+    let evidence = snapshot.evidence();
     // No key helps against these: then none is asked for.
     if let Err(error @ (RemoveKeyError::IsDefault | RemoveKeyError::NoSuchKey)) =
-        plan::remove_key(&storage, &id, &[])
+        plan::remove_key(&storage, &id, &[], &evidence)
     {
         return Err(error.into());
     }
@@ -54,7 +55,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             keys.push(unlock::find(&storage, &offer, &others, bounds)?.key);
         }
     }
-    let plan = plan::remove_key(&storage, &id, &keys.iter().collect::<Vec<_>>())?;
+    let plan = plan::remove_key(&storage, &id, &keys.iter().collect::<Vec<_>>(), &evidence)?;
     change::carry_out(global, &mut logged_in, &plan, options.change)?;
     Ok(())
 }
@@ -66,8 +67,15 @@ impl From<RemoveKeyError> for Error {
             RemoveKeyError::LastCopy { .. } => {
                 "fourfold key grant lets another key open them; fourfold rm deletes a secret"
             }
+            RemoveKeyError::OnlyWrongCopies { .. } => {
+                "fourfold put stores the right values; fourfold rm deletes a secret"
+            }
             _ => "fourfold key ls",
         };
-        Self::refused(error).hint(hint)
+        let exit = match error {
+            RemoveKeyError::OnlyWrongCopies { .. } => Exit::NotVerified,
+            _ => Exit::Refused,
+        };
+        Self::new(exit, error).hint(hint)
     }
 }

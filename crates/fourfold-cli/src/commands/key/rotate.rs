@@ -9,8 +9,9 @@ use fourfold::{
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global, NewKeyOptions, UnlockOptions},
+    change::Report,
     error::{Error, Exit, Result},
-    new_key, output, ui, unlock,
+    new_key, unlock,
 };
 
 /// Options of `key rotate`.
@@ -39,12 +40,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if !new_key::introduce(global, &mut logged_in, &plan, &new, how, change)? {
         return Ok(());
     }
-    if global.json {
-        let answer = serde_json::json!({"key_id": new.key().id(), "old_key_id": old.id()});
-        return output::json(&answer);
-    }
-    ui::say(format_args!("rotated: the new key is {}", new.key().id()));
-    Ok(())
+    let id = new.key().id();
+    Report::of(&plan)
+        .with_new_key(id)
+        .with_old_key(old.id())
+        .print(global, format_args!("rotated: the new key is {id}"))
 }
 
 impl From<TransferError> for Error {

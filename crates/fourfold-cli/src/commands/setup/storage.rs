@@ -8,8 +8,9 @@ use fourfold::{
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global, NewKeyOptions},
+    change::Report,
     error::{Error, Exit, Result},
-    new_key, output, ui,
+    new_key,
 };
 
 /// Makes the first key and the default. Refuses when anything is or was there.
@@ -30,11 +31,10 @@ pub(super) fn run(
     if !new_key::introduce(global, logged_in, &plan, &new, how, change)? {
         return Ok(());
     }
-    if global.json {
-        return output::json(&serde_json::json!({"key_id": new.key().id()}));
-    }
-    ui::say("secret storage is set up; fourfold put stores a secret");
-    Ok(())
+    Report::of(&plan).with_new_key(new.key().id()).print(
+        global,
+        "secret storage is set up; fourfold put stores a secret",
+    )
 }
 
 impl From<SetUpError> for Error {
