@@ -15,6 +15,8 @@ use crate::{command, failure::Failure};
 pub(super) struct Device {
     program: PathBuf,
     state: PathBuf,
+    /// The file of the key that seals the state of a device with keys.
+    seal: Option<PathBuf>,
 }
 
 /// How a command ended.
@@ -30,6 +32,15 @@ impl Device {
         Self {
             program: program.to_owned(),
             state,
+            seal: None,
+        }
+    }
+
+    /// As a device that has keys of its own: what it keeps is sealed with a key in this file.
+    pub(super) fn sealed_with(self, file: PathBuf) -> Self {
+        Self {
+            seal: Some(file),
+            ..self
         }
     }
 
@@ -73,6 +84,9 @@ impl Device {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(seal) = &self.seal {
+            program.env("FOURFOLD_STORE_KEY_FILE", seal);
+        }
         program
             .spawn()
             .map_err(|error| command::not_started(&program, &error))

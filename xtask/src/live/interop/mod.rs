@@ -2,6 +2,7 @@
 
 mod peers;
 mod scene;
+mod setup;
 mod storage;
 
 use self::scene::{House, Scene};
@@ -20,6 +21,8 @@ type Tale = fn(&mut Scene<'_>) -> Result<(), Failure>;
 const TALES: &[(&str, Tale)] = &[
     ("peers", peers::verify_each_other),
     ("theirs", storage::we_open_what_they_wrote),
+    ("by.key", setup::their_key_verifies_us),
+    ("ours", setup::they_use_what_we_wrote),
 ];
 
 /// Tells every tale with every library, at our server and at Synapse. Both must give the same

@@ -81,7 +81,8 @@ impl<'a> Scene<'a> {
 
     /// Logs in a device of ours.
     pub(super) fn ours(&self, name: &str) -> Result<cli::Device, Failure> {
-        let device = cli::Device::new(self.house.ours, self.folder.join(name));
+        let seal = self.folder.join(format!("{name}.seal"));
+        let device = cli::Device::new(self.house.ours, self.folder.join(name)).sealed_with(seal);
         let login = ["login", &self.user.user_id, "--homeserver", self.house.base];
         let password = self.path("password");
         device.must(&[&login[..], &["--password-file", &password]].concat(), "")?;

@@ -91,7 +91,7 @@ fn replaced_by_them(scene: &mut Scene<'_>, peer: &mut Peer, ours: &Device) -> Re
 }
 
 /// Both open the four standard secrets, with the same result.
-fn same_secrets(
+pub(super) fn same_secrets(
     scene: &mut Scene<'_>,
     peer: &mut Peer,
     ours: &Device,
