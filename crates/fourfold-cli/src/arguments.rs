@@ -148,6 +148,9 @@ pub(crate) enum Command {
     /// Look after the devices
     #[command(subcommand)]
     Device(commands::device::Command),
+    /// Ask your other devices for a secret
+    #[command(after_help = "Example:\n  fourfold request m.megolm_backup.v1 --out backup-key")]
+    Request(commands::request::Options),
     /// Keep a key for a while, and answer the requests of your own devices
     #[command(
         after_help = "Examples:\n  fourfold agent                     in the background; then: fourfold unlock\n  fourfold agent --foreground        asks at this terminal\n  fourfold agent log                 what was asked, and what came of it"
@@ -184,11 +187,7 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it ends on its own terms when a signal comes.
     pub(crate) fn stops_itself(&self) -> bool {
-        match self {
-            Self::Quickstart(_) | Self::Serve(_) => true,
-            Self::Agent(options) => options.stops_itself(),
-            _ => false,
-        }
+        matches!(self, Self::Quickstart(_) | Self::Serve(_))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Lengths of time as people write them: `90`, `45s`, `15m`, `8h`.
+//! Time as people write it: lengths such as `90`, `45s`, `15m`, `8h`, and dates.
 
 use std::time::Duration;
 
@@ -34,6 +34,25 @@ pub(crate) fn describe(duration: Duration) -> String {
     });
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {unit}{plural}")
+}
+
+/// Seconds since 1970 as a date and a time, UTC.
+pub(crate) fn written(seconds: u64) -> String {
+    let time = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok());
+    time.map_or_else(
+        || seconds.to_string(),
+        |time| {
+            format!(
+                "{} {:02}:{:02}:{:02}Z",
+                time.date(),
+                time.hour(),
+                time.minute(),
+                time.second()
+            )
+        },
+    )
 }
 
 const LARGEST: u64 = 1_000_000;

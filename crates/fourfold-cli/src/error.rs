@@ -82,6 +82,11 @@ impl Error {
         Self::new(Exit::Refused, message)
     }
 
+    /// Another process of this command has told the user; only the exit code is left to give.
+    pub(crate) fn said_already(exit: Exit) -> Self {
+        Self::new(exit, "")
+    }
+
     pub(crate) fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hint = Some(hint.to_string());
         self

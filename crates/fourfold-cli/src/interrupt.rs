@@ -2,7 +2,10 @@
 
 use std::{
     fs::File,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -30,23 +33,35 @@ pub(crate) fn watch() {
         return;
     };
     std::thread::spawn(move || {
-        let signal = runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => 2,
-                _ = terminate.recv() => 15,
-                _ = hangup.recv() => 1,
+        loop {
+            let signal = runtime.block_on(async {
+                tokio::select! {
+                    _ = interrupt.recv() => 2,
+                    _ = terminate.recv() => 15,
+                    _ = hangup.recv() => 1,
+                }
+            });
+            let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(kept) = kept.as_ref() {
+                kept.put_back();
+                // The prompt stands there still.
+                ui::say("");
             }
-        });
-        let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = kept.as_ref() {
-            kept.put_back();
-            // The prompt stands there still.
-            ui::say("");
+            if !IS_HANDED_OVER.load(Ordering::SeqCst) {
+                // As shells have it.
+                end(128 + signal);
+            }
         }
-        // As shells have it.
-        end(128 + signal);
     });
 }
+
+/// From now on a signal puts the terminal back and ends nothing: the caller does that, in its own
+/// time.
+pub(crate) fn hand_over() {
+    IS_HANDED_OVER.store(true, Ordering::SeqCst);
+}
+
+static IS_HANDED_OVER: AtomicBool = AtomicBool::new(false);
 
 /// Remembers how the terminal is set, until the value is dropped.
 pub(crate) fn keep_terminal() -> Keeping {

@@ -64,6 +64,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Command::Rm(options) => commands::rm::run(global, &options),
         Command::Ls(options) => commands::ls::run(global, &options),
         Command::Device(command) => commands::device::run(global, &command),
+        Command::Request(options) => commands::request::run(global, &options),
         Command::Agent(options) => commands::agent::run(global, &options),
         Command::Unlock(options) => commands::unlock::run(global, &options),
         Command::Lock => commands::lock::run(global),

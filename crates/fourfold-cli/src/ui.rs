@@ -27,6 +27,9 @@ pub(crate) fn warn(text: impl std::fmt::Display) {
 
 /// The error that ended the command. With `--json` it is one JSON object, still on standard error.
 pub(crate) fn error(error: &Error, json: bool) {
+    if error.message.is_empty() {
+        return;
+    }
     if json {
         let mut object = serde_json::json!({
             "error": error.exit.name(),

@@ -77,12 +77,15 @@ impl AuditLog {
         })
     }
 
-    /// Appends a line, with the time of now. What cannot be logged must not happen.
+    /// Appends a line, with the time of now unless it has one. What cannot be logged must not
+    /// happen.
     pub(crate) fn write(&self, mut record: Record) -> Result<()> {
-        record.time = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
+        if record.time == 0 {
+            record.time = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs();
+        }
         let mut line = serde_json::to_string(&record).map_err(|error| self.failed(error))?;
         line.push('\n');
         let mut file = OpenOptions::new()

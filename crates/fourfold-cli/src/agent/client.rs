@@ -10,7 +10,7 @@ use crate::{
     agent::{
         address::{Address, own_uid},
         frame::{self, Frame, Payload},
-        protocol::{Failure, Hello, Opened, Question, Reply, Request, Status, VERSION},
+        protocol::{Failure, Hello, Opened, Question, Received, Reply, Request, Status, VERSION},
     },
     arguments::Global,
     error::{Error, Exit, Result},
@@ -181,7 +181,7 @@ impl Agent {
         name: &SecretName,
         from: Option<&str>,
         timeout: Duration,
-    ) -> Result<(String, bool, Payload)> {
+    ) -> Result<(Received, Payload)> {
         let request = Request::Ask {
             name: name.clone(),
             from: from.map(str::to_owned),
@@ -193,9 +193,9 @@ impl Agent {
         });
         match answer.map_err(|error| unreachable(&error))? {
             Frame {
-                message: Reply::Received { from, verified },
+                message: Reply::Received(received),
                 payload,
-            } => Ok((from, verified, payload)),
+            } => Ok((received, payload)),
             Frame {
                 message: Reply::Failed(failure),
                 ..

@@ -22,10 +22,6 @@ pub(crate) struct Frame<T> {
 pub(crate) struct Payload(Zeroizing<Vec<u8>>);
 
 impl Payload {
-    pub(crate) fn of(bytes: &[u8]) -> Self {
-        Self(Zeroizing::new(bytes.to_vec()))
-    }
-
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

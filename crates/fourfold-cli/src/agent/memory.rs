@@ -1,6 +1,10 @@
 //! What the process does so that its memory stays its own.
 
-use std::{hint::black_box, panic};
+use std::{
+    any::Any,
+    hint::black_box,
+    panic::{self, Location},
+};
 
 use rustix::{
     mm::{MlockAllFlags, mlockall},
@@ -36,19 +40,16 @@ pub(crate) fn harden() {
 /// Says where a panic was, and never what it was about: that may hold anything.
 pub(crate) fn redact_panics() {
     panic::set_hook(Box::new(|panic| {
-        ui::say(format_args!(
-            "fourfold: error: this is a bug in fourfold: it broke down at {}{}",
-            panic
-                .location()
-                .map_or_else(|| "an unknown place".to_owned(), ToString::to_string),
-            // A literal of the source code. Everything that was formatted is a `String`.
-            panic
-                .payload()
-                .downcast_ref::<&'static str>()
-                .map(|text| format!(": {text}"))
-                .unwrap_or_default(),
-        ));
+        ui::say(redacted(panic.location(), panic.payload()));
     }));
+}
+
+fn redacted(location: Option<&Location<'_>>, payload: &dyn Any) -> String {
+    let place = location.map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    // A literal of the source code. Everything that was formatted is a `String`.
+    let literal = payload.downcast_ref::<&'static str>();
+    let literal = literal.map(|text| format!(": {text}")).unwrap_or_default();
+    format!("fourfold: error: this is a bug in fourfold: it broke down at {place}{literal}")
 }
 
 /// Does something with a key and then overwrites what that left on the stack: a value that was moved
@@ -89,4 +90,26 @@ fn on_fault() -> MlockAllFlags {
     return MlockAllFlags::ONFAULT;
     #[cfg(not(target_os = "linux"))]
     MlockAllFlags::empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_tells_where_it_was_and_nothing_that_was_formatted() {
+        let secret = "four folds of paper";
+        let here = Location::caller();
+        let text = redacted(Some(here), &format!("no {secret}"));
+        assert!(
+            text.contains("memory.rs:") && !text.contains(secret),
+            "{text}"
+        );
+        assert!(redacted(None, &"index out of bounds").ends_with(": index out of bounds"));
+    }
+
+    #[test]
+    fn work_gives_its_result() {
+        assert_eq!(leaving_nothing(|| 7), 7);
+    }
 }

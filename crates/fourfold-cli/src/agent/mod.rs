@@ -5,22 +5,34 @@
 //! themselves. Commands find it at a socket that only the user can reach.
 
 mod address;
+mod asker;
 mod audit;
 mod client;
+mod exchange;
 mod frame;
 mod lifetime;
 mod listener;
 mod memory;
 mod policy;
 pub(crate) mod protocol;
+mod questions;
+mod report;
+mod requests;
 mod run;
+mod secrets;
 mod service;
 mod session;
 mod vault;
 
 pub(crate) use address::Address;
+pub(crate) use asker::{Asker, Terminal, describe};
 pub(crate) use audit::{AuditLog, Record};
 pub(crate) use client::{Agent, Loan};
+pub(crate) use exchange::{Exchange, Surroundings};
 pub(crate) use frame::Payload;
 pub(crate) use memory::redact_panics;
+pub(crate) use policy::load as load_policy;
+pub(crate) use requests::{Delivery, Requests};
 pub(crate) use run::{Running, run};
+pub(crate) use service::unanswered;
+pub(crate) use session::no_device;

@@ -1,10 +1,11 @@
 //! What commands and the agent say to each other. Secrets are never in these messages: they travel
 //! as the payload of the frame.
 
-use fourfold::{KeyId, SecretName};
+use fourfold::{KeyId, SecretName, sharing::Standing};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    agent::requests::Delivery,
     error::{Error, Exit},
     opening::Provenance,
 };
@@ -74,10 +75,7 @@ pub(crate) enum Reply {
         warnings: Vec<String>,
     },
     /// Payload: the secret.
-    Received {
-        from: String,
-        verified: bool,
-    },
+    Received(Received),
     Questions {
         questions: Vec<Question>,
     },
@@ -108,12 +106,43 @@ pub(crate) struct Opened {
     pub(crate) warnings: Vec<String>,
 }
 
-/// A device asks for a secret, and the policy says that its user decides. Text of others is escaped
+/// What came from another device, and what is known of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Received {
+    /// The device that sent it.
+    pub(crate) device_id: String,
+    /// `pinned`, `server_backup` or `untyped`: see
+    /// [`Standing`](fourfold::sharing::Standing).
+    pub(crate) standing: String,
+    /// The public key that it belongs to, when that is known here.
+    pub(crate) public_key: Option<String>,
+    /// Whether secret storage holds another value under this name.
+    pub(crate) differs_from_stored: bool,
+}
+
+impl Received {
+    pub(crate) fn of(delivery: &Delivery) -> Self {
+        let (standing, public_key) = match &delivery.standing {
+            Standing::Pinned { public_key } => ("pinned", Some(public_key.clone())),
+            Standing::ServerBackup { .. } => ("server_backup", None),
+            _ => ("untyped", None),
+        };
+        Self {
+            device_id: delivery.from.device_id.clone(),
+            standing: standing.to_owned(),
+            public_key,
+            differs_from_stored: delivery.is_conflict,
+        }
+    }
+}
+
+/// A device asks for secrets, and the policy says that its user decides. Text of others is escaped
 /// where it is shown, not here.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Question {
     pub(crate) id: u64,
-    pub(crate) secret: String,
+    /// The names of the secrets that it asks for. All or nothing.
+    pub(crate) secrets: Vec<String>,
     pub(crate) device_id: String,
     /// Chosen by whoever made the device.
     pub(crate) device_name: Option<String>,

@@ -2,22 +2,27 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use fourfold::sharing::Policy;
 use fourfold_client::{Account, LocalState};
 use tokio::sync::Notify;
 
 use crate::{
     agent::{
         address::Address,
+        asker::Asker,
         audit::AuditLog,
+        exchange::Surroundings,
         lifetime::Moment,
         listener, memory,
         protocol::{Hello, VERSION},
         service::AgentService,
-        session::Session,
+        session::{Opening, Session},
         vault::Vault,
     },
     commands::serve::Stop,
     error::Result,
+    interrupt,
+    sealing_key::SealingOptions,
 };
 
 /// What an agent needs to run.
@@ -28,36 +33,52 @@ pub(crate) struct Running {
     pub(crate) address: Address,
     /// After how long without use the key is forgotten.
     pub(crate) idle: Duration,
+    pub(crate) policy: Policy,
+    pub(crate) asker: Asker,
+    pub(crate) sealing: SealingOptions,
 }
 
 /// Runs the agent until it is stopped, by a signal or by a command, or until the account is logged
 /// out. `ready` is called when commands can connect.
 pub(crate) async fn run(running: Running, ready: impl FnOnce() -> Result<()>) -> Result<()> {
-    let Running {
-        folder,
-        state,
-        account,
-        address,
-        idle,
-    } = running;
     memory::harden();
     let signalled = Stop::listen()?;
-    let audit = AuditLog::of(&folder, account.user_id())?;
-    let vault = Arc::new(Vault::new(idle, audit, Moment::now));
-    let stop = Arc::new(Notify::new());
-    let hello = Hello {
-        version: VERSION,
-        user_id: account.user_id().to_owned(),
-        process: std::process::id(),
+    interrupt::hand_over();
+    let account = running.account;
+    let user_id = account.user_id().to_owned();
+    let audit = AuditLog::of(&running.folder, &user_id)?;
+    let vault = Arc::new(Vault::new(running.idle, audit.clone(), Moment::now));
+    let around = Surroundings {
+        account: account.clone(),
+        audit,
+        questions: Arc::default(),
+        asker: Arc::new(running.asker),
+        in_sync: Arc::default(),
     };
-    let (session, jobs) = Session::new(folder, state);
+    let opening = Opening {
+        folder: running.folder,
+        user_id: user_id.clone(),
+        device_id: account.device_id().map(str::to_owned),
+        sealing: running.sealing,
+        key: None,
+        policy: running.policy,
+        vault: Arc::clone(&vault),
+        around: around.clone(),
+    };
+    let (session, jobs) = Session::new(opening, running.state)?;
+    let stop = Arc::new(Notify::new());
     let service = AgentService {
-        account,
         vault: Arc::clone(&vault),
         jobs,
         stop: Arc::clone(&stop),
+        around,
     };
-    let listener = tokio::net::UnixListener::from_std(address.listen()?)?;
+    let hello = Hello {
+        version: VERSION,
+        user_id,
+        process: std::process::id(),
+    };
+    let listener = tokio::net::UnixListener::from_std(running.address.listen()?)?;
     ready()?;
     let ended = tokio::select! {
         () = listener::serve(listener, hello, Arc::new(service)) => Ok(()),
@@ -66,7 +87,7 @@ pub(crate) async fn run(running: Running, ready: impl FnOnce() -> Result<()>) ->
         () = stop.notified() => Ok(()),
         ended = session.run() => ended,
     };
-    address.remove();
+    running.address.remove();
     vault.lock("the agent ends");
     ended
 }

@@ -1,26 +1,30 @@
 //! What the agent does for the commands.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use fourfold::{
     Algorithm, ProvenKey, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey,
     Snapshot,
     plan::{self, WritingKey},
 };
-use fourfold_client::Account;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 use zeroize::Zeroizing;
 
 use crate::{
     account,
     agent::{
+        exchange::Surroundings,
         frame::{Frame, Payload},
         listener::{Answer, Service},
         memory,
-        protocol::{Failure, Opened, Reply, Request, Status},
+        protocol::{Failure, Opened, Received, Reply, Request, Status},
         session::Jobs,
         vault::Vault,
     },
+    duration,
     error::{Error, Exit},
     new_key::rng,
     opening, unlock,
@@ -28,10 +32,10 @@ use crate::{
 
 /// Everything that commands can reach.
 pub(crate) struct AgentService {
-    pub(crate) account: Account,
     pub(crate) vault: Arc<Vault>,
     pub(crate) jobs: Jobs,
     pub(crate) stop: Arc<Notify>,
+    pub(crate) around: Surroundings,
 }
 
 impl Service for AgentService {
@@ -78,27 +82,50 @@ impl AgentService {
                 self.stop.notify_one();
                 done
             }
-            Request::Ask { .. } | Request::Questions | Request::Answer { .. } => {
-                Err(Error::refused("not yet").into())
+            Request::Questions => Ok(Answer::Reply(Reply::Questions {
+                questions: self.around.questions.all(),
+            })),
+            Request::Answer { question, allow } => {
+                self.around.questions.answer(question, allow)?;
+                done
             }
+            Request::Ask {
+                name,
+                from,
+                timeout,
+            } => self.request(name, from, Duration::from_secs(timeout)).await,
         }
+    }
+
+    async fn request(
+        &self,
+        name: SecretName,
+        from: Option<String>,
+        patience: Duration,
+    ) -> Result<Answer, Failure> {
+        let delivery = timeout(patience, self.jobs.request(name, from))
+            .await
+            .unwrap_or_else(|_| Err(unanswered(patience)))?;
+        let secret = Zeroizing::new(delivery.secret.expose_secret().to_owned());
+        let received = Received::of(&delivery);
+        Ok(Answer::Secret(Reply::Received(received), secret))
     }
 
     fn status(&self) -> Status {
         let (key_id, locks_in) = self.vault.status().unzip();
         Status {
-            user_id: self.account.user_id().to_owned(),
-            device_id: self.account.device_id().map(str::to_owned),
+            user_id: self.around.account.user_id().to_owned(),
+            device_id: self.around.account.device_id().map(str::to_owned),
             process: std::process::id(),
             key_id,
             locks_in: locks_in.map(|remaining| remaining.as_millis().div_ceil(1000) as u64),
-            in_sync: false,
-            questions: 0,
+            in_sync: self.around.in_sync.load(Ordering::Relaxed),
+            questions: self.around.questions.all().len(),
         }
     }
 
     async fn snapshot(&self) -> Result<(Box<Snapshot>, account::Compared), Error> {
-        let snapshot = self.account.snapshot().await?;
+        let snapshot = self.around.account.snapshot().await?;
         self.jobs.compare(snapshot).await
     }
 
@@ -169,6 +196,15 @@ impl AgentService {
             warnings: compared.warnings,
         })
     }
+}
+
+/// Nobody answered in time.
+pub(crate) fn unanswered(patience: Duration) -> Error {
+    Error::refused(format!(
+        "no device sent the secret within {}",
+        duration::describe(patience)
+    ))
+    .hint("it may be locked, or may not have the secret, or its user said no: nobody is told which")
 }
 
 /// The key that a command hands over, not proven yet.

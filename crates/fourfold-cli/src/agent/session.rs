@@ -1,28 +1,38 @@
-//! What holds the local state, does with it what others need done, and lends it.
+//! What holds the local state and the device, does with them what others need done, and lends them.
 
-use std::{path::PathBuf, time::Duration};
+use std::{future::pending, path::PathBuf, sync::Arc, time::Duration};
 
-use fourfold::Snapshot;
-use fourfold_client::{LocalState, LocalStateError};
+use fourfold::{SecretName, Snapshot, sharing::Policy};
+use fourfold_client::{Device, DeviceError, LocalState, LocalStateError, SealingKey};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{sleep, timeout},
 };
 
 use crate::{
     account::Compared,
+    agent::{
+        exchange::{Exchange, Happened, Surroundings},
+        requests::{Delivery, Recipient, Requests},
+        secrets::VaultSecrets,
+        vault::Vault,
+    },
     error::{Error, Exit, Result},
+    sealing_key::{self, SealingOptions},
+    ui,
 };
 
 /// Work for whoever holds the local state.
 pub(crate) enum Job {
+    /// Ask other devices for a secret.
+    Ask(SecretName, Option<String>, Recipient),
+    /// Close the local state, and open it again when what is sent back is dropped.
+    Borrow(oneshot::Sender<Lent>),
     /// Compare what the homeserver shows with what this machine has seen before.
     Compare(
         Box<Snapshot>,
         oneshot::Sender<Result<(Box<Snapshot>, Compared)>>,
     ),
-    /// Close the local state, and open it again when what is sent back is dropped.
-    Borrow(oneshot::Sender<Lent>),
 }
 
 /// As long as it lives, the local state belongs to somebody else.
@@ -48,14 +58,21 @@ impl Jobs {
         self.ask(Job::Borrow(sender), answer).await
     }
 
+    /// Asks other devices. Dropped, the request is taken back.
+    pub(crate) async fn request(&self, name: SecretName, from: Option<String>) -> Result<Delivery> {
+        let (sender, answer) = oneshot::channel();
+        let job = Job::Ask(name, from, sender);
+        self.0.send(job).await.map_err(|_| ends())?;
+        answer.await.map_err(|_| ends())?
+    }
+
     async fn ask<T>(&self, job: Job, answer: oneshot::Receiver<T>) -> Result<T> {
         let asked = async {
             self.0.send(job).await.ok()?;
             answer.await.ok()
         };
         match timeout(PATIENCE, asked).await {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err(Error::new(Exit::Conflict, "the agent is about to end")),
+            Ok(answer) => answer.ok_or_else(ends),
             Err(_) => Err(Error::new(
                 Exit::Conflict,
                 "another command uses the account: wait until it is done",
@@ -64,47 +81,155 @@ impl Jobs {
     }
 }
 
+/// How a session opens the local state and the device in it.
+pub(crate) struct Opening {
+    pub(crate) folder: PathBuf,
+    pub(crate) user_id: String,
+    pub(crate) device_id: Option<String>,
+    pub(crate) sealing: SealingOptions,
+    /// Kept, so that nobody is asked for a passphrase twice.
+    pub(crate) key: Option<SealingKey>,
+    pub(crate) policy: Policy,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) around: Surroundings,
+}
+
 /// The local state of an account, in the hands of the agent.
 pub(crate) struct Session {
-    folder: PathBuf,
+    opening: Opening,
     state: LocalState,
+    exchange: Option<Exchange<VaultSecrets>>,
+    requests: Requests,
     jobs: mpsc::Receiver<Job>,
+    unlocked: watch::Receiver<bool>,
+    /// What the exchange was told last: whether secrets are shared and taken.
+    is_sharing: bool,
+}
+
+enum Next {
+    Job(Job),
+    Device(Happened),
+    GivenUp(fourfold::sharing::RequestId),
+    Locked,
 }
 
 impl Session {
-    pub(crate) fn new(folder: PathBuf, state: LocalState) -> (Self, Jobs) {
+    pub(crate) fn new(mut opening: Opening, mut state: LocalState) -> Result<(Self, Jobs)> {
         let (sender, jobs) = mpsc::channel(QUEUE);
+        let exchange = opening.exchange(&mut state)?;
         let session = Self {
-            folder,
+            unlocked: opening.vault.watch(),
+            opening,
             state,
+            exchange,
+            requests: Requests::default(),
             jobs,
+            is_sharing: false,
         };
-        (session, Jobs(sender))
+        Ok((session, Jobs(sender)))
     }
 
     /// Works until the account is logged out.
     pub(crate) async fn run(mut self) -> Result<()> {
-        while let Some(job) = self.jobs.recv().await {
-            match job {
-                Job::Compare(snapshot, answer) => {
+        loop {
+            self.follow_lock().await?;
+            match self.next().await? {
+                Next::Locked => {}
+                Next::Job(Job::Compare(snapshot, answer)) => {
                     let compared = Compared::of(&mut self.state, &snapshot);
+                    self.learn(&snapshot).await?;
                     let _ = answer.send(compared.map(|compared| (snapshot, compared)));
                 }
-                Job::Borrow(answer) => self = self.lend(answer).await?,
+                Next::Job(Job::Borrow(borrower)) => self = self.lend(borrower).await?,
+                Next::Job(Job::Ask(name, from, recipient)) => match &mut self.exchange {
+                    None => {
+                        let _ = recipient.send(Err(no_device()));
+                    }
+                    Some(exchange) => {
+                        let requests = &mut self.requests;
+                        exchange.request(name, from, recipient, requests).await?;
+                    }
+                },
+                Next::Device(happened) => {
+                    if let Some(exchange) = &mut self.exchange {
+                        exchange.carry_out(happened, &mut self.requests).await?;
+                    }
+                }
+                Next::GivenUp(id) => {
+                    if let Some(exchange) = &mut self.exchange {
+                        exchange.abort(id).await?;
+                    }
+                }
             }
         }
+    }
+
+    async fn next(&mut self) -> Result<Next> {
+        let device = async {
+            match &mut self.exchange {
+                Some(exchange) => exchange.next().await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            job = self.jobs.recv() => job.map(Next::Job).ok_or_else(ends),
+            happened = device => happened.map(Next::Device),
+            id = self.requests.given_up() => Ok(Next::GivenUp(id)),
+            changed = self.unlocked.changed() => changed.map(|()| Next::Locked).map_err(|_| ends()),
+        }
+    }
+
+    /// Shares as long as the agent is unlocked. A locked one takes what a command waits for: that
+    /// goes into the hands of the user, and nowhere else.
+    async fn follow_lock(&mut self) -> Result<()> {
+        let is_unlocked = *self.unlocked.borrow_and_update();
+        let wanted = is_unlocked || !self.requests.is_empty();
+        let Some(exchange) = &mut self.exchange else {
+            return Ok(());
+        };
+        if wanted == self.is_sharing {
+            return Ok(());
+        }
+        if wanted {
+            let names = if is_unlocked {
+                match self.opening.around.account.snapshot().await {
+                    Ok(snapshot) => exchange.secrets().names(&snapshot),
+                    // Tried again with whatever happens next.
+                    Err(_) => return Ok(()),
+                }
+            } else {
+                Vec::new()
+            };
+            exchange.share(names).await?;
+        } else {
+            exchange.pause_sharing()?;
+        }
+        self.is_sharing = wanted;
         Ok(())
+    }
+
+    /// Other secrets may have come or gone.
+    async fn learn(&mut self, snapshot: &Snapshot) -> Result<()> {
+        match &mut self.exchange {
+            Some(exchange) if self.is_sharing && *self.unlocked.borrow() => {
+                let names = exchange.secrets().names(snapshot);
+                exchange.share(names).await
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn lend(self, borrower: oneshot::Sender<Lent>) -> Result<Self> {
         let Self {
-            folder,
+            mut opening,
             state,
+            exchange,
+            requests,
             jobs,
+            unlocked,
+            ..
         } = self;
-        let user_id = state.user_id().to_owned();
-        let device_id = device_of(&state)?;
-        drop(state);
+        drop((exchange, state));
         let (returned, wait_for_return) = oneshot::channel();
         if borrower
             .send(Lent {
@@ -115,28 +240,80 @@ impl Session {
             // Nobody sends anything: it is dropped, or the process on the other side is gone.
             let _ = wait_for_return.await;
         }
-        let state = loop {
-            match LocalState::open(&folder, &user_id) {
+        let mut state = loop {
+            match LocalState::open(&opening.folder, &opening.user_id) {
                 // A command that came without asking.
                 Err(LocalStateError::Locked { .. }) => sleep(PAUSE).await,
                 state => break state?,
             }
         };
-        if device_of(&state)? != device_id {
+        let session = state.session()?;
+        let session = session.ok_or_else(|| Error::refused("logged out: the agent ends"))?;
+        if session.device_id != opening.device_id {
             return Err(Error::refused("logged in anew: start the agent again"));
         }
+        let exchange = opening.exchange(&mut state)?;
         Ok(Self {
-            folder,
+            opening,
             state,
+            exchange,
+            requests,
             jobs,
+            unlocked,
+            is_sharing: false,
         })
     }
 }
 
-fn device_of(state: &LocalState) -> Result<Option<String>> {
-    let session = state.session()?;
-    let session = session.ok_or_else(|| Error::refused("logged out: the agent ends"))?;
-    Ok(session.device_id)
+impl Opening {
+    /// The device at work, if it has keys. They are made by `setup` and by `device verify`.
+    fn exchange(&mut self, state: &mut LocalState) -> Result<Option<Exchange<VaultSecrets>>> {
+        let Some(device) = self.device(state)? else {
+            return Ok(None);
+        };
+        let secrets = VaultSecrets {
+            account: self.around.account.clone(),
+            vault: Arc::clone(&self.vault),
+        };
+        let around = self.around.clone();
+        Exchange::new(device, secrets, around, self.policy.clone()).map(Some)
+    }
+
+    fn device(&mut self, state: &mut LocalState) -> Result<Option<Device>> {
+        if !Device::exists(state)? {
+            ui::say("this device has no keys yet: it neither asks other devices nor answers them");
+            ui::say("fourfold setup, or fourfold device verify, makes them");
+            return Ok(None);
+        }
+        if let Some(key) = &self.key
+            && let Ok(device) = Device::open(state, key)
+        {
+            return Ok(Some(device));
+        }
+        let sealing = sealing_key::find(state, &self.sealing)?;
+        match Device::open(state, &sealing.key) {
+            Err(DeviceError::NoKeys | DeviceError::OtherDevice) => Ok(None),
+            Err(DeviceError::WrongKey) if !sealing.is_in_use => Ok(None),
+            device => {
+                sealing.remember()?;
+                self.key = Some(sealing.key);
+                Ok(Some(device?))
+            }
+        }
+    }
+}
+
+/// Why a device without keys cannot ask.
+pub(crate) fn no_device() -> Error {
+    Error::new(
+        Exit::NotVerified,
+        "this device has no keys: no other device can answer it",
+    )
+    .hint("verify it first: fourfold device verify")
+}
+
+fn ends() -> Error {
+    Error::new(Exit::Conflict, "the agent is about to end")
 }
 
 const QUEUE: usize = 32;

@@ -76,6 +76,13 @@ impl Vault {
         })
     }
 
+    /// As [`using`](Self::using), on behalf of another device: that is no use by the user, and does
+    /// not make the key stay.
+    pub(crate) fn lending<T>(&self, work: impl FnOnce(&ProvenKey) -> T) -> Option<T> {
+        self.expire();
+        memory::leaving_nothing(|| self.lock_kept().as_ref().map(|kept| work(kept.value())))
+    }
+
     /// Which key is kept, and for how long when it is not used.
     pub(crate) fn status(&self) -> Option<(KeyId, Duration)> {
         self.expire();

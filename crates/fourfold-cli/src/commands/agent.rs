@@ -1,17 +1,21 @@
 //! `fourfold agent`: run it, look at it, end it.
 
-use std::time::Duration;
+mod background;
 
-use clap::{Args, Subcommand};
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand, ValueEnum};
 use fourfold_client::{Account, LocalState, LocalStateError, escape_untrusted};
 
 use crate::{
     account,
-    agent::{self, Address, Agent, AuditLog, Record, Running, protocol::Status},
+    agent::{self, Address, Agent, Asker, AuditLog, Record, Running, Terminal, protocol::Status},
     arguments::Global,
-    duration,
+    duration::{self, written},
     error::{Error, Exit, Result},
-    output, ui,
+    output,
+    sealing_key::SealingOptions,
+    ui,
 };
 
 /// Options of `agent`.
@@ -33,6 +37,17 @@ struct StartOptions {
     /// Forget the key after this time without use
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "15m")]
     idle: Duration,
+    /// What other devices may have [default: the user's configuration, fourfold/policy.toml]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Ask by running PROGRAM: the question is JSON on its standard input, and 0 means Yes
+    #[arg(long, value_name = "PROGRAM")]
+    ask: Option<PathBuf>,
+    #[command(flatten)]
+    sealing: SealingOptions,
+    /// Go into the background when ready
+    #[arg(long, hide = true, requires = "foreground")]
+    detach: bool,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -41,29 +56,48 @@ enum Command {
     Status,
     /// Show what was asked of this device, and what came of it; the agent need not run
     Log,
+    /// Show which requests of other devices wait for an answer
+    Questions,
+    /// Answer one of them
+    Answer {
+        /// The number of the question
+        question: u64,
+        /// Yes or no
+        #[arg(value_enum)]
+        answer: YesOrNo,
+    },
     /// End the agent
     Stop,
 }
 
-impl Options {
-    /// Whether it ends on its own terms when a signal comes.
-    pub(crate) fn stops_itself(&self) -> bool {
-        self.command.is_none()
-    }
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum YesOrNo {
+    Yes,
+    No,
 }
 
 /// Runs the agent, or does what a command under it says.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     match &options.command {
-        None => start(global, &options.start),
+        None if options.start.foreground => start(global, &options.start),
+        None => background::start(),
         Some(Command::Status) => status(global),
         Some(Command::Log) => log(global),
-        Some(Command::Stop) => stop(global),
+        Some(Command::Questions) => questions(global),
+        Some(Command::Answer { question, answer }) => {
+            Agent::require(global)?.answer(*question, *answer == YesOrNo::Yes)?;
+            done(global, "answered")
+        }
+        Some(Command::Stop) => {
+            Agent::require(global)?.stop()?;
+            done(global, "stopped")
+        }
     }
 }
 
 fn start(global: &Global, options: &StartOptions) -> Result<()> {
-    let folder = account::state_folder(global)?;
+    // In the background there is no folder to start from.
+    let folder = std::path::absolute(account::state_folder(global)?)?;
     let user_id = account::user_id(global, &folder)?;
     let address = Address::of(&folder, &user_id)?;
     let state = match LocalState::open(&folder, &user_id) {
@@ -81,7 +115,15 @@ fn start(global: &Global, options: &StartOptions) -> Result<()> {
         state => state?,
     };
     let session = state.session()?.ok_or_else(account::not_logged_in)?;
+    let asker = match &options.ask {
+        Some(program) => Asker::program(program)?,
+        None if options.detach => Asker::Nobody,
+        None => Terminal::open().map_or(Asker::Nobody, Asker::Terminal),
+    };
     let running = Running {
+        policy: agent::load_policy(options.policy.as_deref())?,
+        asker,
+        sealing: options.sealing.clone(),
         account: Account::new(session, &fourfold_client::Options::default())?,
         folder,
         state,
@@ -90,7 +132,15 @@ fn start(global: &Global, options: &StartOptions) -> Result<()> {
     };
     let path = running.address.path().display().to_string();
     account::runtime()?.block_on(agent::run(running, || {
-        output::line(format_args!("listening at {path}"))
+        if global.json {
+            output::line(serde_json::json!({"process": std::process::id(), "socket": path}))?;
+        } else {
+            output::line(format_args!("listening at {path}"))?;
+        }
+        if options.detach {
+            background::detach()?;
+        }
+        Ok(())
     }))
 }
 
@@ -110,6 +160,8 @@ fn print_status(status: &Status) -> Result<()> {
     let device = status.device_id.as_deref().unwrap_or("none");
     output::line(format_args!("device   {}", escape_untrusted(device)))?;
     output::line(format_args!("process  {}", status.process))?;
+    let sync = if status.in_sync { "yes" } else { "no" };
+    output::line(format_args!("in sync  {sync}"))?;
     match (&status.key_id, status.locks_in) {
         (Some(id), Some(seconds)) => output::line(format_args!(
             "key      {}, for {} when it is not used",
@@ -151,30 +203,25 @@ fn print_record(record: &Record) -> Result<()> {
     output::line(line)
 }
 
-/// Seconds since 1970 as a date and a time, UTC.
-fn written(seconds: u64) -> String {
-    let time = i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| time::OffsetDateTime::from_unix_timestamp(seconds).ok());
-    time.map_or_else(
-        || seconds.to_string(),
-        |time| {
-            format!(
-                "{} {:02}:{:02}:{:02}Z",
-                time.date(),
-                time.hour(),
-                time.minute(),
-                time.second()
-            )
-        },
-    )
+fn questions(global: &Global) -> Result<()> {
+    let questions = Agent::require(global)?.questions()?;
+    if global.json {
+        return output::json(&questions);
+    }
+    for question in &questions {
+        output::line(format_args!("question {}", question.id))?;
+        output::line(agent::describe(question))?;
+    }
+    if questions.is_empty() {
+        ui::say("no device waits for an answer");
+    }
+    Ok(())
 }
 
-fn stop(global: &Global) -> Result<()> {
-    Agent::require(global)?.stop()?;
+fn done(global: &Global, what: &str) -> Result<()> {
     if global.json {
-        return output::json(&serde_json::json!({"stopped": true}));
+        return output::json(&serde_json::json!({ what: true }));
     }
-    ui::say("the agent ends");
+    ui::say(what);
     Ok(())
 }

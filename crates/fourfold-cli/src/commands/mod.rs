@@ -11,6 +11,7 @@ pub(crate) mod login;
 pub(crate) mod ls;
 pub(crate) mod put;
 pub(crate) mod quickstart;
+pub(crate) mod request;
 pub(crate) mod resume;
 pub(crate) mod rm;
 pub(crate) mod serve;

@@ -59,6 +59,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// The signals that ask the process to stop. From now on they do not end it.
 pub(crate) struct Stop {
+    hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -66,6 +67,7 @@ pub(crate) struct Stop {
 impl Stop {
     pub(crate) fn listen() -> Result<Self> {
         Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
@@ -74,6 +76,7 @@ impl Stop {
     /// Resolves when the process is asked to stop.
     pub(crate) async fn wait(mut self) {
         tokio::select! {
+            _ = self.hangup.recv() => {}
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }

@@ -265,3 +265,68 @@ fn without_a_log_in_there_is_no_agent() {
             .says("not logged in");
     }
 }
+
+/// A process that is not left behind when a test fails.
+struct Killed(String);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let process = self.0.parse().ok().and_then(rustix::process::Pid::from_raw);
+        if std::thread::panicking() {
+            let _ = rustix::process::kill_process(process.unwrap(), Signal::KILL);
+        }
+    }
+}
+
+#[test]
+fn in_the_background_it_leaves_the_terminal_and_goes_on() {
+    let server = Homeserver::start();
+    let alice = person(&server);
+    let started = alice.call(&["agent"]).run();
+    assert!(started.succeeds().starts_with("listening at /"));
+    alice.unlock("key").run().succeeds();
+    let process = alice.call(&["agent", "status", "--json"]).run().json()["process"].clone();
+    let _guard = Killed(process.to_string());
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<_> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    assert_eq!(
+        fields[3],
+        process.to_string(),
+        "it leads a session of its own"
+    );
+    for descriptor in 0..3 {
+        let open = std::fs::read_link(format!("/proc/{process}/fd/{descriptor}")).unwrap();
+        assert_eq!(open, std::path::Path::new("/dev/null"));
+    }
+    assert_eq!(get(&alice).succeeds(), SECRET);
+    let again = alice.call(&["agent"]).run();
+    again.fails(5).says("an agent is running already");
+    assert_eq!(again.stderr.matches("error").count(), 1, "{}", again.stderr);
+    alice.call(&["agent", "stop"]).run().succeeds();
+    // It is gone when the account is free again.
+    alice.put(NAME, SECRET, "key").run().succeeds();
+}
+
+#[test]
+fn a_policy_that_is_none_is_refused_at_the_start() {
+    let server = Homeserver::start();
+    let alice = person(&server);
+    let policy = alice
+        .folder
+        .write("policy.toml", "[secrets]\n\"m.*\" = \"allow\"\n");
+    alice
+        .call(&["agent", "--policy", &policy])
+        .run()
+        .fails(2)
+        .says("there are no patterns");
+    alice
+        .call(&["agent", "--ask", &policy])
+        .run()
+        .fails(2)
+        .says("is not a program");
+}

@@ -1,0 +1,380 @@
+//! The device at work: in sync with the homeserver, asking other devices and answering them.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use fourfold::{
+    SecretName,
+    sharing::{Policy, Prompt, PromptId, Recipients},
+};
+use fourfold_client::{
+    Account, Backoff, Device, DeviceError, DeviceEvent, SecretSource, SyncBatch, VerificationEvent,
+    escape_untrusted,
+};
+use tokio::{
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    agent::{
+        asker::Asker,
+        audit::{AuditLog, Record},
+        questions::Questions,
+        report,
+        requests::{Delivery, Recipient, Requests},
+    },
+    error::{Error, Exit, Result},
+    ui,
+};
+
+/// What it takes beside the device.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) account: Account,
+    pub(crate) audit: AuditLog,
+    pub(crate) questions: Arc<Questions>,
+    pub(crate) asker: Arc<Asker>,
+    /// Whether the homeserver is heard.
+    pub(crate) in_sync: Arc<AtomicBool>,
+}
+
+/// A device at work. Dropped at any moment between two calls, it has lost nothing.
+pub(crate) struct Exchange<S> {
+    device: Device,
+    secrets: S,
+    around: Surroundings,
+    prompts: JoinSet<Answered>,
+    asked: HashMap<PromptId, AbortHandle>,
+    backoff: Backoff,
+    /// Nothing is asked of the homeserver before that.
+    not_before: Instant,
+}
+
+/// What there is to do.
+pub(crate) enum Happened {
+    Answered(Answered),
+    Arrived(SyncBatch, Instant),
+    Due,
+    Unreachable(fourfold_client::Error),
+}
+
+/// An answer of the user.
+pub(crate) struct Answered {
+    prompt: PromptId,
+    allowed: Vec<SecretName>,
+}
+
+impl<S: SecretSource> Exchange<S> {
+    /// Goes to work by these rules. Nothing is shared before [`share`](Self::share).
+    pub(crate) fn new(
+        mut device: Device,
+        secrets: S,
+        around: Surroundings,
+        policy: Policy,
+    ) -> Result<Self> {
+        device.set_policy(policy)?;
+        device.lock_sharing()?;
+        Ok(Self {
+            device,
+            secrets,
+            around,
+            prompts: JoinSet::new(),
+            asked: HashMap::new(),
+            backoff: Backoff::default(),
+            not_before: Instant::now(),
+        })
+    }
+
+    /// From now on shares secrets of these names, and takes those that were asked for.
+    pub(crate) async fn share(&mut self, names: Vec<SecretName>) -> Result<()> {
+        self.device.set_shareable(names)?;
+        self.device.unlock_sharing()?;
+        self.flush().await
+    }
+
+    /// Shares and takes nothing from now on.
+    pub(crate) fn pause_sharing(&mut self) -> Result<()> {
+        Ok(self.device.lock_sharing()?)
+    }
+
+    /// The source of the secrets.
+    pub(crate) fn secrets(&self) -> &S {
+        &self.secrets
+    }
+
+    /// Asks other devices for a secret; the recipient hears how it ends.
+    pub(crate) async fn request(
+        &mut self,
+        name: SecretName,
+        from: Option<String>,
+        recipient: Recipient,
+        requests: &mut Requests,
+    ) -> Result<()> {
+        if let Err(error) = self.check_can_ask(from.as_deref()).await {
+            let _ = recipient.send(Err(error));
+            return Ok(());
+        }
+        // An answer may have come when nobody waited for it.
+        if let Some(delivery) = self.take_received(&name)? {
+            let _ = recipient.send(Ok(delivery));
+            return Ok(());
+        }
+        let recipients = from.map_or(Recipients::Verified, |id| Recipients::Devices(vec![id]));
+        let id = self.device.request_secret(name.clone(), recipients)?;
+        requests.put(id, name, recipient);
+        self.flush().await?;
+        self.tell(requests).await
+    }
+
+    /// Takes a request back.
+    pub(crate) async fn abort(&mut self, id: fourfold::sharing::RequestId) -> Result<()> {
+        self.device.abort_request(id)?;
+        self.flush().await
+    }
+
+    /// Waits until there is something to do. Can be dropped at any moment.
+    pub(crate) async fn next(&mut self) -> Result<Happened> {
+        let wait = self.device.wait(&self.around.account, LONG_POLL)?;
+        let begun = Instant::now();
+        let not_before = self.not_before;
+        let arrival = async move {
+            sleep_until(not_before).await;
+            wait.await
+        };
+        let due = self.device.due_in();
+        let due = async move {
+            match due {
+                Some(due) => sleep_until(not_before.max(begun + due.max(SHORTEST))).await,
+                None => std::future::pending().await,
+            }
+        };
+        Ok(tokio::select! {
+            batch = arrival => match batch {
+                Ok(batch) => Happened::Arrived(batch, begun),
+                Err(error) => Happened::Unreachable(error),
+            },
+            () = due => Happened::Due,
+            Some(Ok(answered)) = self.prompts.join_next() => Happened::Answered(answered),
+        })
+    }
+
+    /// Does what there is to do. Not to be dropped in the middle.
+    pub(crate) async fn carry_out(
+        &mut self,
+        happened: Happened,
+        requests: &mut Requests,
+    ) -> Result<()> {
+        let done = match happened {
+            Happened::Unreachable(error) => Err(DeviceError::Server(error)),
+            Happened::Arrived(batch, begun) => {
+                let was_empty = batch.is_empty();
+                let pause = self.backoff.answered(was_empty, LONG_POLL, begun.elapsed());
+                self.not_before = Instant::now() + pause;
+                let (account, secrets) = (&self.around.account, &mut self.secrets);
+                match self.device.take(account, batch, secrets).await {
+                    Ok(events) => {
+                        self.around.in_sync.store(true, Ordering::Relaxed);
+                        return self.handle(events, requests).await;
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            Happened::Due => {
+                self.flush().await?;
+                return self.tell(requests).await;
+            }
+            Happened::Answered(Answered { prompt, allowed }) => {
+                self.asked.remove(&prompt);
+                self.device.answer_prompt(prompt, allowed)?;
+                self.flush().await?;
+                return self.tell(requests).await;
+            }
+        };
+        done.or_else(|error| self.out_of_sync(error))
+    }
+
+    /// Does what is due and tells what came of it.
+    async fn tell(&mut self, requests: &mut Requests) -> Result<()> {
+        let events = self.device.events()?;
+        self.handle(events, requests).await
+    }
+
+    /// That the homeserver cannot be reached now is no error: it is done later.
+    async fn flush(&mut self) -> Result<()> {
+        let (account, secrets) = (&self.around.account, &mut self.secrets);
+        match self.device.flush(account, secrets).await {
+            Err(error) => self.out_of_sync(error),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn out_of_sync(&mut self, error: DeviceError) -> Result<()> {
+        let pause = match &error {
+            DeviceError::Server(error) if error.is_logged_out() => {
+                return Err(Error::refused("logged out: the agent ends"));
+            }
+            DeviceError::Server(error) => self.backoff.failed(error),
+            // A full disk is cleaned up some day.
+            DeviceError::LocalState(_) | DeviceError::Devices(_) => LONGEST_PAUSE,
+            _ => return Err(error.into()),
+        };
+        self.not_before = Instant::now() + pause;
+        if self.around.in_sync.swap(false, Ordering::Relaxed) {
+            ui::warn(format_args!("not in sync: {error}"));
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, events: Vec<DeviceEvent>, requests: &mut Requests) -> Result<()> {
+        for event in events {
+            match event {
+                DeviceEvent::Alert(alert) => self.warn(report::alert(&alert))?,
+                DeviceEvent::Audit(audit) => self.around.audit.write(report::decision(&audit))?,
+                DeviceEvent::Ended {
+                    request_id,
+                    outcome,
+                    ..
+                } => requests.end(&request_id, outcome),
+                DeviceEvent::Prompt(prompt) => self.ask_user(prompt),
+                DeviceEvent::PromptWithdrawn { prompt } => {
+                    if let Some(question) = self.asked.remove(&prompt) {
+                        question.abort();
+                    }
+                }
+                DeviceEvent::Received { name, .. } | DeviceEvent::ReceivedSame { name }
+                    if requests.wants(&name) =>
+                {
+                    self.deliver(&name, requests)?;
+                }
+                DeviceEvent::Restored => self.warn(Record::new("alert").reason(
+                    "the files of this device are an older copy: its sessions were dropped",
+                ))?,
+                DeviceEvent::Trust(change) => {
+                    let (record, is_urgent) = report::change(&change);
+                    if is_urgent {
+                        self.warn(record)?;
+                    } else {
+                        self.around.audit.write(record)?;
+                    }
+                }
+                DeviceEvent::Verification {
+                    event: VerificationEvent::Requested { device_id },
+                    ..
+                } => ui::say(format_args!(
+                    "the device {} asks to be verified: fourfold device verify",
+                    escape_untrusted(&device_id)
+                )),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn warn(&self, record: Record) -> Result<()> {
+        let of = |text: &Option<String>| text.as_deref().map(escape_untrusted);
+        let parts = [
+            of(&record.device_id),
+            of(&record.secret),
+            of(&record.reason),
+        ];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        ui::warn(parts.join(": "));
+        self.around.audit.write(record)
+    }
+
+    fn ask_user(&mut self, prompt: Prompt) {
+        let around = self.around.clone();
+        let question = report::question(&prompt);
+        let id = prompt.id;
+        let task = self.prompts.spawn(async move {
+            let is_allowed = around.questions.ask(&around.asker, question).await;
+            Answered {
+                prompt: prompt.id,
+                allowed: if is_allowed { prompt.names } else { Vec::new() },
+            }
+        });
+        self.asked.insert(id, task);
+    }
+
+    fn deliver(&mut self, name: &SecretName, requests: &mut Requests) -> Result<()> {
+        if let Some(delivery) = self.take_received(name)? {
+            // Whoever asked is gone: it was taken, and is wiped here.
+            let _ = requests.deliver(name, delivery);
+        }
+        Ok(())
+    }
+
+    /// Takes the newest secret of this name that was asked for and came.
+    fn take_received(&mut self, name: &SecretName) -> Result<Option<Delivery>> {
+        let all = self.device.received_secrets()?;
+        let asked_for = all.into_iter().filter(|one| !one.is_pushed);
+        let Some(received) = asked_for.filter(|one| one.name == *name).last() else {
+            return Ok(None);
+        };
+        self.device.discard_received(&received.id)?;
+        Ok(Some(Delivery {
+            from: received.from,
+            standing: received.standing,
+            is_conflict: received.is_conflict,
+            secret: received.secret,
+        }))
+    }
+
+    /// Asking is of use only when other devices can know that this one belongs to the user, and this
+    /// one can know it of them.
+    async fn check_can_ask(&mut self, from: Option<&str>) -> Result<()> {
+        if !self.device.trust().is_fresh() {
+            self.device.refresh(&self.around.account).await?;
+        }
+        let trust = self.device.trust();
+        let not_verified = |message: String| {
+            Error::new(Exit::NotVerified, message).hint("verify first: fourfold device verify")
+        };
+        let own = trust.device(self.device.device_id());
+        let signed_by = own.and_then(|own| own.signed_by);
+        if trust.pinned().is_none() {
+            let message = "this machine does not know your identity: no device is trusted";
+            return Err(not_verified(message.to_owned()));
+        }
+        if let Some(alarm) = trust.alarm() {
+            return Err(not_verified(alarm.to_string()));
+        }
+        if signed_by.is_none() || signed_by != trust.pinned_self_signing_key() {
+            let message = "this device is not verified: no other device answers it";
+            return Err(not_verified(message.to_owned()));
+        }
+        match from {
+            Some(id) => {
+                let verdict = trust.verdict(id);
+                if verdict.is_verified() {
+                    return Ok(());
+                }
+                let id = escape_untrusted(id);
+                Err(
+                    not_verified(format!("the device {id} is not trusted: {verdict}"))
+                        .hint("fourfold device ls shows them"),
+                )
+            }
+            None if trust.verified_devices().next().is_none() => Err(Error::refused(
+                "there is no other verified device that could answer",
+            )
+            .hint("fourfold device ls shows them")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How long the homeserver may take to say that there is nothing.
+const LONG_POLL: Duration = Duration::from_secs(30);
+
+/// What is due again and again is not done more often.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);

@@ -1,0 +1,163 @@
+//! Requests of this machine, and the commands that wait for their answers.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
+
+use fourfold::{
+    Secret, SecretName,
+    sharing::{AskRefusal, DeviceSummary, Outcome, RequestId, Standing},
+};
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Exit, Result};
+
+/// A secret on its way to the command that asked for it.
+pub(crate) struct Delivery {
+    pub(crate) from: DeviceSummary,
+    pub(crate) standing: Standing,
+    /// Whether secret storage holds another value under this name.
+    pub(crate) is_conflict: bool,
+    pub(crate) secret: Secret,
+}
+
+/// Where the answer goes.
+pub(crate) type Recipient = oneshot::Sender<Result<Delivery>>;
+
+/// Who waits for what.
+#[derive(Default)]
+pub(crate) struct Requests {
+    waiting: Vec<Waiting>,
+}
+
+struct Waiting {
+    id: RequestId,
+    name: SecretName,
+    recipient: Recipient,
+}
+
+impl Requests {
+    pub(crate) fn put(&mut self, id: RequestId, name: SecretName, recipient: Recipient) {
+        self.waiting.push(Waiting {
+            id,
+            name,
+            recipient,
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether somebody waits for this secret.
+    pub(crate) fn wants(&self, name: &SecretName) -> bool {
+        self.waiting.iter().any(|one| one.name == *name)
+    }
+
+    /// Hands a secret to whoever waits for it; gives it back when nobody does any more.
+    pub(crate) fn deliver(
+        &mut self,
+        name: &SecretName,
+        delivery: Delivery,
+    ) -> std::result::Result<(), Delivery> {
+        let position = self.waiting.iter().position(|one| one.name == *name);
+        let Some(waiting) = position.map(|position| self.waiting.swap_remove(position)) else {
+            return Err(delivery);
+        };
+        match waiting.recipient.send(Ok(delivery)) {
+            Err(Ok(delivery)) => Err(delivery),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells whoever waits that a request ended without a secret.
+    pub(crate) fn end(&mut self, id: &RequestId, outcome: Outcome) {
+        let position = self.waiting.iter().position(|one| one.id == *id);
+        if outcome == Outcome::Received {
+            return;
+        }
+        if let Some(position) = position {
+            let waiting = self.waiting.swap_remove(position);
+            let _ = waiting.recipient.send(Err(ended(outcome)));
+        }
+    }
+
+    /// A request that nobody waits for any more. Never ends as long as somebody waits for each.
+    pub(crate) async fn given_up(&mut self) -> RequestId {
+        poll_fn(|context| self.poll_given_up(context)).await
+    }
+
+    fn poll_given_up(&mut self, context: &mut Context<'_>) -> Poll<RequestId> {
+        let closed = self
+            .waiting
+            .iter_mut()
+            .position(|one| one.recipient.poll_closed(context).is_ready());
+        match closed {
+            Some(position) => Poll::Ready(self.waiting.swap_remove(position).id),
+            None => Poll::Pending,
+        }
+    }
+}
+
+fn ended(outcome: Outcome) -> Error {
+    match outcome {
+        Outcome::Refused(AskRefusal::AlreadyOpen) => Error::new(
+            Exit::Conflict,
+            "this secret is being asked for already: wait for that",
+        ),
+        Outcome::Refused(AskRefusal::Forbidden) => Error::new(
+            Exit::Policy,
+            "the master key is not asked for: open it with the recovery key",
+        )
+        .hint("fourfold get m.cross_signing.master"),
+        Outcome::Refused(_) => {
+            Error::new(Exit::Conflict, "too many requests are open: wait a while")
+        }
+        _ => Error::refused("no device sent the secret"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fourfold::rand_core::UnwrapErr;
+
+    use super::*;
+
+    fn id() -> RequestId {
+        RequestId::random(&mut UnwrapErr(getrandom::SysRng))
+    }
+
+    fn name() -> SecretName {
+        SecretName::backup_key()
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_is_noticed_and_the_others_wait_on() {
+        let mut requests = Requests::default();
+        let (gone, stays) = (id(), id());
+        let (sender, receiver) = oneshot::channel();
+        requests.put(stays.clone(), name(), sender);
+        let (sender, goes) = oneshot::channel();
+        requests.put(gone.clone(), SecretName::user_signing_key(), sender);
+        drop(goes);
+        assert_eq!(requests.given_up().await, gone);
+        assert!(requests.wants(&name()) && !requests.wants(&SecretName::user_signing_key()));
+        requests.end(&stays, Outcome::TimedOut);
+        let error = receiver.await.unwrap().err().unwrap();
+        assert_eq!(error.exit, Exit::Refused);
+        assert!(requests.is_empty());
+    }
+
+    #[test]
+    fn an_end_with_the_secret_leaves_the_waiting_to_the_secret() {
+        let mut requests = Requests::default();
+        let one = id();
+        let (sender, _receiver) = oneshot::channel();
+        requests.put(one.clone(), name(), sender);
+        requests.end(&one, Outcome::Received);
+        assert!(!requests.is_empty());
+        requests.end(&id(), Outcome::Aborted);
+        assert!(!requests.is_empty());
+    }
+}

@@ -1,0 +1,93 @@
+//! `fourfold request`: ask the user's other devices for a secret.
+
+mod alone;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use fourfold::SecretName;
+use fourfold_client::escape_untrusted;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::{
+    agent::{Agent, protocol::Received},
+    arguments::Global,
+    duration,
+    error::{Error, Result},
+    output,
+    sealing_key::SealingOptions,
+    ui,
+};
+
+/// Options of `request`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// The name of the secret
+    #[arg(value_name = "SECRET")]
+    name: String,
+    /// Ask this device only
+    #[arg(long, value_name = "DEVICE")]
+    from: Option<String>,
+    /// How long to wait for an answer
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "60s")]
+    timeout: Duration,
+    /// Print the secret on the terminal
+    #[arg(long)]
+    show: bool,
+    /// Write the secret to this new file, readable to its owner only
+    #[arg(long, value_name = "FILE", conflicts_with = "show")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    sealing: SealingOptions,
+}
+
+/// Asks, waits, and hands over what came.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let name = SecretName::new(&options.name).map_err(Error::usage)?;
+    output::check_secret(options.out.as_deref(), options.show)?;
+    let busy = ui::busy("waiting for an answer of another device");
+    let Some(mut agent) = Agent::find_if_safe(global)? else {
+        let from = options.from.clone();
+        let delivery = alone::ask(global, &options.sealing, name, from, options.timeout)?;
+        drop(busy);
+        let received = Received::of(&delivery);
+        return deliver(global, options, &received, delivery.secret.expose_secret());
+    };
+    let (received, payload) = agent.request(&name, options.from.as_deref(), options.timeout)?;
+    drop(busy);
+    let secret = payload
+        .text()
+        .ok_or_else(|| Error::usage("the answer is not text"))?;
+    deliver(global, options, &received, secret)
+}
+
+fn deliver(global: &Global, options: &Options, received: &Received, secret: &str) -> Result<()> {
+    ui::say(format_args!(
+        "received from the device {}",
+        escape_untrusted(&received.device_id)
+    ));
+    match received.standing.as_str() {
+        "pinned" => {}
+        "server_backup" => ui::warn(
+            "it opens the backup that the homeserver shows; whether that is yours, its signature \
+             tells",
+        ),
+        _ => ui::warn("there is nothing to compare it with: it is as good as that device is"),
+    }
+    if received.differs_from_stored {
+        ui::warn("secret storage holds another value under this name");
+    }
+    if let Some(path) = &options.out {
+        return output::secret_file(path, secret);
+    }
+    if !global.json {
+        return output::secret(secret, options.show);
+    }
+    let answer = json!({
+        "name": options.name,
+        "secret": secret,
+        "from": received,
+    });
+    output::secret(&Zeroizing::new(format!("{answer:#}\n")), options.show)
+}

@@ -1,0 +1,90 @@
+//! Asking the other devices without an agent: the command stays in sync by itself, as long as it
+//! waits.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use fourfold::{SecretName, sharing::Policy};
+use fourfold_client::NoSecrets;
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::{
+    account::LoggedIn,
+    agent::{Asker, AuditLog, Delivery, Exchange, Requests, Surroundings, no_device, unanswered},
+    arguments::Global,
+    commands::serve::Stop,
+    error::{Error, Result},
+    interrupt, own_device,
+    sealing_key::SealingOptions,
+};
+
+/// Asks and waits. Whatever ends the waiting, the request is taken back unless it was answered.
+pub(super) fn ask(
+    global: &Global,
+    sealing: &SealingOptions,
+    name: SecretName,
+    from: Option<String>,
+    patience: Duration,
+) -> Result<Delivery> {
+    let mut logged_in = LoggedIn::open(global)?;
+    let device = own_device::existing(&mut logged_in, sealing)?.ok_or_else(no_device)?;
+    let folder = crate::account::state_folder(global)?;
+    let around = Surroundings {
+        account: logged_in.account.clone(),
+        audit: AuditLog::of(&folder, logged_in.account.user_id())?,
+        questions: Arc::default(),
+        asker: Arc::new(Asker::Nobody),
+        in_sync: Arc::default(),
+    };
+    logged_in.wait(async {
+        let stopped = Stop::listen()?.wait();
+        interrupt::hand_over();
+        // Others are not answered by a command that has something else to do.
+        let mut exchange = Exchange::new(device, NoSecrets::new(), around, Policy::default())?;
+        exchange.share(Vec::new()).await?;
+        let mut requests = Requests::default();
+        let (sender, answer) = oneshot::channel();
+        exchange.request(name, from, sender, &mut requests).await?;
+        let ended = tokio::select! {
+            ended = timeout(patience, wait(&mut exchange, &mut requests, answer)) => {
+                ended.unwrap_or_else(|_| Err(unanswered(patience)))
+            }
+            () = stopped => Err(Error::refused("stopped: the request is taken back")),
+        };
+        if ended.is_err() {
+            // Best effort: without it, the request ends by itself.
+            let _ = timeout(FAREWELL, take_back(&mut exchange, &mut requests)).await;
+        }
+        exchange.pause_sharing()?;
+        ended
+    })
+}
+
+/// Works until the answer is there.
+fn wait<'a>(
+    exchange: &'a mut Exchange<NoSecrets>,
+    requests: &'a mut Requests,
+    mut answer: oneshot::Receiver<Result<Delivery>>,
+) -> impl Future<Output = Result<Delivery>> + 'a {
+    async move {
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => {
+                    return answer.unwrap_or_else(|_| Err(Error::refused("no answer will come")));
+                }
+                happened = exchange.next() => exchange.carry_out(happened?, requests).await?,
+            }
+        }
+    }
+}
+
+async fn take_back(exchange: &mut Exchange<NoSecrets>, requests: &mut Requests) -> Result<()> {
+    if requests.is_empty() {
+        return Ok(());
+    }
+    let id = requests.given_up().await;
+    exchange.abort(id).await
+}
+
+/// How long to try to tell the other devices that nothing is wanted any more.
+const FAREWELL: Duration = Duration::from_secs(3);
