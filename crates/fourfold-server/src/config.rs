@@ -105,6 +105,8 @@ impl Default for PasswordCost {
 pub struct Limits {
     /// Bytes of one account-data content.
     pub account_data: usize,
+    /// Bytes of one upload of room keys to the key backup.
+    pub key_backup: usize,
     /// Bytes of any other request body.
     pub body: usize,
     /// Objects and arrays inside each other in a request body.
@@ -115,18 +117,23 @@ pub struct Limits {
     pub connections: usize,
     /// How long a client may take to send the head of a request, and then its body.
     pub receive_timeout: Duration,
+    /// How long a client may read nothing of an answer that is ready for it.
+    pub send_timeout: Duration,
 }
 
 impl Default for Limits {
-    /// 1 MiB of account data, 256 KiB of body, depth 64, 64 KiB of head, 10,000 connections, 30 s.
+    /// 1 MiB of account data, 4 MiB of room keys, 256 KiB of body, depth 64, 64 KiB of head, 10,000 connections, 30 s each
+    /// to send and to read.
     fn default() -> Self {
         Self {
             account_data: 1024 * 1024,
+            key_backup: 4 * 1024 * 1024,
             body: 256 * 1024,
             json_depth: 64,
             head: 64 * 1024,
             connections: 10_000,
             receive_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(30),
         }
     }
 }

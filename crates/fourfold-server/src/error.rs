@@ -68,6 +68,9 @@ pub(crate) enum MatrixError {
     /// 408: the body did not arrive in time.
     #[error("the request took too long to arrive")]
     Timeout,
+    /// 403: the keys are for a version of the backup that is not the current one.
+    #[error("the current version of the key backup is another")]
+    WrongBackupVersion { current: u64 },
     /// 412: somebody else wrote first.
     #[error("something else is stored by now; read it again")]
     ConcurrentWrite,
@@ -106,6 +109,7 @@ impl MatrixError {
             Self::WeakPassword => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
             Self::Unknown(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "M_UNKNOWN"),
+            Self::WrongBackupVersion { .. } => (StatusCode::FORBIDDEN, "M_WRONG_ROOM_KEYS_VERSION"),
             Self::ConcurrentWrite => (StatusCode::PRECONDITION_FAILED, "M_CONCURRENT_WRITE"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
             Self::LimitExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
@@ -123,6 +127,11 @@ impl MatrixError {
             Self::UnknownToken { soft_logout: true } => {
                 if let Some(body) = body.as_object_mut() {
                     body.insert("soft_logout".to_owned(), true.into());
+                }
+            }
+            Self::WrongBackupVersion { current } => {
+                if let Some(body) = body.as_object_mut() {
+                    body.insert("current_version".to_owned(), current.to_string().into());
                 }
             }
             Self::LimitExceeded { retry_after } => {
@@ -151,6 +160,10 @@ impl From<StoreError> for MatrixError {
             StoreError::UserInUse => Self::UserInUse,
             StoreError::NoSuchUser => Self::UnknownToken { soft_logout: false },
             StoreError::Quota(what) => Self::TooLarge(format!("too many {what}").into()),
+            StoreError::NoSuchBackup => {
+                Self::NotFound("there is no such version of the key backup")
+            }
+            StoreError::NotCurrentBackup(current) => Self::WrongBackupVersion { current },
             StoreError::Changed => Self::ConcurrentWrite,
             StoreError::Closed => Self::ShuttingDown,
             StoreError::Unavailable(cause) => {

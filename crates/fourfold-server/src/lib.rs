@@ -39,6 +39,7 @@ mod generations;
 mod idle;
 mod interactive;
 mod json;
+mod key_backup;
 mod login;
 mod password;
 mod push_rules;
@@ -53,6 +54,7 @@ mod sync;
 mod sync_token;
 mod token;
 mod wakeup;
+mod write_timeout;
 
 pub use self::clock::Clock;
 pub use self::config::{Config, Limits, PasswordCost, Rate, RateLimits};

@@ -90,6 +90,9 @@ async fn handle(app: Arc<App>, route: &'static Route, parts: &mut Parts, body: B
         BodyLimit::AccountData => {
             read(&app, &parts.headers, body, app.config.limits.account_data).await?
         }
+        BodyLimit::KeyBackup => {
+            read(&app, &parts.headers, body, app.config.limits.key_backup).await?
+        }
     };
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let condition = condition::of(&parts.headers)?;

@@ -13,7 +13,8 @@ use crate::answer::Answer;
 use crate::call::Call;
 use crate::error::MatrixError;
 use crate::{
-    account_data, devices, discovery, filter, idle, login, push_rules, registration, session, sync,
+    account_data, devices, discovery, filter, idle, key_backup, login, push_rules, registration,
+    session, sync,
 };
 
 /// Who may call a route.
@@ -103,6 +104,8 @@ pub(crate) enum BodyLimit {
     Ordinary,
     /// [`Limits::account_data`](crate::Limits::account_data).
     AccountData,
+    /// [`Limits::key_backup`](crate::Limits::key_backup).
+    KeyBackup,
 }
 
 pub(crate) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Handled> + Send>>;
@@ -163,6 +166,22 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(Get "/user/{userId}/rooms/{roomId}/account_data/{type}", Owner, account_data::show),
     route!(Put "/user/{userId}/rooms/{roomId}/account_data/{type}", Owner, account_data::replace,
         reads AccountData),
+    // Key backup
+    route!(Post "/room_keys/version", Session, key_backup::create, reads Ordinary),
+    route!(Get "/room_keys/version", Session, key_backup::current),
+    route!(Get "/room_keys/version/{version}", Session, key_backup::show),
+    route!(Put "/room_keys/version/{version}", Session, key_backup::replace, reads Ordinary),
+    route!(Delete "/room_keys/version/{version}", Session, key_backup::delete),
+    route!(Get "/room_keys/keys", Session, key_backup::all_keys),
+    route!(Put "/room_keys/keys", Session, key_backup::put_all_keys, reads KeyBackup),
+    route!(Delete "/room_keys/keys", Session, key_backup::delete_keys),
+    route!(Get "/room_keys/keys/{roomId}", Session, key_backup::room_keys),
+    route!(Put "/room_keys/keys/{roomId}", Session, key_backup::put_room_keys, reads KeyBackup),
+    route!(Delete "/room_keys/keys/{roomId}", Session, key_backup::delete_keys),
+    route!(Get "/room_keys/keys/{roomId}/{sessionId}", Session, key_backup::key),
+    route!(Put "/room_keys/keys/{roomId}/{sessionId}", Session, key_backup::put_key,
+        reads KeyBackup),
+    route!(Delete "/room_keys/keys/{roomId}/{sessionId}", Session, key_backup::delete_keys),
     // Sync
     route!(Post "/user/{userId}/filter", Owner, filter::create, reads Ordinary),
     route!(Get "/user/{userId}/filter/{filterId}", Owner, filter::show),

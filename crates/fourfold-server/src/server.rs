@@ -30,6 +30,7 @@ use crate::router::{PeerAddress, router};
 use crate::store::sqlite::{self, OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::sync_token::SyncTokens;
+use crate::write_timeout::WriteTimeout;
 
 /// The server without a socket: what tests call directly, and what [`Server`] serves.
 ///
@@ -218,9 +219,13 @@ impl Server {
             let Some((stream, peer, place)) = accepted else {
                 continue;
             };
+            // Answers are small and whole: there is nothing to wait for.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection cannot go without delay");
+            }
             let serving = serve(
                 http.clone(),
-                stream,
+                WriteTimeout::new(stream, app.config.limits.send_timeout),
                 peer,
                 router.clone(),
                 app.stopping.subscribe(),
@@ -323,15 +328,11 @@ async fn accept(
 
 async fn serve(
     http: http1::Builder,
-    stream: TcpStream,
+    stream: WriteTimeout<TcpStream>,
     peer: SocketAddr,
     router: Router,
     stopping: watch::Receiver<bool>,
 ) {
-    // Answers are small and whole: there is nothing to wait for.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection cannot go without delay");
-    }
     let peer = PeerAddress(peer.ip());
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);

@@ -26,12 +26,14 @@
 //! 4. A write that is refused ([`StoreError::Quota`], [`StoreError::Changed`],
 //!    [`StoreError::UserInUse`]) changed nothing.
 
+mod key_backup;
 mod model;
 pub mod sqlite;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::key_backup::{BackedUpKey, KeyBackup, KeyBackupState, KeyBackupStore, KeySelection};
 pub use self::model::{
     AccountDataEvent, Changes, Condition, Device, DeviceId, NewAccount, NewSession, Position,
     Quotas, Scope, Session, Stored, Timestamp, TokenHash, TokenPair, UserId,
@@ -42,7 +44,7 @@ pub use crate::wakeup::Watch;
 ///
 /// See the [module documentation](self) for the rules that every implementation keeps.
 #[async_trait]
-pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+pub trait Store: KeyBackupStore + Send + Sync + std::fmt::Debug + 'static {
     /// Makes an account and, when asked, its first session, in one change.
     ///
     /// # Errors
@@ -189,6 +191,12 @@ pub enum StoreError {
     /// One of the [`Quotas`] of the user is used up.
     #[error("the user has too many {0}")]
     Quota(&'static str),
+    /// There is no such version of the key backup.
+    #[error("there is no such version of the key backup")]
+    NoSuchBackup,
+    /// Keys go into the current version of the key backup alone, and that is this one.
+    #[error("the current version of the key backup is {0}")]
+    NotCurrentBackup(u64),
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,

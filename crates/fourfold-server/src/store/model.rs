@@ -299,16 +299,26 @@ pub struct Quotas {
     pub devices: u64,
     /// Filters.
     pub filters: u64,
+    /// Versions of the key backup that are not deleted.
+    pub backups: u64,
+    /// Room keys, over all versions of the key backup.
+    pub backup_keys: u64,
+    /// Bytes of key backups: keys with their IDs, over all versions, and what describes a version.
+    pub backup_bytes: u64,
 }
 
 impl Default for Quotas {
-    /// 2,000 types, 32 MiB, 500 devices, 500 filters.
+    /// 2,000 types, 32 MiB, 500 devices, 500 filters; 100 key backups with 100,000 keys and 128 MiB
+    /// together.
     fn default() -> Self {
         Self {
             account_data_types: 2_000,
             account_data_bytes: 32 * 1024 * 1024,
             devices: 500,
             filters: 500,
+            backups: 100,
+            backup_keys: 100_000,
+            backup_bytes: 128 * 1024 * 1024,
         }
     }
 }

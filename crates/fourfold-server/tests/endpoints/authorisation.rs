@@ -12,6 +12,8 @@ fn paths(route: &RouteDescription, owner: &str) -> Vec<String> {
         .replace("{deviceId}", "SOME")
         .replace("{roomId}", "!r:localhost")
         .replace("{filterId}", "1")
+        .replace("{version}", "1")
+        .replace("{sessionId}", "SESSION")
         .replace("{type}", "m.test");
     assert!(
         !path.contains('{'),

@@ -14,6 +14,7 @@ mod connections;
 mod devices;
 mod discovery;
 mod durability;
+mod key_backup;
 mod limits;
 mod login;
 mod registration;

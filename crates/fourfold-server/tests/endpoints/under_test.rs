@@ -68,6 +68,28 @@ impl UnderTest {
         }
     }
 
+    /// Ends the server and starts another one on its folder.
+    pub(crate) async fn restart(self) -> Self {
+        self.homeserver.close().await;
+        let Self {
+            homeserver,
+            router,
+            clock,
+            folder,
+        } = self;
+        // They hold the lock of the folder.
+        drop((router, homeserver));
+        let mut config = config(&folder);
+        config.clock = clock.clone();
+        let homeserver = Homeserver::open(config).await.unwrap();
+        Self {
+            router: homeserver.router(),
+            homeserver,
+            clock,
+            folder,
+        }
+    }
+
     /// Sends a request to a path under the prefix, or to a whole path.
     pub(crate) async fn send(
         &self,

@@ -16,11 +16,18 @@ use fourfold_server::store::{
 use tempfile::TempDir;
 
 mod account_data;
+mod key_backup;
 
 use account_data::{
     a_condition_is_checked_as_it_is_written, account_data_is_replaced_and_kept_apart,
     changes_come_in_order_and_each_once, hostile_names_are_only_names,
     quotas_refuse_without_a_trace,
+};
+
+use key_backup::{
+    a_backed_up_key_is_replaced_by_a_better_one_alone, backed_up_keys_are_selected_and_deleted,
+    backup_quotas_refuse_without_a_trace, backup_versions_are_never_given_out_again,
+    concurrent_backups_count_right,
 };
 
 /// A store and whatever must live as long.
@@ -35,6 +42,9 @@ fn quotas() -> Quotas {
     quotas.account_data_bytes = 100;
     quotas.devices = 3;
     quotas.filters = 2;
+    quotas.backups = 3;
+    quotas.backup_keys = 20;
+    quotas.backup_bytes = 2_000;
     quotas
 }
 
@@ -487,6 +497,11 @@ macro_rules! conforms {
             concurrent_writers_get_a_position_each
             a_closed_store_writes_no_more
             the_batch_key_stays
+            backup_versions_are_never_given_out_again
+            a_backed_up_key_is_replaced_by_a_better_one_alone
+            backed_up_keys_are_selected_and_deleted
+            backup_quotas_refuse_without_a_trace
+            concurrent_backups_count_right
         }
     };
 }

@@ -8,6 +8,7 @@ mod account_data;
 mod accounts;
 mod cache;
 mod devices;
+mod key_backup;
 mod reader;
 mod schema;
 mod sessions;
@@ -55,7 +56,7 @@ impl SqliteStore {
         connection.pragma_update(None, "synchronous", "FULL")?;
         // A deleted password hash or secret leaves no copy in free pages.
         connection.pragma_update(None, "secure_delete", true)?;
-        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_prepared_statement_cache_capacity(128);
         schema::migrate(&mut connection)?;
         claim(&connection, &options.server_name)?;
         let batch_key = batch_key(&connection)?;
@@ -107,6 +108,21 @@ impl SqliteStore {
                 Ok(cache.admit(&owned, Entry::new(state), epoch))
             })
             .await
+    }
+
+    /// Reads from the file, beside the writer: what is too large or too rare for memory.
+    async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let done = tokio::task::spawn_blocking(move || {
+            readers
+                .with(|connection| Ok(read(connection)))
+                .map_err(unavailable)?
+        });
+        done.await.map_err(unavailable)?
     }
 
     async fn load(&self, user: &UserId) -> Result<Option<Arc<Entry>>, StoreError> {

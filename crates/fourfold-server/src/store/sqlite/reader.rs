@@ -29,6 +29,19 @@ impl Readers {
 
     /// Reads all rows of a user as one snapshot; `None` when there is no such user. Blocks.
     pub(super) fn load(&self, user: &UserId) -> Result<Option<UserState>, rusqlite::Error> {
+        self.with(|connection| {
+            let transaction = connection.transaction()?;
+            let state = load(&transaction, user)?;
+            transaction.commit()?;
+            Ok(state)
+        })
+    }
+
+    /// Reads on a connection of its own. Blocks.
+    pub(super) fn with<T>(
+        &self,
+        read: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, rusqlite::Error> {
         let idle = self
             .idle
             .lock()
@@ -38,14 +51,12 @@ impl Readers {
             Some(connection) => connection,
             None => self.open()?,
         };
-        let transaction = connection.transaction()?;
-        let state = load(&transaction, user)?;
-        transaction.commit()?;
+        let value = read(&mut connection)?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < KEPT {
             idle.push(connection);
         }
-        Ok(state)
+        Ok(value)
     }
 
     /// Closes the idle connections, so that the last connection to the file is the writer's and its

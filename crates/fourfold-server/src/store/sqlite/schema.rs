@@ -40,7 +40,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
 const APPLICATION_ID: i32 = 0x3453_7276;
 
 /// Step `n` takes a file from version `n` to version `n + 1`. Never edit a step that was released.
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 2] = [V1, KEY_BACKUP];
 
 /// Every primary key begins with the user ID, and a table is its primary key (`WITHOUT ROWID`):
 /// one user's rows lie side by side and a write touches one tree.
@@ -105,6 +105,40 @@ CREATE TABLE filters (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Key backups.
+const KEY_BACKUP: &str = "
+CREATE TABLE backup_totals (
+    user_id TEXT    NOT NULL PRIMARY KEY,
+    -- The last version that was given out, deleted or not.
+    newest  INTEGER NOT NULL,
+    -- What the quotas count, over all versions.
+    keys    INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE backups (
+    user_id   TEXT    NOT NULL,
+    version   INTEGER NOT NULL,
+    algorithm TEXT    NOT NULL,
+    auth_data BLOB    NOT NULL,
+    count     INTEGER NOT NULL,
+    etag      INTEGER NOT NULL,
+    PRIMARY KEY (user_id, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE backup_keys (
+    user_id             TEXT    NOT NULL,
+    version             INTEGER NOT NULL,
+    room_id             TEXT    NOT NULL,
+    session_id          TEXT    NOT NULL,
+    first_message_index INTEGER NOT NULL,
+    forwarded_count     INTEGER NOT NULL,
+    is_verified         INTEGER NOT NULL,
+    session_data        BLOB    NOT NULL,
+    PRIMARY KEY (user_id, version, room_id, session_id)
+) STRICT, WITHOUT ROWID;
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +160,7 @@ mod tests {
             refused,
             Err(OpenError::NewerSchema {
                 found: 99,
-                known: 1
+                known: 2
             })
         ));
     }
@@ -145,12 +179,14 @@ mod tests {
 
     #[test]
     fn every_primary_key_begins_with_the_user() {
-        let keys = V1
+        let all = MIGRATIONS.concat();
+        let keys = all
             .split("CREATE TABLE ")
             .skip(1)
             .filter(|table| !table.starts_with("meta"));
         for table in keys {
-            let first = table.lines().nth(1).unwrap().trim_start();
+            let mut columns = table.lines().skip(1).map(str::trim_start);
+            let first = columns.find(|line| !line.starts_with("--")).unwrap();
             assert!(first.starts_with("user_id "), "{table}");
             assert!(
                 table.contains("PRIMARY KEY (user_id") || first.ends_with("PRIMARY KEY,"),

@@ -1,0 +1,218 @@
+//! The room keys in a version.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::version::{NO_SUCH_VERSION, parse};
+use crate::answer;
+use crate::call::Call;
+use crate::error::MatrixError;
+use crate::routes::Handled;
+use crate::store::{BackedUpKey, KeyBackupState, KeySelection};
+
+/// `PUT /room_keys/keys`.
+pub(crate) async fn put_all_keys(call: Call) -> Handled {
+    let body: Rooms<Session> = call.body()?;
+    let mut keys = Vec::new();
+    for (room, of_room) in body.rooms {
+        for (session, key) in of_room.sessions {
+            keys.push(key.checked(&room, session)?);
+        }
+    }
+    put(&call, keys).await
+}
+
+/// `PUT /room_keys/keys/{roomId}`.
+pub(crate) async fn put_room_keys(call: Call) -> Handled {
+    let body: Sessions<Session> = call.body()?;
+    let room = call.parameter("roomId")?;
+    let keys: Result<_, _> = body
+        .sessions
+        .into_iter()
+        .map(|(session, key)| key.checked(room, session))
+        .collect();
+    put(&call, keys?).await
+}
+
+/// `PUT /room_keys/keys/{roomId}/{sessionId}`.
+pub(crate) async fn put_key(call: Call) -> Handled {
+    let body: Session = call.body()?;
+    let session = call.parameter("sessionId")?.to_owned();
+    let key = body.checked(call.parameter("roomId")?, session)?;
+    put(&call, vec![key]).await
+}
+
+/// `GET /room_keys/keys`.
+pub(crate) async fn all_keys(call: Call) -> Handled {
+    let keys = get(&call).await?;
+    let mut rooms: BTreeMap<String, Sessions<Shown<'_>>> = BTreeMap::new();
+    for key in &keys {
+        let of_room = rooms
+            .entry(key.room_id.clone())
+            .or_insert_with(|| Sessions {
+                sessions: BTreeMap::new(),
+            });
+        of_room
+            .sessions
+            .insert(key.session_id.clone(), Shown::of(key)?);
+    }
+    answer::json(&Rooms { rooms })
+}
+
+/// `GET /room_keys/keys/{roomId}`. A room without keys has no sessions; that is no error.
+pub(crate) async fn room_keys(call: Call) -> Handled {
+    let keys = get(&call).await?;
+    let sessions: Result<_, MatrixError> = keys
+        .iter()
+        .map(|key| Ok((key.session_id.clone(), Shown::of(key)?)))
+        .collect();
+    answer::json(&Sessions {
+        sessions: sessions?,
+    })
+}
+
+/// `GET /room_keys/keys/{roomId}/{sessionId}`.
+pub(crate) async fn key(call: Call) -> Handled {
+    let keys = get(&call).await?;
+    let key = keys
+        .first()
+        .ok_or(MatrixError::NotFound("this key is not in the backup"))?;
+    answer::json(&Shown::of(key)?)
+}
+
+/// `DELETE` of all keys, those of a room or one: of any version, the current or an older one.
+pub(crate) async fn delete_keys(call: Call) -> Handled {
+    let version = required_version(&call)?;
+    let state = call
+        .app
+        .store
+        .delete_backed_up_keys(call.user()?, version, selection(&call))
+        .await?;
+    state_body(state)
+}
+
+async fn put(call: &Call, keys: Vec<BackedUpKey>) -> Handled {
+    let version = required_version(call)?;
+    let state = call
+        .app
+        .store
+        .put_backed_up_keys(call.user()?, version, keys)
+        .await?;
+    state_body(state)
+}
+
+async fn get(call: &Call) -> Result<Vec<BackedUpKey>, MatrixError> {
+    let user = call.user()?;
+    let version = match call.query::<Query>()?.version {
+        Some(version) => parse(&version)?,
+        // Clients of 2019 leave it out and mean the current one.
+        None => {
+            let current = call.app.store.backup(user, None).await?;
+            current.ok_or(NO_SUCH_VERSION)?.version
+        }
+    };
+    let keys = call
+        .app
+        .store
+        .backed_up_keys(user, version, selection(call))
+        .await?;
+    keys.ok_or(NO_SUCH_VERSION)
+}
+
+fn required_version(call: &Call) -> Result<u64, MatrixError> {
+    let named = call.query::<Query>()?.version;
+    parse(&named.ok_or(MatrixError::MissingParam("version"))?)
+}
+
+fn selection(call: &Call) -> KeySelection {
+    match (call.parameter("roomId"), call.parameter("sessionId")) {
+        (Ok(room), Ok(session)) => KeySelection::Session(room.to_owned(), session.to_owned()),
+        (Ok(room), Err(_)) => KeySelection::Room(room.to_owned()),
+        (Err(_), _) => KeySelection::All,
+    }
+}
+
+fn state_body(state: KeyBackupState) -> Handled {
+    answer::json(&json!({ "count": state.count, "etag": state.etag.to_string() }))
+}
+
+#[derive(Deserialize)]
+struct Query {
+    version: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Rooms<S> {
+    rooms: BTreeMap<String, Sessions<S>>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Sessions<S> {
+    sessions: BTreeMap<String, S>,
+}
+
+/// A key as it is uploaded.
+#[derive(Deserialize)]
+struct Session {
+    first_message_index: u64,
+    forwarded_count: u64,
+    is_verified: bool,
+    session_data: Box<RawValue>,
+}
+
+impl Session {
+    fn checked(self, room: &str, session: String) -> Result<BackedUpKey, MatrixError> {
+        if [room, &session]
+            .iter()
+            .any(|id| id.is_empty() || id.len() > LONGEST_ID)
+        {
+            return Err(MatrixError::InvalidParam(
+                "a room ID or session ID is empty or longer than 255 bytes",
+            ));
+        }
+        if self.first_message_index.max(self.forwarded_count) > LARGEST_INTEGER {
+            return Err(MatrixError::BadJson("an integer is out of range".into()));
+        }
+        Ok(BackedUpKey {
+            room_id: room.to_owned(),
+            session_id: session,
+            first_message_index: self.first_message_index,
+            forwarded_count: self.forwarded_count,
+            is_verified: self.is_verified,
+            session_data: Bytes::copy_from_slice(self.session_data.get().as_bytes()),
+        })
+    }
+}
+
+/// A key as it is shown.
+#[derive(Serialize)]
+struct Shown<'a> {
+    first_message_index: u64,
+    forwarded_count: u64,
+    is_verified: bool,
+    session_data: &'a RawValue,
+}
+
+impl<'a> Shown<'a> {
+    fn of(key: &'a BackedUpKey) -> Result<Self, MatrixError> {
+        let session_data = serde_json::from_slice(&key.session_data).map_err(|error| {
+            tracing::error!(%error, "stored session_data is broken");
+            MatrixError::Internal
+        })?;
+        Ok(Self {
+            first_message_index: key.first_message_index,
+            forwarded_count: key.forwarded_count,
+            is_verified: key.is_verified,
+            session_data,
+        })
+    }
+}
+
+const LONGEST_ID: usize = 255;
+
+/// What canonical JSON allows.
+const LARGEST_INTEGER: u64 = (1 << 53) - 1;
