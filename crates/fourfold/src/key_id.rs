@@ -1,11 +1,9 @@
 //! The ID of a secret storage key.
 
-use std::fmt;
-
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
-use crate::secret_name::MAX_EVENT_TYPE_BYTES;
+use crate::{identifier::identifier_conversions, secret_name::MAX_EVENT_TYPE_BYTES};
 
 /// The ID of a secret storage key: whatever follows `m.secret_storage.key.` in the event type of
 /// its description.
@@ -87,22 +85,4 @@ pub(crate) fn random_alphanumerics(rng: &mut impl CryptoRng) -> String {
     text
 }
 
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<KeyId> for String {
-    fn from(id: KeyId) -> Self {
-        id.0
-    }
-}
-
-impl TryFrom<String> for KeyId {
-    type Error = KeyIdError;
-
-    fn try_from(id: String) -> Result<Self, KeyIdError> {
-        Self::new(id)
-    }
-}
+identifier_conversions!(KeyId, KeyIdError);

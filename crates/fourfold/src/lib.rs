@@ -68,6 +68,7 @@ mod content;
 pub mod cross_signing;
 mod default_key;
 mod encrypted_secret;
+mod identifier;
 pub mod identity;
 mod key;
 mod key_backup;

@@ -1,8 +1,8 @@
 //! The name of a secret, which is also the type of the account data that holds it.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+
+use crate::identifier::identifier_conversions;
 
 /// The name of a secret: the event type of its account data, the HKDF info of its encryption and
 /// the `name` in requests to other devices.
@@ -118,25 +118,7 @@ fn is_reserved(name: &str) -> bool {
     name == "m.secret_storage" || name.starts_with("m.secret_storage.") || RESERVED.contains(&name)
 }
 
-impl fmt::Display for SecretName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<SecretName> for String {
-    fn from(name: SecretName) -> Self {
-        name.0
-    }
-}
-
-impl TryFrom<String> for SecretName {
-    type Error = SecretNameError;
-
-    fn try_from(name: String) -> Result<Self, SecretNameError> {
-        Self::new(name)
-    }
-}
+identifier_conversions!(SecretName, SecretNameError);
 
 #[cfg(test)]
 mod tests {

@@ -242,7 +242,7 @@ fn a_wrong_key_writes_nothing() {
 }
 
 #[test]
-fn a_weakened_key_may_read_and_not_write() {
+fn kdf_floor_is_enforced_on_read_and_write() {
     let server = Homeserver::start();
     let alice = server.person("alice");
     let passphrase = alice

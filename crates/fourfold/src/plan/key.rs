@@ -121,7 +121,7 @@ pub fn remove_key(
             .map(|(id, copy)| (id, evidence.judge(&name, &copy).err()))
             .collect();
         let right = copies.iter().find(|(_, problem)| problem.is_none());
-        match right.or(copies.first()) {
+        match right.or_else(|| copies.first()) {
             None => last_copies.push(name),
             Some((_, Some(_))) if removed.is_none() => wrong.push(name),
             Some((key, problem)) => {
