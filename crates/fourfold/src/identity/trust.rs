@@ -316,6 +316,10 @@ impl fmt::Display for IdentityAlarm {
 
 /// What an answer to `/keys/query` changed.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "keys are large, and it is moved, not kept"
+)]
 #[non_exhaustive]
 pub enum TrustChange {
     /// A device is listed that was not before.

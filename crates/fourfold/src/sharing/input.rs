@@ -9,6 +9,10 @@ use crate::{
 
 /// What happened.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "keys are large, and it is moved, not kept"
+)]
 #[non_exhaustive]
 pub enum Input {
     /// The user wants a secret from the other devices.
@@ -108,6 +112,10 @@ pub struct ToDeviceEvent {
 
 /// How a to-device event came.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "keys are large, and it is moved, not kept"
+)]
 #[non_exhaustive]
 pub enum Channel {
     /// As it is: all of it, the sender included, is what the server says.

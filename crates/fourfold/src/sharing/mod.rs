@@ -357,6 +357,3 @@ pub struct World<'a> {
     /// Now. A moment before one that was seen counts as the latter.
     pub now: Timestamp,
 }
-
-#[cfg(test)]
-mod tests;

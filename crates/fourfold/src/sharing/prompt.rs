@@ -77,6 +77,6 @@ impl Prompts {
     pub(super) fn next_about(&self, device_id: &str) -> Timestamp {
         self.last
             .get(device_id)
-            .map_or(Timestamp::default(), |last| *last + Self::INTERVAL)
+            .map_or_else(Timestamp::default, |last| *last + Self::INTERVAL)
     }
 }

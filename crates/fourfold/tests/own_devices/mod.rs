@@ -1,0 +1,199 @@
+//! A user with devices, and what an honest or lying server says about them.
+
+use std::collections::BTreeMap;
+
+use fourfold::{
+    BackupVersion, Content, Evidence, Secret, SecretName, Timestamp, base64,
+    identity::{Curve25519PublicKey, PinnedBy, PublishedIdentity, Trust, UserKeys},
+    sharing::Channel,
+    signed_json::{PublicKey, SigningKey},
+};
+
+pub(crate) const USER: &str = "@alice:example.org";
+
+/// The public half of `[7; 32]` as a backup key.
+pub(crate) fn backup_json() -> String {
+    // What curve25519 makes of it is taken from the crate itself: it is not what is tested here.
+    let private = x25519(&[7; 32]);
+    format!(
+        r#"{{"algorithm":"m.megolm_backup.v1.curve25519-aes-sha2","version":"1","auth_data":{{"public_key":"{private}"}}}}"#
+    )
+}
+
+fn x25519(private: &[u8; 32]) -> String {
+    let secret = Secret::new(base64::encode(private));
+    match Evidence::default().judge(&SecretName::backup_key(), &secret) {
+        Ok(fourfold::Verdict::NothingToCompare { derived }) => derived,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Three cross-signing keys, and the devices by ID.
+pub(crate) struct Account {
+    pub(crate) seed: u8,
+    pub(crate) devices: BTreeMap<String, Device>,
+}
+
+/// A device as it is, and whether the user's identity signed it.
+#[derive(Clone)]
+pub(crate) struct Device {
+    pub(crate) seed: u8,
+    pub(crate) signed: bool,
+    pub(crate) dehydrated: bool,
+    /// Signs in place of the account's self-signing key.
+    pub(crate) signer: Option<u8>,
+}
+
+impl Account {
+    /// Devices `A`, `B`, … all signed.
+    pub(crate) fn new(devices: u8) -> Self {
+        let devices = (0..devices).map(|number| {
+            let device = Device {
+                seed: 100 + number,
+                signed: true,
+                dehydrated: false,
+                signer: None,
+            };
+            (id(number), device)
+        });
+        Self {
+            seed: 1,
+            devices: devices.collect(),
+        }
+    }
+
+    pub(crate) fn master(&self) -> SigningKey {
+        key(self.seed)
+    }
+
+    pub(crate) fn self_signing(&self) -> SigningKey {
+        key(self.seed + 1)
+    }
+
+    pub(crate) fn user_signing(&self) -> SigningKey {
+        key(self.seed + 2)
+    }
+
+    /// The value of one of the four secrets, or of any other.
+    pub(crate) fn secret(&self, name: &SecretName) -> Secret {
+        let seed = match name.as_str() {
+            "m.cross_signing.master" => [self.seed; 32],
+            "m.cross_signing.self_signing" => [self.seed + 1; 32],
+            "m.cross_signing.user_signing" => [self.seed + 2; 32],
+            "m.megolm_backup.v1" => [7; 32],
+            _ => return Secret::new("s3cret"),
+        };
+        Secret::new(base64::encode(seed))
+    }
+
+    /// The body of an answer to `/keys/query`.
+    pub(crate) fn keys_query(&self) -> String {
+        let mut devices = Content::default();
+        for (id, device) in &self.devices {
+            devices.insert(id, &self.device_keys(id, device));
+        }
+        let mut listed = Content::default();
+        listed.insert(USER, &devices);
+        let mut body = Content::default();
+        body.insert("device_keys", &listed);
+        let master = self.master();
+        for (member, usage, key) in [
+            ("master_keys", "master", self.master()),
+            ("self_signing_keys", "self_signing", self.self_signing()),
+            ("user_signing_keys", "user_signing", self.user_signing()),
+        ] {
+            let mut content = cross_signing_key(usage, &key);
+            if usage != "master" {
+                master.sign(&mut content, USER).unwrap();
+            }
+            let mut of_user = Content::default();
+            of_user.insert(USER, &content);
+            body.insert(member, &of_user);
+        }
+        body.to_json()
+    }
+
+    pub(crate) fn device_keys(&self, id: &str, device: &Device) -> Content {
+        let signing = key(device.seed);
+        let json = format!(
+            r#"{{"user_id":"{USER}","device_id":"{id}","algorithms":["m.olm.v1.curve25519-aes-sha2"],"keys":{{"ed25519:{id}":"{}","curve25519:{id}":"{}"}},"dehydrated":{}}}"#,
+            signing.public_key(),
+            device.curve25519(),
+            device.dehydrated,
+        );
+        let mut content = Content::from_json(&json).unwrap();
+        signing
+            .sign_as(&mut content, USER, &format!("ed25519:{id}"))
+            .unwrap();
+        if device.signed {
+            let signer = device.signer.map_or_else(|| self.self_signing(), key);
+            signer.sign(&mut content, USER).unwrap();
+        }
+        content
+    }
+
+    pub(crate) fn keys(&self) -> UserKeys {
+        UserKeys::from_keys_query(USER, &self.keys_query()).unwrap()
+    }
+
+    pub(crate) fn evidence(&self) -> Evidence {
+        let mut evidence = Evidence::default();
+        evidence.identity =
+            Some(PublishedIdentity::from_keys_query(USER, &self.keys_query()).unwrap());
+        evidence.backup = Some(BackupVersion::from_json(&backup_json()).unwrap());
+        evidence
+    }
+
+    /// What a device knows that verified the identity and asked the server once.
+    pub(crate) fn trust(&self, device_id: &str) -> Trust {
+        let mut trust = Trust::new(USER, device_id);
+        trust.pin(self.master().public_key(), PinnedBy::Verified);
+        trust.observe(&self.keys(), at(0));
+        trust
+    }
+
+    /// How an encrypted event of a device comes.
+    pub(crate) fn olm(&self, device_id: &str) -> Channel {
+        self.devices[device_id].olm()
+    }
+}
+
+impl Device {
+    pub(crate) fn curve25519(&self) -> Curve25519PublicKey {
+        Curve25519PublicKey::from_bytes([self.seed; 32]).unwrap()
+    }
+
+    pub(crate) fn ed25519(&self) -> PublicKey {
+        key(self.seed).public_key()
+    }
+
+    pub(crate) fn olm(&self) -> Channel {
+        Channel::Olm {
+            sender: USER.to_owned(),
+            curve25519: self.curve25519(),
+            ed25519: self.ed25519(),
+        }
+    }
+}
+
+pub(crate) fn id(number: u8) -> String {
+    char::from(b'A' + number).to_string()
+}
+
+pub(crate) fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(&[seed; 32].into())
+}
+
+/// A moment in seconds.
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+fn cross_signing_key(usage: &str, key: &SigningKey) -> Content {
+    let key = key.public_key();
+    let json = format!(
+        r#"{{"user_id":"{USER}","usage":["{usage}"],"keys":{{"{}":"{key}"}}}}"#,
+        key.key_id(),
+    );
+    Content::from_json(&json).unwrap()
+}

@@ -1,0 +1,395 @@
+//! What is trusted, what a lying server can do about it, and what may be signed.
+
+use fourfold::{
+    Content,
+    identity::{
+        DeviceTrust, IdentityAlarm, PinnedBy, SignableError, TombstoneReason, Trust, TrustChange,
+        UserKeys, UserKeysError, own_device_to_sign,
+    },
+};
+
+use crate::own_devices::{Account, Device, USER, at, key};
+
+#[test]
+fn a_device_is_verified_by_the_chain_from_the_pinned_master_key() {
+    let account = Account::new(2);
+    let mut trust = Trust::new(USER, "A");
+    trust.observe(&account.keys(), at(1));
+    // What the server showed first is nothing.
+    assert_eq!(trust.verdict("B"), DeviceTrust::NotPinned);
+    trust.pin(key(77).public_key(), PinnedBy::Verified);
+    assert_eq!(trust.verdict("B"), DeviceTrust::IdentityUnusable);
+    trust.pin(account.master().public_key(), PinnedBy::Verified);
+    assert_eq!(trust.verdict("B"), DeviceTrust::Verified);
+    assert_eq!(trust.verdict("A"), DeviceTrust::ThisDevice);
+    assert_eq!(trust.verdict("Z"), DeviceTrust::Unknown);
+}
+
+#[test]
+fn only_the_pinned_identity_vouches_for_a_device() {
+    for (signed, signer) in [
+        (false, None),
+        (true, Some(66)),
+        (true, Some(1)),
+        (true, Some(3)),
+    ] {
+        let mut account = Account::new(2);
+        let device = account.devices.get_mut("B").unwrap();
+        (device.signed, device.signer) = (signed, signer);
+        assert_eq!(account.trust("A").verdict("B"), DeviceTrust::NotSigned);
+    }
+    let mut account = Account::new(2);
+    account.devices.get_mut("B").unwrap().dehydrated = true;
+    assert_eq!(account.trust("A").verdict("B"), DeviceTrust::Dehydrated);
+}
+
+#[test]
+fn another_master_key_is_an_alarm_until_the_user_pins_again() {
+    let mut account = Account::new(2);
+    let mut trust = account.trust("A");
+    let pinned = account.master().public_key();
+    account.seed = 50;
+    let alarm = IdentityAlarm::MasterKeyChanged {
+        pinned,
+        published: account.master().public_key(),
+    };
+    let changes = trust.observe(&account.keys(), at(1));
+    assert!(
+        changes.contains(&TrustChange::IdentityChanged(alarm)),
+        "{changes:?}"
+    );
+    account.seed = 1;
+    assert!(trust.observe(&account.keys(), at(2)).is_empty());
+    let json = serde_json::to_string(&trust).unwrap();
+    let mut trust: Trust = serde_json::from_str(&json).unwrap();
+    assert_eq!(trust.alarm(), Some(&alarm));
+    assert_eq!(trust.verdict("B"), DeviceTrust::IdentityChanged);
+    trust.pin(pinned, PinnedBy::Verified);
+    assert_eq!(trust.verdict("B"), DeviceTrust::Verified);
+}
+
+/// The master key stays and the self-signing key is replaced, well signed by the master or not.
+#[test]
+fn another_self_signing_key_is_an_alarm_even_when_the_master_key_signed_it() {
+    for signed in [true, false] {
+        let account = Account::new(2);
+        let mut trust = account.trust("A");
+        let body = Content::from_json(&account.keys_query()).unwrap();
+        let other = key(66).public_key();
+        let mut content = Content::from_json(&format!(
+            r#"{{"user_id":"{USER}","usage":["self_signing"],"keys":{{"{}":"{other}"}}}}"#,
+            other.key_id()
+        ))
+        .unwrap();
+        if signed {
+            account.master().sign(&mut content, USER).unwrap();
+        }
+        let mut of_user = Content::default();
+        of_user.insert(USER, &content);
+        let mut changed = body.clone();
+        changed.insert("self_signing_keys", &of_user);
+        let keys = UserKeys::from_keys_query(USER, &changed.to_json()).unwrap();
+        trust.observe(&keys, at(1));
+        let pinned = account.self_signing().public_key();
+        let published = other;
+        assert_eq!(
+            trust.alarm(),
+            Some(&IdentityAlarm::SelfSigningKeyChanged { pinned, published })
+        );
+        // The user looks at it and agrees: the new key is pinned, if the master key signed it.
+        trust.pin(account.master().public_key(), PinnedBy::Verified);
+        assert_eq!(trust.pinned_self_signing_key(), signed.then_some(other));
+        assert!(!trust.verdict("B").is_verified());
+    }
+}
+
+#[test]
+fn an_identity_that_is_not_published_is_no_alarm_but_vouches_for_nobody() {
+    let account = Account::new(2);
+    for member in ["master_keys", "self_signing_keys"] {
+        let mut trust = account.trust("A");
+        let mut body = Content::from_json(&account.keys_query()).unwrap();
+        body.remove(member);
+        let keys = UserKeys::from_keys_query(USER, &body.to_json()).unwrap();
+        assert!(
+            trust
+                .observe(&keys, at(1))
+                .contains(&TrustChange::IdentityUnusable)
+        );
+        assert_eq!(trust.verdict("B"), DeviceTrust::IdentityUnusable);
+        trust.observe(&account.keys(), at(2));
+        assert_eq!(trust.verdict("B"), DeviceTrust::Verified);
+    }
+}
+
+#[test]
+fn a_device_that_went_or_changed_stays_untrusted_until_the_user_verifies_it() {
+    type Change = fn(&mut Account, &mut Trust);
+    let changes: [(Change, TombstoneReason); 4] = [
+        (
+            |account, trust| {
+                let device = account.devices.remove("B").unwrap();
+                trust.observe(&account.keys(), at(1));
+                account.devices.insert("B".to_owned(), device);
+            },
+            TombstoneReason::Disappeared,
+        ),
+        (
+            |account, _| account.devices.get_mut("B").unwrap().seed = 120,
+            TombstoneReason::KeysChanged,
+        ),
+        (
+            |_, trust| trust.tombstone("B", TombstoneReason::Blocked, at(1)),
+            TombstoneReason::Blocked,
+        ),
+        (
+            |_, trust| trust.tombstone("B", TombstoneReason::LoggedOut, at(1)),
+            TombstoneReason::LoggedOut,
+        ),
+    ];
+    for (change, reason) in changes {
+        let mut account = Account::new(2);
+        let mut trust = account.trust("A");
+        change(&mut account, &mut trust);
+        trust.observe(&account.keys(), at(2));
+        let json = serde_json::to_string(&trust).unwrap();
+        let mut trust: Trust = serde_json::from_str(&json).unwrap();
+        trust.observe(&account.keys(), at(3));
+        assert_eq!(trust.verdict("B"), DeviceTrust::Tombstoned(reason));
+        assert!(!trust.confirm("B", key(99).public_key(), at(4)));
+        assert_eq!(trust.verdict("B"), DeviceTrust::Tombstoned(reason));
+        assert!(trust.confirm("B", account.devices["B"].ed25519(), at(4)));
+        assert_eq!(trust.verdict("B"), DeviceTrust::Verified);
+    }
+}
+
+#[test]
+fn an_answer_that_leaves_things_out_buries_nobody() {
+    let mut account = Account::new(3);
+    let mut trust = account.trust("A");
+    account.devices.remove("A");
+    let changes = trust.observe(&account.keys(), at(1));
+    assert_eq!(changes, [TrustChange::ThisDeviceMissing]);
+    assert!(!trust.is_fresh());
+    assert_eq!(trust.verdict("B"), DeviceTrust::Verified);
+    for body in [
+        "{}",
+        r#"{"device_keys":{}}"#,
+        r#"{"device_keys":{},"failures":{"example.org":{}}}"#,
+        r#"{"device_keys":{"@mallory:example.org":{}}}"#,
+    ] {
+        let error = UserKeys::from_keys_query(USER, body).unwrap_err();
+        assert_eq!(error, UserKeysError::UserMissing, "{body}");
+    }
+}
+
+#[test]
+fn a_list_is_fresh_when_it_was_queried_after_the_last_change() {
+    let account = Account::new(2);
+    let mut trust = account.trust("A");
+    assert!(trust.is_fresh());
+    let json = serde_json::to_string(&trust).unwrap();
+    assert!(!serde_json::from_str::<Trust>(&json).unwrap().is_fresh());
+    trust.mark_stale();
+    assert!(!trust.is_fresh());
+    trust.query_started();
+    trust.mark_stale();
+    trust.observe(&account.keys(), at(1));
+    assert!(!trust.is_fresh(), "it changed while the query ran");
+    trust.query_started();
+    trust.observe(&account.keys(), at(1));
+    assert!(trust.is_fresh());
+}
+
+#[test]
+fn a_device_with_the_id_of_a_cross_signing_key_stops_verification() {
+    let account = Account::new(2);
+    let master = account.master().public_key().to_base64();
+    let url_safe = master.replace('+', "-").replace('/', "_");
+    for id in [
+        master.clone(),
+        format!("{master}="),
+        url_safe,
+        account.self_signing().public_key().to_base64(),
+        account.user_signing().public_key().to_base64(),
+    ] {
+        let mut account = Account::new(2);
+        let device = Device {
+            seed: 130,
+            ..account.devices["B"].clone()
+        };
+        account.devices.insert(id.clone(), device);
+        let mut trust = account.trust("A");
+        assert_eq!(trust.verdict(&id), DeviceTrust::CollidingId, "{id}");
+        assert_eq!(trust.colliding_device(), Some(id.as_str()));
+        trust.confirm(&id, key(130).public_key(), at(1));
+        assert_eq!(trust.verdict(&id), DeviceTrust::CollidingId, "{id}");
+        let fingerprint = account.devices["B"].ed25519().to_base64();
+        let refused = trust.object_to_sign("B", &fingerprint).unwrap_err();
+        assert_eq!(refused, SignableError::CollidingId);
+    }
+}
+
+#[test]
+fn signs_exactly_what_was_compared() {
+    let mut account = Account::new(2);
+    account.devices.get_mut("B").unwrap().signed = false;
+    let trust = account.trust("A");
+    let fingerprint = account.devices["B"].ed25519().to_base64();
+    let spaced = format!("{} {}\n", &fingerprint[..4], &fingerprint[4..]);
+    let object = trust.object_to_sign("B", &spaced).unwrap();
+    let mut expected = account.device_keys("B", &account.devices["B"]);
+    expected.remove("signatures");
+    assert!(object.is_same(&expected));
+    let refused =
+        |trust: &Trust, id, fingerprint: &str| trust.object_to_sign(id, fingerprint).unwrap_err();
+    assert_eq!(
+        refused(&trust, "B", &key(99).public_key().to_base64()),
+        SignableError::FingerprintMismatch
+    );
+    assert!(matches!(
+        refused(&trust, "B", "nonsense"),
+        SignableError::Fingerprint(_)
+    ));
+    assert_eq!(
+        refused(&trust, "Z", &fingerprint),
+        SignableError::UnknownDevice
+    );
+    let mut stale = trust.clone();
+    stale.mark_stale();
+    assert_eq!(refused(&stale, "B", &fingerprint), SignableError::Stale);
+    let mut unpinned = Trust::new(USER, "A");
+    unpinned.observe(&account.keys(), at(1));
+    assert_eq!(
+        refused(&unpinned, "B", &fingerprint),
+        SignableError::Refused(DeviceTrust::NotPinned)
+    );
+    account.devices.get_mut("B").unwrap().dehydrated = true;
+    assert_eq!(
+        refused(&account.trust("A"), "B", &fingerprint),
+        SignableError::Refused(DeviceTrust::Dehydrated)
+    );
+    account.seed = 50;
+    let mut alarmed = trust.clone();
+    alarmed.observe(&account.keys(), at(1));
+    assert_eq!(
+        refused(&alarmed, "B", &fingerprint),
+        SignableError::Refused(DeviceTrust::IdentityChanged)
+    );
+}
+
+#[test]
+fn signs_its_own_device_only_as_it_was_built_here() {
+    let account = Account::new(1);
+    let local = account.device_keys("A", &account.devices["A"]);
+    let mut served = local.clone();
+    served.insert("unsigned", &serde_json::json!({"device_display_name": "x"}));
+    let object = own_device_to_sign(&local, &served).unwrap();
+    assert!(object.raw("signatures").is_none());
+    assert_eq!(object.raw("keys"), local.raw("keys"));
+    let other = account.device_keys(
+        "A",
+        &Device {
+            seed: 120,
+            ..account.devices["A"].clone()
+        },
+    );
+    for member in ["keys", "user_id", "device_id", "algorithms"] {
+        let mut wrong = served.clone();
+        wrong.insert(member, &"x");
+        assert_eq!(
+            own_device_to_sign(&local, &wrong).unwrap_err().member,
+            member
+        );
+        wrong.remove(member);
+        assert_eq!(
+            own_device_to_sign(&local, &wrong).unwrap_err().member,
+            member
+        );
+    }
+    assert_eq!(
+        own_device_to_sign(&local, &other).unwrap_err().member,
+        "keys"
+    );
+}
+
+#[test]
+fn what_a_server_lists_is_bounded() {
+    let mut devices = serde_json::Map::new();
+    for number in 0..1001 {
+        devices.insert(number.to_string(), serde_json::json!({}));
+    }
+    let body = serde_json::json!({"device_keys": {USER: devices}}).to_string();
+    let error = UserKeys::from_keys_query(USER, &body).unwrap_err();
+    assert_eq!(error, UserKeysError::TooManyDevices);
+
+    // Devices that nobody signed come and go: only the newest are remembered. What was signed, and
+    // what the user blocked, never is forgotten.
+    let account = Account::new(2);
+    let mut trust = account.trust("A");
+    trust.tombstone("B", TombstoneReason::Blocked, at(1));
+    for number in 0..3000 {
+        trust.tombstone(
+            &format!("x{number}"),
+            TombstoneReason::Disappeared,
+            at(2 + number),
+        );
+    }
+    assert!(trust.tombstone_of("B").is_some());
+    assert!(trust.tombstone_of("x0").is_none());
+    assert!(trust.tombstone_of("x2999").is_some());
+    assert!(serde_json::to_string(&trust).unwrap().len() < 200_000);
+}
+
+#[test]
+fn a_full_table_of_tombstones_trusts_no_new_device_by_its_signature() {
+    let account = Account::new(2);
+    let mut trust = account.trust("A");
+    for number in 0..10_000 {
+        trust.tombstone(&format!("x{number}"), TombstoneReason::LoggedOut, at(1));
+    }
+    assert_eq!(trust.verdict("B"), DeviceTrust::Verified);
+    trust.tombstone("one more", TombstoneReason::LoggedOut, at(1));
+    assert_eq!(trust.verdict("B"), DeviceTrust::TooManyTombstones);
+    assert!(trust.confirm("B", account.devices["B"].ed25519(), at(2)));
+    assert_eq!(trust.verdict("B"), DeviceTrust::Verified);
+}
+
+#[test]
+fn a_key_that_two_devices_claim_belongs_to_none() {
+    let account = Account::new(2);
+    let curve25519 = account.devices["B"].curve25519();
+    let trust = account.trust("A");
+    assert_eq!(
+        trust.device_by_curve25519(curve25519).unwrap().device_id,
+        "B"
+    );
+    let mut body: serde_json::Value = serde_json::from_str(&account.keys_query()).unwrap();
+    // Anybody can put the Curve25519 key of another device among his own.
+    let mut content = account.device_keys(
+        "M",
+        &Device {
+            seed: 140,
+            signed: false,
+            ..account.devices["B"].clone()
+        },
+    );
+    let mut keys = content.object("keys").unwrap().unwrap();
+    keys.insert("curve25519:M", &curve25519.to_base64());
+    content.insert("keys", &keys);
+    content.remove("signatures");
+    key(140).sign_as(&mut content, USER, "ed25519:M").unwrap();
+    body["device_keys"][USER]["M"] = serde_json::from_str(&content.to_json()).unwrap();
+    let mut trust = trust.clone();
+    trust.observe(
+        &UserKeys::from_keys_query(USER, &body.to_string()).unwrap(),
+        at(1),
+    );
+    assert!(trust.device("M").is_some());
+    assert!(trust.device_by_curve25519(curve25519).is_none());
+    let ed25519 = account.devices["B"].ed25519();
+    assert_eq!(
+        trust.device_by_keys(curve25519, ed25519).unwrap().device_id,
+        "B"
+    );
+}
