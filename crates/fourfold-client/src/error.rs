@@ -40,6 +40,15 @@ impl Error {
         matches!(self.kind, ErrorKind::LoggedOut { .. })
     }
 
+    /// Whether the server answered, and would answer the same again.
+    pub(crate) fn is_final_answer(&self) -> bool {
+        match self.kind {
+            ErrorKind::Malformed { .. } | ErrorKind::TooLarge { .. } => true,
+            ErrorKind::Matrix { status, .. } => (400..500).contains(&status) && status != 408,
+            _ => false,
+        }
+    }
+
     /// Whether the request may have been carried out all the same.
     pub(crate) fn is_uncertain(&self) -> bool {
         matches!(

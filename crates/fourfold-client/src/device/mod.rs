@@ -114,7 +114,8 @@ impl Device {
     /// Makes keys for the log-in that is kept in a state. They are on disk when this returns, and on
     /// the server after [`upload_keys`](Self::upload_keys).
     ///
-    /// Keys of an earlier log-in with another device ID are replaced: that device is gone.
+    /// Keys of an earlier log-in with another device ID are replaced: that device is gone. What was
+    /// pinned and whom this machine does not trust any more stays, if `key` opens it.
     ///
     /// # Errors
     ///
@@ -131,7 +132,11 @@ impl Device {
             Ok(None) | Err(SealedError::WrongKey) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut rows = state.new_sealed_rows(key, &[Table::Unstored])?;
+        let mut rows = state.new_sealed_rows(key, &[Table::Trust, Table::Unstored])?;
+        if let Some(trust) = rows.get::<Trust>(Table::Trust, "")? {
+            let trust = trust.for_device(&device_id, Clock::start(None).now());
+            rows.put(Table::Trust, "", &trust)?;
+        }
         let keys = OwnKeys::generate(state.user_id(), &device_id);
         keys.save(&mut rows)?;
         rows.commit()?;

@@ -70,7 +70,7 @@ impl Device {
                 .await;
             match sent {
                 Ok(()) => {}
-                Err(error) if is_final(error.kind()) => {
+                Err(error) if is_refused(error.kind()) => {
                     warn!(%error, event_type = waiting.event_type, "an event is given up");
                 }
                 Err(error) => return Err(error.into()),
@@ -82,8 +82,8 @@ impl Device {
     }
 }
 
-/// Whether the server will give the same answer again.
-fn is_final(kind: &ErrorKind) -> bool {
+/// Whether the server does not take it, in its own words: those of a proxy say nothing for good.
+fn is_refused(kind: &ErrorKind) -> bool {
     match kind {
         ErrorKind::InvalidSegment => true,
         ErrorKind::Matrix { status, .. } => (400..500).contains(status) && *status != 408,

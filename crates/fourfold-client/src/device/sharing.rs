@@ -172,7 +172,10 @@ impl Device {
         // The key of a backup is compared with the version that is current now.
         let is_answer = |event: &ToDeviceEvent| event.event_type != "m.secret.request";
         if arrived.iter().any(is_answer) {
-            let version = account.backup_version().await?;
+            let version = match account.backup_version().await {
+                Err(error) if !error.is_final_answer() => return Err(error.into()),
+                version => version.ok().flatten(),
+            };
             self.evidence.backup =
                 version.and_then(|version| BackupVersion::from_json(&version).ok());
         }

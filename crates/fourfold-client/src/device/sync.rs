@@ -162,8 +162,12 @@ impl Device {
                 Ok(changes) => self
                     .events
                     .extend(changes.into_iter().map(DeviceEvent::Trust)),
-                // The same answer again: waiting for a better one would hold up everything.
+                // The same answer again: waiting for a better one would hold up everything. Until
+                // there is one, nothing is shared.
                 Err(DeviceError::Devices(error)) => warn!(%error, "the devices are not known"),
+                Err(DeviceError::Server(error)) if error.is_final_answer() => {
+                    warn!(%error, "the devices are not known");
+                }
                 Err(error) => return Err(error),
             }
         }

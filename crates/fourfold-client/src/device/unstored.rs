@@ -25,7 +25,7 @@ impl Device {
             .map(|(name, secret)| (name.as_str(), secret.expose_secret()))
             .collect();
         self.rows.put(Table::Unstored, "", &all)?;
-        Ok(self.commit()?)
+        self.commit()
     }
 
     /// The secrets that are kept; none when all are in secret storage.
@@ -51,7 +51,7 @@ impl Device {
     /// The errors of the file system.
     pub fn forget_unstored(&mut self) -> Result<(), DeviceError> {
         self.rows.delete(Table::Unstored, "");
-        Ok(self.commit()?)
+        self.commit()
     }
 }
 

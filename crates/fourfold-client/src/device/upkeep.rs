@@ -115,7 +115,9 @@ impl Device {
         // as can be told from here.
         keys.account.generate_one_time_keys(SKIPPED_IDS);
         keys.account.mark_keys_as_published();
-        keys.published = super::own_keys::Published::default();
+        // The keys of the device stay: uploaded anew, some servers forget who signed them.
+        keys.published.one_time_keys = None;
+        keys.published.fallback_key = false;
         keys.save(&mut self.rows)?;
         for session in self.rows.names(Table::Session, "")? {
             self.rows.delete(Table::Session, &session);

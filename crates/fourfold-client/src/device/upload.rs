@@ -77,17 +77,10 @@ impl Device {
     }
 
     /// Whether an upload was refused because the server has other one-time keys under these IDs.
-    /// There is no code for it: servers say `M_UNKNOWN` or `M_INVALID_PARAM` with status 400.
+    /// There is no code for it: servers say `M_UNKNOWN` or `M_INVALID_PARAM` with status 400, and
+    /// have no other reason for it when earlier keys of this device were fine.
     fn is_conflict(&self, kind: &ErrorKind) -> Result<bool, DeviceError> {
-        let ErrorKind::Matrix {
-            status: 400,
-            message,
-            ..
-        } = kind
-        else {
-            return Ok(false);
-        };
-        let has_uploaded = self.keys()?.published.device_keys;
-        Ok(has_uploaded && message.to_lowercase().contains("already exists"))
+        let is_refused = matches!(kind, ErrorKind::Matrix { status: 400, .. });
+        Ok(is_refused && self.keys()?.published.device_keys)
     }
 }

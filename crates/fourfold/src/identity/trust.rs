@@ -237,6 +237,18 @@ impl Trust {
             .filter(|device| self.verdict(&device.device_id).is_verified())
     }
 
+    /// The same knowledge for a later log-in of the user on this machine. The device of the earlier
+    /// one is gone: it gets a tombstone.
+    #[must_use]
+    pub fn for_device(mut self, device_id: impl Into<String>, now: Timestamp) -> Self {
+        let earlier = std::mem::replace(&mut self.device_id, device_id.into());
+        if earlier != self.device_id {
+            self.tombstone(&earlier, TombstoneReason::LoggedOut, now);
+        }
+        self.freshness = Freshness::default();
+        self
+    }
+
     /// The tombstone of a device.
     #[must_use]
     pub fn tombstone_of(&self, device_id: &str) -> Option<&Tombstone> {

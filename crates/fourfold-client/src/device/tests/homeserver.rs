@@ -23,6 +23,8 @@ pub(super) struct World {
     one_time_keys: BTreeMap<String, BTreeMap<String, Value>>,
     fallback_keys: BTreeMap<String, Value>,
     pub(super) backup: Option<Value>,
+    /// Whether nothing sensible is answered to a query.
+    pub(super) is_query_broken: bool,
     /// Events for a device, each with its position.
     pub(super) inbox: BTreeMap<String, Vec<(u64, Value)>>,
     /// Every to-device event that was taken, with its transaction ID and its receiver.
@@ -113,6 +115,21 @@ impl World {
         inbox.push((self.position, event));
     }
 
+    /// Puts keys of somebody else in the place of those of a device.
+    pub(super) fn forge_one_time_keys(&mut self, device: &str) {
+        let keys = self.one_time_keys.get_mut(device).unwrap();
+        for key in keys.values_mut() {
+            key["key"] = json!("hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo");
+        }
+    }
+
+    /// So many one-time keys are claimed by devices that say nothing.
+    pub(super) fn use_up(&mut self, device: &str, count: usize) {
+        for _ in 0..count {
+            self.one_time_keys.get_mut(device).unwrap().pop_first();
+        }
+    }
+
     fn answer(&mut self, request: &Received) -> Reply {
         self.requests += 1;
         let device = request.headers["authorization"]
@@ -145,6 +162,7 @@ impl World {
     fn route(&mut self, device: &str, path: &str, query: &str, body: &Value) -> Reply {
         match path.split('/').collect::<Vec<_>>().as_slice() {
             ["keys", "upload"] => self.upload(device, body),
+            ["keys", "query"] if self.is_query_broken => Reply::error(400, "M_UNKNOWN"),
             ["keys", "query"] => Reply::json(200, self.query().to_string()),
             ["keys", "claim"] => self.claim(body),
             ["sendToDevice", event_type, transaction] => {

@@ -142,6 +142,17 @@ impl Household {
         self.devices.insert(id.to_owned(), device);
     }
 
+    /// The files of a device, as a backup of the machine has them.
+    pub(super) fn copy(&self, id: &str) -> Vec<u8> {
+        std::fs::read(self.machines[id].file()).unwrap()
+    }
+
+    /// Puts older files back, with the program ended.
+    pub(super) fn put_back(&mut self, id: &str, copy: &[u8]) {
+        std::fs::write(self.machines[id].file(), copy).unwrap();
+        self.restart(id);
+    }
+
     pub(super) fn advance(&mut self, by: Duration) {
         for device in self.devices.values_mut() {
             device.clock.advance(by);

@@ -1,6 +1,9 @@
 //! Keys: made once, kept sealed, published the same way until the server has them.
 
-use fourfold::signed_json::PublicKey;
+use fourfold::{
+    identity::{PinnedBy, TombstoneReason},
+    signed_json::PublicKey,
+};
 
 use super::*;
 use crate::testing::{Reply, Server, once};
@@ -36,7 +39,10 @@ fn keys_of_an_earlier_session_are_not_used_for_a_later_one() {
         LocalState::create(&folder, &session).unwrap()
     };
     let mut state = log_in("ONE");
-    let first = Device::create(&mut state, &key(1)).unwrap();
+    let mut first = Device::create(&mut state, &key(1)).unwrap();
+    let identity = PublicKey::from_base64(first.ed25519()).unwrap();
+    first.pin(identity, PinnedBy::Verified).unwrap();
+    first.distrust("STOLEN", TombstoneReason::Blocked).unwrap();
     let fingerprint = first.ed25519().to_owned();
     drop((first, state));
 
@@ -48,6 +54,21 @@ fn keys_of_an_earlier_session_are_not_used_for_a_later_one() {
     let second = Device::create(&mut state, &key(1)).unwrap();
     assert_ne!(second.ed25519(), fingerprint);
     assert_eq!(second.device_id(), "TWO");
+    // Whom this machine trusts is about the user, not about the log-in.
+    let trust = second.trust();
+    assert_eq!(trust.device_id(), "TWO");
+    assert_eq!(trust.pinned(), Some((identity, PinnedBy::Verified)));
+    for (device_id, reason) in [
+        ("STOLEN", TombstoneReason::Blocked),
+        ("ONE", TombstoneReason::LoggedOut),
+    ] {
+        assert_eq!(trust.tombstone_of(device_id).unwrap().reason, reason);
+    }
+    drop((second, state));
+    // Another sealing key opens nothing of it, and nothing is left.
+    let mut state = log_in("THREE");
+    let third = Device::create(&mut state, &key(2)).unwrap();
+    assert_eq!(third.trust().pinned(), None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The device by itself; with a server it is tested in `tests/` of the crate.
 
 mod homeserver;
+mod hostile;
 mod household;
 mod keys;
 mod olm;
@@ -45,6 +46,13 @@ impl Machine {
             _parent: parent,
             state,
         }
+    }
+}
+
+impl Machine {
+    fn file(&self) -> std::path::PathBuf {
+        let folder = self._parent.path();
+        folder.join("f/%40alice%3Aexample.org.sqlite")
     }
 }
 

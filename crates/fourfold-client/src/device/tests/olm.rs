@@ -157,8 +157,7 @@ fn copies_of_one_state_never_encrypt_under_one_message_key() {
     // The state of a machine is put back by a backup, after messages were sent.
     let mut pair = Pair::connected();
     pair.reply();
-    let folder = pair.machines[0]._parent.path();
-    let file = folder.join("f/%40alice%3Aexample.org.sqlite");
+    let file = pair.machines[0].file();
     let copy = std::fs::read(&file).unwrap();
     let first = pair.send("m.dummy", r#"{"a":1}"#);
     std::fs::write(&file, copy).unwrap();
