@@ -238,3 +238,59 @@ fn another_device_is_signed_by_its_fingerprint_and_removed() {
     let expected = (&json!(true), &json!(false));
     assert_eq!((&again["is_signed"], &again["is_verified"]), expected);
 }
+
+/// The lines that a program gets from a verification by emoji, and how it ended.
+fn compare(call: crate::invocation::Invocation, answers: &str) -> (Vec<Value>, Option<i32>) {
+    let outcome = call.arguments(["--json"]).stdin(answers).run();
+    let lines = outcome.text();
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    (lines.collect(), outcome.status.code())
+}
+
+#[test]
+fn two_devices_are_verified_by_emoji_when_both_say_yes() {
+    let server = Homeserver::start();
+    let (scene, machine) = scene(&server);
+    // The machine has keys, and nobody signed it.
+    scene.refuse("/signatures/upload");
+    verify(&machine, &scene).run().fails(4);
+    scene.be_honest();
+    let (id, alice) = (device_id(&machine), &scene.alice);
+    let key = alice.folder.name_of("key");
+    let ask = || {
+        let ask = ["device", "verify", id.as_str(), "--recovery-key-file", &key];
+        sealed(alice, &ask)
+    };
+    let answer = || sealed(&machine, &["device", "verify", "--emoji"]);
+    for (says, code) in [("no", 8), ("yes", 0)] {
+        let says = format!("yes\n{says}\n");
+        let (asked, answered) = std::thread::scope(|scope| {
+            let answered = scope.spawn(|| compare(answer(), &says));
+            let asked = compare(ask(), "yes\n");
+            (asked, answered.join().unwrap())
+        });
+        assert_eq!((asked.1, answered.1), (Some(code), Some(code)));
+        assert_eq!(answered.0[0], json!({"requested_by": device_id(alice)}));
+        assert_eq!(asked.0[0], answered.0[1]);
+        assert_eq!(asked.0[0]["emoji"].as_array().unwrap().len(), 7);
+        assert_eq!(listed(alice, &id)["is_signed"], code == 0);
+        if code == 0 {
+            assert_eq!(asked.0[1]["verified"], id.as_str());
+            assert_eq!(asked.0[1]["is_device_signed"], true);
+            // The machine knows the identity now, without any recovery key.
+            assert_eq!(&answered.0[2]["pinned_master_key"], &master_key(&scene));
+            assert_eq!(listed(&machine, &device_id(alice))["is_verified"], true);
+        }
+    }
+    sealed(alice, &["device", "verify", "NOBODY"])
+        .run()
+        .fails(8)
+        .says("fourfold device ls");
+}
+
+fn master_key(scene: &Scene) -> Value {
+    let keys = scene.master_key();
+    keys.as_object().unwrap().values().next().unwrap().clone()
+}

@@ -133,6 +133,103 @@ fn an_interruption_at_any_call_loses_nothing() {
 }
 
 #[test]
+fn an_interruption_of_a_reset_loses_nothing() {
+    let server = Homeserver::start();
+    for is_carried_out in [false, true] {
+        for writes in 0.. {
+            let name = format!("alice{writes}{}", u8::from(is_carried_out));
+            let scene = Scene::new(&server, &name);
+            scene.set_up().run().succeeds();
+            let password = scene.alice.folder.write("password", PASSWORD);
+            let reset = || {
+                let reset = scene.set_up().arguments(["--reset-identity"]);
+                reset.arguments(["--password-file", &password]).run()
+            };
+            let old = scene.master_key();
+            scene.fail_write_after(writes, is_carried_out);
+            let first = reset();
+            let published = scene.master_key();
+            scene.be_honest();
+            if first.status.success() {
+                assert!(writes > 4, "only {writes} writes");
+                break;
+            }
+            // Without another word about it, what was begun is completed and no more.
+            scene.set_up().run().succeeds();
+            assert_eq!(scene.master_key(), published, "after {writes} writes");
+            is_complete(&server, &scene, &name);
+            if published == old {
+                reset().succeeds();
+                assert_ne!(scene.master_key(), old);
+                is_complete(&server, &scene, &name);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_private_key_is_where_it_does_not_belong() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    let set_up = scene.set_up().arguments(["-vvv"]).run();
+    set_up.succeeds();
+    let password = scene.alice.folder.write("password", PASSWORD);
+    let reset = scene.set_up().arguments(["-vvv", "--reset-identity"]);
+    let reset = reset.arguments(["--password-file", &password]).run();
+    reset.succeeds();
+    assert!(reset.stderr.contains("TRACE"));
+    let seeds: Vec<_> = STANDARD
+        .iter()
+        .map(|name| scene.alice.get(name, "key").run().succeeds())
+        .collect();
+    let state_key = scene.alice.folder.read("state.key").trim().to_owned();
+    let mut everything: Vec<(String, Vec<u8>)> = scene
+        .proxy
+        .seen()
+        .into_iter()
+        .map(|(request, answer)| {
+            (
+                request.head.clone(),
+                [request.bytes(), answer.bytes()].concat(),
+            )
+        })
+        .collect();
+    for file in crate::canary::files(&scene.alice.state()) {
+        everything.push((file.display().to_string(), std::fs::read(file).unwrap()));
+    }
+    for outcome in [&set_up, &reset] {
+        everything.push(("the log".to_owned(), outcome.stderr.clone().into_bytes()));
+        everything.push(("outside".to_owned(), outcome.seen_from_outside.clone()));
+    }
+    let holds = |bytes: &[u8], text: &str| {
+        let raw = fourfold::base64::decode(text).map(|decoded| decoded.bytes.to_vec());
+        let is_there = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+        is_there(text.as_bytes()) || raw.is_ok_and(|raw| is_there(&raw))
+    };
+    for (place, bytes) in &everything {
+        for secret in seeds.iter().chain([&state_key]) {
+            assert!(!holds(bytes, secret), "{place}");
+        }
+        let is_asked_for = place.contains("/login ") || place.contains("/device_signing/upload");
+        assert!(is_asked_for || !holds(bytes, PASSWORD), "{place}");
+    }
+    // Something was looked at.
+    let public = scene
+        .master_key()
+        .as_object()
+        .unwrap()
+        .values()
+        .next()
+        .unwrap()
+        .clone();
+    assert!(
+        everything
+            .iter()
+            .any(|(_, bytes)| holds(bytes, public.as_str().unwrap()))
+    );
+}
+
+#[test]
 fn an_identity_is_only_replaced_when_that_is_said() {
     let server = Homeserver::start();
     let scene = Scene::new(&server, "alice");

@@ -1,6 +1,9 @@
 //! What a homeserver does with the keys of one user, played by a proxy: honestly, or as a test likes.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use serde_json::{Value, json};
 
@@ -153,6 +156,11 @@ pub(crate) struct Keys {
     /// `master_key`, `self_signing_key`, `user_signing_key`.
     pub(crate) identity: serde_json::Map<String, Value>,
     pub(crate) backup: Option<Value>,
+    /// Which device has an access token.
+    tokens: HashMap<String, String>,
+    /// What was sent to a device and not fetched yet.
+    inboxes: HashMap<String, Vec<Value>>,
+    synced: usize,
 }
 
 impl Keys {
@@ -166,10 +174,34 @@ impl Keys {
             of.as_object().unwrap().keys().next().unwrap().clone()
         };
         let ok = |body: Value| Message::json(&body);
+        let header = |line: &&str| line.to_lowercase().starts_with("authorization:");
+        let token = request
+            .head
+            .lines()
+            .find(header)
+            .unwrap_or_default()
+            .to_owned();
+        if let Some(kind) = path.strip_prefix("/sendToDevice/") {
+            let kind = kind.split('/').next().unwrap();
+            self.send(kind, &body);
+            return Some(ok(json!({})));
+        }
+        // What a device waits for; without any wait, because nothing else comes meanwhile.
+        if path.starts_with("/sync?") && path.contains("timeout=10000") {
+            self.synced += 1;
+            let device = self.tokens.get(&token)?;
+            let events = self.inboxes.remove(device).unwrap_or_default();
+            return Some(ok(json!({
+                "next_batch": format!("k{}", self.synced),
+                "to_device": {"events": events},
+                "device_one_time_keys_count": {"signed_curve25519": 50},
+            })));
+        }
         Some(match path {
             "/keys/query" => ok(self.query(&user())),
             "/keys/upload" => {
                 if let Some(id) = body["device_keys"]["device_id"].as_str() {
+                    self.tokens.insert(token, id.to_owned());
                     self.devices
                         .insert(id.to_owned(), body["device_keys"].clone());
                 }
@@ -194,6 +226,15 @@ impl Keys {
             },
             _ => return None,
         })
+    }
+
+    fn send(&mut self, kind: &str, body: &Value) {
+        for (user, devices) in body["messages"].as_object().unwrap() {
+            for (device, content) in devices.as_object().unwrap() {
+                let event = json!({"type": kind, "sender": user, "content": content});
+                self.inboxes.entry(device.clone()).or_default().push(event);
+            }
+        }
     }
 
     fn query(&self, user: &str) -> Value {

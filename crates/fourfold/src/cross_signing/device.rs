@@ -1,8 +1,10 @@
 //! Signing a device of the user, after it is certain which one it is.
 
 use crate::{
-    Content, PublishedIdentity, canonical_json,
-    identity::CrossSigningKeyError,
+    Content, PublishedIdentity,
+    identity::{
+        CrossSigningKeyError, DeviceKeys, DeviceKeysError, OwnDeviceMismatch, own_device_to_sign,
+    },
     signed_json::{PublicKey, SignatureError, SigningKey},
 };
 
@@ -12,9 +14,9 @@ use crate::{
 /// whatever the server likes; so only what this type holds can be signed.
 #[derive(Clone, Debug)]
 pub struct ConfirmedDevice {
-    user_id: String,
-    device_id: String,
-    content: Content,
+    keys: DeviceKeys,
+    /// What is signed: the keys without any signature.
+    to_sign: Content,
 }
 
 impl ConfirmedDevice {
@@ -28,11 +30,11 @@ impl ConfirmedDevice {
     pub fn own(local: &Content, served: &Content) -> Result<Self, NotConfirmed> {
         let text = |member| match local.get::<String>(member) {
             Some(Ok(text)) => Ok(text),
-            _ => Err(NotConfirmed::Malformed),
+            _ => Err(NotConfirmed::Keys(DeviceKeysError::Malformed)),
         };
-        let device = Self::new(&text("user_id")?, &text("device_id")?, local)?;
-        device.agrees_with(served)?;
-        Ok(device)
+        let keys = DeviceKeys::from_content(&text("user_id")?, &text("device_id")?, local)?;
+        let to_sign = own_device_to_sign(local, served)?;
+        Ok(Self { keys, to_sign })
     }
 
     /// Another device, whose Ed25519 key the user has read there or compared with it.
@@ -47,24 +49,24 @@ impl ConfirmedDevice {
         served: &Content,
         fingerprint: &PublicKey,
     ) -> Result<Self, NotConfirmed> {
-        let device = Self::new(user_id, device_id, served)?;
-        if device.ed25519()? == *fingerprint {
-            Ok(device)
-        } else {
-            Err(NotConfirmed::OtherFingerprint)
+        let keys = DeviceKeys::from_content(user_id, device_id, served)?;
+        if keys.ed25519() != *fingerprint {
+            return Err(NotConfirmed::OtherFingerprint);
         }
+        let to_sign = own_device_to_sign(served, served)?;
+        Ok(Self { keys, to_sign })
     }
 
     /// The user.
     #[must_use]
     pub fn user_id(&self) -> &str {
-        &self.user_id
+        self.keys.user_id()
     }
 
     /// The ID of the device.
     #[must_use]
     pub fn device_id(&self) -> &str {
-        &self.device_id
+        self.keys.device_id()
     }
 
     /// Signs the device with the self-signing key: the object to put under this user and this device
@@ -85,10 +87,8 @@ impl ConfirmedDevice {
             return Err(SignDeviceError::OtherKey);
         }
         self.check_id(identity)?;
-        let mut signed = self.content.clone();
-        signed.remove("unsigned");
-        signed.remove("signatures");
-        self_signing_key.sign(&mut signed, &self.user_id)?;
+        let mut signed = self.to_sign.clone();
+        self_signing_key.sign(&mut signed, self.user_id())?;
         Ok(signed)
     }
 
@@ -103,48 +103,11 @@ impl ConfirmedDevice {
         served: &Content,
         identity: &PublishedIdentity,
     ) -> Result<(), SignDeviceError> {
-        self.agrees_with(served)?;
+        own_device_to_sign(&self.to_sign, served).map_err(NotConfirmed::from)?;
         self.check_id(identity)?;
-        Ok(identity.self_signing_key()?.verify(served, &self.user_id)?)
-    }
-
-    fn new(user_id: &str, device_id: &str, content: &Content) -> Result<Self, NotConfirmed> {
-        let is = |member, text: &str| content.get(member) == Some(Ok(text.to_owned()));
-        if device_id.is_empty() || !is("user_id", user_id) || !is("device_id", device_id) {
-            return Err(NotConfirmed::Malformed);
-        }
-        let device = Self {
-            user_id: user_id.to_owned(),
-            device_id: device_id.to_owned(),
-            content: content.clone(),
-        };
-        device
-            .ed25519()?
-            .verify_as(content, user_id, &device.key_id())?;
-        Ok(device)
-    }
-
-    fn key_id(&self) -> String {
-        format!("ed25519:{}", self.device_id)
-    }
-
-    fn ed25519(&self) -> Result<PublicKey, NotConfirmed> {
-        let keys = self.content.object("keys").and_then(Result::ok);
-        let key = keys.and_then(|keys| keys.get::<String>(&self.key_id())?.ok());
-        key.and_then(|key| PublicKey::from_base64(&key).ok())
-            .ok_or(NotConfirmed::Malformed)
-    }
-
-    fn agrees_with(&self, served: &Content) -> Result<(), NotConfirmed> {
-        for member in ["user_id", "device_id", "algorithms", "keys"] {
-            let (Some(ours), Some(theirs)) = (self.content.raw(member), served.raw(member)) else {
-                return Err(NotConfirmed::Differs { member });
-            };
-            if !canonical_json::is_same(ours, theirs) {
-                return Err(NotConfirmed::Differs { member });
-            }
-        }
-        Ok(())
+        Ok(identity
+            .self_signing_key()?
+            .verify(served, self.user_id())?)
     }
 
     /// Devices and cross-signing keys share one space of names: a device named like a key would turn
@@ -155,7 +118,7 @@ impl ConfirmedDevice {
             identity.self_signing_key(),
             identity.user_signing_key(),
         ];
-        let id = PublicKey::from_base64(&self.device_id).ok();
+        let id = PublicKey::from_base64(self.device_id()).ok();
         if keys.iter().flatten().any(|key| Some(*key) == id) {
             Err(SignDeviceError::NamedLikeAKey)
         } else {
@@ -169,20 +132,14 @@ impl ConfirmedDevice {
 #[non_exhaustive]
 pub enum NotConfirmed {
     /// The server shows something else than the device has.
-    #[error("the server shows other {member} for the device than the device has")]
-    Differs {
-        /// `user_id`, `device_id`, `algorithms` or `keys`.
-        member: &'static str,
-    },
-    /// Not what device keys look like.
-    #[error("the device keys are malformed")]
-    Malformed,
+    #[error("the server shows other {} for the device than the device has", .0.member)]
+    Differs(#[from] OwnDeviceMismatch),
+    /// The keys of the device cannot be used.
+    #[error(transparent)]
+    Keys(#[from] DeviceKeysError),
     /// The fingerprint is another.
     #[error("the server shows another key for the device than the fingerprint that was given")]
     OtherFingerprint,
-    /// The device did not sign its own keys.
-    #[error("the device did not sign its own keys: {0}")]
-    SelfSignature(#[from] SignatureError),
 }
 
 /// Why a device is not signed.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Content, PublishedIdentity, SecretValueError,
-    identity::CrossSigningKeyError,
+    identity::{CrossSigningKeyError, DeviceKeysError, OwnDeviceMismatch},
     signed_json::{self, PublicKey},
     testing::{rng, rng_from},
 };
@@ -192,7 +192,7 @@ fn what_the_server_shows_is_signed_only_when_the_device_has_it() {
     let local = device(9, "LAPTOP");
     let is_differing = |served: &Content, member| {
         let error = ConfirmedDevice::own(&local, served).unwrap_err();
-        assert_eq!(error, NotConfirmed::Differs { member });
+        assert_eq!(error, NotConfirmed::Differs(OwnDeviceMismatch { member }));
     };
     is_differing(&device(8, "LAPTOP"), "keys");
     is_differing(&device(9, "PHONE"), "device_id");
@@ -230,7 +230,7 @@ fn another_device_is_signed_by_its_fingerprint() {
     // Keys of another device, or keys that the device did not sign itself.
     assert_eq!(
         signed(&device(8, "TV"), 8).unwrap_err(),
-        NotConfirmed::Malformed
+        NotConfirmed::Keys(DeviceKeysError::OtherDevice)
     );
     let mut forged = phone.clone();
     let mut keys = forged.object("keys").unwrap().unwrap();
@@ -238,7 +238,7 @@ fn another_device_is_signed_by_its_fingerprint() {
     forged.insert("keys", &keys);
     assert_eq!(
         signed(&forged, 8).unwrap_err(),
-        NotConfirmed::SelfSignature(SignatureError::Bad)
+        NotConfirmed::Keys(DeviceKeysError::Signature(SignatureError::Bad))
     );
 }
 

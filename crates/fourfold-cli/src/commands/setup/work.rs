@@ -219,12 +219,13 @@ impl Known {
         };
         let mut keys = KnownKeys::default();
         for (name, secret) in self.kept.iter().chain(&self.stored) {
-            match evidence.judge(name, secret) {
-                Ok(Verdict::Matches { .. }) => {
-                    let _ = keys.learn(name, secret, &evidence);
-                }
-                Err(error) => warnings.push(format!("{name}: {error}")),
-                Ok(_) => {}
+            if matches!(evidence.judge(name, secret), Ok(Verdict::Matches { .. })) {
+                let _ = keys.learn(name, secret, &evidence);
+            }
+        }
+        for (name, secret) in &self.stored {
+            if let Err(error) = evidence.judge(name, secret) {
+                warnings.push(format!("{name}: {error}"));
             }
         }
         if keys.secrets().is_empty() {
