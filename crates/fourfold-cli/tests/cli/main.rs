@@ -10,6 +10,7 @@
 mod account_data;
 mod agent;
 mod agent_memory;
+mod agent_sharing;
 mod agents;
 mod answers;
 mod canary;
