@@ -1,6 +1,10 @@
 //! Files, with errors that name them.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt as _,
+    path::Path,
+};
 
 use crate::failure::Failure;
 
@@ -24,6 +28,14 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
 
 pub(crate) fn create_folder(path: &Path) -> Result<(), Failure> {
     fs::create_dir_all(path)
+        .map_err(|error| Failure::Check(format!("creating {}: {error}", path.display())))
+}
+
+/// Creates a folder that nobody else can enter.
+pub(crate) fn create_private_folder(path: &Path) -> Result<(), Failure> {
+    DirBuilder::new()
+        .mode(0o700)
+        .create(path)
         .map_err(|error| Failure::Check(format!("creating {}: {error}", path.display())))
 }
 

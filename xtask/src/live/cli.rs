@@ -15,8 +15,8 @@ use crate::{command, failure::Failure};
 pub(super) struct Device {
     program: PathBuf,
     state: PathBuf,
-    /// The file of the key that seals the state of a device with keys.
-    seal: Option<PathBuf>,
+    /// What else it finds in its environment: paths, by their variables.
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 /// How a command ended.
@@ -32,16 +32,14 @@ impl Device {
         Self {
             program: program.to_owned(),
             state,
-            seal: None,
+            environment: Vec::new(),
         }
     }
 
-    /// As a device that has keys of its own: what it keeps is sealed with a key in this file.
-    pub(super) fn sealed_with(self, file: PathBuf) -> Self {
-        Self {
-            seal: Some(file),
-            ..self
-        }
+    /// The same with one more path in its environment.
+    pub(super) fn with(mut self, variable: &'static str, path: PathBuf) -> Self {
+        self.environment.push((variable, path));
+        self
     }
 
     /// Runs a command with this standard input and waits for its end.
@@ -84,8 +82,8 @@ impl Device {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if let Some(seal) = &self.seal {
-            program.env("FOURFOLD_STORE_KEY_FILE", seal);
+        for (variable, path) in &self.environment {
+            program.env(variable, path);
         }
         program
             .spawn()

@@ -2,6 +2,7 @@
 
 mod child;
 mod cli;
+mod conversation;
 mod fourfold;
 pub(crate) mod interop;
 mod interruptions;

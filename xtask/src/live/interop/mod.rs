@@ -3,6 +3,7 @@
 mod peers;
 mod scene;
 mod setup;
+mod sharing;
 mod storage;
 
 use self::scene::{House, Scene};
@@ -12,7 +13,7 @@ use super::{
     start_fourfold, start_synapse,
     transcript::Transcript,
 };
-use crate::{failure::Failure, report, workspace::Workspace};
+use crate::{failure::Failure, files, report, workspace::Workspace};
 
 /// What is told, with a device of one library, at one homeserver, by a new user.
 type Tale = fn(&mut Scene<'_>) -> Result<(), Failure>;
@@ -23,6 +24,7 @@ const TALES: &[(&str, Tale)] = &[
     ("theirs", storage::we_open_what_they_wrote),
     ("by.key", setup::their_key_verifies_us),
     ("ours", setup::they_use_what_we_wrote),
+    ("sharing", sharing::verified_devices_share),
 ];
 
 /// Tells every tale with every library, at our server and at Synapse. Both must give the same
@@ -41,19 +43,20 @@ fn tell(workspace: &Workspace, programs: &Programs, server: Server) -> Result<Tr
         server.name(),
         server.base()
     ));
+    let name = format!("interop-{}-{}", server.name(), std::process::id());
     let house = House {
         programs,
         ours: &fourfold::program(workspace),
         base: server.base(),
-        folder: workspace.target.join(format!(
-            "story/interop-{}-{}",
-            server.name(),
-            std::process::id()
-        )),
+        folder: workspace.target.join("story").join(&name),
+        runtime: std::env::temp_dir().join(&name),
     };
+    files::create_private_folder(&house.runtime)?;
     match tell_all(&house) {
         Ok(transcript) => {
-            let _gone = std::fs::remove_dir_all(&house.folder);
+            for folder in [&house.folder, &house.runtime] {
+                let _gone = std::fs::remove_dir_all(folder);
+            }
             server.finish()?;
             Ok(transcript)
         }

@@ -35,6 +35,8 @@ pub(super) struct House<'a> {
     pub(super) base: &'a str,
     /// New, and goes with the run.
     pub(super) folder: PathBuf,
+    /// Where agents have their sockets: a short path, as those must have.
+    pub(super) runtime: PathBuf,
 }
 
 /// A new user, for one tale.
@@ -82,7 +84,9 @@ impl<'a> Scene<'a> {
     /// Logs in a device of ours.
     pub(super) fn ours(&self, name: &str) -> Result<cli::Device, Failure> {
         let seal = self.folder.join(format!("{name}.seal"));
-        let device = cli::Device::new(self.house.ours, self.folder.join(name)).sealed_with(seal);
+        let device = cli::Device::new(self.house.ours, self.folder.join(name))
+            .with("FOURFOLD_STORE_KEY_FILE", seal)
+            .with("XDG_RUNTIME_DIR", self.house.runtime.clone());
         let login = ["login", &self.user.user_id, "--homeserver", self.house.base];
         let password = self.path("password");
         device.must(&[&login[..], &["--password-file", &password]].concat(), "")?;

@@ -5,30 +5,21 @@ mod programs;
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Stdio},
-    sync::mpsc,
-    thread,
-    time::Duration,
+    process::Stdio,
 };
 
 use serde_json::{Value, json};
 
 pub(super) use self::programs::{Library, Programs};
-use crate::{command, failure::Failure, http::PASSWORD};
-
-/// How long an answer may take. The peer itself gives up earlier, and says on what.
-const ANSWER: Duration = Duration::from_secs(90);
+use crate::{command, failure::Failure, http::PASSWORD, live::conversation::Conversation};
 
 /// A peer that is logged in. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Peer {
     name: String,
     device_id: String,
-    child: Child,
-    input: ChildStdin,
-    answers: mpsc::Receiver<String>,
+    program: Conversation,
     log: PathBuf,
     asked: Value,
 }
@@ -46,29 +37,16 @@ impl Peer {
         let errors = File::create(&log)
             .map_err(|error| Failure::Check(format!("writing {}: {error}", log.display())))?;
         let mut program = programs.command(library);
-        let mut child = program
+        let child = program
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(errors)
             .spawn()
             .map_err(|error| command::not_started(&program, &error))?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Failure::Check(format!("{name} has no pipes")));
-        };
-        let (sender, answers) = mpsc::channel();
-        thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
         let mut peer = Self {
             name: name.to_owned(),
             device_id: String::new(),
-            child,
-            input,
-            answers,
+            program: Conversation::with(child),
             log,
             asked: Value::Null,
         };
@@ -107,17 +85,15 @@ impl Peer {
 
     /// Gives a command whose answer may need others to act first.
     pub(super) fn begin(&mut self, command: Value) -> Result<(), Failure> {
-        let sent = writeln!(self.input, "{command}");
+        let sent = self.program.say(&command);
         self.asked = command;
-        sent.map_err(|error| self.failed(&error.to_string()))
+        sent.map_err(|failure| self.failed(&failure.to_string()))
     }
 
     /// Waits for the answer to the command that was begun.
     pub(super) fn answer(&mut self) -> Result<Value, Failure> {
-        let line = self
-            .answers
-            .recv_timeout(ANSWER)
-            .map_err(|error| self.failed(&format!("no answer: {error}")))?;
+        let heard = self.program.hear();
+        let line = heard.map_err(|failure| self.failed(&failure.to_string()))?;
         let mut answer: Value = serde_json::from_str(&line)
             .map_err(|error| self.failed(&format!("{error}: {line}")))?;
         match answer.get_mut("ok") {
@@ -134,12 +110,5 @@ impl Peer {
             command.unwrap_or_default(),
             self.log.display()
         ))
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _killed = self.child.kill();
-        let _reaped = self.child.wait();
     }
 }

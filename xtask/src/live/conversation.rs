@@ -1,0 +1,70 @@
+//! A program that is talked to in lines, and that may keep silent only so long.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    process::Child,
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use crate::failure::Failure;
+
+/// How long the next line may take. Whoever is talked to gives up earlier, and says on what.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A running program. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Conversation {
+    /// With a program whose standard input and output are pipes.
+    pub(super) fn with(mut child: Child) -> Self {
+        let (sender, lines) = mpsc::channel();
+        if let Some(output) = child.stdout.take() {
+            thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    if sender.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Self { child, lines }
+    }
+
+    /// Writes a line.
+    pub(super) fn say(&mut self, line: impl std::fmt::Display) -> Result<(), Failure> {
+        let Some(input) = &mut self.child.stdin else {
+            return Err(Failure::Check("there is no standard input".to_owned()));
+        };
+        writeln!(input, "{line}").map_err(|error| self.silent(&error.to_string()))
+    }
+
+    /// Waits for the next line.
+    pub(super) fn hear(&mut self) -> Result<String, Failure> {
+        self.lines
+            .recv_timeout(PATIENCE)
+            .map_err(|error| self.silent(&error.to_string()))
+    }
+
+    /// What a program says that does not answer, if its standard error is a pipe.
+    fn silent(&mut self, why: &str) -> Failure {
+        let _killed = self.child.kill();
+        let mut talk = String::new();
+        if let Some(errors) = &mut self.child.stderr {
+            let _read = errors.read_to_string(&mut talk);
+        }
+        Failure::Check(format!("no answer: {why}\n{}", talk.trim_end()))
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        let _killed = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
