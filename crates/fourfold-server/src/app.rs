@@ -41,6 +41,12 @@ impl App {
         text.get(1..end).unwrap_or_default()
     }
 
+    /// Whether a user ID is one of this server, whether or not that user exists.
+    pub(crate) fn is_local(&self, user: &UserId) -> bool {
+        let server = user.as_str().split_once(':').map(|(_, server)| server);
+        server == Some(self.config.server_name.as_str())
+    }
+
     /// The ID that a person typed, full or only its local part; `None` for another server's.
     pub(crate) fn typed_user_id(&self, typed: &str) -> Option<UserId> {
         let Some(rest) = typed.strip_prefix('@') else {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
@@ -62,6 +63,11 @@ impl Call {
         read(&self.body)
     }
 
+    /// The body after [`check_body`](Self::check_body), for shapes that borrow from it.
+    pub(crate) fn body_unchecked<'b, T: Deserialize<'b>>(&'b self) -> Result<T, MatrixError> {
+        read(&self.body)
+    }
+
     /// The body, where none at all means an empty object.
     pub(crate) fn optional_body<T: DeserializeOwned>(&self) -> Result<T, MatrixError> {
         if self.body.is_empty() {
@@ -76,7 +82,7 @@ impl Call {
     }
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, MatrixError> {
+fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, MatrixError> {
     serde_json::from_slice(body).map_err(|error| {
         // The position and the expectation, never a value: values here are passwords.
         let (line, column) = (error.line(), error.column());

@@ -53,6 +53,9 @@ pub(crate) enum MatrixError {
     /// 400: something is there and wrong.
     #[error("{0}")]
     InvalidParam(&'static str),
+    /// 400: a signature is missing or does not fit.
+    #[error("{0}")]
+    InvalidSignature(&'static str),
     /// 400: the user name has other characters, or too many.
     #[error("the user name is empty, too long or has characters outside a-z 0-9 . _ = - / +")]
     InvalidUsername,
@@ -104,6 +107,7 @@ impl MatrixError {
             Self::BadJson(_) => (StatusCode::BAD_REQUEST, "M_BAD_JSON"),
             Self::MissingParam(_) => (StatusCode::BAD_REQUEST, "M_MISSING_PARAM"),
             Self::InvalidParam(_) => (StatusCode::BAD_REQUEST, "M_INVALID_PARAM"),
+            Self::InvalidSignature(_) => (StatusCode::BAD_REQUEST, "M_INVALID_SIGNATURE"),
             Self::InvalidUsername => (StatusCode::BAD_REQUEST, "M_INVALID_USERNAME"),
             Self::UserInUse => (StatusCode::BAD_REQUEST, "M_USER_IN_USE"),
             Self::WeakPassword => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
@@ -164,6 +168,13 @@ impl From<StoreError> for MatrixError {
                 Self::NotFound("there is no such version of the key backup")
             }
             StoreError::NotCurrentBackup(current) => Self::WrongBackupVersion { current },
+            StoreError::DeviceIdTaken => {
+                Self::Forbidden("the device ID is one of your cross-signing keys")
+            }
+            StoreError::NoSuchDevice => Self::UnknownToken { soft_logout: false },
+            StoreError::KeyInUse => {
+                Self::Unknown("a one-time key with this ID exists already and is another")
+            }
             StoreError::Changed => Self::ConcurrentWrite,
             StoreError::Closed => Self::ShuttingDown,
             StoreError::Unavailable(cause) => {

@@ -33,6 +33,14 @@ pub(crate) fn check_object(text: &[u8], deepest: usize) -> Result<(), MatrixErro
     }
 }
 
+/// Writes text as a JSON string.
+pub(crate) fn write_string(body: &mut Vec<u8>, text: &str) -> Result<(), MatrixError> {
+    serde_json::to_writer(body, text).map_err(|error| {
+        tracing::error!(%error, "a string does not serialise");
+        MatrixError::Internal
+    })
+}
+
 #[derive(Clone, Copy)]
 struct Check<'f> {
     levels: usize,

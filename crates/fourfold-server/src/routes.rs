@@ -13,8 +13,8 @@ use crate::answer::Answer;
 use crate::call::Call;
 use crate::error::MatrixError;
 use crate::{
-    account_data, devices, discovery, filter, idle, key_backup, login, push_rules, registration,
-    session, sync,
+    account_data, devices, discovery, filter, idle, key_backup, keys, login, push_rules,
+    registration, session, sync, to_device,
 };
 
 /// Who may call a route.
@@ -115,12 +115,15 @@ pub(crate) type Handled = Result<Answer, MatrixError>;
 /// `reads` names the limit of a body that is read.
 macro_rules! route {
     ($method:ident at $path:literal, $access:ident, $handler:path) => {
+        route!($method at $path, $access, $handler, reads None)
+    };
+    ($method:ident at $path:literal, $access:ident, $handler:path, reads $body:ident) => {
         Route {
             method: Method::$method,
             path: $path,
             prefixed: false,
             access: Access::$access,
-            body: BodyLimit::None,
+            body: BodyLimit::$body,
             handler: |call| Box::pin($handler(call)),
         }
     };
@@ -159,6 +162,18 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(Put "/devices/{deviceId}", Session, devices::rename, reads Ordinary),
     route!(Delete "/devices/{deviceId}", Session, devices::delete, reads Ordinary),
     route!(Post "/delete_devices", Session, devices::delete_many, reads Ordinary),
+    // Keys
+    route!(Post "/keys/upload", Session, keys::upload, reads Ordinary),
+    route!(Post "/keys/query", Session, keys::query, reads Ordinary),
+    route!(Post "/keys/claim", Session, keys::claim, reads Ordinary),
+    route!(Get "/keys/changes", Session, keys::changes),
+    route!(Post "/keys/device_signing/upload", Session, keys::upload_cross_signing,
+        reads Ordinary),
+    route!(Post at "/_matrix/client/unstable/keys/device_signing/upload", Session,
+        keys::upload_cross_signing, reads Ordinary),
+    route!(Post "/keys/signatures/upload", Session, keys::upload_signatures, reads Ordinary),
+    route!(Post at "/_matrix/client/unstable/keys/signatures/upload", Session,
+        keys::upload_signatures, reads Ordinary),
     // Account data
     route!(Get "/user/{userId}/account_data/{type}", Owner, account_data::show),
     route!(Put "/user/{userId}/account_data/{type}", Owner, account_data::replace,
@@ -185,6 +200,7 @@ pub(crate) static ROUTES: &[Route] = &[
     // Sync
     route!(Post "/user/{userId}/filter", Owner, filter::create, reads Ordinary),
     route!(Get "/user/{userId}/filter/{filterId}", Owner, filter::show),
+    route!(Put "/sendToDevice/{eventType}/{txnId}", Session, to_device::send, reads Ordinary),
     route!(Get "/sync", Session, sync::sync),
     route!(Get "/pushrules/", Session, push_rules::all),
     route!(Get "/pushrules/global/", Session, push_rules::global),

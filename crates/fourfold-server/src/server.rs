@@ -364,6 +364,7 @@ mod tests {
     use super::*;
     use crate::config::{PasswordCost, RateLimits};
     use crate::registration;
+    use crate::sync_token::SyncPoint;
     use tokio::io::AsyncWriteExt;
 
     /// Lets the server work until `done`, which a minute must be enough for.
@@ -396,7 +397,9 @@ mod tests {
             .await
             .unwrap();
         let position = app.store.changes(&user, None).await.unwrap().position;
-        let since = app.sync_tokens.seal(&user, position);
+        let device = tokens.session.device.clone();
+        let since = SyncPoint::new(&device, position, position);
+        let since = app.sync_tokens.seal(&user, &since);
         let token = tokens.body(&app, &user)["access_token"]
             .as_str()
             .unwrap()

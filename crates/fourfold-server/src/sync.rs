@@ -14,12 +14,16 @@ use crate::auth::still_open;
 use crate::call::Call;
 use crate::error::MatrixError;
 use crate::filter::TypeFilter;
+use crate::json::write_string;
+use crate::keys::SIGNED_CURVE25519;
 use crate::routes::Handled;
-use crate::store::{AccountDataEvent, Changes};
+use crate::store::{AccountDataEvent, Changes, InboxMessage, KeyCounts, Position};
+use crate::sync_token::SyncPoint;
 
 /// `GET /sync`.
 ///
-/// With `since` and nothing to show it waits up to `timeout`. A change of the user wakes it; so does
+/// Messages to the device come in the order of arrival, and again until the device shows with a newer
+/// token that it has them. With `since` and nothing to show it waits up to `timeout`. A change of the user wakes it; so does
 /// the end of its session, with 401, and the end of the server, with an empty answer.
 pub(crate) async fn sync(call: Call) -> Handled {
     let session = call.session()?;
@@ -41,28 +45,21 @@ pub(crate) async fn sync(call: Call) -> Handled {
 
     // Most syncs that do not wait need neither a place among the watchers nor a timer.
     if patience.is_zero() {
-        let since = since.filter(|_| !full);
-        let changes = call.app.store.changes(&session.user, since).await?;
-        return render(&call, changes, &filter, full);
+        let news = News::gather(&call, since.as_ref(), full).await?;
+        return news.render(&call, &filter, full).await;
     }
     let deadline = Instant::now() + patience;
     let mut stopping = pin!(stopped(call.app.stopping.subscribe()));
     let mut watch = call.app.store.watch(&session.user);
     loop {
-        let changes = call.app.store.changes(&session.user, since).await?;
-        let shown = changes
-            .account_data
-            .iter()
-            .any(|event| filter.shows(&event.event_type));
-        if shown || changes.device_list {
-            return render(&call, changes, &filter, full);
+        let news = News::gather(&call, since.as_ref(), full).await?;
+        if news.worth_telling(&filter) {
+            return news.render(&call, &filter, full).await;
         }
         tokio::select! {
             () = watch.changed() => {}
-            () = tokio::time::sleep_until(deadline) => return render(&call, changes, &filter, full),
-            () = &mut stopping => {
-                return render(&call, changes, &filter, full);
-            }
+            () = tokio::time::sleep_until(deadline) => return news.render(&call, &filter, full).await,
+            () = &mut stopping => return news.render(&call, &filter, full).await,
         }
         still_open(&call.app, session).await?;
     }
@@ -89,56 +86,164 @@ impl Query {
     }
 }
 
-/// Writes the answer by hand: contents go from the store into it as the bytes that they are.
-fn render(
-    call: &Call,
+/// What a device is told.
+struct News {
     changes: Changes,
-    filter: &TypeFilter,
-    full: bool,
-) -> Result<Answer, MatrixError> {
-    let user = &call.session()?.user;
-    let mut events: Vec<AccountDataEvent> = changes.account_data;
-    events.retain(|event| filter.shows(&event.event_type));
-    if full && filter.shows(PUSH_RULES) {
-        let content = call.app.push_rules.content(user)?;
-        events.push(AccountDataEvent {
-            event_type: PUSH_RULES.into(),
-            content,
-        });
+    messages: Vec<InboxMessage>,
+    /// Up to where the device has its messages once it has these.
+    inbox: Position,
+}
+
+impl News {
+    /// Reads what came after `since`. A token of this very device acknowledges the messages up to
+    /// it; from any other token the messages begin with the first that waits.
+    async fn gather(
+        call: &Call,
+        since: Option<&SyncPoint>,
+        full: bool,
+    ) -> Result<Self, MatrixError> {
+        let (session, store) = (call.session()?, &call.app.store);
+        let (user, device) = (&session.user, &session.device);
+        let position = since.filter(|_| !full).map(|since| since.position);
+        let changes = store.changes(user, position).await?;
+        // Read after the changes: so every message up to their position is seen.
+        let inbox = store.inbox(user, device).await?;
+        let mut after = inbox.acknowledged;
+        let own = since.filter(|since| since.position <= changes.position && since.is_of(device));
+        if let Some(since) = own.filter(|since| since.inbox > after) {
+            after = since.inbox;
+            if inbox.messages > 0 {
+                store.acknowledge(user, device, after).await?;
+            }
+        }
+        let mut messages = Vec::new();
+        let mut end = after.max(changes.position);
+        if inbox.messages > 0 && inbox.newest > after {
+            messages = store
+                .inbox_messages(user, device, after, MOST_MESSAGES + 1)
+                .await?;
+            let fitting = fitting(&messages);
+            let cut = fitting < messages.len();
+            messages.truncate(fitting);
+            if let Some(last) = messages.last() {
+                end = if cut {
+                    last.position
+                } else {
+                    end.max(last.position)
+                };
+            }
+        }
+        Ok(Self {
+            changes,
+            messages,
+            inbox: end,
+        })
     }
-    let contents: usize = events
+
+    fn worth_telling(&self, filter: &TypeFilter) -> bool {
+        let mut events = self.changes.account_data.iter();
+        self.changes.device_list
+            || !self.messages.is_empty()
+            || events.any(|event| filter.shows(&event.event_type))
+    }
+
+    /// Writes the answer by hand: contents go from the store into it as the bytes that they are.
+    async fn render(
+        self,
+        call: &Call,
+        filter: &TypeFilter,
+        full: bool,
+    ) -> Result<Answer, MatrixError> {
+        let session = call.session()?;
+        let user = &session.user;
+        let counts = call.app.store.key_counts(user, &session.device).await?;
+        let mut events: Vec<AccountDataEvent> = self.changes.account_data;
+        events.retain(|event| filter.shows(&event.event_type));
+        if full && filter.shows(PUSH_RULES) {
+            let content = call.app.push_rules.content(user)?;
+            events.push(AccountDataEvent {
+                event_type: PUSH_RULES.into(),
+                content,
+            });
+        }
+        let contents: usize = events
+            .iter()
+            .map(|event| event.event_type.len() + event.content.len() + 32)
+            .sum();
+        let messages: usize = self.messages.iter().map(|it| it.event.len() + 1).sum();
+        let mut body = Vec::with_capacity(contents + messages + 384);
+        body.extend_from_slice(b"{\"next_batch\":\"");
+        // A token has no character that JSON would escape.
+        let point = SyncPoint::new(&session.device, self.changes.position, self.inbox);
+        body.extend_from_slice(call.app.sync_tokens.seal(user, &point).as_bytes());
+        body.extend_from_slice(b"\",\"account_data\":{\"events\":[");
+        for (index, event) in events.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(b"{\"type\":");
+            write_string(&mut body, &event.event_type)?;
+            body.extend_from_slice(b",\"content\":");
+            body.extend_from_slice(&event.content);
+            body.push(b'}');
+        }
+        body.extend_from_slice(b"]},\"to_device\":{\"events\":[");
+        for (index, message) in self.messages.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(&message.event);
+        }
+        body.extend_from_slice(b"]},\"device_lists\":{\"changed\":[");
+        if self.changes.device_list {
+            write_string(&mut body, user.as_str())?;
+        }
+        body.extend_from_slice(b"],\"left\":[]},\"device_one_time_keys_count\":{");
+        write_counts(&mut body, &counts)?;
+        body.extend_from_slice(b"},\"device_unused_fallback_key_types\":[");
+        for (index, algorithm) in counts.unused_fallback_keys.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            write_string(&mut body, algorithm)?;
+        }
+        body.extend_from_slice(b"]}");
+        Ok(answer::raw(Bytes::from(body)))
+    }
+}
+
+/// How many of the messages go into one answer: up to a number, up to a size, and one at least.
+fn fitting(messages: &[InboxMessage]) -> usize {
+    let mut bytes = 0;
+    let fits = |message: &&InboxMessage| {
+        let first = bytes == 0;
+        bytes += message.event.len();
+        first || bytes <= MOST_MESSAGE_BYTES
+    };
+    let messages = messages.iter().take(MOST_MESSAGES);
+    messages.take_while(fits).count()
+}
+
+/// The counts of one-time keys, that of the usual algorithm also at zero.
+fn write_counts(body: &mut Vec<u8>, counts: &KeyCounts) -> Result<(), MatrixError> {
+    let known = &counts.one_time_keys;
+    let zero = (!known.contains_key(SIGNED_CURVE25519)).then_some((SIGNED_CURVE25519, 0));
+    let counts = known
         .iter()
-        .map(|event| event.event_type.len() + event.content.len() + 32)
-        .sum();
-    let mut body = Vec::with_capacity(contents + 384);
-    body.extend_from_slice(b"{\"next_batch\":\"");
-    // A token has no character that JSON would escape.
-    body.extend_from_slice(call.app.sync_tokens.seal(user, changes.position).as_bytes());
-    body.extend_from_slice(b"\",\"account_data\":{\"events\":[");
-    for (index, event) in events.iter().enumerate() {
+        .map(|(algorithm, count)| (&**algorithm, *count));
+    for (index, (algorithm, count)) in counts.chain(zero).enumerate() {
         if index > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(b"{\"type\":");
-        write_string(&mut body, &event.event_type)?;
-        body.extend_from_slice(b",\"content\":");
-        body.extend_from_slice(&event.content);
-        body.push(b'}');
+        write_string(body, algorithm)?;
+        body.push(b':');
+        body.extend_from_slice(count.to_string().as_bytes());
     }
-    body.extend_from_slice(b"]},\"to_device\":{\"events\":[]},\"device_lists\":{\"changed\":[");
-    if changes.device_list {
-        write_string(&mut body, user.as_str())?;
-    }
-    body.extend_from_slice(
-        b"],\"left\":[]},\"device_one_time_keys_count\":{\"signed_curve25519\":0},\
-          \"device_unused_fallback_key_types\":[]}",
-    );
-    Ok(answer::raw(Bytes::from(body)))
+    Ok(())
 }
 
-fn write_string(body: &mut Vec<u8>, text: &str) -> Result<(), MatrixError> {
-    serde_json::to_writer(body, text).map_err(|error| {
-        tracing::error!(%error, "a string does not serialise");
-        MatrixError::Internal
-    })
-}
+/// Messages in one answer; the rest comes at once with the next.
+const MOST_MESSAGES: usize = 100;
+
+/// Bytes of messages in one answer.
+const MOST_MESSAGE_BYTES: usize = 1024 * 1024;

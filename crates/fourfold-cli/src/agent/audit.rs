@@ -16,7 +16,7 @@ use crate::error::{Error, Exit, Result};
 /// A line of the log.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Record {
-    /// Seconds since 1970, by the clock on the wall.
+    /// Milliseconds since 1970, by the clock on the wall.
     pub(crate) time: u64,
     /// What happened: `answered`, `refused`, `asked`, `received`, `unlocked`, `locked`, `alert`, …
     pub(crate) event: String,
@@ -84,7 +84,9 @@ impl AuditLog {
             record.time = SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default()
-                .as_secs();
+                .as_millis()
+                .try_into()
+                .unwrap_or(u64::MAX);
         }
         let mut line = serde_json::to_string(&record).map_err(|error| self.failed(error))?;
         line.push('\n');
@@ -104,6 +106,15 @@ impl AuditLog {
         file.write_all(line.as_bytes())
             .and_then(|()| file.sync_data())
             .map_err(|error| self.failed(error))
+    }
+
+    /// As [`write`](Self::write), unless the very same line is there: whoever tells it does not know
+    /// whether it was written before a crash.
+    pub(crate) fn write_once(&self, record: Record) -> Result<()> {
+        if self.read()?.contains(&record) {
+            return Ok(());
+        }
+        self.write(record)
     }
 
     /// All lines that are kept, the oldest first. Of a line that is damaged nothing is left out but
@@ -168,10 +179,20 @@ mod tests {
         let read = log.read().unwrap();
         assert_eq!(read.len(), 3);
         for (number, one) in read.into_iter().enumerate() {
-            assert!(one.time > 1_700_000_000);
+            assert!(one.time > 1_700_000_000_000);
             assert_eq!(Record { time: 0, ..one }, record(number));
         }
         assert_eq!(fs::metadata(&log.path).unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_told_twice_is_written_once() {
+        let (_folder, log) = log();
+        for time in [7, 7, 8, 7] {
+            log.write_once(Record { time, ..record(0) }).unwrap();
+        }
+        let times: Vec<_> = log.read().unwrap().iter().map(|one| one.time).collect();
+        assert_eq!(times, [7, 8]);
     }
 
     #[test]

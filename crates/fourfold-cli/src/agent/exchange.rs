@@ -11,11 +11,11 @@ use std::{
 
 use fourfold::{
     SecretName,
-    sharing::{Policy, Prompt, PromptId, Recipients},
+    sharing::{Policy, Prompt, PromptId, Recipients, RequestId},
 };
 use fourfold_client::{
-    Account, Backoff, Device, DeviceError, DeviceEvent, SecretSource, SyncBatch, VerificationEvent,
-    escape_untrusted,
+    Account, Backoff, Device, DeviceError, DeviceEvent, ReceivedSecret, SecretSource, SyncBatch,
+    VerificationEvent, escape_untrusted,
 };
 use tokio::{
     task::{AbortHandle, JoinSet},
@@ -55,6 +55,8 @@ pub(crate) struct Exchange<S> {
     backoff: Backoff,
     /// Nothing is asked of the homeserver before that.
     not_before: Instant,
+    /// What an earlier run did not see written down is told first, and may be written already.
+    has_told: bool,
 }
 
 /// What there is to do.
@@ -89,14 +91,19 @@ impl<S: SecretSource> Exchange<S> {
             asked: HashMap::new(),
             backoff: Backoff::default(),
             not_before: Instant::now(),
+            has_told: false,
         })
     }
 
     /// From now on shares secrets of these names, and takes those that were asked for.
-    pub(crate) async fn share(&mut self, names: Vec<SecretName>) -> Result<()> {
+    pub(crate) async fn share(
+        &mut self,
+        names: Vec<SecretName>,
+        requests: &mut Requests,
+    ) -> Result<()> {
         self.device.set_shareable(names)?;
         self.device.unlock_sharing()?;
-        self.flush().await
+        self.flush(requests).await
     }
 
     /// Shares and takes nothing from now on.
@@ -129,14 +136,13 @@ impl<S: SecretSource> Exchange<S> {
         let recipients = from.map_or(Recipients::Verified, |id| Recipients::Devices(vec![id]));
         let id = self.device.request_secret(name.clone(), recipients)?;
         requests.put(id, name, recipient);
-        self.flush().await?;
-        self.tell(requests).await
+        self.flush(requests).await
     }
 
     /// Takes a request back.
-    pub(crate) async fn abort(&mut self, id: fourfold::sharing::RequestId) -> Result<()> {
+    pub(crate) async fn abort(&mut self, id: RequestId, requests: &mut Requests) -> Result<()> {
         self.device.abort_request(id)?;
-        self.flush().await
+        self.flush(requests).await
     }
 
     /// Waits until there is something to do. Can be dropped at any moment.
@@ -171,8 +177,8 @@ impl<S: SecretSource> Exchange<S> {
         happened: Happened,
         requests: &mut Requests,
     ) -> Result<()> {
-        let done = match happened {
-            Happened::Unreachable(error) => Err(DeviceError::Server(error)),
+        match happened {
+            Happened::Unreachable(error) => self.out_of_sync(DeviceError::Server(error)),
             Happened::Arrived(batch, begun) => {
                 let was_empty = batch.is_empty();
                 let pause = self.backoff.answered(was_empty, LONG_POLL, begun.elapsed());
@@ -181,38 +187,29 @@ impl<S: SecretSource> Exchange<S> {
                 match self.device.take(account, batch, secrets).await {
                     Ok(events) => {
                         self.around.in_sync.store(true, Ordering::Relaxed);
-                        return self.handle(events, requests).await;
+                        self.handle(events, requests)
                     }
-                    Err(error) => Err(error),
+                    Err(error) => self.out_of_sync(error),
                 }
             }
-            Happened::Due => {
-                self.flush().await?;
-                return self.tell(requests).await;
-            }
+            Happened::Due => self.flush(requests).await,
             Happened::Answered(Answered { prompt, allowed }) => {
                 self.asked.remove(&prompt);
                 self.device.answer_prompt(prompt, allowed)?;
-                self.flush().await?;
-                return self.tell(requests).await;
+                self.flush(requests).await
             }
-        };
-        done.or_else(|error| self.out_of_sync(error))
-    }
-
-    /// Does what is due and tells what came of it.
-    async fn tell(&mut self, requests: &mut Requests) -> Result<()> {
-        let events = self.device.events()?;
-        self.handle(events, requests).await
-    }
-
-    /// That the homeserver cannot be reached now is no error: it is done later.
-    async fn flush(&mut self) -> Result<()> {
-        let (account, secrets) = (&self.around.account, &mut self.secrets);
-        match self.device.flush(account, secrets).await {
-            Err(error) => self.out_of_sync(error),
-            Ok(()) => Ok(()),
         }
+    }
+
+    /// Does what is due, and tells what came of it. That the homeserver cannot be reached now is no
+    /// error: it is done later.
+    async fn flush(&mut self, requests: &mut Requests) -> Result<()> {
+        let (account, secrets) = (&self.around.account, &mut self.secrets);
+        if let Err(error) = self.device.flush(account, secrets).await {
+            self.out_of_sync(error)?;
+        }
+        let events = self.device.events()?;
+        self.handle(events, requests)
     }
 
     fn out_of_sync(&mut self, error: DeviceError) -> Result<()> {
@@ -232,11 +229,16 @@ impl<S: SecretSource> Exchange<S> {
         Ok(())
     }
 
-    async fn handle(&mut self, events: Vec<DeviceEvent>, requests: &mut Requests) -> Result<()> {
+    fn handle(&mut self, events: Vec<DeviceEvent>, requests: &mut Requests) -> Result<()> {
         for event in events {
             match event {
                 DeviceEvent::Alert(alert) => self.warn(report::alert(&alert))?,
-                DeviceEvent::Audit(audit) => self.around.audit.write(report::decision(&audit))?,
+                DeviceEvent::Audit(audit) if self.has_told => {
+                    self.around.audit.write(report::decision(&audit))?;
+                }
+                DeviceEvent::Audit(audit) => {
+                    self.around.audit.write_once(report::decision(&audit))?;
+                }
                 DeviceEvent::Ended {
                     request_id,
                     outcome,
@@ -274,6 +276,7 @@ impl<S: SecretSource> Exchange<S> {
                 _ => {}
             }
         }
+        self.has_told = true;
         Ok(())
     }
 
@@ -305,19 +308,19 @@ impl<S: SecretSource> Exchange<S> {
 
     fn deliver(&mut self, name: &SecretName, requests: &mut Requests) -> Result<()> {
         if let Some(delivery) = self.take_received(name)? {
-            // Whoever asked is gone: it was taken, and is wiped here.
-            let _ = requests.deliver(name, delivery);
+            requests.deliver(name, delivery);
         }
         Ok(())
     }
 
-    /// Takes the newest secret of this name that was asked for and came.
+    /// Takes a secret of this name that was asked for and came.
     fn take_received(&mut self, name: &SecretName) -> Result<Option<Delivery>> {
-        let all = self.device.received_secrets()?;
-        let asked_for = all.into_iter().filter(|one| !one.is_pushed);
-        let Some(received) = asked_for.filter(|one| one.name == *name).last() else {
+        let mut all = self.device.received_secrets()?;
+        let is_wanted = |one: &ReceivedSecret| one.name == *name && !one.is_pushed;
+        let Some(position) = all.iter().rposition(is_wanted) else {
             return Ok(None);
         };
+        let received = all.swap_remove(position);
         self.device.discard_received(&received.id)?;
         Ok(Some(Delivery {
             from: received.from,

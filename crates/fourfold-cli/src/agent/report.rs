@@ -32,7 +32,7 @@ pub(crate) fn decision(audit: &Audit) -> Record {
         _ => None,
     };
     let mut record = Record::new(event).secret(audit.name.as_str());
-    record.time = audit.at.as_millis() / 1000;
+    record.time = audit.at.as_millis();
     if let Some(device) = &audit.device {
         record = record.device(&device.device_id, Some(fingerprint(device)));
     }

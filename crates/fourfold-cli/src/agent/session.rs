@@ -157,7 +157,7 @@ impl Session {
                 }
                 Next::GivenUp(id) => {
                     if let Some(exchange) = &mut self.exchange {
-                        exchange.abort(id).await?;
+                        exchange.abort(id, &mut self.requests).await?;
                     }
                 }
             }
@@ -200,7 +200,7 @@ impl Session {
             } else {
                 Vec::new()
             };
-            exchange.share(names).await?;
+            exchange.share(names, &mut self.requests).await?;
         } else {
             exchange.pause_sharing()?;
         }
@@ -213,7 +213,7 @@ impl Session {
         match &mut self.exchange {
             Some(exchange) if self.is_sharing && *self.unlocked.borrow() => {
                 let names = exchange.secrets().names(snapshot);
-                exchange.share(names).await
+                exchange.share(names, &mut self.requests).await
             }
             _ => Ok(()),
         }

@@ -186,7 +186,7 @@ fn print_record(record: &Record) -> Result<()> {
     let of = |text: &Option<String>| text.as_deref().map(escape_untrusted);
     let mut line = format!(
         "{}  {}",
-        written(record.time),
+        written(record.time / 1000),
         escape_untrusted(&record.event)
     );
     for (word, text) in [

@@ -28,6 +28,20 @@ impl SyncBatch {
             && answer.device_lists.changed.is_empty()
             && answer.device_lists.left.is_empty()
     }
+
+    /// The encrypted to-device events in it, as the JSON text that the server holds.
+    pub fn encrypted_events(&self) -> impl Iterator<Item = &str> {
+        #[derive(Deserialize)]
+        struct Type<'a> {
+            #[serde(borrow, rename = "type")]
+            event_type: std::borrow::Cow<'a, str>,
+        }
+        let events = self.0.to_device.events.iter().map(|event| event.get());
+        events.filter(|event| {
+            serde_json::from_str::<Type<'_>>(event)
+                .is_ok_and(|event| event.event_type == "m.room.encrypted")
+        })
+    }
 }
 
 /// How far the device has read.

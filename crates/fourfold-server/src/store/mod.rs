@@ -3,7 +3,7 @@
 //! # The user is the shard
 //!
 //! Every method but [`Store::batch_key`] and [`Store::close`] takes the user first and touches that
-//! user's rows alone. Every primary key begins with the user ID. An implementation on PostgreSQL can
+//! user's rows alone; the one that reaches others is [`InboxStore::send`]. Every primary key begins with the user ID. An implementation on PostgreSQL can
 //! therefore distribute its tables by that column, unchanged, over as many machines as it likes.
 //!
 //! # Defining a new store
@@ -26,14 +26,21 @@
 //! 4. A write that is refused ([`StoreError::Quota`], [`StoreError::Changed`],
 //!    [`StoreError::UserInUse`]) changed nothing.
 
+mod inbox;
 mod key_backup;
+mod keys;
 mod model;
 pub mod sqlite;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::inbox::{Inbox, InboxMessage, InboxStore, Outgoing, Recipient, Transaction};
 pub use self::key_backup::{BackedUpKey, KeyBackup, KeyBackupState, KeyBackupStore, KeySelection};
+pub use self::keys::{
+    ClaimedKey, CrossSigningKey, CrossSigningKeys, KeyChange, KeyCounts, KeyObjects, KeyStore,
+    OneTimeKey, OneTimeUpload, PublishedDevice, PublishedKeys, UserSignature, WantedKey,
+};
 pub use self::model::{
     AccountDataEvent, Changes, Condition, Device, DeviceId, NewAccount, NewSession, Position,
     Quotas, Scope, Session, Stored, Timestamp, TokenHash, TokenPair, UserId,
@@ -44,7 +51,9 @@ pub use crate::wakeup::Watch;
 ///
 /// See the [module documentation](self) for the rules that every implementation keeps.
 #[async_trait]
-pub trait Store: KeyBackupStore + Send + Sync + std::fmt::Debug + 'static {
+pub trait Store:
+    KeyStore + InboxStore + KeyBackupStore + Send + Sync + std::fmt::Debug + 'static
+{
     /// Makes an account and, when asked, its first session, in one change.
     ///
     /// # Errors
@@ -62,7 +71,8 @@ pub trait Store: KeyBackupStore + Send + Sync + std::fmt::Debug + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Quota`] when the user has no room for one more device.
+    /// [`StoreError::Quota`] when the user has no room for one more device,
+    /// [`StoreError::DeviceIdTaken`] when the ID is a public cross-signing key of the user.
     async fn open_session(&self, user: &UserId, session: NewSession) -> Result<(), StoreError>;
 
     /// The session of an access token, expired or not; `None` when the token opens nothing.
@@ -197,6 +207,16 @@ pub enum StoreError {
     /// Keys go into the current version of the key backup alone, and that is this one.
     #[error("the current version of the key backup is {0}")]
     NotCurrentBackup(u64),
+    /// The device ID is a public cross-signing key of the user: in signatures it could not be told
+    /// from one.
+    #[error("the device ID is a cross-signing key")]
+    DeviceIdTaken,
+    /// There is no such device (any more).
+    #[error("there is no such device")]
+    NoSuchDevice,
+    /// A one-time key with this ID is published and has other content.
+    #[error("a one-time key with this ID exists and is another")]
+    KeyInUse,
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,

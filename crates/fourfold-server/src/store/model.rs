@@ -305,11 +305,19 @@ pub struct Quotas {
     pub backup_keys: u64,
     /// Bytes of key backups: keys with their IDs, over all versions, and what describes a version.
     pub backup_bytes: u64,
+    /// One-time keys of one device.
+    pub one_time_keys: u64,
+    /// Signatures on the keys of other users.
+    pub user_signatures: u64,
+    /// Messages that wait for one device.
+    pub inbox_messages: u64,
+    /// Bytes of the messages that wait for one device.
+    pub inbox_bytes: u64,
 }
 
 impl Default for Quotas {
-    /// 2,000 types, 32 MiB, 500 devices, 500 filters; 100 key backups with 100,000 keys and 128 MiB
-    /// together.
+    /// 2,000 types, 32 MiB, 500 devices, 500 filters; 500 one-time keys; 10,000 signatures; inboxes
+    /// of 5,000 messages and 16 MiB; 100 key backups with 100,000 keys and 128 MiB together.
     fn default() -> Self {
         Self {
             account_data_types: 2_000,
@@ -319,6 +327,10 @@ impl Default for Quotas {
             backups: 100,
             backup_keys: 100_000,
             backup_bytes: 128 * 1024 * 1024,
+            one_time_keys: 500,
+            user_signatures: 10_000,
+            inbox_messages: 5_000,
+            inbox_bytes: 16 * 1024 * 1024,
         }
     }
 }

@@ -12,8 +12,10 @@ fn paths(route: &RouteDescription, owner: &str) -> Vec<String> {
         .replace("{deviceId}", "SOME")
         .replace("{roomId}", "!r:localhost")
         .replace("{filterId}", "1")
+        .replace("{eventType}", "m.test")
+        .replace("{txnId}", "txn")
         .replace("{version}", "1")
-        .replace("{sessionId}", "SESSION")
+        .replace("{sessionId}", "session")
         .replace("{type}", "m.test");
     assert!(
         !path.contains('{'),

@@ -1,7 +1,7 @@
 //! Asking the other devices without an agent: the command stays in sync by itself, as long as it
 //! waits.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use fourfold::{SecretName, sharing::Policy};
 use fourfold_client::NoSecrets;
@@ -40,8 +40,8 @@ pub(super) fn ask(
         interrupt::hand_over();
         // Others are not answered by a command that has something else to do.
         let mut exchange = Exchange::new(device, NoSecrets::new(), around, Policy::default())?;
-        exchange.share(Vec::new()).await?;
         let mut requests = Requests::default();
+        exchange.share(Vec::new(), &mut requests).await?;
         let (sender, answer) = oneshot::channel();
         exchange.request(name, from, sender, &mut requests).await?;
         let ended = tokio::select! {
@@ -60,20 +60,18 @@ pub(super) fn ask(
 }
 
 /// Works until the answer is there.
-fn wait<'a>(
-    exchange: &'a mut Exchange<NoSecrets>,
-    requests: &'a mut Requests,
+async fn wait(
+    exchange: &mut Exchange<NoSecrets>,
+    requests: &mut Requests,
     mut answer: oneshot::Receiver<Result<Delivery>>,
-) -> impl Future<Output = Result<Delivery>> + 'a {
-    async move {
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut answer => {
-                    return answer.unwrap_or_else(|_| Err(Error::refused("no answer will come")));
-                }
-                happened = exchange.next() => exchange.carry_out(happened?, requests).await?,
+) -> Result<Delivery> {
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut answer => {
+                return answer.unwrap_or_else(|_| Err(Error::refused("no answer will come")));
             }
+            happened = exchange.next() => exchange.carry_out(happened?, requests).await?,
         }
     }
 }
@@ -83,7 +81,7 @@ async fn take_back(exchange: &mut Exchange<NoSecrets>, requests: &mut Requests) 
         return Ok(());
     }
     let id = requests.given_up().await;
-    exchange.abort(id).await
+    exchange.abort(id, requests).await
 }
 
 /// How long to try to tell the other devices that nothing is wanted any more.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::state::UserState;
 use crate::generations::Generations;
-use crate::store::{Position, Scope, UserId};
+use crate::store::{DeviceId, Inbox, Position, Scope, UserId};
 
 /// What a committed write changes in the cache.
 pub(super) enum Effect {
@@ -31,6 +31,17 @@ pub(super) enum Effect {
         /// The content.
         content: Bytes,
         /// The number of the change.
+        position: Position,
+    },
+    /// Messages came into an inbox or left it.
+    Inbox {
+        /// Whose.
+        user: UserId,
+        /// Of which device.
+        device: DeviceId,
+        /// How it stands now.
+        inbox: Inbox,
+        /// Where the user's stream stands.
         position: Position,
     },
     /// Anything else: the user is dropped and loaded again when next asked for.
@@ -119,6 +130,21 @@ impl Cache {
                     let grown = state.put(&scope, &event_type, content, position);
                     drop(state);
                     shard.users.grow(grown);
+                }
+            }
+            Effect::Inbox {
+                user,
+                device,
+                inbox,
+                position,
+            } => {
+                let Some(mut shard) = self.shard(&user) else {
+                    return;
+                };
+                shard.epoch += 1;
+                if let Some(entry) = shard.users.entry(&user, |entry| entry.read().weight()) {
+                    let mut state = entry.0.write().unwrap_or_else(PoisonError::into_inner);
+                    state.put_inbox(device, inbox, position);
                 }
             }
             Effect::Reload(user) => {

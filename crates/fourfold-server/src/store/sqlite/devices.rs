@@ -2,8 +2,8 @@
 
 use rusqlite::params;
 
-use super::integer;
 use super::writer::{Batch, WriteError};
+use super::{inbox, integer, keys};
 use crate::store::{DeviceId, Timestamp, UserId};
 
 pub(super) fn rename(
@@ -61,6 +61,8 @@ pub(super) fn delete(
         connection
             .prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND device_id = ?2")?
             .execute(params![user.as_str(), device.as_str()])?;
+        keys::delete(batch, user, device)?;
+        inbox::delete(batch, user, device)?;
         deleted += connection
             .prepare_cached("DELETE FROM devices WHERE user_id = ?1 AND device_id = ?2")?
             .execute(params![user.as_str(), device.as_str()])?;
@@ -72,15 +74,6 @@ pub(super) fn delete(
 }
 
 pub(super) fn delete_all(batch: &mut Batch<'_>, user: &UserId) -> Result<(), WriteError> {
-    let connection = batch.connection();
-    connection
-        .prepare_cached("DELETE FROM sessions WHERE user_id = ?1")?
-        .execute([user.as_str()])?;
-    let deleted = connection
-        .prepare_cached("DELETE FROM devices WHERE user_id = ?1")?
-        .execute([user.as_str()])?;
-    if deleted > 0 {
-        batch.move_device_list(user)?;
-    }
-    Ok(())
+    let ids = inbox::devices(batch.connection(), user)?;
+    delete(batch, user, &ids)
 }

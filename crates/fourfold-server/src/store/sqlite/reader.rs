@@ -144,6 +144,8 @@ fn load(
         let definition = Bytes::from(row.get::<_, Vec<u8>>(1)?);
         state.filters.insert(unsigned(row.get(0)?), definition);
     }
+    super::keys::load(transaction, user, &mut state)?;
+    super::inbox::load(transaction, user, &mut state)?;
     Ok(Some(state))
 }
 

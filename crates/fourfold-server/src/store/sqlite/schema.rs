@@ -40,7 +40,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
 const APPLICATION_ID: i32 = 0x3453_7276;
 
 /// Step `n` takes a file from version `n` to version `n + 1`. Never edit a step that was released.
-const MIGRATIONS: [&str; 2] = [V1, KEY_BACKUP];
+const MIGRATIONS: [&str; 3] = [V1, V2, KEY_BACKUP];
 
 /// Every primary key begins with the user ID, and a table is its primary key (`WITHOUT ROWID`):
 /// one user's rows lie side by side and a write touches one tree.
@@ -139,6 +139,85 @@ CREATE TABLE backup_keys (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Keys and to-device messages.
+const V2: &str = "
+CREATE TABLE device_keys (
+    user_id   TEXT NOT NULL,
+    device_id TEXT NOT NULL,
+    keys      BLOB NOT NULL,
+    PRIMARY KEY (user_id, device_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE cross_signing_keys (
+    user_id    TEXT    NOT NULL,
+    -- 0 master, 1 self-signing, 2 user-signing.
+    usage      INTEGER NOT NULL,
+    public_key TEXT    NOT NULL,
+    content    BLOB    NOT NULL,
+    PRIMARY KEY (user_id, usage)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE user_signatures (
+    -- Who signed.
+    user_id     TEXT NOT NULL,
+    signed_user TEXT NOT NULL,
+    signed_key  TEXT NOT NULL,
+    signing_key TEXT NOT NULL,
+    signature   TEXT NOT NULL,
+    PRIMARY KEY (user_id, signed_user, signed_key, signing_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE one_time_keys (
+    user_id   TEXT    NOT NULL,
+    device_id TEXT    NOT NULL,
+    algorithm TEXT    NOT NULL,
+    key_id    TEXT    NOT NULL,
+    -- The order of upload, which is the order of claiming.
+    ordinal   INTEGER NOT NULL,
+    key       BLOB    NOT NULL,
+    PRIMARY KEY (user_id, device_id, algorithm, key_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX one_time_keys_in_order
+    ON one_time_keys (user_id, device_id, algorithm, ordinal);
+
+CREATE TABLE fallback_keys (
+    user_id   TEXT    NOT NULL,
+    device_id TEXT    NOT NULL,
+    algorithm TEXT    NOT NULL,
+    key_id    TEXT    NOT NULL,
+    key       BLOB    NOT NULL,
+    used      INTEGER NOT NULL,
+    PRIMARY KEY (user_id, device_id, algorithm)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE to_device (
+    user_id   TEXT    NOT NULL,
+    device_id TEXT    NOT NULL,
+    position  INTEGER NOT NULL,
+    -- Type, sender and content as JSON text.
+    event     BLOB    NOT NULL,
+    PRIMARY KEY (user_id, device_id, position)
+) STRICT, WITHOUT ROWID;
+
+-- What waits in the inbox, so that no write has to count.
+ALTER TABLE devices ADD COLUMN inbox_messages     INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN inbox_bytes        INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN inbox_newest       INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN inbox_acknowledged INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE transactions (
+    user_id   TEXT    NOT NULL,
+    device_id TEXT    NOT NULL,
+    -- SHA-256 of the route and the ID that the client gave.
+    hash      BLOB    NOT NULL,
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (user_id, device_id, hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX transactions_by_age ON transactions (user_id, device_id, at);
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +239,7 @@ mod tests {
             refused,
             Err(OpenError::NewerSchema {
                 found: 99,
-                known: 2
+                known: 3
             })
         ));
     }

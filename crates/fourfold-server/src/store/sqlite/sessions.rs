@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::writer::{Batch, WriteError};
-use super::{integer, unsigned};
+use super::{integer, keys, unsigned};
 use crate::store::{DeviceId, NewSession, StoreError, Timestamp, TokenHash, TokenPair, UserId};
 
 pub(super) fn open(
@@ -13,6 +13,9 @@ pub(super) fn open(
     most_devices: u64,
 ) -> Result<(), WriteError> {
     batch.counters(user)?;
+    if keys::is_cross_signing_key(batch, user, &session.device)? {
+        return Err(WriteError::Refused(StoreError::DeviceIdTaken));
+    }
     let connection = batch.connection();
     let now = integer(session.opened_at.0);
     let known = connection

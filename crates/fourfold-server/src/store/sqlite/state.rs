@@ -1,12 +1,13 @@
 //! All rows of one user, in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::store::{
-    AccountDataEvent, Changes, Device, DeviceId, Position, Scope, Session, Stored, TokenHash,
+    AccountDataEvent, Changes, Device, DeviceId, Inbox, KeyCounts, Position, PublishedKeys, Scope,
+    Session, Stored, TokenHash,
 };
 
 /// A snapshot of the rows of one user. What reads see once it is in the cache.
@@ -20,6 +21,9 @@ pub(super) struct UserState {
     pub(super) global: HashMap<Arc<str>, Stored>,
     pub(super) rooms: HashMap<(Scope, Arc<str>), Stored>,
     pub(super) filters: HashMap<u64, Bytes>,
+    pub(super) keys: Arc<PublishedKeys>,
+    pub(super) key_counts: BTreeMap<DeviceId, KeyCounts>,
+    pub(super) inboxes: HashMap<DeviceId, Inbox>,
 }
 
 impl UserState {
@@ -36,12 +40,23 @@ impl UserState {
             .map(|((_, key), it)| key.len() + it.content.len())
             .sum();
         let filters: usize = self.filters.values().map(Bytes::len).sum();
-        let rows = self.global.len()
+        let keys: usize = self.keys.devices.iter().map(|it| it.keys.len()).sum();
+        let cross_signing: usize = self
+            .keys
+            .cross_signing
+            .iter()
+            .map(|it| it.content.len())
+            .sum();
+        let rows = self.keys.devices.len()
+            + self.keys.user_signatures.len()
+            + self.key_counts.len()
+            + self.inboxes.len()
+            + self.global.len()
             + self.rooms.len()
             + self.filters.len()
             + self.sessions.len()
             + self.devices.len();
-        global + rooms + filters + (rows + 4) * ROW_OVERHEAD
+        global + rooms + filters + keys + cross_signing + (rows + 4) * ROW_OVERHEAD
     }
 
     /// Takes in one write of account data and returns by how much the state grew. A write that the
@@ -81,6 +96,12 @@ impl UserState {
         }
     }
 
+    /// Takes in how an inbox stands. The writer tells it in the order of the commits.
+    pub(super) fn put_inbox(&mut self, device: DeviceId, inbox: Inbox, position: Position) {
+        self.position = self.position.max(position);
+        self.inboxes.insert(device, inbox);
+    }
+
     pub(super) fn account_data(&self, scope: &Scope, event_type: &str) -> Option<Stored> {
         let stored = if scope.is_global() {
             self.global.get(event_type)
@@ -88,6 +109,11 @@ impl UserState {
             self.rooms.get(&(scope.clone(), event_type.into()))
         };
         stored.cloned()
+    }
+
+    /// The counts of a device, to be filled.
+    pub(super) fn counts_of(&mut self, device: Box<str>) -> &mut KeyCounts {
+        self.key_counts.entry(DeviceId::new(device)).or_default()
     }
 
     pub(super) fn device(&self, id: &DeviceId) -> Option<Device> {

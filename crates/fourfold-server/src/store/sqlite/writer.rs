@@ -65,6 +65,20 @@ impl Writer {
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
+    /// Queues `work` and returns before it is done. When it fails, the log says so.
+    pub(super) async fn post<F>(&self, work: F) -> Result<(), StoreError>
+    where
+        F: FnMut(&mut Batch<'_>) -> Result<(), WriteError> + Send + 'static,
+    {
+        let job = Box::new(Pending {
+            work,
+            outcome: None,
+            reply: None,
+        });
+        let queued = self.queue.send(Message::Job(job)).await;
+        queued.map_err(|_| StoreError::Closed)
+    }
+
     /// Finishes what is queued and ends the thread.
     pub(super) async fn close(&self) {
         // An error means that the thread has ended already.

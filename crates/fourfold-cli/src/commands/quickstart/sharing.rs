@@ -1,0 +1,256 @@
+//! The second half of the story: devices that ask each other, and get what they ask for only when
+//! they are verified.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use fourfold::{
+    Secret, SecretName,
+    cross_signing::{ConfirmedDevice, CrossSigningKeys},
+    identity::PinnedBy,
+    sharing::Recipients,
+};
+use fourfold_client::{
+    Account, Device as OlmDevice, DeviceEvent, Password, SealingKey, ShortString, VerificationEvent,
+};
+
+use super::{Device, PASSWORD, broken, check, detail, holds, title};
+use crate::{error::Result, new_key::rng, own_device};
+
+/// Steps 8 to 12.
+pub(super) async fn tell(address: &str, folder: &Path, laptop: Device) -> Result<()> {
+    let name = SecretName::new("org.example.diary").map_err(broken)?;
+    let diary = Secret::new(DIARY);
+
+    title("8. The laptop makes an identity, to which its user's devices belong.")?;
+    let mut laptop = Party::new(laptop).await?;
+    let identity = CrossSigningKeys::generate(&mut rng());
+    laptop.publish(&identity).await?;
+    laptop.hold(name.clone(), &diary)?;
+    detail(format_args!(
+        "master key {}",
+        identity.master_key().public_key()
+    ))?;
+    detail("and it holds a secret that is in nobody's secret storage")?;
+
+    title("9. A tablet logs in, which nobody verified, and asks every device for the secret.")?;
+    let tablet = Device::log_in(address, folder, "tablet").await?;
+    let mut tablet = Party::new(tablet).await?;
+    let request = tablet
+        .device
+        .request_secret(name.clone(), Recipients::Everyone)?;
+    for _ in 0..4 {
+        tablet.round().await?;
+        laptop.round().await?;
+    }
+    check(
+        tablet.device.received_secrets()?.is_empty(),
+        "an unverified device got a secret",
+    )?;
+    detail("Nothing comes: not the secret, and not a word why.")?;
+    tablet.device.abort_request(request)?;
+
+    title("10. Their user compares what both show, and says that it is the same.")?;
+    let shown = verify(&mut tablet, &mut laptop, &identity).await?;
+    for emoji in shown.emoji {
+        detail(format_args!("{}  {}", emoji.symbol, emoji.name))?;
+    }
+    detail("The laptop signs the tablet, and the tablet holds on to the master key.")?;
+
+    title("11. The tablet asks again, and gets it.")?;
+    tablet.device.refresh(&tablet.account).await?;
+    laptop.device.refresh(&laptop.account).await?;
+    tablet
+        .device
+        .request_secret(name.clone(), Recipients::Verified)?;
+    let mut message = None;
+    for _ in 0..ROUNDS {
+        laptop.round().await?;
+        message = tablet.round().await?.or(message);
+        if !tablet.device.received_secrets()?.is_empty() {
+            break;
+        }
+    }
+    let received = tablet.device.received_secrets()?;
+    let [received] = received.as_slice() else {
+        return Err(broken("the tablet did not get the secret, once"));
+    };
+    check(
+        received.name == name && received.secret.is_same(&diary),
+        "the tablet got something else",
+    )?;
+    detail(format_args!(
+        "{name}: {} bytes, from {}",
+        received.secret.expose_secret().len(),
+        received.from.device_id
+    ))?;
+
+    title("12. This is what the server saw of the message:")?;
+    detail(message.ok_or_else(|| broken("nothing encrypted came"))?)?;
+    check(
+        !holds(&folder.join("server"), &diary)?,
+        "the server's files hold the secret in clear",
+    )?;
+    detail("The secret is nowhere in its files: searched.")
+}
+
+/// A device that takes part in the sharing.
+struct Party {
+    account: Account,
+    device: OlmDevice,
+    secrets: BTreeMap<SecretName, Secret>,
+}
+
+impl Party {
+    /// Makes keys for a log-in and publishes them.
+    async fn new(mut log_in: Device) -> Result<Self> {
+        let sealing = SealingKey::generate(&mut rng());
+        let device = OlmDevice::create(&mut log_in.state, &sealing)?;
+        let mut party = Self {
+            account: log_in.account,
+            device,
+            secrets: BTreeMap::new(),
+        };
+        party.device.upload_keys(&party.account).await?;
+        party.device.refresh(&party.account).await?;
+        Ok(party)
+    }
+
+    /// Publishes an identity, signs this device with it and holds on to it.
+    async fn publish(&mut self, identity: &CrossSigningKeys) -> Result<()> {
+        let keys = identity
+            .public_keys(self.account.user_id())
+            .map_err(broken)?;
+        let password = Password::new(PASSWORD);
+        self.account
+            .upload_cross_signing_keys(&keys, Some(&password))
+            .await?;
+        let published = self.account.published_keys().await?;
+        let this = own_device::confirm(&self.device, &published)?;
+        let self_signing_key = identity.self_signing_key();
+        self.account
+            .sign_device(&this, self_signing_key, &published)
+            .await?;
+        self.device.refresh(&self.account).await?;
+        let master_key = identity.master_key().public_key();
+        Ok(self.device.pin(master_key, PinnedBy::PrivateKey)?)
+    }
+
+    fn hold(&mut self, name: SecretName, secret: &Secret) -> Result<()> {
+        self.device.set_shareable(vec![name.clone()])?;
+        self.secrets
+            .insert(name, Secret::new(secret.expose_secret()));
+        Ok(())
+    }
+
+    /// Sends what waits and takes in what came. Returns the last encrypted message, as the server
+    /// has it.
+    async fn round(&mut self) -> Result<Option<String>> {
+        self.device.flush(&self.account, &mut self.secrets).await?;
+        let batch = self.device.wait(&self.account, Duration::ZERO)?.await?;
+        let message = batch.encrypted_events().last().map(str::to_owned);
+        self.device
+            .take(&self.account, batch, &mut self.secrets)
+            .await?;
+        Ok(message)
+    }
+
+    /// The same, for what happens in verifications.
+    async fn verification_events(&mut self) -> Result<Vec<(String, VerificationEvent)>> {
+        self.device.flush(&self.account, &mut self.secrets).await?;
+        let events = self
+            .device
+            .sync_once(&self.account, Duration::ZERO, &mut self.secrets)
+            .await?;
+        let of_verification = |event| match event {
+            DeviceEvent::Verification { id, event } => Some((id, event)),
+            _ => None,
+        };
+        Ok(events.into_iter().filter_map(of_verification).collect())
+    }
+}
+
+/// One asks, the other agrees, both show the same, and each does what it can with the result.
+async fn verify(
+    tablet: &mut Party,
+    laptop: &mut Party,
+    identity: &CrossSigningKeys,
+) -> Result<ShortString> {
+    tablet.device.refresh(&tablet.account).await?;
+    let laptop_id = laptop.device.device_id().to_owned();
+    tablet.device.verify(Some(&[&laptop_id]))?;
+    let mut shown = [None, None];
+    let mut is_compared = false;
+    let mut is_verified = [false, false];
+    for _ in 0..ROUNDS {
+        for (side, party) in [&mut *tablet, &mut *laptop].into_iter().enumerate() {
+            for (id, event) in party.verification_events().await? {
+                match event {
+                    VerificationEvent::Requested { .. } => party.device.agree_to_verify(&id)?,
+                    VerificationEvent::Compare(string) => {
+                        if let Some(shown) = shown.get_mut(side) {
+                            *shown = Some((id, string));
+                        }
+                    }
+                    VerificationEvent::Verified {
+                        device_id,
+                        ed25519,
+                        master_key,
+                    } => {
+                        if let Some(master_key) = master_key.filter(|_| side == 0) {
+                            party.device.pin(master_key, PinnedBy::Verified)?;
+                        }
+                        party.device.confirm(&device_id, ed25519)?;
+                        if side == 1 {
+                            sign(party, &device_id, &ed25519, identity).await?;
+                        }
+                        if let Some(is_verified) = is_verified.get_mut(side) {
+                            *is_verified = true;
+                        }
+                    }
+                    VerificationEvent::Cancelled { code, .. } => {
+                        return Err(broken(format_args!("cancelled: {}", code.code())));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if let [Some((one, left)), Some((other, right))] = &shown
+            && !is_compared
+        {
+            is_compared = true;
+            check(left == right, "the devices show different emoji")?;
+            tablet.device.compared(one, true)?;
+            laptop.device.compared(other, true)?;
+        }
+        if is_verified == [true, true] {
+            let [Some((_, shown)), _] = shown else { break };
+            return Ok(shown);
+        }
+    }
+    Err(broken("the verification did not come to an end"))
+}
+
+async fn sign(
+    laptop: &Party,
+    device_id: &str,
+    ed25519: &fourfold::signed_json::PublicKey,
+    identity: &CrossSigningKeys,
+) -> Result<()> {
+    let published = laptop.account.published_keys().await?;
+    let served = published
+        .device(device_id)
+        .ok_or_else(|| broken("the verified device is not shown"))?;
+    let user_id = laptop.account.user_id();
+    let confirmed =
+        ConfirmedDevice::with_fingerprint(user_id, device_id, served, ed25519).map_err(broken)?;
+    laptop
+        .account
+        .sign_device(&confirmed, identity.self_signing_key(), &published)
+        .await
+        .map_err(broken)
+}
+
+const DIARY: &str = "what four friends folded into one letter";
+
+/// After so many exchanges of messages something is broken.
+const ROUNDS: usize = 20;

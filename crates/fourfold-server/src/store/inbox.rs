@@ -1,0 +1,127 @@
+//! Messages between devices, and the inbox where they wait.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{DeviceId, Position, StoreError, Timestamp, UserId};
+
+/// The inboxes of devices.
+#[async_trait]
+pub trait InboxStore {
+    /// Puts messages into inboxes, all of them in one change, unless the transaction was done before:
+    /// then nothing happens. Each message takes the next position of its receiver and wakes them.
+    ///
+    /// This alone reaches the rows of other users. A store whose users lie on several machines needs
+    /// a distributed transaction here, and nowhere else.
+    ///
+    /// Unknown receivers are passed over, and so is a device whose inbox is full: a device that
+    /// nobody uses must not keep messages from the others.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchDevice`] when the sending device is gone; [`StoreError::Quota`] when the
+    /// copies for all devices together are too large.
+    async fn send(
+        &self,
+        sender: &UserId,
+        transaction: Transaction,
+        messages: Vec<Outgoing>,
+    ) -> Result<(), StoreError>;
+
+    /// What waits for a device.
+    async fn inbox(&self, user: &UserId, device: &DeviceId) -> Result<Inbox, StoreError>;
+
+    /// The oldest messages after a position, at most `most`, in the order of arrival.
+    async fn inbox_messages(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        after: Position,
+        most: usize,
+    ) -> Result<Vec<InboxMessage>, StoreError>;
+
+    /// Deletes the messages up to a position: the device has them. May return before it is done.
+    async fn acknowledge(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        up_to: Position,
+    ) -> Result<(), StoreError>;
+}
+
+/// What makes a request happen once: the device that sends it, its route and the ID it chose.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    /// The sending device.
+    pub device: DeviceId,
+    /// SHA-256 of the route and the transaction ID.
+    pub hash: [u8; 32],
+    /// Now. Transactions are remembered for a day at least, unless a device has very many of them.
+    pub at: Timestamp,
+}
+
+/// A message on its way.
+#[derive(Clone)]
+pub struct Outgoing {
+    /// To whom.
+    pub user: UserId,
+    /// To which device.
+    pub recipient: Recipient,
+    /// The event as the receiver gets it: JSON text of an object with type, sender and content.
+    pub event: Bytes,
+}
+
+impl fmt::Debug for Outgoing {
+    /// The length of the event, never the event.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Outgoing");
+        debug
+            .field("user", &self.user)
+            .field("recipient", &self.recipient)
+            .field("length", &self.event.len());
+        debug.finish_non_exhaustive()
+    }
+}
+
+/// Which devices of a user get a message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "one or all, there is no third")]
+pub enum Recipient {
+    /// One device.
+    Device(DeviceId),
+    /// Every device that the user has at this moment.
+    Every,
+}
+
+/// What waits for a device.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Inbox {
+    /// How many messages wait.
+    pub messages: u64,
+    /// The position of the last message that ever came.
+    pub newest: Position,
+    /// Up to where the device has acknowledged.
+    pub acknowledged: Position,
+}
+
+/// A message in an inbox.
+#[derive(Clone, Eq, PartialEq)]
+pub struct InboxMessage {
+    /// Its place in the stream of the receiver.
+    pub position: Position,
+    /// The event, exactly as it was sent.
+    pub event: Bytes,
+}
+
+impl fmt::Debug for InboxMessage {
+    /// The length of the event, never the event.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("InboxMessage");
+        debug
+            .field("position", &self.position)
+            .field("length", &self.event.len());
+        debug.finish_non_exhaustive()
+    }
+}
