@@ -164,7 +164,9 @@ impl Device {
         answer: SyncAnswer,
         secrets: &mut impl SecretSource,
     ) -> Result<(), DeviceError> {
-        if answer.device_lists.changed.contains(&self.user_id)
+        // The first answer tells no changes: what came before it may have been missed.
+        if self.position.since.is_none()
+            || answer.device_lists.changed.contains(&self.user_id)
             || answer.device_lists.left.contains(&self.user_id)
         {
             self.trust.mark_stale();

@@ -85,7 +85,9 @@ pub(super) async fn tell(address: &str, folder: &Path, laptop: Device) -> Result
     ))?;
 
     title("12. This is what the server saw of the message:")?;
-    detail(message.ok_or_else(|| broken("nothing encrypted came"))?)?;
+    let message = message.ok_or_else(|| broken("nothing encrypted came"))?;
+    let beginning: String = message.chars().take(SHOWN).collect();
+    detail(format_args!("{beginning}… ({} bytes)", message.len()))?;
     check(
         !holds(&folder.join("server"), &diary)?,
         "the server's files hold the secret in clear",
@@ -251,6 +253,9 @@ async fn sign(
 }
 
 const DIARY: &str = "what four friends folded into one letter";
+
+/// How much of a message is shown.
+const SHOWN: usize = 300;
 
 /// After so many exchanges of messages something is broken.
 const ROUNDS: usize = 20;
