@@ -10,11 +10,12 @@ use crate::{
 
 pub(super) fn format(workspace: &Workspace) -> Result<(), Failure> {
     command::run(cargo(workspace).args(["fmt", "--all", "--check"]))?;
-    // The fuzz crate stands outside the workspace.
+    // These stand outside the workspace.
     let outside: Vec<PathBuf> = workspace
         .files()?
         .into_iter()
-        .filter(|file| file.starts_with("fuzz") && file.extension().is_some_and(|e| e == "rs"))
+        .filter(|file| file.starts_with("fuzz") || file.starts_with("interop"))
+        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
         .collect();
     if outside.is_empty() {
         return Ok(());

@@ -46,9 +46,27 @@ impl Conversation {
 
     /// Waits for the next line.
     pub(super) fn hear(&mut self) -> Result<String, Failure> {
-        self.lines
-            .recv_timeout(PATIENCE)
-            .map_err(|error| self.silent(&error.to_string()))
+        self.next()?.ok_or_else(|| self.silent("it has ended"))
+    }
+
+    /// Waits until the program has ended by itself, and gives its exit code.
+    pub(super) fn end(mut self) -> Result<i32, Failure> {
+        // Its output ends when it does.
+        while let Some(line) = self.next()? {
+            drop(line);
+        }
+        let ended = self.child.wait();
+        let ended = ended.map_err(|error| self.silent(&error.to_string()))?;
+        Ok(ended.code().unwrap_or(-1))
+    }
+
+    /// The next line, or that there is none.
+    fn next(&mut self) -> Result<Option<String>, Failure> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Ok(Some(line)),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Ok(None),
+            Err(error) => Err(self.silent(&error.to_string())),
+        }
     }
 
     /// What a program says that does not answer, if its standard error is a pipe.

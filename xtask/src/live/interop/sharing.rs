@@ -37,6 +37,9 @@ pub(super) fn verified_devices_share(scene: &mut Scene<'_>) -> Result<(), Failur
     let key = scene.write("key", &set_up["recovery_key"])?;
     let ours = scene.ours("ours")?;
 
+    let refused = ours.run(&["request", BACKUP], "")?;
+    scene.expect("an unverified device asks nobody", refused.code, 8)?;
+    different_emoji(scene, &mut first, &ours)?;
     they_verify_us(scene, &mut first, &ours)?;
     they_send(scene, &ours, SELF_SIGNING, &key)?;
     they_send(scene, &ours, BACKUP, &key)?;
@@ -56,8 +59,42 @@ pub(super) fn verified_devices_share(scene: &mut Scene<'_>) -> Result<(), Failur
     Ok(())
 }
 
+/// Their user sees something else than ours.
+fn different_emoji(scene: &mut Scene<'_>, peer: &mut Peer, ours: &Device) -> Result<(), Failure> {
+    let ours_id = own_id(ours)?;
+    let mut program = asked_by_them(scene, peer, ours)?;
+    peer.begin(json!({ "do": "compare" }))?;
+    json_of(&mut program)?;
+    peer.answer()?;
+    let told = peer.tell("mismatch")?;
+    scene.expect(
+        "they say that it differs",
+        told,
+        json!({ "code": "m.mismatched_sas" }),
+    )?;
+    program.say("y")?;
+    scene.expect("nothing is verified here", program.end()?, 8)?;
+    peer.ask(json!({ "do": "await_device", "device": ours_id, "verified": false }))?;
+    scene.expect("nor there", true, true)
+}
+
 /// They ask, we agree, and both sides show the same.
 fn they_verify_us(scene: &mut Scene<'_>, peer: &mut Peer, ours: &Device) -> Result<(), Failure> {
+    let ours_id = own_id(ours)?;
+    let mut program = asked_by_them(scene, peer, ours)?;
+    let verified = compare(scene, peer, &mut program)?;
+    let holds_on = verified["pinned_master_key"].is_string();
+    scene.expect("we hold on to the identity", holds_on, true)?;
+    peer.ask(json!({ "do": "await_device", "device": ours_id, "verified": true }))?;
+    scene.expect("they signed us", true, true)
+}
+
+/// They ask, we agree, and they begin.
+fn asked_by_them(
+    scene: &mut Scene<'_>,
+    peer: &mut Peer,
+    ours: &Device,
+) -> Result<Conversation, Failure> {
     let ours_id = own_id(ours)?;
     // The first command that needs keys of this device makes them; the peer waits for them.
     let verify = ["device", "verify", "--emoji", "--json"];
@@ -71,11 +108,7 @@ fn they_verify_us(scene: &mut Scene<'_>, peer: &mut Peer, ours: &Device) -> Resu
     )?;
     program.say("y")?;
     peer.tell("start_sas")?;
-    let verified = compare(scene, peer, &mut program)?;
-    let holds_on = verified["pinned_master_key"].is_string();
-    scene.expect("we hold on to the identity", holds_on, true)?;
-    peer.ask(json!({ "do": "await_device", "device": ours_id, "verified": true }))?;
-    scene.expect("they signed us", true, true)
+    Ok(program)
 }
 
 /// We ask, they agree, and both sides show the same. With the recovery key, we sign them.
