@@ -102,8 +102,20 @@ pub(crate) struct Session {
     requests: Requests,
     jobs: mpsc::Receiver<Job>,
     unlocked: watch::Receiver<bool>,
-    /// What the exchange was told last: whether secrets are shared and taken.
-    is_sharing: bool,
+    /// What the exchange was told last.
+    sharing: Sharing,
+}
+
+/// What happens with secrets on their way between devices.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+enum Sharing {
+    /// Locked: none is sent, and none is taken.
+    #[default]
+    Paused,
+    /// Locked, but a command waits for one: that goes into the hands of the user, and nowhere else.
+    Taking,
+    /// Unlocked: these may be sent, as far as the policy says so.
+    Of(Vec<SecretName>),
 }
 
 enum Next {
@@ -124,7 +136,7 @@ impl Session {
             exchange,
             requests: Requests::default(),
             jobs,
-            is_sharing: false,
+            sharing: Sharing::Paused,
         };
         Ok((session, Jobs(sender)))
     }
@@ -137,8 +149,12 @@ impl Session {
                 Next::Locked => {}
                 Next::Job(Job::Compare(snapshot, answer)) => {
                     let compared = Compared::of(&mut self.state, &snapshot);
-                    self.learn(&snapshot).await?;
+                    let names = self.names(&snapshot);
                     let _ = answer.send(compared.map(|compared| (snapshot, compared)));
+                    // Other secrets may have come or gone.
+                    if let (Some(names), Sharing::Of(_)) = (names, &self.sharing) {
+                        self.share(Sharing::Of(names)).await?;
+                    }
                 }
                 Next::Job(Job::Borrow(borrower)) => self = self.lend(borrower).await?,
                 Next::Job(Job::Ask(name, from, recipient)) => match &mut self.exchange {
@@ -179,44 +195,50 @@ impl Session {
         }
     }
 
-    /// Shares as long as the agent is unlocked. A locked one takes what a command waits for: that
-    /// goes into the hands of the user, and nowhere else.
+    /// Shares as long as the agent is unlocked.
     async fn follow_lock(&mut self) -> Result<()> {
-        let is_unlocked = *self.unlocked.borrow_and_update();
-        let wanted = is_unlocked || !self.requests.is_empty();
+        if !*self.unlocked.borrow_and_update() {
+            let is_waiting = !self.requests.is_empty();
+            let wanted = if is_waiting {
+                Sharing::Taking
+            } else {
+                Sharing::Paused
+            };
+            return self.share(wanted).await;
+        }
+        if matches!(self.sharing, Sharing::Of(_)) || self.exchange.is_none() {
+            return Ok(());
+        }
+        match self.opening.around.account.snapshot().await {
+            Ok(snapshot) => {
+                let names = self.names(&snapshot).unwrap_or_default();
+                self.share(Sharing::Of(names)).await
+            }
+            // Tried again with whatever happens next.
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn share(&mut self, wanted: Sharing) -> Result<()> {
         let Some(exchange) = &mut self.exchange else {
             return Ok(());
         };
-        if wanted == self.is_sharing {
+        if wanted == self.sharing {
             return Ok(());
         }
-        if wanted {
-            let names = if is_unlocked {
-                match self.opening.around.account.snapshot().await {
-                    Ok(snapshot) => exchange.secrets().names(&snapshot),
-                    // Tried again with whatever happens next.
-                    Err(_) => return Ok(()),
-                }
-            } else {
-                Vec::new()
-            };
-            exchange.share(names, &mut self.requests).await?;
-        } else {
-            exchange.pause_sharing()?;
+        match &wanted {
+            Sharing::Paused => exchange.pause_sharing()?,
+            Sharing::Taking => exchange.share(Vec::new(), &mut self.requests).await?,
+            Sharing::Of(names) => exchange.share(names.clone(), &mut self.requests).await?,
         }
-        self.is_sharing = wanted;
+        self.sharing = wanted;
         Ok(())
     }
 
-    /// Other secrets may have come or gone.
-    async fn learn(&mut self, snapshot: &Snapshot) -> Result<()> {
-        match &mut self.exchange {
-            Some(exchange) if self.is_sharing && *self.unlocked.borrow() => {
-                let names = exchange.secrets().names(snapshot);
-                exchange.share(names, &mut self.requests).await
-            }
-            _ => Ok(()),
-        }
+    /// What of a snapshot could be shared now.
+    fn names(&self, snapshot: &Snapshot) -> Option<Vec<SecretName>> {
+        let exchange = self.exchange.as_ref()?;
+        Some(exchange.secrets().names(snapshot))
     }
 
     async fn lend(self, borrower: oneshot::Sender<Lent>) -> Result<Self> {
@@ -260,7 +282,7 @@ impl Session {
             requests,
             jobs,
             unlocked,
-            is_sharing: false,
+            sharing: Sharing::Paused,
         })
     }
 }

@@ -21,6 +21,13 @@ impl Canary {
         Self { what, forms }
     }
 
+    /// A key, as it is and in every encoding.
+    pub(crate) fn bytes(what: &'static str, bytes: &[u8]) -> Self {
+        let mut forms = of_bytes(bytes);
+        forms.push(bytes.to_vec());
+        Self { what, forms }
+    }
+
     /// A recovery key: its text with and without spaces, and the key in it.
     pub(crate) fn recovery_key(what: &'static str, text: &str) -> Self {
         let mut canary = Self::new(what, text);

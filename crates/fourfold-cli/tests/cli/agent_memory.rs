@@ -12,6 +12,11 @@ const NAME: &str = "org.example.wallet";
 const SECRET: &str = "the canary sings four folds of paper";
 const PASSPHRASE: &str = "seven canaries under the old bridge";
 
+/// Whether this user is allowed to look into the memory of the agent.
+pub(crate) fn is_visible(agent: &RunningAgent) -> bool {
+    memory(agent.process()).is_some()
+}
+
 /// Everything that a process could have written somewhere, each area as the characters with the
 /// numbers of its bytes. `None` where it is not allowed to look: the agent closes itself to the user's
 /// other processes, so that only root sees it.
@@ -41,7 +46,7 @@ fn memory(process: u32) -> Option<Vec<(String, String)>> {
 }
 
 /// Where a canary is.
-fn places(agent: &RunningAgent, canary: &Canary) -> Vec<String> {
+pub(crate) fn places(agent: &RunningAgent, canary: &Canary) -> Vec<String> {
     let areas = memory(agent.process()).unwrap().into_iter();
     let found = areas.filter(|(_, bytes)| canary.is_in_latin_1(bytes));
     found
@@ -79,8 +84,8 @@ fn a_locked_agent_has_forgotten_everything() {
     let server = Homeserver::start();
     let (alice, canaries) = person(&server);
     let agent = alice.agent(&[]);
-    if memory(agent.process()).is_none() {
-        // This user is not allowed to look, which is the other half of what is wanted.
+    if !is_visible(&agent) {
+        // Which is the other half of what is wanted.
         return;
     }
     let passphrase = alice.folder.name_of("passphrase");

@@ -7,11 +7,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::{
+    agent_memory::{is_visible, places},
     agents::RunningAgent,
+    canary::Canary,
     homeserver::{Homeserver, Person},
     invocation::Invocation,
     key_endpoints::sealed,
-    proxy::{Message, Proxy, Turn},
+    proxy::Proxy,
+    terminal::Terminal,
 };
 
 const BACKUP: &str = "m.megolm_backup.v1";
@@ -27,17 +30,13 @@ struct Household {
 
 impl Household {
     fn new(server: &Homeserver) -> Self {
-        let proxy = Proxy::to(&server.address);
-        keep_backup_versions(&proxy);
-        server.register("alice");
-        let laptop = Person::at(&proxy.address, "alice");
-        laptop.log_in().run().succeeds();
+        let laptop = server.person("alice");
         let key = laptop.folder.name_of("key");
         sealed(&laptop, &["setup", "--yes", "--recovery-key-out", &key])
             .run()
             .succeeds();
         let household = Self {
-            proxy,
+            proxy: Proxy::to(&server.address),
             phone: Person::at(&server.address, "alice"),
             laptop,
         };
@@ -108,27 +107,6 @@ impl Household {
         sent.map(|(request, _)| serde_json::from_slice(&request.body).unwrap())
             .collect()
     }
-}
-
-/// Plays the part of the homeserver that keeps the version of the key backup.
-fn keep_backup_versions(proxy: &Proxy) {
-    let mut backup = None;
-    proxy.lie(move |request| {
-        let line = request.head.lines().next().unwrap();
-        if !line.contains("/room_keys/version ") {
-            return Turn::Honest;
-        }
-        if line.starts_with("POST") {
-            let mut version: Value = serde_json::from_slice(&request.body).unwrap();
-            version["version"] = json!("1");
-            backup = Some(version);
-            return Turn::Answered(Message::json(&json!({"version": "1"})));
-        }
-        Turn::Answered(backup.as_ref().map_or_else(
-            || Message::error(404, "M_NOT_FOUND", "no backup"),
-            Message::json,
-        ))
-    });
 }
 
 fn request(person: &Person, name: &str) -> Invocation {
@@ -295,6 +273,30 @@ fn an_agent_asks_for_a_command() {
 }
 
 #[test]
+fn an_agent_that_waits_for_a_secret_gives_others_too() {
+    let server = Homeserver::start();
+    let home = Household::new(&server);
+    let rules = home.phone.folder.write(
+        "policy.toml",
+        format!("[secrets]\n\"{BACKUP}\" = \"allow\"\n"),
+    );
+    let _phone = RunningAgent::start(sealed(&home.phone, &["agent", "--policy", &rules]));
+    let asking = home.phone.call(&["request", "org.example.nothing"]).spawn();
+    while home.sent("m.secret.request").is_empty() {
+        yield_now();
+    }
+    let key = home.laptop.folder.name_of("key");
+    home.phone
+        .call(&["unlock", "--recovery-key-file", &key])
+        .run()
+        .succeeds();
+    let outcome = request(&home.laptop, BACKUP).run();
+    assert_eq!(outcome.succeeds(), home.stored(BACKUP));
+    interrupt(&asking);
+    finish(asking);
+}
+
+#[test]
 fn a_killed_agent_answers_after_its_restart_and_only_once() {
     let server = Homeserver::start();
     let home = Household::new(&server);
@@ -346,4 +348,73 @@ fn no_answer_is_an_end_too() {
         .says("no device sent the secret within 1 second");
     let last = home.sent("m.secret.request").pop().unwrap();
     assert!(last.to_string().contains("request_cancellation"), "{last}");
+}
+
+#[test]
+fn a_locked_agent_has_forgotten_what_it_shared() {
+    let server = Homeserver::start();
+    let home = Household::new(&server);
+    let agent = home.agent(&[(BACKUP, "allow")], &[]);
+    if !is_visible(&agent) {
+        return;
+    }
+    let secret = home.stored(BACKUP);
+    let phone = RunningAgent::start(sealed(&home.phone, &["agent"]));
+    let outcome = home.phone.call(&["request", BACKUP]).run();
+    assert_eq!(outcome.succeeds(), secret);
+    home.laptop.call(&["lock"]).run().succeeds();
+    let recovery_key = home.laptop.folder.read("key");
+    let bytes = fourfold::base64::decode(&secret).unwrap().bytes;
+    let canaries = [
+        Canary::new("the shared secret", &secret),
+        Canary::bytes("the shared key", &bytes),
+        Canary::recovery_key("the recovery key", recovery_key.trim()),
+    ];
+    for canary in &canaries {
+        assert_eq!(places(&agent, canary), [""; 0]);
+        assert_eq!(places(&phone, canary), [""; 0], "on the phone");
+    }
+    for person in [&home.laptop, &home.phone] {
+        person.call(&["agent", "stop"]).run().succeeds();
+    }
+    assert!(agent.wait().0.success() && phone.wait().0.success());
+    for canary in &canaries {
+        canary.is_in_no_file(&home.phone.state());
+        canary.is_in_no_file(&home.laptop.state());
+    }
+}
+
+#[test]
+fn the_user_is_asked_at_the_terminal_and_only_yes_is_yes() {
+    for (typed, event) in [("y", "shared"), ("", "refused")] {
+        let server = Homeserver::start();
+        let home = Household::new(&server);
+        let state = home.laptop.state();
+        let key = home.laptop.folder.name_of("state.key");
+        let mut terminal = Terminal::run(&[
+            "agent",
+            "--foreground",
+            "--store-key-file",
+            &key,
+            "--state",
+            state.to_str().unwrap(),
+        ]);
+        terminal.expect("listening at");
+        home.laptop.unlock("key").run().succeeds();
+        let asking = request(&home.phone, USER_SIGNING).spawn();
+        terminal.expect("One of your devices asks for a secret.");
+        terminal.expect(USER_SIGNING);
+        terminal.expect("verified by  your identity");
+        terminal.expect("[y/N]");
+        terminal.type_line(typed);
+        home.wait_for(USER_SIGNING, event);
+        if event == "shared" {
+            assert_eq!(finish(asking).0, Some(0));
+        } else {
+            interrupt(&asking);
+            assert_eq!(finish(asking).0, Some(1));
+        }
+        home.laptop.call(&["agent", "stop"]).run().succeeds();
+        assert_eq!(terminal.finish().0, Some(0));
+    }
 }

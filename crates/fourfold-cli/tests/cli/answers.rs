@@ -44,7 +44,11 @@ fn every_change_answers_in_one_shape() {
     let server = Homeserver::start();
     let alice = server.person("alice");
     let file = alice.folder.name_of("first");
-    let setup = change(&alice, &["setup", "--recovery-key-out", &file], &[]);
+    let setup = change(
+        &alice,
+        &["setup", "--storage-only", "--recovery-key-out", &file],
+        &[],
+    );
     let first = changed(&setup)["key_id"].as_str().unwrap().to_owned();
     let file = alice.folder.name_of("second");
     let new = change(&alice, &["key", "new", "--recovery-key-out", &file], &[]);

@@ -16,6 +16,7 @@ mod answers;
 mod canary;
 mod changes;
 mod devices;
+mod embedded;
 mod fixtures;
 mod help;
 mod homeserver;

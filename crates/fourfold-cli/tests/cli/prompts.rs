@@ -240,6 +240,7 @@ fn a_passphrase_is_made_when_it_is_asked_for_or_none_is_typed() {
     let setup = |option: &'static str| {
         let arguments = [
             "setup",
+            "--storage-only",
             "--yes",
             option,
             "--recovery-key-out",

@@ -234,17 +234,17 @@ impl Verification {
 
     fn take_ready(&mut self, ready: &Content) -> Result<(), CancelCode> {
         let from_device = content::text(ready, "from_device")?;
-        if !matches!(self.state, State::Requested) {
-            return Err(CancelCode::UnexpectedMessage);
-        }
         let Some(index) = self
             .others
             .iter()
             .position(|other| other.device_id == from_device)
         else {
-            // Not asked.
+            // Not asked, or slower than another one, and told so.
             return Ok(());
         };
+        if !matches!(self.state, State::Requested) {
+            return Err(CancelCode::UnexpectedMessage);
+        }
         let other = self.others.swap_remove(index);
         if !self.others.is_empty() {
             let taken = content::cancel(&self.transaction_id, &CancelCode::Accepted);

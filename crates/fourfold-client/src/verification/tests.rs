@@ -434,7 +434,9 @@ fn only_a_device_that_was_asked_takes_part() {
     assert_eq!(to, ["ONE"]);
     assert_eq!(content.raw("code"), Some(r#""m.accepted""#));
     assert!(matches!(new.poll(), Some(Output::Ready { device_id }) if device_id == "TWO"));
-    // And then it is that one.
+    // And then it is that one, also for one that agrees at the same moment.
+    new.receive("m.key.verification.ready", &content::ready(T, "ONE"));
+    assert!(new.poll().is_none() && !new.is_over());
     new.receive("m.key.verification.start", &content::start(T, "ONE"));
     assert!(new.is_over());
 }

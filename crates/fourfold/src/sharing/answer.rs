@@ -278,7 +278,12 @@ impl Answers {
         if matches!(pending.stage, Stage::Shared(share) if !self.handed_out.contains(&share)) {
             pending.stage = Stage::Waiting { from: world.now };
         }
-        let is_waiting = matches!(pending.stage, Stage::Waiting { from } if from <= world.now);
+        let is_waiting = match pending.stage {
+            Stage::Waiting { from } => from <= world.now,
+            // Not shown yet: what is asked then must still hold.
+            Stage::Prompted(prompt) => prompt.is_none(),
+            Stage::Shared(_) => false,
+        };
         match share::check(pending, rules, world) {
             Ok(device) if is_waiting => {
                 let device = DeviceSummary::from(device);
@@ -301,6 +306,7 @@ impl Answers {
                 report(pending, refusal, io, world.now);
                 return false;
             }
+            Err(_) if is_waiting => pending.stage = Stage::Waiting { from: world.now },
             Ok(_) | Err(_) => {}
         }
         true

@@ -137,11 +137,12 @@ impl Account {
     }
 
     pub(crate) fn evidence(&self) -> Evidence {
-        let mut evidence = Evidence::default();
-        evidence.identity =
-            Some(PublishedIdentity::from_keys_query(USER, &self.keys_query()).unwrap());
-        evidence.backup = Some(BackupVersion::from_json(&backup_json()).unwrap());
-        evidence
+        let identity = PublishedIdentity::from_keys_query(USER, &self.keys_query()).unwrap();
+        let backup = BackupVersion::from_json(&backup_json()).unwrap();
+        Evidence {
+            identity: Some(identity),
+            backup: Some(backup),
+        }
     }
 
     /// What a device knows that verified the identity and asked the server once.

@@ -329,6 +329,22 @@ fn one_prompt_asks_for_everything_and_the_next_comes_ten_minutes_later() {
 }
 
 #[test]
+fn a_prompt_that_waits_is_not_shown_about_a_device_that_is_no_longer_verified() {
+    let mut story = Story::new(Policy::default());
+    story.request("B", TOKEN, "1");
+    assert_eq!(prompts(&mut story).len(), 1);
+    story.pass(300);
+    story.request("B", "org.example.other", "2");
+    story.account.devices.get_mut("B").unwrap().signed = false;
+    story.query();
+    story.pass(300);
+    assert!(prompts(&mut story).is_empty());
+    story.account.devices.get_mut("B").unwrap().signed = true;
+    story.query();
+    assert_eq!(prompts(&mut story).len(), 1);
+}
+
+#[test]
 fn no_answer_is_no() {
     // A restart, the lock, a cancellation and time close a prompt; a copy opens no second one.
     let endings: [fn(&mut Story); 4] = [

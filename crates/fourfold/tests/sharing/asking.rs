@@ -7,11 +7,11 @@ use crate::story::{Story, name};
 const TOKEN: &str = "org.example.token";
 
 fn sends(outputs: &[Output]) -> Vec<&Send> {
-    let send = |output| match output {
-        &Output::Send(ref send) => Some(send),
+    let sends = outputs.iter().filter_map(|output| match output {
+        Output::Send(send) => Some(send),
         _ => None,
-    };
-    outputs.iter().filter_map(send).collect()
+    });
+    sends.collect()
 }
 
 fn action(send: &Send) -> String {
@@ -61,7 +61,8 @@ fn asks_the_verified_devices_and_cancels_at_the_others() {
 
 #[test]
 fn ends_at_fifteen_minutes_and_when_aborted_and_says_so_to_all() {
-    let endings: [(fn(&mut Story), Outcome); 2] = [
+    type Ending = fn(&mut Story);
+    let endings: [(Ending, Outcome); 2] = [
         (|story| story.pass(15 * 60), Outcome::TimedOut),
         (
             |story| {

@@ -1,6 +1,15 @@
 //! Sharing secrets: each rule by itself, and then all of them in a simulation of several devices on a
 //! hostile server.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "tests may fail loudly, also outside of test functions"
+)]
+
 mod answering;
 mod asking;
 #[path = "../own_devices/mod.rs"]

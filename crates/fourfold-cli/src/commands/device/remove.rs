@@ -70,7 +70,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         )
     })?;
     if global.json {
-        return output::json(&serde_json::json!({"device_id": options.device_id}));
+        return output::json(&serde_json::json!({"changed": true, "device_id": options.device_id}));
     }
     ui::say(format_args!("the device {id} is logged out"));
     Ok(())

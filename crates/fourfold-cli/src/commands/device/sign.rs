@@ -71,6 +71,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     }
     if global.json {
         return output::json(&json!({
+            "changed": true,
             "device_id": device.device_id(),
             "is_device_signed": true,
         }));

@@ -86,7 +86,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if work.replaces_identity {
         confirm_reset(&logged_in, options.change)?;
     }
-    let done = carry_out(&mut logged_in, &snapshot, work, &key, device, options)?;
+    let mut done = carry_out(&mut logged_in, &snapshot, work, &key, device, options)?;
+    done.changed = true;
     report(global, &done)
 }
 
@@ -129,6 +130,7 @@ impl StorageKey {
 /// What is there in the end.
 #[derive(Serialize)]
 struct Done {
+    changed: bool,
     key_id: KeyId,
     master_key: Option<String>,
     is_device_signed: bool,
@@ -149,6 +151,7 @@ impl Done {
         ];
         let is_missing = |name: &SecretName| storage.open(name, key.proven().key()).is_err();
         Self {
+            changed: false,
             key_id: key.proven().id().clone(),
             master_key: master_key.map(|key| key.to_base64()),
             is_device_signed: work.keys.self_signing_key().is_some(),

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What the server holds. Tests look into it and change it, as a hostile server would.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct World {
     pub(super) device_keys: BTreeMap<String, Value>,
     pub(super) cross_signing: BTreeMap<String, Value>,
@@ -59,7 +59,11 @@ pub(super) struct Fake {
 
 impl Fake {
     pub(super) async fn start() -> Self {
-        let world = Arc::<Mutex<World>>::default();
+        Self::with_world(World::default()).await
+    }
+
+    pub(super) async fn with_world(world: World) -> Self {
+        let world = Arc::new(Mutex::new(world));
         let shared = Arc::clone(&world);
         let server = Server::start(move |request| shared.lock().unwrap().answer(request)).await;
         let kill = Arc::clone(&world.lock().unwrap().kill);

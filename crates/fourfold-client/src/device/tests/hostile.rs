@@ -12,6 +12,7 @@ use super::{
     household::{Household, token},
     *,
 };
+use crate::testing::{Reply, Server, once};
 
 /// TWO asked ONE, and ONE has not answered yet.
 async fn asked() -> (Household, RequestId) {
@@ -257,6 +258,47 @@ async fn an_older_copy_is_noticed_and_works_again() {
     household.settle().await;
     assert_eq!(household.received("TWO").len(), 1);
     household.assert_no_message_key_was_used_twice();
+}
+
+#[tokio::test]
+async fn staying_in_sync_ends_when_the_session_does() {
+    let mut rounds = 0;
+    let server = Server::start(move |request| {
+        if !request.target.contains("/sync") {
+            return Reply::error(404, "M_UNRECOGNIZED");
+        }
+        rounds += 1;
+        match rounds {
+            1 => Reply::json(
+                200,
+                json!({"next_batch": "1", "to_device": {"events": [
+                    {}, 7, null, {"type": "m.x"}, {"type": 7, "sender": [], "content": {}},
+                    {"type": "m.room.encrypted", "sender": USER, "content": 7},
+                    {"type": "m.secret.request", "sender": USER, "content": {}},
+                    {"type": "m.key.verification.request", "sender": USER, "content": {}},
+                ]}})
+                .to_string(),
+            ),
+            // Cut off, and then the end.
+            2 => Reply::json(200, r#"{"next_batch": "2", "to_dev"#),
+            _ => Reply::error(401, "M_UNKNOWN_TOKEN"),
+        }
+    })
+    .await;
+    let (account, _) = server.account(&once());
+    let mut machine = Machine::new(&server.base_url);
+    let mut device = Device::create(&mut machine.state, &key(1)).unwrap();
+    let mut secrets = NoSecrets::new();
+    let error = device.run(&account, &mut secrets, |_| {}).await;
+    assert!(matches!(error, DeviceError::Server(error) if error.is_logged_out()));
+    let syncs: Vec<_> = server
+        .received()
+        .iter()
+        .filter(|request| request.target.contains("/sync"))
+        .map(|request| request.target.contains("since=1"))
+        .collect();
+    // What was cut off is asked for again.
+    assert_eq!(syncs, [false, true, true]);
 }
 
 #[test]

@@ -80,6 +80,27 @@ impl Household {
         household
     }
 
+    /// The same once more, on a server and on machines of its own.
+    pub(super) async fn copied(&self) -> Self {
+        let mut household = Self {
+            fake: Fake::with_world(self.fake.with(|world| world.clone())).await,
+            machines: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            held: BTreeMap::new(),
+            told: BTreeMap::new(),
+        };
+        for (id, machine) in &self.machines {
+            let copied = |(name, secret): (&SecretName, &Secret)| {
+                (name.clone(), Secret::new(secret.expose_secret()))
+            };
+            let held = self.held[id].iter().map(copied).collect();
+            household.held.insert(id.clone(), held);
+            household.machines.insert(id.clone(), machine.copied());
+            household.restart(id);
+        }
+        household
+    }
+
     /// A new log-in, which published its keys.
     pub(super) async fn add(&mut self, id: &str) {
         let mut machine = Machine::named(self.fake.base_url(), id);

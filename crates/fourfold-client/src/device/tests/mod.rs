@@ -50,11 +50,25 @@ impl Machine {
 }
 
 impl Machine {
+    /// The same files on another machine.
+    fn copied(&self) -> Self {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("f");
+        drop(LocalState::create(&folder, &session("https://h")).unwrap());
+        std::fs::copy(self.file(), folder.join(FILE)).unwrap();
+        Self {
+            state: LocalState::open(&folder, USER).unwrap(),
+            _parent: parent,
+        }
+    }
+
     fn file(&self) -> std::path::PathBuf {
-        let folder = self._parent.path();
-        folder.join("f/%40alice%3Aexample.org.sqlite")
+        self._parent.path().join("f").join(FILE)
     }
 }
+
+/// Where the state of the user is.
+const FILE: &str = "%40alice%3Aexample.org.sqlite";
 
 fn key(byte: u8) -> SealingKey {
     SealingKey::from_bytes(&[byte; 32])
