@@ -22,6 +22,16 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Writes what is left of a length of time: more than two minutes as whole minutes, rounded up.
+pub(crate) fn about(duration: Duration) -> String {
+    let minutes = duration.as_secs().div_ceil(60);
+    if minutes > 2 {
+        describe(Duration::from_secs(minutes * 60))
+    } else {
+        describe(duration)
+    }
+}
+
 /// Writes it in the largest unit that fits.
 pub(crate) fn describe(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -72,6 +82,19 @@ mod tests {
             ("2d", "2 days"),
         ] {
             assert_eq!(describe(parse(text).unwrap()), words);
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_rounded_up() {
+        for (seconds, words) in [
+            (900, "15 minutes"),
+            (899, "15 minutes"),
+            (7200, "2 hours"),
+            (119, "119 seconds"),
+            (0, "0 seconds"),
+        ] {
+            assert_eq!(about(Duration::from_secs(seconds)), words);
         }
     }
 

@@ -166,7 +166,7 @@ fn print_status(status: &Status) -> Result<()> {
         (Some(id), Some(seconds)) => output::line(format_args!(
             "key      {}, for {} when it is not used",
             escape_untrusted(id.as_str()),
-            duration::describe(Duration::from_secs(seconds))
+            duration::about(Duration::from_secs(seconds))
         )),
         _ => output::line("key      none: it is locked"),
     }

@@ -46,7 +46,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     ui::say(format_args!(
         "unlocked with the key {}; it is forgotten when it is not used for {}",
         unlock::label(&storage, key.id()),
-        duration::describe(Duration::from_secs(seconds))
+        duration::about(Duration::from_secs(seconds))
     ));
     Ok(())
 }

@@ -55,6 +55,17 @@ fn a_secret_without_its_key_as_long_as_the_agent_is_unlocked() {
         .fails(1)
         .says("there is no secret org.example.other");
 
+    let status = alice.call(&["agent", "status", "--json"]).run().json();
+    assert_eq!(status["user_id"], "@alice:localhost");
+    assert!(
+        (890..=900).contains(&status["locks_in"].as_u64().unwrap()),
+        "{status}"
+    );
+    let text = alice.call(&["agent", "status"]).run().succeeds();
+    assert!(
+        text.contains("key      ") && text.contains("15 minutes when"),
+        "{text}"
+    );
     assert!(alice.call(&["lock"]).run().succeeds().is_empty());
     get(&alice).fails(2).says("there is no terminal");
     alice.call(&["lock"]).run().succeeds();
@@ -105,7 +116,8 @@ fn changes_go_on_while_an_agent_runs() {
     alice.put(other, "first", "key").run().succeeds();
     alice.unlock("key").run().succeeds();
     let put = alice.call(&["put", other, "-", "--yes"]).stdin("second");
-    put.run().succeeds();
+    let answer = put.arguments(["--json"]).run().json();
+    assert_eq!(answer["changed"], true, "{answer}");
     assert_eq!(alice.call(&["get", other]).run().succeeds(), "second");
     let plan = alice
         .call(&["put", other, "-", "--dry-run", "--json"])
@@ -304,6 +316,9 @@ fn in_the_background_it_leaves_the_terminal_and_goes_on() {
         assert_eq!(open, std::path::Path::new("/dev/null"));
     }
     assert_eq!(get(&alice).succeeds(), SECRET);
+    let again = alice.call(&["agent", "--json"]).run();
+    let error: serde_json::Value = serde_json::from_str(&again.stderr).unwrap();
+    assert_eq!(error["exit_code"], 5);
     let again = alice.call(&["agent"]).run();
     again.fails(5).says("an agent is running already");
     assert_eq!(again.stderr.matches("error").count(), 1, "{}", again.stderr);
