@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 mod account_data;
 mod key_backup;
+mod keys;
 
 use account_data::{
     a_condition_is_checked_as_it_is_written, account_data_is_replaced_and_kept_apart,
@@ -28,6 +29,11 @@ use key_backup::{
     a_backed_up_key_is_replaced_by_a_better_one_alone, backed_up_keys_are_selected_and_deleted,
     backup_quotas_refuse_without_a_trace, backup_versions_are_never_given_out_again,
     concurrent_backups_count_right,
+};
+
+use keys::{
+    a_key_is_claimed_once, an_inbox_keeps_its_order_until_it_is_acknowledged,
+    keys_change_only_from_their_revision,
 };
 
 /// A store and whatever must live as long.
@@ -497,6 +503,9 @@ macro_rules! conforms {
             concurrent_writers_get_a_position_each
             a_closed_store_writes_no_more
             the_batch_key_stays
+            a_key_is_claimed_once
+            keys_change_only_from_their_revision
+            an_inbox_keeps_its_order_until_it_is_acknowledged
             backup_versions_are_never_given_out_again
             a_backed_up_key_is_replaced_by_a_better_one_alone
             backed_up_keys_are_selected_and_deleted
