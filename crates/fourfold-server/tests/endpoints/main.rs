@@ -20,7 +20,6 @@ mod keys;
 mod limits;
 mod login;
 mod registration;
-mod room_keys;
 mod round_trip;
 mod signing;
 mod sync;
