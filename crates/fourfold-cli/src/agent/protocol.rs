@@ -112,7 +112,7 @@ pub(crate) struct Received {
     /// The device that sent it.
     pub(crate) device_id: String,
     /// `pinned`, `server_backup` or `untyped`: see
-    /// [`Standing`](fourfold::sharing::Standing).
+    /// [`Standing`].
     pub(crate) standing: String,
     /// The public key that it belongs to, when that is known here.
     pub(crate) public_key: Option<String>,
