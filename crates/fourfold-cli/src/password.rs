@@ -1,13 +1,16 @@
 //! The password of the account, for what a homeserver does only when the user is there.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use clap::Args;
 use fourfold_client::{ErrorKind, Password};
 
 use crate::{
     error::{Error, Exit, Result},
-    prompt,
+    login_password, prompt,
     secret_input::Source,
 };
 
@@ -21,9 +24,21 @@ pub(crate) struct PasswordOptions {
     /// Read the password of the account from the open file descriptor N
     #[arg(long, value_name = "N")]
     password_fd: Option<u32>,
+    /// What was read: a descriptor can be read only once.
+    #[arg(skip)]
+    known: OnceLock<Arc<Password>>,
 }
 
 impl PasswordOptions {
+    /// Reads the password if it was given and nobody has to be asked for it. So, what is wrong with
+    /// it is said before anything is written.
+    pub(crate) fn read_if_given(&self) -> Result<()> {
+        if self.password_file.is_some() || self.password_fd.is_some() {
+            self.read()?;
+        }
+        Ok(())
+    }
+
     /// Makes a call without the password, and once more with it when the homeserver asks for that.
     pub(crate) fn try_with<T>(
         &self,
@@ -38,13 +53,19 @@ impl PasswordOptions {
         }
     }
 
-    fn read(&self) -> Result<Password> {
+    /// Refused when it is the passphrase that was chosen for a new key.
+    fn read(&self) -> Result<Arc<Password>> {
+        if let Some(password) = self.known.get() {
+            return Ok(Arc::clone(password));
+        }
         let text = match (&self.password_file, self.password_fd) {
             (Some(path), _) => Source::of(path).line()?,
             (None, Some(fd)) => Source::Descriptor(fd).line()?,
             (None, None) => prompt::hidden("Password of the account", "use --password-file")?,
         };
-        Ok(Password::new(text.as_str()))
+        login_password::remember(&text)?;
+        let password = Arc::new(Password::new(text.as_str()));
+        Ok(Arc::clone(self.known.get_or_init(|| password)))
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use fourfold::{
     SecretName,
-    sharing::{Policy, Prompt, PromptId, Recipients, RequestId},
+    sharing::{Origin, Policy, Prompt, PromptId, Recipients, RequestId},
 };
 use fourfold_client::{
     Account, Backoff, Device, DeviceError, DeviceEvent, ReceivedSecret, SecretSource, SyncBatch,
@@ -250,11 +250,26 @@ impl<S: SecretSource> Exchange<S> {
                         question.abort();
                     }
                 }
-                DeviceEvent::Received { name, .. } | DeviceEvent::ReceivedSame { name }
-                    if requests.wants(&name) =>
-                {
-                    self.deliver(&name, requests)?;
+                DeviceEvent::Received { name, .. } if requests.wants(&name) => {
+                    if let Some(delivery) = self.take_received(&name)? {
+                        requests.deliver(&name, delivery);
+                    }
                 }
+                DeviceEvent::ReceivedSame {
+                    name,
+                    origin: Origin::Requested(_),
+                    from,
+                    standing,
+                    secret,
+                } => requests.deliver(
+                    &name,
+                    Delivery {
+                        from,
+                        standing,
+                        is_conflict: false,
+                        secret,
+                    },
+                ),
                 DeviceEvent::Restored => self.warn(Record::new("alert").reason(
                     "the files of this device are an older copy: its sessions were dropped",
                 ))?,
@@ -304,13 +319,6 @@ impl<S: SecretSource> Exchange<S> {
             }
         });
         self.asked.insert(id, task);
-    }
-
-    fn deliver(&mut self, name: &SecretName, requests: &mut Requests) -> Result<()> {
-        if let Some(delivery) = self.take_received(name)? {
-            requests.deliver(name, delivery);
-        }
-        Ok(())
     }
 
     /// Takes a secret of this name that was asked for and came.

@@ -273,6 +273,28 @@ fn an_agent_asks_for_a_command() {
 }
 
 #[test]
+fn an_unlocked_agent_hands_over_what_it_could_have_opened() {
+    let server = Homeserver::start();
+    let home = Household::new(&server);
+    let _laptop = home.agent(&[(BACKUP, "allow")], &[]);
+    let _phone = RunningAgent::start(sealed(&home.phone, &["agent"]));
+    let key = home.laptop.folder.name_of("key");
+    home.phone
+        .call(&["unlock", "--recovery-key-file", &key])
+        .run()
+        .succeeds();
+    // The second time, nothing is left over from the first.
+    for _ in 0..2 {
+        let outcome = home.phone.call(&["request", BACKUP, "--json"]).run();
+        outcome.is_silent_about("holds another value");
+        let answer = outcome.json();
+        assert_eq!(answer["secret"], home.stored(BACKUP));
+        assert_eq!(answer["from"]["differs_from_stored"], false);
+    }
+    assert_eq!(home.log(BACKUP), ["shared", "shared"]);
+}
+
+#[test]
 fn an_agent_that_waits_for_a_secret_gives_others_too() {
     let server = Homeserver::start();
     let home = Household::new(&server);

@@ -312,6 +312,32 @@ fn a_reset_needs_the_user_id_on_a_terminal() {
 }
 
 #[test]
+fn the_password_of_the_account_is_not_the_new_passphrase() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    let before = server.other_client("alice").everything();
+    let folder = &scene.alice.folder;
+    let password = folder.write("password", PASSWORD);
+    let passphrase = folder.write("passphrase", PASSWORD);
+    let set_up = || {
+        let set_up = scene.set_up().arguments(["--password-file", &password]);
+        set_up.arguments([
+            "--new-passphrase-file",
+            &passphrase,
+            "--allow-weak-passphrase",
+        ])
+    };
+    set_up().run().fails(6).says("which the homeserver sees");
+    assert_eq!(server.other_client("alice").everything(), before);
+    assert_eq!(scene.requests_to("/upload"), 0);
+    assert_eq!(scene.requests_to("PUT "), 0);
+    assert!(!folder.join("key").exists());
+    folder.write("passphrase", "another one, which nobody sees");
+    set_up().run().succeeds();
+    is_complete(&server, &scene, "alice");
+}
+
+#[test]
 fn a_backup_that_the_user_turned_off_is_not_made() {
     let server = Homeserver::start();
     let scene = Scene::new(&server, "alice");

@@ -1,9 +1,11 @@
 //! What a device has to tell.
 
 use fourfold::{
-    SecretName,
+    Secret, SecretName,
     identity::TrustChange,
-    sharing::{Alert, Audit, Outcome, Prompt, PromptId, RequestId},
+    sharing::{
+        Alert, Audit, DeviceSummary, Origin, Outcome, Prompt, PromptId, RequestId, Standing,
+    },
 };
 
 use super::VerificationEvent;
@@ -43,10 +45,19 @@ pub enum DeviceEvent {
         /// Whether another value is held under this name.
         is_conflict: bool,
     },
-    /// A secret came that is held already.
+    /// A secret came that is held already. It is not kept a second time: for whoever waits for it,
+    /// it is here, and nowhere else.
     ReceivedSame {
         /// Its name.
         name: SecretName,
+        /// Which request it answers, if any.
+        origin: Origin,
+        /// Who sent it.
+        from: DeviceSummary,
+        /// What is known about the value.
+        standing: Standing,
+        /// The value.
+        secret: Secret,
     },
     /// The files of this device turned out to be an older copy, put back by a backup or a snapshot.
     /// Its sessions were dropped and its one-time keys replaced; what was sent to it in the meantime

@@ -148,23 +148,30 @@ impl Device {
         secrets: &mut impl SecretSource,
     ) -> Result<(), DeviceError> {
         let (name, from) = (received.name.clone(), received.from.clone());
-        let standing = received.standing.clone();
-        let is_pushed = received.origin == Origin::Pushed;
+        let (standing, origin) = (received.standing.clone(), received.origin.clone());
         let held = secrets.secret(&name).await;
-        let (secret, is_conflict) = match received.settle(held.as_ref()) {
-            Settled::Same => {
-                self.events.push_back(DeviceEvent::ReceivedSame { name });
+        let (secret, is_conflict) = match (received.settle(held.as_ref()), held) {
+            (Settled::Same, Some(secret)) => {
+                self.events.push_back(DeviceEvent::ReceivedSame {
+                    name,
+                    origin,
+                    from,
+                    standing,
+                    secret,
+                });
                 return Ok(());
             }
-            Settled::New(secret) => (secret, false),
-            Settled::Conflict(secret) => (secret, true),
+            // Nothing is the same as nothing.
+            (Settled::Same, None) => return Ok(()),
+            (Settled::New(secret), _) => (secret, false),
+            (Settled::Conflict(secret), _) => (secret, true),
         };
         let id = random_id()?;
         let row = RowToKeep {
             name: &name,
             from: &from,
             standing: &standing,
-            is_pushed,
+            is_pushed: origin == Origin::Pushed,
             is_conflict,
             secret: secret.expose_secret(),
         };

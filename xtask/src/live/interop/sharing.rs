@@ -54,6 +54,7 @@ pub(super) fn verified_devices_share(scene: &mut Scene<'_>) -> Result<(), Failur
     scene.expect("our agent sends what they ask for", held, json!(SHARED))?;
     let backup = later.tell("backup")?;
     scene.expect("and they use the backup", &backup["active"], &json!(true))?;
+    they_send(scene, &ours, USER_SIGNING, &key)?;
     ours.must(&["agent", "stop"], "")?;
     drop(agent);
     Ok(())

@@ -39,7 +39,7 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with = "reset_identity")]
     storage_only: bool,
     /// Replace the identity of the account by a new one: everybody who verified it has to do so
-    /// again
+    /// again. Asks for your user ID first, unless --yes is given
     #[arg(long)]
     reset_identity: bool,
     #[command(flatten)]
@@ -86,6 +86,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if work.replaces_identity {
         confirm_reset(&logged_in, options.change)?;
     }
+    options.password.read_if_given()?;
     let mut done = carry_out(&mut logged_in, &snapshot, work, &key, device, options)?;
     done.changed = true;
     report(global, &done)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fourfold::sharing::{AuditDecision, Outcome, Recipients};
+use fourfold::sharing::{AuditDecision, Origin, Outcome, Recipients};
 
 use super::{
     homeserver::Failure,
@@ -45,6 +45,26 @@ async fn a_secret_goes_from_one_device_to_the_other() {
     // Not a byte of it crossed the network in the clear.
     let delivered = household.fake.with(|world| world.delivered.clone());
     assert!(!format!("{delivered:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn what_is_held_already_is_told_and_not_kept_twice() {
+    let mut household = pair().await;
+    household.give("TWO", &token(), "s3cret");
+    let two = household.device("TWO");
+    let asked = two.request_secret(token(), Recipients::Verified).unwrap();
+    household.settle().await;
+    assert_eq!(household.received("TWO"), []);
+    let mut told = household.told["TWO"].iter();
+    let is_told = told.any(|event| {
+        matches!(
+            event,
+            DeviceEvent::ReceivedSame { origin: Origin::Requested(id), from, secret, .. }
+                if *id == asked && from.device_id == "ONE" && secret.expose_secret() == "s3cret"
+        )
+    });
+    assert!(is_told);
+    assert!(!format!("{:?}", household.told["TWO"]).contains("s3cret"));
 }
 
 /// The whole story, with one request that fails. How many requests it took.
