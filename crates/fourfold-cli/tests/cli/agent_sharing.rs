@@ -61,18 +61,7 @@ impl Household {
 
     /// The agent of the laptop, with these rules and options, and its key.
     fn agent(&self, rules: &[(&str, &str)], options: &[&str]) -> RunningAgent {
-        let lines: String = rules
-            .iter()
-            .map(|(name, rule)| format!("\"{name}\" = \"{rule}\"\n"))
-            .collect();
-        let policy = self
-            .laptop
-            .folder
-            .write("policy.toml", format!("[secrets]\n{lines}"));
-        let call = sealed(&self.laptop, &["agent", "--policy", &policy]);
-        let agent = RunningAgent::start(call.arguments(options.iter().copied()));
-        self.laptop.unlock("key").run().succeeds();
-        agent
+        self.laptop.sharing_agent(rules, options)
     }
 
     /// The secret as secret storage has it.

@@ -6,7 +6,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use crate::{homeserver::Person, invocation::Invocation};
+use crate::{homeserver::Person, invocation::Invocation, key_endpoints::sealed};
 
 /// An agent that ends with its value.
 pub(crate) struct RunningAgent {
@@ -71,6 +71,21 @@ impl Drop for RunningAgent {
 }
 
 impl Person {
+    /// Starts an agent with these rules and options, and gives it the key in the file `key`.
+    pub(crate) fn sharing_agent(&self, rules: &[(&str, &str)], options: &[&str]) -> RunningAgent {
+        let lines: String = rules
+            .iter()
+            .map(|(name, rule)| format!("\"{name}\" = \"{rule}\"\n"))
+            .collect();
+        let policy = self
+            .folder
+            .write("policy.toml", format!("[secrets]\n{lines}"));
+        let call = sealed(self, &["agent", "--policy", &policy]);
+        let agent = RunningAgent::start(call.arguments(options.iter().copied()));
+        self.unlock("key").run().succeeds();
+        agent
+    }
+
     /// Starts an agent with these further arguments.
     pub(crate) fn agent(&self, arguments: &[&str]) -> RunningAgent {
         RunningAgent::start(self.call(&["agent"]).arguments(arguments.iter().copied()))

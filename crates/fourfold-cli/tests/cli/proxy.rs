@@ -3,7 +3,8 @@
 use std::{
     io::{BufReader, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -42,6 +43,7 @@ type Script = Box<dyn FnMut(&Message) -> Turn + Send>;
 struct Shared {
     server: String,
     seen: Mutex<Vec<(Message, Message)>>,
+    more: Condvar,
     script: Mutex<Option<Script>>,
 }
 
@@ -67,6 +69,17 @@ impl Proxy {
     /// All requests so far, with their answers.
     pub(crate) fn seen(&self) -> Vec<(Message, Message)> {
         self.shared.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until what was seen is like this.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, mut is_so: impl FnMut(&[(Message, Message)]) -> bool) {
+        let seen = self.shared.seen.lock().unwrap();
+        let waited = self
+            .shared
+            .more
+            .wait_timeout_while(seen, Duration::from_secs(60), |seen| !is_so(seen));
+        assert!(!waited.unwrap().1.timed_out(), "it does not happen");
     }
 
     /// Decides about every request from now on.
@@ -135,6 +148,7 @@ impl Shared {
 
     fn remember(&self, request: Message, answer: Message) {
         self.seen.lock().unwrap().push((request, answer));
+        self.more.notify_all();
     }
 
     fn ask(&self, request: &Message) -> Message {
@@ -154,7 +168,7 @@ impl Shared {
 }
 
 impl Message {
-    fn read(source: &mut impl std::io::BufRead) -> Option<Self> {
+    pub(crate) fn read(source: &mut impl std::io::BufRead) -> Option<Self> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if source.read_line(&mut head).ok()? == 0 {
@@ -171,7 +185,7 @@ impl Message {
         Some(Self { head, body })
     }
 
-    fn write(&self, sink: &mut impl std::io::Write) {
+    pub(crate) fn write(&self, sink: &mut impl std::io::Write) {
         // The other side may have gone away.
         let _ = sink.write_all(&self.bytes());
     }

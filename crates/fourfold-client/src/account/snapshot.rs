@@ -92,7 +92,7 @@ impl Account {
         answer.text(to).map(Some)
     }
 
-    fn malformed(&self, to: &'static str) -> Error {
+    pub(super) fn malformed(&self, to: &'static str) -> Error {
         Error::from(ErrorKind::Malformed { to }).at(self.homeserver.base_url())
     }
 }

@@ -43,7 +43,12 @@ impl Account {
             .transport
             .send(&self.signed(request))
             .await?;
-        answer.json("/sync")
+        let answer: SyncAnswer = answer.json("/sync")?;
+        // It is kept and sent back: one that cannot be sent would keep the device out for good.
+        if answer.next_batch.is_empty() || answer.next_batch.len() > MAX_TOKEN_BYTES {
+            return Err(self.malformed("/sync"));
+        }
+        Ok(answer)
     }
 }
 
@@ -88,6 +93,9 @@ pub(crate) struct ToDevice {
 
 /// The largest event that is looked at: 128 KiB. Servers pass on 64 KiB.
 pub(crate) const MAX_EVENT_BYTES: usize = 128 * 1024;
+
+/// The longest token that is taken: those of servers are far below 1 KiB.
+const MAX_TOKEN_BYTES: usize = 4096;
 
 /// How many events of one answer are looked at. Servers send a hundred at once.
 const MAX_EVENTS: usize = 10_000;

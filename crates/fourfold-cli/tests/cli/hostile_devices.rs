@@ -1,0 +1,385 @@
+//! A homeserver that lies about the devices and the identity of a user, before an agent that would
+//! share a secret with a verified device, and would take one from it.
+
+use fourfold::{cross_signing::CrossSigningKeys, rand_core::UnwrapErr, signed_json::SigningKey};
+
+use serde_json::{Value, json};
+
+use crate::{
+    agents::RunningAgent,
+    liar::{BACKUP, Liar},
+    peer::{Peer, Target, signed_by},
+    proxy::{Message, Turn},
+};
+
+struct Household {
+    agent: RunningAgent,
+    liar: Liar,
+    phone: Peer,
+    laptop: Target,
+    user: String,
+}
+
+const RULES: [(&str, &str); 1] = [(BACKUP, "allow")];
+
+impl Household {
+    /// An agent that has answered its phone once.
+    fn new() -> Self {
+        let liar = Liar::new();
+        let mut phone = liar.phone();
+        let laptop = liar.to_laptop(&phone);
+        let agent = liar.agent(&RULES);
+        phone.ask(&laptop, "the first", BACKUP);
+        phone.wait_for_answer("the first");
+        liar.settle(&mut phone);
+        Self {
+            user: phone.user_id.clone(),
+            agent,
+            liar,
+            phone,
+            laptop,
+        }
+    }
+
+    /// Lists this device too.
+    fn list(&self, device_id: &str, keys: Value) {
+        let (user, device_id) = (self.user.clone(), device_id.to_owned());
+        self.liar
+            .lie_about_keys(move |body| body["device_keys"][&user][&device_id] = keys.clone());
+    }
+
+    /// In the name of this device, a secret is asked for: nothing is answered.
+    #[track_caller]
+    fn does_not_answer(&mut self, device_id: &str) {
+        let before = self.liar.sent().len();
+        let mut content = self.phone.request("of the liar", BACKUP);
+        content["requesting_device_id"] = json!(device_id);
+        content["request_id"] = json!(format!("request {}", self.liar.proxy.seen().len()));
+        self.phone.send(&self.laptop, "m.secret.request", &content);
+        self.liar.settle(&mut self.phone);
+        assert_eq!(self.liar.sent().len(), before);
+    }
+
+    /// The phone is answered as before.
+    fn answers_the_phone(&mut self) {
+        self.phone.ask(&self.laptop, "the last", BACKUP);
+        self.phone.wait_for_answer("the last");
+    }
+
+    fn warns_of(&self, words: &str) {
+        let log = self.liar.log();
+        let has = log.iter().any(|line| {
+            line["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains(words))
+        });
+        assert!(has, "{words}: {log:?}");
+    }
+
+    fn master_key(&self) -> String {
+        let query = json!({"device_keys": {&self.user: []}});
+        let query = self.phone.call("POST", "keys/query", &query);
+        let keys = query["master_keys"][&self.user]["keys"]
+            .as_object()
+            .unwrap();
+        keys.values().next().unwrap().as_str().unwrap().to_owned()
+    }
+}
+
+fn another_identity() -> CrossSigningKeys {
+    CrossSigningKeys::generate(&mut UnwrapErr(getrandom::SysRng))
+}
+
+// Another identity is published, and everything is signed by it.
+#[test]
+fn nothing_is_shared_with_another_identity() {
+    let mut home = Household::new();
+    let identity = another_identity();
+    let published = identity
+        .public_keys(&home.user)
+        .unwrap()
+        .as_keys_query(&home.user);
+    let published: Value = serde_json::from_str(&published).unwrap();
+    let phone = home.phone.cross_signed(identity.self_signing_key());
+    let (user, device) = (home.user.clone(), home.phone.device_id.clone());
+    home.liar.lie_about_keys(move |body| {
+        for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
+            body[member] = published[member].clone();
+        }
+        body["device_keys"][&user][&device] = phone.clone();
+    });
+    let device = home.phone.device_id.clone();
+    home.does_not_answer(&device);
+    home.warns_of("identity");
+    // Nothing is asked for either.
+    home.liar.laptop.call(&["request", BACKUP]).run().fails(8);
+    // Not after a restart, nor when the homeserver shows the true one again.
+    home.agent.kill();
+    home.agent = home.liar.agent(&RULES);
+    home.does_not_answer(&device);
+    home.liar.be_honest();
+    home.liar.say_changed();
+    home.does_not_answer(&device);
+}
+
+// The self-signing key is another one, signed by another master key than the one that is shown.
+#[test]
+fn a_self_signing_key_of_another_master_key_signs_nothing() {
+    let mut home = Household::new();
+    let identity = another_identity();
+    let published = identity
+        .public_keys(&home.user)
+        .unwrap()
+        .as_keys_query(&home.user);
+    let published: Value = serde_json::from_str(&published).unwrap();
+    let phone = home.phone.cross_signed(identity.self_signing_key());
+    let (user, device) = (home.user.clone(), home.phone.device_id.clone());
+    home.liar.lie_about_keys(move |body| {
+        body["self_signing_keys"] = published["self_signing_keys"].clone();
+        body["device_keys"][&user][&device] = phone.clone();
+    });
+    let device = home.phone.device_id.clone();
+    home.does_not_answer(&device);
+}
+
+// A device of the homeserver's own is listed: signed by itself, by a key that is nobody's, and by
+// the key of another user.
+#[test]
+fn a_device_that_the_identity_did_not_sign_gets_nothing() {
+    let mut home = Household::new();
+    let rogue = home.liar.stranger();
+    let id = rogue.device_id.clone();
+    home.list(&id, rogue.device_keys());
+    home.does_not_answer(&id);
+    let fake = SigningKey::from_seed(&[7; 32].into());
+    home.list(&id, rogue.cross_signed(&fake));
+    home.does_not_answer(&id);
+    home.list(
+        &id,
+        signed_by(&rogue.device_keys(), &fake, "@mallory:localhost"),
+    );
+    home.does_not_answer(&id);
+    // A signature under the name of the true key.
+    let mut keys = rogue.cross_signed(&fake);
+    let fake_id = fake.public_key().key_id();
+    let true_id = home.liar.self_signing.public_key().key_id();
+    let signatures = keys["signatures"][&home.user].as_object_mut().unwrap();
+    let signature = signatures.remove(&fake_id).unwrap();
+    signatures.insert(true_id, signature);
+    home.list(&id, keys);
+    home.does_not_answer(&id);
+    home.answers_the_phone();
+}
+
+// A device is gone from the list, and back some time later.
+#[test]
+fn a_device_that_was_gone_gets_nothing_when_it_is_back() {
+    let mut home = Household::new();
+    let (user, device) = (home.user.clone(), home.phone.device_id.clone());
+    let gone = device.clone();
+    home.liar.lie_about_keys(move |body| {
+        body["device_keys"][&user]
+            .as_object_mut()
+            .unwrap()
+            .remove(&gone);
+    });
+    home.does_not_answer(&device);
+    home.liar.be_honest();
+    home.liar.say_changed();
+    home.does_not_answer(&device);
+    assert!(home.liar.logged("alert") > 0);
+    home.agent.kill();
+    home.agent = home.liar.agent(&RULES);
+    home.does_not_answer(&device);
+}
+
+// The phone has other keys all at once, signed by the true identity.
+#[test]
+fn a_device_with_other_keys_gets_nothing() {
+    let mut home = Household::new();
+    let other = home.liar.stranger();
+    let device = home.phone.device_id.clone();
+    let keys = signed_by(
+        &other.device_keys_as(&device),
+        &home.liar.self_signing,
+        &home.user,
+    );
+    home.list(&device, keys);
+    home.does_not_answer(&device);
+    assert!(home.liar.logged("alert") > 0);
+    home.liar.be_honest();
+    home.liar.say_changed();
+    home.does_not_answer(&device);
+}
+
+// A device is named like the master key: who signs the one signs the other.
+#[test]
+fn a_device_that_is_named_like_the_master_key_gets_nothing() {
+    let mut home = Household::new();
+    let rogue = home.liar.stranger();
+    let master_key = home.master_key();
+    for id in [master_key.clone(), format!("{master_key}=")] {
+        let keys = signed_by(
+            &rogue.device_keys_as(&id),
+            &home.liar.self_signing,
+            &home.user,
+        );
+        home.list(&id, keys);
+        home.does_not_answer(&id);
+    }
+    home.warns_of("key of the account");
+}
+
+// The list of devices is without the user, full of failures, or endless.
+#[test]
+fn without_a_list_of_devices_nothing_is_shared() {
+    let mut home = Household::new();
+    let device = home.phone.device_id.clone();
+    for answer in [
+        json!({}),
+        json!({"device_keys": {}}),
+        json!({"device_keys": {}, "failures": {"localhost": {}}}),
+        json!({"device_keys": {&home.user: 7}}),
+        json!([]),
+    ] {
+        home.liar
+            .lie("/keys/query ", move |_| Message::json(&answer));
+        home.liar.say_changed();
+        home.does_not_answer(&device);
+    }
+}
+
+// Ten thousand devices.
+#[test]
+fn a_huge_list_of_devices_is_bounded() {
+    let mut home = Household::new();
+    let user = home.user.clone();
+    let one = home.liar.stranger().device_keys();
+    home.liar.lie_about_keys(move |body| {
+        for number in 0..10_000 {
+            body["device_keys"][&user][format!("DEVICE{number}")] = one.clone();
+        }
+    });
+    home.liar.settle(&mut home.phone);
+    home.does_not_answer("DEVICE7");
+    let path = format!("/proc/{}/status", home.agent.process());
+    let status = std::fs::read_to_string(path).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    let memory: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(memory < 300_000, "{line}");
+}
+
+/// A verified device with which there is no session asks, and gets a one-time key that is changed
+/// like this.
+#[track_caller]
+fn is_not_used(change: impl Fn(&Peer, &Value, &mut Value) + Send + 'static) {
+    let mut home = Household::new();
+    let mut tablet = home.liar.phone();
+    let other = home.liar.phone();
+    home.liar.settle(&mut home.phone);
+    let user = home.user.clone();
+    // Of low order, and signed as it should be.
+    let low = tablet.sign(json!({"key": "A".repeat(43)}));
+    let sent = home.liar.sent().len();
+    home.liar.lie("/keys/claim ", move |answer| {
+        answer.with_json(|body| {
+            change(&other, &low, &mut body["one_time_keys"][&user]);
+        })
+    });
+    let before = home.liar.proxy.seen().len();
+    tablet.ask(&home.laptop, "early", BACKUP);
+    let is_claim = |one: &(Message, Message)| one.0.head.contains("/keys/claim ");
+    home.liar
+        .proxy
+        .wait_until(|seen| seen.iter().skip(before).any(is_claim));
+    home.liar.settle(&mut home.phone);
+    assert_eq!(home.liar.sent().len(), sent);
+    // It is tried again, and with a key of the device there is an answer.
+    home.liar.be_honest();
+    tablet.wait_for_answer("early");
+    home.liar.settle(&mut home.phone);
+    assert_eq!(home.liar.sent().len(), sent + 1);
+}
+
+fn keys(of_user: &mut Value) -> &mut Value {
+    let device = of_user
+        .as_object_mut()
+        .unwrap()
+        .values_mut()
+        .next()
+        .unwrap();
+    device.as_object_mut().unwrap().values_mut().next().unwrap()
+}
+
+// The one-time key is signed by nobody.
+#[test]
+fn a_one_time_key_without_a_signature_is_not_used() {
+    is_not_used(|_, _, of_user| keys(of_user)["signatures"] = json!({}));
+}
+
+// The one-time key is another one than the one that the device signed.
+#[test]
+fn a_one_time_key_that_was_exchanged_is_not_used() {
+    is_not_used(|other, _, of_user| {
+        keys(of_user)["key"] = json!(other.account.curve25519_key().to_base64());
+    });
+}
+
+// The one-time key is signed by another verified device of the user.
+#[test]
+fn a_one_time_key_that_another_device_signed_is_not_used() {
+    is_not_used(|other, _, of_user| {
+        let key = keys(of_user);
+        *key = other.sign(json!({"key": key["key"]}));
+    });
+}
+
+// The one-time key is one that every agreement comes out the same with.
+#[test]
+fn a_one_time_key_of_low_order_is_not_used() {
+    is_not_used(|_, low, of_user| *keys(of_user) = low.clone());
+}
+
+// The key of one device is handed out for another one.
+#[test]
+fn a_one_time_key_of_another_device_is_not_used() {
+    is_not_used(|other, _, of_user| {
+        let key = of_user
+            .as_object()
+            .unwrap()
+            .values()
+            .next()
+            .unwrap()
+            .clone();
+        *of_user = json!({&other.device_id: key});
+    });
+}
+
+// The answer to `/sync` never gets on: the same position, an empty one, a huge one.
+#[test]
+fn a_homeserver_that_never_gets_on_is_not_asked_all_the_time() {
+    let mut home = Household::new();
+    for token in [String::new(), "same".to_owned(), "x".repeat(1_000_000)] {
+        let body = json!({"next_batch": token});
+        let before = home.liar.proxy.seen().len();
+        let begun = std::time::Instant::now();
+        home.liar.proxy.lie(move |request| {
+            if request.is_sync() {
+                Turn::Answered(Message::json(&body))
+            } else {
+                Turn::Honest
+            }
+        });
+        // The one that waits for something comes back at once.
+        home.phone
+            .send(&home.laptop, "org.example.wake", &json!({}));
+        home.liar.proxy.wait_until(|seen| {
+            let syncs = seen.iter().skip(before).filter(|(one, _)| one.is_sync());
+            syncs.count() >= 4
+        });
+        assert!(begun.elapsed().as_millis() > 400, "{:?}", begun.elapsed());
+    }
+}

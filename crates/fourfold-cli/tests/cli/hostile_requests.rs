@@ -1,0 +1,452 @@
+//! Requests for secrets that must not be answered, at the agent of a laptop.
+//!
+//! What must not be answered comes first, then a request of the phone. When that is answered and
+//! the agent has worked off everything, all other answers would have been sent.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::{
+    agents::RunningAgent,
+    liar::{BACKUP, Liar, SELF_SIGNING, USER_SIGNING},
+    peer::{Peer, Target},
+    proxy::Message,
+};
+
+/// A laptop that answers its phone.
+struct Answering {
+    agent: RunningAgent,
+    liar: Liar,
+    phone: Peer,
+    laptop: Target,
+    /// What was sent to be sure that the agent answers.
+    first: usize,
+}
+
+impl Answering {
+    fn new() -> Self {
+        Self::with(&[
+            (BACKUP, "allow"),
+            (SELF_SIGNING, "allow"),
+            (USER_SIGNING, "deny"),
+        ])
+    }
+
+    fn with(rules: &[(&str, &str)]) -> Self {
+        let liar = Liar::new();
+        let mut phone = liar.phone();
+        let laptop = liar.to_laptop(&phone);
+        let agent = liar.agent(rules);
+        let is_answering = rules.contains(&(SELF_SIGNING, "allow"));
+        if is_answering {
+            phone.ask(&laptop, "the first", SELF_SIGNING);
+            phone.wait_for_answer("the first");
+        }
+        Self {
+            first: usize::from(is_answering),
+            agent,
+            laptop,
+            phone,
+            liar,
+        }
+    }
+
+    /// How many answers were sent.
+    fn answers(&self) -> usize {
+        self.liar.sent().len() - self.first
+    }
+
+    fn phone_sends(&mut self, content: &Value) {
+        self.phone.send(&self.laptop, "m.secret.request", content);
+    }
+
+    /// What the phone gets after all this is the answer to its last request alone.
+    #[track_caller]
+    fn answers_only_the_last(mut self) -> Self {
+        self.phone.ask(&self.laptop, "the last", BACKUP);
+        let secret = self.phone.wait_for_answer("the last");
+        assert_eq!(secret, self.liar.stored(BACKUP));
+        self.liar.settle(&mut self.phone);
+        assert_eq!(self.answers(), 1);
+        self
+    }
+
+    fn settle(&mut self) {
+        self.liar.settle(&mut self.phone);
+    }
+
+    fn event(&self, sender: &str, content: &Value) -> Value {
+        json!({"type": "m.secret.request", "sender": sender, "content": content})
+    }
+
+    fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.agent.process());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        line.unwrap()
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+}
+
+// Words that look like a request.
+#[test]
+fn a_request_with_another_action_is_not_answered() {
+    let mut scene = Answering::new();
+    for action in [
+        json!("REQUEST"),
+        json!("request "),
+        json!(1),
+        json!("share"),
+        json!(null),
+    ] {
+        let mut content = scene.phone.request("odd", BACKUP);
+        content["action"] = action;
+        scene.phone_sends(&content);
+    }
+    let mut content = scene.phone.request("odd", BACKUP);
+    content.as_object_mut().unwrap().remove("action");
+    scene.phone_sends(&content);
+    scene.answers_only_the_last();
+}
+
+// Names that are none, nearly one, of a key of secret storage, and of what is never shared.
+#[test]
+fn a_request_for_another_name_is_not_answered() {
+    let mut scene = Answering::new();
+    for name in [
+        json!(""),
+        json!(7),
+        json!(null),
+        json!("m.cross_signing"),
+        json!("m.megolm_backup.v1\0"),
+        json!("m.megolm_backup.v1 "),
+        json!("M.MEGOLM_BACKUP.V1"),
+        json!("m.secret_storage.default_key"),
+        json!("m.secret_storage.key.x"),
+        json!("m.cross_signing.master"),
+        json!("unknown"),
+    ] {
+        let mut content = scene.phone.request(&format!("odd {name}"), BACKUP);
+        content["name"] = name;
+        scene.phone_sends(&content);
+    }
+    scene.answers_only_the_last();
+}
+
+// In the name of the laptop itself, of nobody, of another user's device, and of no device.
+#[test]
+fn a_request_of_another_device_is_not_answered() {
+    let mut scene = Answering::new();
+    scene.liar.server.register("mallory");
+    let mallory = Peer::log_in(&scene.liar.server.address, "mallory");
+    for device in [
+        json!(scene.laptop.device_id),
+        json!("UNKNOWN"),
+        json!(mallory.device_id),
+        json!("*"),
+        json!(""),
+        json!(7),
+        json!("x".repeat(50_000)),
+    ] {
+        let mut content = scene.phone.request("odd", BACKUP);
+        content["requesting_device_id"] = device;
+        scene.phone_sends(&content);
+    }
+    let mut content = scene.phone.request("odd", BACKUP);
+    content["requesting_device_id"] = json!("x".repeat(1_000_000));
+    let event = scene.event(&scene.phone.user_id, &content);
+    scene.liar.inject(vec![event]);
+    // In the name of the phone, by another user.
+    let content = scene.phone.request("of mallory", BACKUP);
+    scene
+        .liar
+        .inject(vec![scene.event(&mallory.user_id, &content)]);
+    scene.answers_only_the_last();
+}
+
+// IDs that nobody could log or send back.
+#[test]
+fn a_request_with_an_odd_id_is_not_answered() {
+    let scene = Answering::new();
+    let long = "x".repeat(1_000_000);
+    for id in [
+        json!(""),
+        json!("a\nb"),
+        json!(7),
+        json!(long),
+        json!(&long[..2000]),
+    ] {
+        let mut content = scene.phone.request("odd", BACKUP);
+        content["request_id"] = id;
+        let event = scene.event(&scene.phone.user_id, &content);
+        scene.liar.inject(vec![event]);
+    }
+    scene.answers_only_the_last();
+}
+
+// A device that is not verified asks, in its own name and in that of the phone, encrypted.
+#[test]
+fn a_request_of_a_stranger_in_the_name_of_the_phone_is_answered_to_the_phone_alone() {
+    let scene = Answering::new();
+    let mut stranger = scene.liar.stranger();
+    stranger.ask(&scene.laptop, "of the stranger", BACKUP);
+    let content = scene.phone.request("in its name", BACKUP);
+    let payload = stranger.payload(&scene.laptop, "m.secret.request", &content);
+    stranger.send_payload(&scene.laptop, &payload);
+    let mut phone = scene.phone;
+    phone.ask(&scene.laptop, "the last", BACKUP);
+    phone.wait_for_answer("the last");
+    scene.liar.settle(&mut phone);
+    let key = phone.account.curve25519_key().to_base64();
+    for (_, body) in scene.liar.sent() {
+        let to = body["messages"][&phone.user_id].as_object().unwrap();
+        assert_eq!(to.keys().collect::<Vec<_>>(), [&phone.device_id]);
+        let ciphertext = to[&phone.device_id]["ciphertext"].as_object().unwrap();
+        assert_eq!(ciphertext.keys().collect::<Vec<_>>(), [&key]);
+    }
+    stranger.sync(0);
+    assert_eq!(stranger.secrets(), []);
+}
+
+// The homeserver says that the devices changed, and does not say how.
+#[test]
+fn nothing_is_answered_while_the_devices_are_not_known() {
+    let mut scene = Answering::new();
+    scene.settle();
+    scene
+        .liar
+        .lie("/keys/query ", |_| Message::error(403, "M_FORBIDDEN", "no"));
+    scene.liar.say_changed();
+    scene.phone.ask(&scene.laptop, "early", BACKUP);
+    scene.settle();
+    assert_eq!(scene.answers(), 0);
+    scene.liar.be_honest();
+    scene.settle();
+    assert_eq!(
+        scene.phone.wait_for_answer("early"),
+        scene.liar.stored(BACKUP)
+    );
+}
+
+// The phone was verified when it asked, and is not any more when a session with it can be made.
+#[test]
+fn a_device_that_is_blocked_before_there_is_a_session_gets_no_answer() {
+    let mut scene = Answering::new();
+    let mut tablet = scene.liar.phone();
+    std::mem::swap(&mut scene.phone, &mut tablet);
+    scene.settle();
+    let is_claim = |one: &Message| one.head.contains("/keys/claim ");
+    let before = scene.liar.proxy.seen().len();
+    scene.liar.lie("/keys/claim ", |answer| {
+        answer.with_json(|body| body["one_time_keys"] = json!({}))
+    });
+    scene.phone.ask(&scene.laptop, "early", BACKUP);
+    scene
+        .liar
+        .proxy
+        .wait_until(|seen| seen.iter().skip(before).any(|(one, _)| is_claim(one)));
+    let (user, id) = (scene.phone.user_id.clone(), scene.phone.device_id.clone());
+    let bare = scene.phone.device_keys();
+    scene.liar.lie("/keys/claim ", |answer| answer);
+    scene
+        .liar
+        .lie_about_keys(move |body| body["device_keys"][&user][&id] = bare.clone());
+    scene.settle();
+    tablet.ask(&scene.laptop, "of the tablet", BACKUP);
+    tablet.wait_for_answer("of the tablet");
+    scene.settle();
+    assert_eq!(scene.answers(), 1);
+}
+
+// Real requests of a verified device, again and again.
+#[test]
+fn the_fourth_request_in_an_hour_is_refused_and_told() {
+    let mut scene = Answering::new();
+    for number in 1..=4 {
+        scene
+            .phone
+            .ask(&scene.laptop, &format!("request {number}"), BACKUP);
+    }
+    scene.settle();
+    assert_eq!(scene.answers(), 3);
+    scene.phone.wait_for_answer("request 3");
+    assert_eq!(scene.phone.secrets().len(), 3 + scene.first);
+    assert_eq!(scene.liar.logged("alert"), 1);
+}
+
+// The agent ends while it asks the user.
+#[test]
+fn a_question_that_a_restart_cut_off_is_a_no() {
+    let mut scene = Answering::with(&[(BACKUP, "ask")]);
+    scene.phone.ask(&scene.laptop, "early", BACKUP);
+    scene.settle();
+    let questions = |scene: &Answering| {
+        let call = scene.liar.laptop.call(&["agent", "questions", "--json"]);
+        call.run().json().as_array().unwrap().len()
+    };
+    assert_eq!(questions(&scene), 1);
+    scene.agent.kill();
+    scene.agent = scene.liar.agent(&[(BACKUP, "ask")]);
+    scene.settle();
+    // The same once more, as servers do.
+    scene.phone.ask(&scene.laptop, "early", BACKUP);
+    scene.settle();
+    assert_eq!(questions(&scene), 0);
+    assert_eq!(scene.answers(), 0);
+    assert_eq!(scene.liar.logged("refused"), 1);
+}
+
+// What is asked for, and gets no answer, looks the same to the homeserver.
+#[test]
+fn nothing_tells_denied_and_not_there_and_not_trusted_apart() {
+    let mut scene = Answering::with(&[
+        ("org.example.none", "allow"),
+        (BACKUP, "deny"),
+        (SELF_SIGNING, "allow"),
+    ]);
+    let mut stranger = scene.liar.stranger();
+    scene.settle();
+    let mut traces = Vec::new();
+    for (number, name) in [
+        "org.example.none",
+        BACKUP,
+        "org.example.other",
+        SELF_SIGNING,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let before = scene.liar.proxy.seen().len();
+        if name == SELF_SIGNING {
+            stranger.ask(&scene.laptop, "s", name);
+        } else {
+            scene.phone.ask(&scene.laptop, &number.to_string(), name);
+        }
+        scene.settle();
+        let seen = scene.liar.proxy.seen();
+        let trace: Vec<_> = seen[before..]
+            .iter()
+            .filter(|(request, _)| !request.is_sync())
+            .map(|(request, _)| request.head.lines().next().unwrap().to_owned())
+            .collect();
+        traces.push(trace);
+    }
+    assert_eq!(traces, vec![Vec::<String>::new(); 4]);
+}
+
+// The homeserver forges requests of the phone by the thousand.
+#[test]
+fn a_flood_in_the_name_of_the_phone_gets_three_answers() {
+    let mut scene = Answering::new();
+    scene.settle();
+    let flood = (0..3000)
+        .map(|number| {
+            let content = scene.phone.request(&format!("flood {number}"), BACKUP);
+            scene.event(&scene.phone.user_id, &content)
+        })
+        .collect();
+    scene.liar.inject(flood);
+    scene.settle();
+    scene.settle();
+    let sent = scene.answers();
+    assert!((1..=3).contains(&sent), "{sent}");
+    assert!(scene.liar.logged("alert") <= 1);
+    assert!(scene.memory() < 200_000, "{} KiB", scene.memory());
+}
+
+// The same in the name of users and devices that do not exist.
+#[test]
+fn a_flood_in_the_name_of_nobody_asks_for_nothing() {
+    let mut scene = Answering::new();
+    scene.settle();
+    let queries = scene.liar.count("/keys/query ");
+    let flood = (0..3000)
+        .map(|number| {
+            let mut content = scene.phone.request(&format!("flood {number}"), BACKUP);
+            content["requesting_device_id"] = json!(format!("DEVICE{number}"));
+            let sender = if number % 2 == 0 {
+                scene.phone.user_id.clone()
+            } else {
+                format!("@user{number}:localhost")
+            };
+            scene.event(&sender, &content)
+        })
+        .collect();
+    scene.liar.inject(flood);
+    scene.settle();
+    assert_eq!(scene.liar.count("/keys/query "), queries);
+    scene.phone.ask(&scene.laptop, "the last", BACKUP);
+    scene.phone.wait_for_answer("the last");
+    scene.settle();
+    assert_eq!(scene.answers(), 1);
+    assert!(scene.memory() < 200_000, "{} KiB", scene.memory());
+}
+
+// The homeserver gives everything three times, backwards, and again later.
+#[test]
+fn a_repeated_request_is_answered_once_and_prompts_once() {
+    let mut scene = Answering::with(&[(BACKUP, "allow"), (SELF_SIGNING, "ask")]);
+    let earlier = Arc::new(Mutex::new(Vec::new()));
+    scene.liar.lie("/sync?", move |answer| {
+        let mut earlier = earlier.lock().unwrap();
+        answer.with_json(|body| {
+            let Some(events) = body["to_device"]["events"].as_array_mut() else {
+                return;
+            };
+            let new = events.clone();
+            for _ in 0..2 {
+                events.extend(new.iter().rev().cloned());
+            }
+            events.extend(earlier.clone());
+            earlier.extend(new);
+        })
+    });
+    scene.phone.ask(&scene.laptop, "one", BACKUP);
+    scene.phone.ask(&scene.laptop, "two", SELF_SIGNING);
+    scene.settle();
+    scene.phone.ask(&scene.laptop, "three", BACKUP);
+    scene.phone.wait_for_answer("three");
+    scene.settle();
+    let mut ids: Vec<_> = scene
+        .phone
+        .secrets()
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
+    ids.sort();
+    assert_eq!(ids, ["one", "three"]);
+    assert_eq!(scene.liar.logged("prompted"), 1);
+    assert_eq!(scene.liar.logged("shared"), 2);
+}
+
+// Cancellations before the request, after it, and of other devices.
+#[test]
+fn a_request_that_was_taken_back_is_not_answered_and_others_are() {
+    let mut scene = Answering::new();
+    let mut tablet = scene.liar.phone();
+    let taken_back = |peer: &Peer, id: &str| {
+        let mut content = peer.request(id, BACKUP);
+        content["action"] = json!("request_cancellation");
+        content
+    };
+    let before = taken_back(&scene.phone, "before");
+    scene.phone_sends(&before);
+    scene.phone.ask(&scene.laptop, "before", BACKUP);
+    // Both in one batch.
+    let request = scene.phone.request("after", BACKUP);
+    let after = taken_back(&scene.phone, "after");
+    let user = scene.phone.user_id.clone();
+    scene.liar.inject(vec![
+        scene.event(&user, &request),
+        scene.event(&user, &after),
+    ]);
+    // The tablet takes back what the phone asks for: by its own ID.
+    let other = taken_back(&tablet, "the last");
+    tablet.send(&scene.laptop, "m.secret.request", &other);
+    scene.answers_only_the_last();
+}

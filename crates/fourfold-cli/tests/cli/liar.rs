@@ -1,0 +1,262 @@
+//! A user whose laptop talks to a homeserver that lies, and whose other devices do not.
+
+use std::{
+    collections::HashMap,
+    process::Child,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use fourfold::{base64, signed_json::SigningKey};
+use serde_json::{Value, json};
+
+use crate::{
+    agents::RunningAgent,
+    homeserver::{Homeserver, Person},
+    key_endpoints::sealed,
+    peer::{Peer, Target},
+    proxy::{Message, Proxy, Turn},
+};
+
+pub(crate) const BACKUP: &str = "m.megolm_backup.v1";
+pub(crate) const SELF_SIGNING: &str = "m.cross_signing.self_signing";
+pub(crate) const USER_SIGNING: &str = "m.cross_signing.user_signing";
+
+type Lie = Box<dyn FnMut(Message) -> Message + Send>;
+
+/// The laptop, and the liar between it and its homeserver.
+pub(crate) struct Liar {
+    pub(crate) server: Homeserver,
+    pub(crate) proxy: Proxy,
+    pub(crate) laptop: Person,
+    pub(crate) laptop_id: String,
+    /// The private half of the self-signing key.
+    pub(crate) self_signing: SigningKey,
+    /// By a part of the path.
+    lies: Arc<Mutex<HashMap<&'static str, Lie>>>,
+    injected: Arc<Mutex<Vec<Value>>>,
+    changed: Arc<Mutex<bool>>,
+    fences: AtomicU64,
+}
+
+impl Liar {
+    /// A laptop that is set up, with a homeserver that is honest so far.
+    pub(crate) fn new() -> Self {
+        let server = Homeserver::start();
+        let proxy = Proxy::to(&server.address);
+        server.register("alice");
+        let laptop = Person::at(&proxy.address, "alice");
+        laptop.log_in().run().succeeds();
+        let key = laptop.folder.name_of("key");
+        sealed(&laptop, &["setup", "--yes", "--recovery-key-out", &key])
+            .run()
+            .succeeds();
+        let seed = laptop.get(SELF_SIGNING, "key").run().succeeds();
+        let seed: [u8; 32] = base64::decode(&seed)
+            .unwrap()
+            .bytes
+            .as_slice()
+            .try_into()
+            .unwrap();
+        let laptop_id = laptop.call(&["whoami", "--json"]).run().json()["device_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let liar = Self {
+            server,
+            proxy,
+            laptop,
+            laptop_id,
+            self_signing: SigningKey::from_seed(&seed.into()),
+            lies: Arc::default(),
+            injected: Arc::default(),
+            changed: Arc::default(),
+            fences: AtomicU64::new(0),
+        };
+        liar.be_between();
+        liar
+    }
+
+    fn be_between(&self) {
+        let lies = Arc::clone(&self.lies);
+        let injected = Arc::clone(&self.injected);
+        let changed = Arc::clone(&self.changed);
+        let user = self.laptop.user_id.clone();
+        self.proxy.lie(move |request| {
+            let line = request.head.lines().next().unwrap().to_owned();
+            // Not those that fetch the account data.
+            let is_sync = request.is_sync() && !line.contains("timeout=0");
+            let lies = Arc::clone(&lies);
+            let injected = Arc::clone(&injected);
+            let changed = Arc::clone(&changed);
+            let user = user.clone();
+            // Decided when the answer comes: the laptop may have waited for it for long.
+            Turn::Altered(Box::new(move |mut answer| {
+                if is_sync && answer.head.contains(" 200 ") {
+                    let events = std::mem::take(&mut *injected.lock().unwrap());
+                    let is_changed = std::mem::take(&mut *changed.lock().unwrap());
+                    answer = answer.with_json(|body| {
+                        if !body["to_device"]["events"].is_array() {
+                            body["to_device"]["events"] = json!([]);
+                        }
+                        let list = body["to_device"]["events"].as_array_mut().unwrap();
+                        list.splice(0..0, events);
+                        if is_changed {
+                            body["device_lists"]["changed"] = json!([user]);
+                        }
+                    });
+                }
+                let mut lies = lies.lock().unwrap();
+                let lie = lies.iter_mut().find(|(path, _)| line.contains(**path));
+                match lie {
+                    Some((_, lie)) => lie(answer),
+                    None => answer,
+                }
+            }))
+        });
+    }
+
+    /// Changes the answers to such requests from now on.
+    pub(crate) fn lie(
+        &self,
+        path: &'static str,
+        lie: impl FnMut(Message) -> Message + Send + 'static,
+    ) {
+        self.lies.lock().unwrap().insert(path, Box::new(lie));
+    }
+
+    /// Changes what `/keys/query` says about the user's keys from now on, and says that it changed.
+    pub(crate) fn lie_about_keys(&self, mut lie: impl FnMut(&mut Value) + Send + 'static) {
+        self.lie("/keys/query ", move |answer| answer.with_json(&mut lie));
+        *self.changed.lock().unwrap() = true;
+    }
+
+    pub(crate) fn be_honest(&self) {
+        self.lies.lock().unwrap().clear();
+    }
+
+    /// Says with the next answer that the user's devices changed.
+    pub(crate) fn say_changed(&self) {
+        *self.changed.lock().unwrap() = true;
+    }
+
+    /// Puts these events before what comes next.
+    pub(crate) fn inject(&self, events: Vec<Value>) {
+        self.injected.lock().unwrap().extend(events);
+    }
+
+    /// Waits until the laptop has worked off everything that was sent to it until now.
+    #[track_caller]
+    pub(crate) fn settle(&self, peer: &mut Peer) {
+        let to = peer.target(&self.laptop_id);
+        let fence = |peer: &mut Peer| {
+            let number = self.fences.fetch_add(1, Ordering::Relaxed);
+            let fence = format!("fence {number}.");
+            peer.send(&to, "org.example.fence", &json!({"fence": fence}));
+            fence
+        };
+        let first = fence(peer);
+        let mut tokens = Vec::new();
+        self.proxy.wait_until(|seen| {
+            tokens = tokens_with(seen, &first);
+            !tokens.is_empty()
+        });
+        // It says how far it has worked off what came when it asks for more, which is seen when
+        // there is more.
+        fence(peer);
+        self.proxy.wait_until(|seen| {
+            tokens = tokens_with(seen, &first);
+            let mut syncs = seen.iter().filter(|(request, _)| request.is_sync());
+            syncs.any(|(request, _)| {
+                let line = request.head.lines().next().unwrap();
+                let since = line
+                    .split(['?', '&', ' '])
+                    .find_map(|one| one.strip_prefix("since="));
+                since.is_some_and(|since| tokens.iter().any(|token| token == since))
+            })
+        });
+    }
+
+    /// Another device of the user, which is not verified.
+    pub(crate) fn stranger(&self) -> Peer {
+        Peer::log_in(&self.server.address, "alice")
+    }
+
+    /// Another device of the user, which is verified.
+    pub(crate) fn phone(&self) -> Peer {
+        self.stranger().verify(&self.self_signing)
+    }
+
+    pub(crate) fn to_laptop(&self, peer: &Peer) -> Target {
+        peer.target(&self.laptop_id)
+    }
+
+    pub(crate) fn agent(&self, rules: &[(&str, &str)]) -> RunningAgent {
+        self.laptop.sharing_agent(rules, &[])
+    }
+
+    /// The laptop asks for a secret.
+    pub(crate) fn request(&self, name: &str) -> Child {
+        sealed(&self.laptop, &["request", name]).spawn()
+    }
+
+    /// The secret as secret storage has it.
+    pub(crate) fn stored(&self, name: &str) -> String {
+        self.laptop.get(name, "key").run().succeeds()
+    }
+
+    /// What the agent wrote down.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        let log = self.laptop.call(&["agent", "log", "--json"]).run().json();
+        log.as_array().unwrap().clone()
+    }
+
+    /// How often the agent wrote this down.
+    pub(crate) fn logged(&self, event: &str) -> usize {
+        let log = self.log();
+        log.iter().filter(|line| line["event"] == event).count()
+    }
+
+    /// The encrypted events that the laptop sent: the request line and the body of each.
+    pub(crate) fn sent(&self) -> Vec<(String, Value)> {
+        let seen = self.proxy.seen().into_iter();
+        let sent = seen.filter(|(one, _)| one.head.contains("/sendToDevice/m.room.encrypted/"));
+        sent.map(|(request, _)| {
+            let line = request.head.lines().next().unwrap().to_owned();
+            (line, serde_json::from_slice(&request.body).unwrap())
+        })
+        .collect()
+    }
+
+    /// How often the laptop asked for something of this path.
+    pub(crate) fn count(&self, path: &str) -> usize {
+        let seen = self.proxy.seen();
+        let first_line = |one: &Message| one.head.lines().next().unwrap().to_owned();
+        seen.iter()
+            .filter(|(request, _)| first_line(request).contains(path))
+            .count()
+    }
+}
+
+/// How far the answers read in which there is this.
+fn tokens_with(seen: &[(Message, Message)], text: &str) -> Vec<String> {
+    let syncs = seen.iter().filter(|(request, _)| request.is_sync());
+    let bodies = syncs.map(|(_, answer)| String::from_utf8_lossy(&answer.body));
+    let with = bodies.filter(|body| body.contains(text));
+    with.map(|body| {
+        let body: Value = serde_json::from_str(&body).unwrap();
+        body["next_batch"].as_str().unwrap().to_owned()
+    })
+    .collect()
+}
+
+/// Waits for the end of a request that went well: the secret.
+#[track_caller]
+pub(crate) fn received(child: Child) -> String {
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    String::from_utf8(output.stdout).unwrap()
+}
