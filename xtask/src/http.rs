@@ -30,6 +30,7 @@ pub(crate) struct Answer {
 pub(crate) struct Session {
     pub(crate) client: Client,
     pub(crate) user_id: String,
+    pub(crate) device_id: String,
     pub(crate) token: String,
 }
 
@@ -45,6 +46,14 @@ impl Client {
             agent,
             base: base.to_owned(),
             token: None,
+        }
+    }
+
+    /// The same with another session, or none.
+    pub(crate) fn with_token(&self, token: Option<String>) -> Self {
+        Self {
+            token,
+            ..self.clone()
         }
     }
 
@@ -144,19 +153,28 @@ impl Client {
                 })
         };
         let token = member("access_token")?;
-        let client = Self {
-            token: Some(token.clone()),
-            ..self.clone()
-        };
+        let client = self.with_token(Some(token.clone()));
         Ok(Session {
             client,
             user_id: member("user_id")?,
+            device_id: member("device_id")?,
             token,
         })
     }
 }
 
 impl Session {
+    /// The path of a sync that waits for to-device messages only, for so many milliseconds.
+    pub(crate) fn sync(&self, since: Option<&str>, timeout: u32) -> String {
+        let nothing = "%7B%22types%22:%5B%5D%7D";
+        let filter = format!(
+            "%7B%22presence%22:{nothing},%22account_data%22:{nothing},\
+             %22room%22:%7B%22rooms%22:%5B%5D%7D%7D"
+        );
+        let since = since.map_or_else(String::new, |since| format!("&since={since}"));
+        format!("/_matrix/client/v3/sync?timeout={timeout}&filter={filter}{since}")
+    }
+
     /// The path of one event of the user's account data; `event_type` is already escaped.
     pub(crate) fn account_data(&self, event_type: &str) -> String {
         let user = self.user_id.replace('@', "%40").replace(':', "%3A");

@@ -52,6 +52,12 @@ const USAGE: &str = "\
 cargo xtask test [LANE…]    what CI runs, or only the named lanes
 cargo xtask test --list     the lanes
 cargo xtask floors          short for `test floors`
-cargo xtask bench [OPTION…] our server beside Synapse (needs wrk)
-    --seconds N             length of one series (5)
-    --only NAME             only `fourfold` or only `synapse`";
+cargo xtask bench [LANE] [OPTION…]
+                            figures for docs/performance.md
+    server                  our server beside Synapse (the default; needs wrk)
+    to-device               the same for what devices send each other (needs wrk)
+        --seconds N         length of one series (5)
+        --only NAME         only `fourfold` or only `synapse`
+    sharing                 from asking for a secret to having it
+    agent                   what an idle agent takes
+    flood                   a million events of no use, and one request";

@@ -1,197 +1,51 @@
-//! Our server beside Synapse, in the same run, under the same load.
-//!
-//! Times on a shared machine mean little by themselves, so the series of the two servers take
-//! turns, and what counts is the ratio. docs/performance.md says how to read the table.
+//! The benchmarks, each chosen by its name. docs/performance.md says how to read the figures.
 
+mod agent;
+mod flood;
+mod household;
 mod load;
+mod server;
+mod sharing;
 mod table;
+mod waking;
 mod wrk;
 
-use std::{
-    process::{Command, ExitCode},
-    time::Duration,
-};
+use std::process::ExitCode;
 
-use crate::{
-    command,
-    failure::Failure,
-    live::{self, Server},
-    report,
-    workspace::Workspace,
-};
+use self::server::Plan;
+use crate::{failure::Failure, workspace::Workspace};
 
-use self::{
-    load::{Load, WORKLOADS},
-    table::Row,
-    wrk::Series,
-};
-
-/// Connections at once: one shows the latency of a lone client, many the capacity.
-const CONNECTIONS: &[u32] = &[1, 32];
-
-/// Series of each cell; the table shows the median.
-const ROUNDS: usize = 3;
-
-const WARM_UP: Duration = Duration::from_secs(1);
-
-/// `cargo xtask bench`.
+/// `cargo xtask bench [LANE] [OPTION…]`; without a name, `server`.
 pub(crate) fn command(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode, Failure> {
-    let options = Options::parse(arguments)?;
-    if !command::succeeds(Command::new("which").arg("wrk")) {
-        return Err(Failure::MissingTool(
-            "wrk is not installed; on Debian and Ubuntu: apt-get install --yes wrk".to_owned(),
-        ));
+    let (lane, options) = match arguments {
+        [lane, options @ ..] if !lane.starts_with('-') => (lane.as_str(), options),
+        options => ("server", options),
+    };
+    match lane {
+        "server" => {
+            let plan = Plan {
+                workloads: load::ACCOUNT_DATA,
+                is_waking_measured: false,
+            };
+            return server::command(workspace, plan, options);
+        }
+        "to-device" => {
+            let plan = Plan {
+                workloads: load::TO_DEVICE,
+                is_waking_measured: true,
+            };
+            return server::command(workspace, plan, options);
+        }
+        _ => {}
     }
-    let mut stands = Vec::new();
-    for start in [live::start_fourfold, live::start_synapse]
-        .into_iter()
-        .zip(["fourfold", "synapse"])
-        .filter_map(|(start, name)| options.wants(name).then_some(start))
-    {
-        let server = start(workspace)?;
-        report::line(format_args!(
-            "{} answers at {}; adding users",
-            server.name(),
-            server.base()
-        ));
-        let load = Load::prepare(server.base())?;
-        stands.push(Stand { server, load });
+    if let Some(option) = options.first() {
+        return Err(Failure::Usage(format!("{lane} has no option {option:?}")));
     }
-    let rows = measure(workspace, &stands, options.series)?;
-    report::line("");
-    report::line(table::markdown(&rows));
-    for stand in stands {
-        stand.server.finish()?;
-    }
-    let failed: u64 = rows.iter().map(Row::failures).sum();
-    if failed > 0 {
-        return Err(Failure::Check(format!(
-            "{failed} requests were not answered with 200"
-        )));
+    match lane {
+        "agent" => agent::run(workspace)?,
+        "flood" => flood::run(workspace)?,
+        "sharing" => sharing::run(workspace)?,
+        _ => return Err(Failure::Usage(format!("no benchmark {lane:?}"))),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A server with its users.
-#[derive(Debug)]
-struct Stand {
-    server: Server,
-    load: Load,
-}
-
-fn measure(
-    workspace: &Workspace,
-    stands: &[Stand],
-    duration: Duration,
-) -> Result<Vec<Row>, Failure> {
-    let mut rows = Vec::new();
-    for workload in WORKLOADS {
-        let mut scripts = Vec::new();
-        for stand in stands {
-            scripts.push(
-                stand
-                    .load
-                    .script(workspace, workload, stand.server.name())?,
-            );
-        }
-        for &connections in CONNECTIONS {
-            let mut series: Vec<Vec<Series>> = stands.iter().map(|_| Vec::new()).collect();
-            for _ in 0..ROUNDS {
-                for ((stand, script), series) in stands.iter().zip(&scripts).zip(&mut series) {
-                    let base = stand.server.base();
-                    wrk::run(base, script, connections, WARM_UP)?;
-                    series.push(wrk::run(base, script, connections, duration)?);
-                }
-            }
-            report::line(format_args!("measured {} at {connections}", workload.name));
-            let cells = stands
-                .iter()
-                .zip(series)
-                .map(|(stand, series)| (stand.server.name(), series));
-            rows.push(Row::new(workload.name, connections, cells));
-        }
-    }
-    Ok(rows)
-}
-
-#[derive(Debug)]
-struct Options {
-    only: Option<String>,
-    series: Duration,
-}
-
-impl Options {
-    fn parse(arguments: &[String]) -> Result<Self, Failure> {
-        let mut options = Self {
-            only: None,
-            series: Duration::from_secs(5),
-        };
-        let mut words = arguments.iter();
-        while let Some(word) = words.next() {
-            let mut value = || {
-                words
-                    .next()
-                    .ok_or_else(|| Failure::Usage(format!("{word} needs a value")))
-            };
-            match word.as_str() {
-                "--only" => {
-                    let name = value()?;
-                    if !["fourfold", "synapse"].contains(&name.as_str()) {
-                        return Err(Failure::Usage(format!("no server {name:?}")));
-                    }
-                    options.only = Some(name.clone());
-                }
-                "--seconds" => {
-                    let seconds = value()?
-                        .parse()
-                        .ok()
-                        .filter(|seconds| (1..=600).contains(seconds));
-                    options.series = seconds
-                        .map(Duration::from_secs)
-                        .ok_or_else(|| Failure::Usage("--seconds takes 1 to 600".to_owned()))?;
-                }
-                _ => return Err(Failure::Usage(format!("no option {word:?}"))),
-            }
-        }
-        Ok(options)
-    }
-
-    fn wants(&self, name: &str) -> bool {
-        self.only.as_deref().is_none_or(|only| only == name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(words: &[&str]) -> Result<Options, Failure> {
-        Options::parse(
-            &words
-                .iter()
-                .map(|&word| word.to_owned())
-                .collect::<Vec<_>>(),
-        )
-    }
-
-    #[test]
-    fn measures_both_servers_unless_told() {
-        let both = parse(&[]).unwrap();
-        assert!(both.wants("fourfold") && both.wants("synapse"));
-        let one = parse(&["--only", "synapse", "--seconds", "2"]).unwrap();
-        assert!(!one.wants("fourfold") && one.wants("synapse"));
-        assert_eq!(one.series, Duration::from_secs(2));
-    }
-
-    #[test]
-    fn refuses_what_it_does_not_know() {
-        for words in [
-            &["--only"][..],
-            &["--only", "dendrite"],
-            &["--seconds", "0"],
-            &["--fast"],
-        ] {
-            assert!(matches!(parse(words), Err(Failure::Usage(_))), "{words:?}");
-        }
-    }
 }

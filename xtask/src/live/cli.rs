@@ -12,7 +12,7 @@ use crate::{command, failure::Failure};
 
 /// A device: the program, and a folder of state that no other device sees.
 #[derive(Debug)]
-pub(super) struct Device {
+pub(crate) struct Device {
     program: PathBuf,
     state: PathBuf,
     /// What else it finds in its environment: paths, by their variables.
@@ -21,14 +21,14 @@ pub(super) struct Device {
 
 /// How a command ended.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) code: i32,
-    pub(super) data: String,
-    pub(super) talk: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) data: String,
+    pub(crate) talk: String,
 }
 
 impl Device {
-    pub(super) fn new(program: &Path, state: PathBuf) -> Self {
+    pub(crate) fn new(program: &Path, state: PathBuf) -> Self {
         Self {
             program: program.to_owned(),
             state,
@@ -37,13 +37,13 @@ impl Device {
     }
 
     /// The same with one more path in its environment.
-    pub(super) fn with(mut self, variable: &'static str, path: PathBuf) -> Self {
+    pub(crate) fn with(mut self, variable: &'static str, path: PathBuf) -> Self {
         self.environment.push((variable, path));
         self
     }
 
     /// Runs a command with this standard input and waits for its end.
-    pub(super) fn run(&self, arguments: &[&str], input: &str) -> Result<Ended, Failure> {
+    pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Result<Ended, Failure> {
         let mut child = self.start(arguments)?;
         if let Some(mut stdin) = child.stdin.take() {
             // A command that reads nothing closes the pipe early, which is its right.
@@ -53,7 +53,7 @@ impl Device {
     }
 
     /// As [`run`](Self::run), and requires that it succeeds.
-    pub(super) fn must(&self, arguments: &[&str], input: &str) -> Result<String, Failure> {
+    pub(crate) fn must(&self, arguments: &[&str], input: &str) -> Result<String, Failure> {
         let ended = self.run(arguments, input)?;
         if ended.code == 0 {
             return Ok(ended.data);
@@ -66,14 +66,14 @@ impl Device {
     }
 
     /// As [`must`](Self::must), for a command that prints JSON.
-    pub(super) fn json(&self, arguments: &[&str]) -> Result<Value, Failure> {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Result<Value, Failure> {
         let text = self.must(arguments, "")?;
         serde_json::from_str(&text)
             .map_err(|error| Failure::Check(format!("this is not JSON ({error}): {text}")))
     }
 
     /// Starts a command and lets it run.
-    pub(super) fn start(&self, arguments: &[&str]) -> Result<Child, Failure> {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Result<Child, Failure> {
         let mut program = Command::new(&self.program);
         program
             .arg("--state")
@@ -92,7 +92,7 @@ impl Device {
 }
 
 /// Waits for the end of a command.
-pub(super) fn ended(child: Child) -> Result<Ended, Failure> {
+pub(crate) fn ended(child: Child) -> Result<Ended, Failure> {
     let output = child
         .wait_with_output()
         .map_err(|error| Failure::Check(format!("waiting for fourfold: {error}")))?;

@@ -42,7 +42,7 @@ pub(crate) fn start(workspace: &Workspace) -> Result<Server, Failure> {
 }
 
 /// The command that [`start`] builds.
-pub(super) fn program(workspace: &Workspace) -> PathBuf {
+pub(crate) fn program(workspace: &Workspace) -> PathBuf {
     workspace.target.join("release/fourfold")
 }
 

@@ -15,7 +15,10 @@ mod transcript;
 use crate::{failure::Failure, files, report, workspace::Workspace};
 
 pub(crate) use self::{
-    child::Server, fourfold::start as start_fourfold, synapse::start as start_synapse,
+    child::Server,
+    cli::{Device, ended},
+    fourfold::{program, start as start_fourfold},
+    synapse::start as start_synapse,
 };
 use self::{story::Story, transcript::Transcript};
 
@@ -38,7 +41,7 @@ fn tell(workspace: &Workspace, server: Server) -> Result<Transcript, Failure> {
     let folder = workspace
         .target
         .join(format!("story/{}-{}", server.name(), std::process::id()));
-    let program = fourfold::program(workspace);
+    let program = program(workspace);
     let story = Story::begin(&program, server.base(), folder.clone(), fixture);
     match story.and_then(Story::tell) {
         Ok(transcript) => {

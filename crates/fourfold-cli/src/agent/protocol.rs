@@ -111,8 +111,7 @@ pub(crate) struct Opened {
 pub(crate) struct Received {
     /// The device that sent it.
     pub(crate) device_id: String,
-    /// `pinned`, `server_backup` or `untyped`: see
-    /// [`Standing`].
+    /// `pinned`, `server_backup` or `untyped`: see [`Standing`].
     pub(crate) standing: String,
     /// The public key that it belongs to, when that is known here.
     pub(crate) public_key: Option<String>,

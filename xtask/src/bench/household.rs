@@ -1,0 +1,155 @@
+//! A user with an agent on one machine and a verified device on another.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout},
+};
+
+use crate::{
+    failure::Failure,
+    files,
+    http::PASSWORD,
+    live::{self, Device},
+    workspace::Workspace,
+};
+
+/// The secret that the agent gives away.
+pub(super) const SECRET: &str = "m.megolm_backup.v1";
+
+/// The two machines. The agent is killed, and the folder removed, when this is dropped.
+#[derive(Debug)]
+pub(super) struct Household {
+    /// The device that asks.
+    pub(super) phone: Device,
+    laptop: Device,
+    agent: Child,
+    /// Read to its first line; kept open, as the agent may write to it.
+    _stdout: BufReader<ChildStdout>,
+    folder: PathBuf,
+}
+
+impl Household {
+    /// Sets up a registered user whose laptop reaches the homeserver at `laptop_base`, and starts
+    /// the agent there.
+    pub(super) fn new(
+        workspace: &Workspace,
+        user_id: &str,
+        laptop_base: &str,
+        phone_base: &str,
+    ) -> Result<Self, Failure> {
+        let folder = workspace
+            .target
+            .join(format!("bench/household-{}", std::process::id()));
+        let path = |name: &str| folder.join(name).display().to_string();
+        files::write(&folder.join("password"), PASSWORD)?;
+        files::write(
+            &folder.join("policy.toml"),
+            &format!("[secrets]\n\"{SECRET}\" = \"allow\"\n"),
+        )?;
+        let (program, password) = (live::program(workspace), path("password"));
+        let machine = |name: &str, base: &str| {
+            let seal = folder.join(format!("{name}-seal"));
+            let device =
+                Device::new(&program, folder.join(name)).with("FOURFOLD_STORE_KEY_FILE", seal);
+            let login = ["login", user_id, "--homeserver", base, "--password-file"];
+            let login = [&login[..], &[&password]].concat();
+            device.must(&login, "").map(|_| device)
+        };
+        let laptop = machine("laptop", laptop_base)?;
+        let phone = machine("phone", phone_base)?;
+        let key = path("key");
+        laptop.must(&["setup", "--yes", "--recovery-key-out", &key], PASSWORD)?;
+        phone.must(&["device", "verify", "--recovery-key-file", &key], "")?;
+        let policy = path("policy.toml");
+        let mut agent = laptop.start(&["agent", "--foreground", "--policy", &policy])?;
+        let stdout = agent.stdout.take();
+        let mut stdout = BufReader::new(stdout.ok_or_else(|| silent("has no output"))?);
+        let mut line = String::new();
+        let is_ready = stdout.read_line(&mut line).is_ok() && line.starts_with("listening at ");
+        let household = Self {
+            phone,
+            laptop,
+            agent,
+            _stdout: stdout,
+            folder,
+        };
+        if !is_ready {
+            return Err(silent("does not start"));
+        }
+        household
+            .laptop
+            .must(&["unlock", "--recovery-key-file", &key], "")?;
+        Ok(household)
+    }
+
+    /// The resident memory of the agent, in KiB.
+    pub(super) fn resident(&self) -> Result<u64, Failure> {
+        self.resident_as("VmRSS")
+    }
+
+    /// The most that it ever was.
+    pub(super) fn most_resident(&self) -> Result<u64, Failure> {
+        self.resident_as("VmHWM")
+    }
+
+    /// How often the threads of the agent went to sleep of themselves since they began: each time
+    /// something woke them before.
+    pub(super) fn sleeps(&self) -> Result<u64, Failure> {
+        let tasks = self.process().join("task");
+        let unreadable = |error| Failure::Check(format!("reading {}: {error}", tasks.display()));
+        let mut sleeps = 0;
+        for task in fs::read_dir(&tasks).map_err(unreadable)? {
+            let status = task.map_err(unreadable)?.path().join("status");
+            sleeps += figure(&status, "voluntary_ctxt_switches")?;
+        }
+        Ok(sleeps)
+    }
+
+    fn resident_as(&self, name: &str) -> Result<u64, Failure> {
+        figure(&self.process().join("status"), name)
+    }
+
+    fn process(&self) -> PathBuf {
+        Path::new("/proc").join(self.agent.id().to_string())
+    }
+}
+
+impl Drop for Household {
+    fn drop(&mut self) {
+        let _killed = self.agent.kill();
+        let _reaped = self.agent.wait();
+        let _gone = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn silent(what: &str) -> Failure {
+    Failure::Check(format!("the agent {what}"))
+}
+
+fn figure(status: &Path, name: &str) -> Result<u64, Failure> {
+    let text = files::read_text(status)?;
+    read(&text, name)
+        .ok_or_else(|| Failure::Check(format!("{} does not tell {name}", status.display())))
+}
+
+fn read(status: &str, name: &str) -> Option<u64> {
+    let of_name = |line: &&str| line.split_once(':').is_some_and(|(key, _)| key == name);
+    let line = status.lines().find(of_name)?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_figure_by_its_whole_name() {
+        let status =
+            "VmRSS:\t   1234 kB\nnonvoluntary_ctxt_switches:\t9\nvoluntary_ctxt_switches:\t7\n";
+        assert_eq!(read(status, "VmRSS"), Some(1234));
+        assert_eq!(read(status, "voluntary_ctxt_switches"), Some(7));
+        assert_eq!(read(status, "VmHWM"), None);
+    }
+}

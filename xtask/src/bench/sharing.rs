@@ -1,0 +1,33 @@
+//! From asking another device for a secret to having it.
+
+use crate::{
+    command::{self, cargo},
+    failure::Failure,
+    http::{Client, PASSWORD},
+    live, report,
+    workspace::Workspace,
+};
+
+/// Users with two devices each. Each asks 18 times, as a device answers 20 times an hour.
+const USERS: usize = 12;
+
+/// Runs the example of the client against our server.
+pub(super) fn run(workspace: &Workspace) -> Result<(), Failure> {
+    let server = live::start_fourfold(workspace)?;
+    let client = Client::new(server.base());
+    let users: Vec<String> = (0..USERS).map(|user| format!("bench{user:02}")).collect();
+    for user in &users {
+        client.register(user)?;
+    }
+    let example = ["--package", "fourfold-client", "--example", "time_sharing"];
+    let said = command::output(
+        cargo(workspace)
+            .args(["run", "--release", "--locked", "--quiet"])
+            .args(example)
+            .args(["--", server.base(), PASSWORD])
+            .args(&users),
+    )
+    .map_err(|failure| server.blame(&failure))?;
+    report::line(said.answer.trim_end());
+    server.finish()
+}
