@@ -1,6 +1,6 @@
 //! A user with devices, and what an honest or lying server says about them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use fourfold::{
     BackupVersion, Content, Evidence, Secret, SecretName, Timestamp, base64,
@@ -161,11 +161,15 @@ impl Account {
 
 impl Device {
     pub(crate) fn curve25519(&self) -> Curve25519PublicKey {
-        Curve25519PublicKey::from_bytes([self.seed; 32]).unwrap()
+        static KNOWN: Table<Curve25519PublicKey> = [const { OnceLock::new() }; 256];
+        let make = || Curve25519PublicKey::from_bytes([self.seed; 32]).unwrap();
+        *KNOWN[usize::from(self.seed)].get_or_init(make)
     }
 
     pub(crate) fn ed25519(&self) -> PublicKey {
-        key(self.seed).public_key()
+        static KNOWN: Table<PublicKey> = [const { OnceLock::new() }; 256];
+        let make = || key(self.seed).public_key();
+        *KNOWN[usize::from(self.seed)].get_or_init(make)
     }
 
     pub(crate) fn olm(&self) -> Channel {
@@ -184,6 +188,9 @@ pub(crate) fn id(number: u8) -> String {
 pub(crate) fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed(&[seed; 32].into())
 }
+
+/// By seed, what takes long to compute.
+type Table<T> = [OnceLock<T>; 256];
 
 /// A moment in seconds.
 pub(crate) fn at(seconds: u64) -> Timestamp {

@@ -49,7 +49,10 @@ fn no_secret_goes_astray_and_one_that_is_asked_for_arrives() {
             refused,
         } = simulation.tally();
         println!("shared {shared}, received {received}, refused at the last moment {refused}");
-        assert!(shared > 0, "seed {seed} did nothing");
+        // Not only when everything is mended: in between, as often at least.
+        let mended = steps / STEPS_BETWEEN_MENDING;
+        assert!(shared >= 50, "seed {seed}: {shared} were shared");
+        assert!(received >= 2 * mended, "seed {seed}: {received} arrived");
     }
 }
 
