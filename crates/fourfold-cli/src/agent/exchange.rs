@@ -133,8 +133,20 @@ impl<S: SecretSource> Exchange<S> {
             let _ = recipient.send(Ok(delivery));
             return Ok(());
         }
-        let recipients = from.map_or(Recipients::Verified, |id| Recipients::Devices(vec![id]));
-        let id = self.device.request_secret(name.clone(), recipients)?;
+        // An earlier run may have been killed while it waited: its request goes on, unless it asked
+        // others than are asked now.
+        let left_over = self.device.open_request(&name);
+        let id = match left_over.filter(|_| !requests.wants(&name)) {
+            Some(id) if from.is_none() => id,
+            left_over => {
+                if let Some(id) = left_over {
+                    self.device.abort_request(id)?;
+                }
+                let recipients =
+                    from.map_or(Recipients::Verified, |id| Recipients::Devices(vec![id]));
+                self.device.request_secret(name.clone(), recipients)?
+            }
+        };
         requests.put(id, name, recipient);
         self.flush(requests).await
     }

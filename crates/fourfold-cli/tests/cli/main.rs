@@ -28,6 +28,7 @@ mod identity;
 mod invocation;
 mod key_endpoints;
 mod keys;
+mod killed;
 mod kit;
 mod liar;
 mod logins;

@@ -38,6 +38,13 @@ impl Device {
         Ok(request_id)
     }
 
+    /// The request for a secret that is still open, of an earlier run of the program too.
+    #[must_use]
+    pub fn open_request(&self, name: &SecretName) -> Option<RequestId> {
+        let mut open = self.machine.open_requests();
+        open.find_map(|(id, of, _)| (of == name).then(|| id.clone()))
+    }
+
     /// No longer wants a secret that was asked for.
     ///
     /// # Errors

@@ -66,6 +66,12 @@ impl Device {
     ) -> Result<impl Future<Output = Result<SyncBatch, Error>> + Send + use<>, DeviceError> {
         self.check_account(account)?;
         let (account, since) = (account.clone(), self.position.since.clone());
+        // Nothing is shared before the devices were looked at again, which the next answer brings.
+        let timeout = if self.trust.is_fresh() {
+            timeout
+        } else {
+            Duration::ZERO
+        };
         Ok(async move {
             let answer = account.sync(since.as_deref(), timeout).await?;
             Ok(SyncBatch(answer))
