@@ -42,6 +42,8 @@ pub(crate) struct Device {
     pub(crate) dehydrated: bool,
     /// Signs in place of the account's self-signing key.
     pub(crate) signer: Option<u8>,
+    /// The seed of its Curve25519 key, when that is not the one of its Ed25519 key.
+    pub(crate) session_seed: Option<u8>,
 }
 
 impl Account {
@@ -53,6 +55,7 @@ impl Account {
                 signed: true,
                 dehydrated: false,
                 signer: None,
+                session_seed: None,
             };
             (id(number), device)
         });
@@ -162,8 +165,9 @@ impl Account {
 impl Device {
     pub(crate) fn curve25519(&self) -> Curve25519PublicKey {
         static KNOWN: Table<Curve25519PublicKey> = [const { OnceLock::new() }; 256];
-        let make = || Curve25519PublicKey::from_bytes([self.seed; 32]).unwrap();
-        *KNOWN[usize::from(self.seed)].get_or_init(make)
+        let seed = self.session_seed.unwrap_or(self.seed);
+        let make = || Curve25519PublicKey::from_bytes([seed; 32]).unwrap();
+        *KNOWN[usize::from(seed)].get_or_init(make)
     }
 
     pub(crate) fn ed25519(&self) -> PublicKey {

@@ -165,6 +165,30 @@ fn the_final_word_is_no_when_one_thing_went_wrong() {
     }
 }
 
+/// Each of its two keys counts, even when the user verified the device anew.
+#[test]
+fn the_final_word_is_no_when_one_key_of_the_device_changed() {
+    for (seed, session_seed) in [(120, Some(101)), (101, Some(120))] {
+        let mut story = Story::new(allowing());
+        story.request("B", TOKEN, "1");
+        let share = story.shares()[0].id;
+        let before = story.account.devices["B"].clone();
+        let device = story.account.devices.get_mut("B").unwrap();
+        (device.seed, device.session_seed) = (seed, session_seed);
+        assert_ne!(
+            device.ed25519() == before.ed25519(),
+            device.curve25519() == before.curve25519(),
+            "exactly one changed"
+        );
+        let now = story.now;
+        story.trust.observe(&story.account.keys(), now);
+        assert!(story.trust.confirm("B", key(seed).public_key(), now));
+        assert!(story.trust.verdict("B").is_verified());
+        let refusal = story.authorise(share).unwrap_err();
+        assert_eq!(refusal, ShareRefusal::KeysChanged, "{seed}");
+    }
+}
+
 fn drop_share(story: &mut Story) {
     story.handle(Input::ShareFailed {
         id: serde_json::from_str("0").unwrap(),

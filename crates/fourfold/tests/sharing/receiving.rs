@@ -42,6 +42,15 @@ fn takes_the_answer_of_a_verified_device_that_was_asked() {
     assert!(value.is_same(&token()));
 }
 
+#[test]
+fn takes_the_longest_secret_that_there_may_be() {
+    let mut story = asked(TOKEN);
+    let olm = story.account.olm("B");
+    let longest = Secret::new("x".repeat(Secret::MAX_BYTES));
+    story.answer("1", &longest, olm);
+    assert_eq!(story.received().len(), 1);
+}
+
 /// What is wrong with the answer, and why it must be ignored. After it, a right one is taken: the
 /// wrong one did not use the request up.
 #[test]

@@ -238,8 +238,9 @@ impl Server {
                 signed,
                 dehydrated,
                 signer,
+                session_seed,
             } = device;
-            label += &format!(" {id} {seed} {signed} {dehydrated} {signer:?}");
+            label += &format!(" {id} {seed} {signed} {dehydrated} {signer:?} {session_seed:?}");
         }
         if self.cache.len() > 500 {
             self.cache.clear();
@@ -267,5 +268,6 @@ fn hostile() -> Device {
         signed: true,
         dehydrated: false,
         signer: Some(66),
+        session_seed: None,
     }
 }
