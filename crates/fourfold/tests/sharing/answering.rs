@@ -507,7 +507,8 @@ fn nothing_is_shared_that_is_not_held_or_with_what_is_no_name() {
 
 #[test]
 fn pushes_to_every_verified_device_and_not_by_the_rate() {
-    let mut story = Story::new(Policy::default());
+    let policy = Policy::default().with_rule(SecretName::backup_key(), Rule::Allow);
+    let mut story = Story::new(policy);
     story.account.devices.get_mut("C").unwrap().signed = false;
     story.query();
     for number in 0..5 {
@@ -526,6 +527,10 @@ fn pushes_to_every_verified_device_and_not_by_the_rate() {
             r#"{"name":"m.megolm_backup.v1","secret":"x"}"#
         );
     }
+    // Nor do they take anything of the rate of the answers.
+    story.request("B", "m.megolm_backup.v1", "asked");
+    let share = story.shares()[0].id;
+    assert!(story.authorise(share).is_ok());
     // What must not be shared must not be pushed.
     let push_id = RequestId::new("m").unwrap();
     story.handle(Input::Push {

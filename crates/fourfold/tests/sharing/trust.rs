@@ -184,6 +184,43 @@ fn an_answer_that_leaves_things_out_buries_nobody() {
 }
 
 #[test]
+fn a_later_log_in_buries_the_device_of_the_earlier_one() {
+    let account = Account::new(2);
+    let same = account.trust("A").for_device("A", at(1));
+    assert!(same.tombstone_of("A").is_none());
+    assert!(!same.is_fresh());
+    let mut later = account.trust("A").for_device("B", at(1));
+    assert_eq!(later.device_id(), "B");
+    assert_eq!(later.verdict("B"), DeviceTrust::ThisDevice);
+    let gone = DeviceTrust::Tombstoned(TombstoneReason::LoggedOut);
+    assert_eq!(later.verdict("A"), gone);
+    assert!(!later.is_fresh());
+    // However well it is signed, as long as the server lists it.
+    later.observe(&account.keys(), at(2));
+    assert!(later.is_fresh());
+    assert_eq!(later.verdict("A"), gone);
+}
+
+#[test]
+fn an_alarm_says_which_key_changed_from_what_to_what() {
+    let (pinned, published) = (key(1).public_key(), key(2).public_key());
+    for (alarm, which) in [
+        (
+            IdentityAlarm::MasterKeyChanged { pinned, published },
+            "the master key",
+        ),
+        (
+            IdentityAlarm::SelfSigningKeyChanged { pinned, published },
+            "the self-signing key",
+        ),
+    ] {
+        let text = alarm.to_string();
+        assert!(text.starts_with(which), "{text}");
+        assert!(text.contains(&format!("from {pinned} to {published}")));
+    }
+}
+
+#[test]
 fn a_list_is_fresh_when_it_was_queried_after_the_last_change() {
     let account = Account::new(2);
     let mut trust = account.trust("A");
