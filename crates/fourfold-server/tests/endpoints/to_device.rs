@@ -373,14 +373,15 @@ async fn a_message_wakes_the_poll_of_its_device_alone() {
     let alice = server.register("alice").await;
     let second = server.login("alice", "SECOND").await;
     let bob = server.register("bob").await;
-    let poll = async |who: &Person| {
+    // Known before anything is sent: a poll from later would wait for what comes after it.
+    let mut paths = Vec::new();
+    for who in [&alice, &second, &bob] {
         let since = token(&server.sync(who, "").await);
-        server
-            .get(who, &format!("/sync?timeout=60000&since={since}"))
-            .await
-    };
-    let (mut own, mut other) = (Box::pin(poll(&alice)), Box::pin(poll(&second)));
-    let mut stranger = Box::pin(poll(&bob));
+        paths.push(format!("/sync?timeout=60000&since={since}"));
+    }
+    let mut own = Box::pin(server.get(&alice, &paths[0]));
+    let mut other = Box::pin(server.get(&second, &paths[1]));
+    let mut stranger = Box::pin(server.get(&bob, &paths[2]));
     waits(&mut own).await;
     waits(&mut other).await;
     waits(&mut stranger).await;
