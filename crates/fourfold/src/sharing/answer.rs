@@ -8,6 +8,7 @@ use super::{
     announce::Announcements,
     back_off,
     prompt::Prompts,
+    rate_limit::RateLimit,
     recent::Recent,
     share::{self, Rules, ShareKind},
 };
@@ -99,6 +100,16 @@ impl Answers {
         }
         if self.cancelled.contains(&device_id, &request_id) {
             return Some(Ignored::Cancelled);
+        }
+        if self.is_over_rate(&device_id, &name) {
+            if let Some(device) = world
+                .trust
+                .device(&device_id)
+                .filter(|_| trust.is_verified())
+            {
+                report_rate_limited(&name, &device.into(), io, world.now);
+            }
+            return Some(Ignored::QueueFull);
         }
         if !self.make_room(&device_id, trust, world) {
             return Some(Ignored::QueueFull);
@@ -357,30 +368,44 @@ impl Answers {
         });
     }
 
-    /// Whether one more request has room. A request of a device that is not verified, and that
-    /// waits in case it becomes so, gives way to one of a device that is.
-    fn make_room(&mut self, device_id: &str, trust: DeviceTrust, world: &World<'_>) -> bool {
-        let answers = || {
-            self.pending
-                .iter()
-                .filter(|one| one.kind == ShareKind::Answer)
+    /// Whether so many requests of a device for one secret wait already that one more would not be
+    /// answered in an hour.
+    fn is_over_rate(&self, device_id: &str, name: &SecretName) -> bool {
+        let is_same = |one: &&Pending| {
+            one.kind == ShareKind::Answer && one.device_id == device_id && one.name == *name
         };
-        if answers().filter(|one| one.device_id == device_id).count() >= Self::MAX_OF_DEVICE {
-            return false;
-        }
-        if answers().count() < Self::MAX_PENDING {
+        self.pending.iter().filter(is_same).count() >= RateLimit::PER_DEVICE_AND_SECRET
+    }
+
+    /// Whether one more request has room.
+    ///
+    /// A server can forge requests in the name of any device. So that a flood of them does not shut
+    /// out what the device really asks for, what waits for the user, without having been shown, gives
+    /// way. So does a request of a device that is not verified, and that waits in case it becomes so,
+    /// to one of a device that is.
+    fn make_room(&mut self, device_id: &str, trust: DeviceTrust, world: &World<'_>) -> bool {
+        let is_answer = |one: &Pending| one.kind == ShareKind::Answer;
+        let is_of_device = |one: &Pending| is_answer(one) && one.device_id == device_id;
+        let is_unseen = |one: &Pending| one.stage == Stage::Prompted(None);
+        let is_unverified =
+            |one: &Pending| is_answer(one) && !world.trust.verdict(&one.device_id).is_verified();
+        let count =
+            |of: &dyn Fn(&Pending) -> bool| self.pending.iter().filter(|one| of(one)).count();
+        let first = |of: &dyn Fn(&Pending) -> bool| self.pending.iter().position(of);
+
+        let gives_way = if count(&is_of_device) >= Self::MAX_OF_DEVICE {
+            first(&|one| is_of_device(one) && is_unseen(one))
+        } else if count(&is_answer) < Self::MAX_PENDING {
             return true;
+        } else if trust.is_verified() {
+            first(&is_unverified).or_else(|| first(&|one| is_answer(one) && is_unseen(one)))
+        } else {
+            None
+        };
+        if let Some(position) = gives_way {
+            self.pending.remove(position);
         }
-        let unverified = self.pending.iter().position(|one| {
-            one.kind == ShareKind::Answer && !world.trust.verdict(&one.device_id).is_verified()
-        });
-        match unverified {
-            Some(position) if trust.is_verified() => {
-                self.pending.remove(position);
-                true
-            }
-            _ => false,
-        }
+        gives_way.is_some()
     }
 
     fn position(&self, device_id: &str, request_id: &RequestId) -> Option<usize> {
@@ -401,14 +426,30 @@ impl Answers {
 
 /// Says about a request that is given up what the user should know. The device learns nothing.
 fn report(pending: &Pending, refusal: ShareRefusal, io: &mut Announcements, now: Timestamp) {
-    let (decision, device) = match (refusal, &pending.device) {
-        (ShareRefusal::Denied, Some(device)) => (AuditDecision::Denied, device),
-        (ShareRefusal::RateLimited, Some(device)) => (AuditDecision::RateLimited, device),
-        _ => return,
-    };
-    if refusal == ShareRefusal::RateLimited {
-        let (device_id, name) = (pending.device_id.clone(), pending.name.clone());
-        io.alert(Alert::RateLimited { device_id, name }, now);
+    match (refusal, &pending.device) {
+        (ShareRefusal::Denied, Some(device)) => {
+            io.audit_once(AuditDecision::Denied, &pending.name, device.clone(), now);
+        }
+        (ShareRefusal::RateLimited, Some(device)) => {
+            report_rate_limited(&pending.name, device, io, now);
+        }
+        _ => {}
     }
-    io.audit_once(decision, &pending.name, device.clone(), now);
+}
+
+fn report_rate_limited(
+    name: &SecretName,
+    device: &DeviceSummary,
+    io: &mut Announcements,
+    now: Timestamp,
+) {
+    let (device_id, secret) = (device.device_id.clone(), name.clone());
+    io.alert(
+        Alert::RateLimited {
+            device_id,
+            name: secret,
+        },
+        now,
+    );
+    io.audit_once(AuditDecision::RateLimited, name, device.clone(), now);
 }

@@ -431,67 +431,6 @@ fn a_locked_machine_answers_after_it_is_unlocked_unless_it_is_too_late() {
 }
 
 #[test]
-fn the_fourth_answer_in_an_hour_is_an_alert() {
-    let mut story = Story::new(allowing());
-    for number in 0..3 {
-        story.request("B", TOKEN, &format!("{number}"));
-        let share = story.shares()[0].id;
-        assert!(story.authorise(share).is_ok());
-    }
-    // Over a restart, too.
-    story.restart();
-    story.request("B", TOKEN, "3");
-    story.request("B", TOKEN, "4");
-    let outputs = story.poll();
-    assert!(
-        matches!(&outputs[..], [Output::Alert(Alert::RateLimited { .. })]),
-        "{outputs:?}"
-    );
-    // Not queued: nothing comes when the hour is over, but a new request is answered.
-    story.pass(3600);
-    assert!(story.poll().is_empty());
-    story.request("B", TOKEN, "5");
-    assert_eq!(story.shares().len(), 1);
-}
-
-#[test]
-fn answers_that_are_under_way_count_when_they_are_authorised() {
-    let mut story = Story::new(allowing());
-    for number in 0..5 {
-        story.request("B", TOKEN, &format!("{number}"));
-    }
-    let shares = story.shares();
-    assert_eq!(shares.len(), 5);
-    let authorised = shares.iter().filter(|one| story.authorise(one.id).is_ok());
-    assert_eq!(authorised.count(), 3);
-}
-
-#[test]
-fn a_flood_is_bounded_and_says_one_thing() {
-    let mut story = Story::new(allowing());
-    for number in 0..20_000 {
-        story.request("B", TOKEN, &format!("{number}"));
-        story.request(&format!("Z{number}"), TOKEN, "1");
-    }
-    let outputs = story.poll();
-    assert_eq!(outputs.len(), 16, "as many as wait for one device");
-    let authorised: Vec<_> = outputs
-        .iter()
-        .filter_map(|output| match output {
-            Output::Share(share) => story.authorise(share.id).ok(),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(authorised.len(), 3);
-    assert!(serde_json::to_string(&story.sharing).unwrap().len() < 100_000);
-    let alerts = story.poll();
-    assert_eq!(alerts.len(), 1, "{alerts:?}");
-    // A real device is served all the same.
-    story.request("C", TOKEN, "1");
-    assert_eq!(story.shares().len(), 1);
-}
-
-#[test]
 fn nothing_is_shared_that_is_not_held_or_with_what_is_no_name() {
     let mut story = Story::new(Policy::default());
     for secret in [

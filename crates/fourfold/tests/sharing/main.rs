@@ -12,6 +12,7 @@
 
 mod answering;
 mod asking;
+mod limits;
 #[path = "../own_devices/mod.rs"]
 mod own_devices;
 mod receiving;
