@@ -1,14 +1,19 @@
 //! Carrying out a plan: show it, ask, apply it, and say what happened.
 
-use fourfold::{KeyId, Plan};
-use fourfold_client::{ApplyError, escape_untrusted};
+use fourfold::{
+    KeyId, Plan,
+    plan::{Action, PutAccountData, Step},
+};
+use fourfold_client::{ApplyError, ErrorKind, Password, escape_untrusted};
 use serde::Serialize;
 
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global},
     error::{Error, Exit, Result},
-    output, prompt, ui,
+    output,
+    password::PasswordOptions,
+    prompt, ui,
 };
 
 /// Shows a plan and, unless it is a dry run or the user says no, carries it out.
@@ -47,23 +52,38 @@ pub(crate) struct Report<'a> {
 
 #[derive(Serialize)]
 struct ReportedStep<'a> {
-    event_type: &'a str,
+    /// Such as `put m.secret_storage.default_key`.
+    done: String,
+    /// The event type of account data, where that is what was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_type: Option<&'a str>,
     reason: &'a str,
+    /// Whether an event of account data was emptied.
     removed: bool,
+}
+
+impl<'a> ReportedStep<'a> {
+    fn of(step: &'a Step) -> Self {
+        let put = match &step.action {
+            Action::PutAccountData(put) => Some(put),
+            _ => None,
+        };
+        Self {
+            done: step.action.to_string(),
+            event_type: put.map(|put| put.event_type.as_str()),
+            reason: &step.reason,
+            removed: put.is_some_and(PutAccountData::is_removal),
+        }
+    }
 }
 
 impl<'a> Report<'a> {
     /// The plan was carried out.
     pub(crate) fn of(plan: &'a Plan) -> Self {
-        let steps = plan.steps.iter().map(|step| ReportedStep {
-            event_type: &step.event_type,
-            reason: &step.reason,
-            removed: step.is_removal(),
-        });
         Self {
             changed: !plan.is_empty(),
             title: &plan.title,
-            steps: steps.collect(),
+            steps: plan.steps.iter().map(ReportedStep::of).collect(),
             warnings: &plan.warnings,
             ..Self::default()
         }
@@ -101,29 +121,19 @@ impl<'a> Report<'a> {
 
 /// Shows a plan and asks. Whether it is to be carried out.
 pub(crate) fn agree(global: &Global, plan: &Plan, options: ChangeOptions) -> Result<bool> {
-    agree_to(global, plan, &Outline::of(plan), options)
-}
-
-/// Shows an outline and asks. In a dry run with `--json`, `data` is printed in its place.
-pub(crate) fn agree_to(
-    global: &Global,
-    data: &impl Serialize,
-    outline: &Outline,
-    options: ChangeOptions,
-) -> Result<bool> {
     if options.dry_run {
         if global.json {
-            output::json(data)?;
+            output::json(plan)?;
         } else {
-            outline.show();
+            show(plan);
         }
         return Ok(false);
     }
-    if outline.steps.is_empty() {
-        Report::of_nothing(&outline.title).print(global, "there is nothing to change")?;
+    if plan.is_empty() {
+        Report::of_nothing(&plan.title).print(global, "there is nothing to change")?;
         return Ok(false);
     }
-    outline.show();
+    show(plan);
     if !options.yes {
         if !prompt::is_possible() {
             return Err(Error::usage("nobody can be asked whether to go on")
@@ -136,107 +146,106 @@ pub(crate) fn agree_to(
     Ok(true)
 }
 
-/// What is going to happen, for a person to read: the steps of plans, and calls of other kinds.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Outline {
-    title: String,
-    steps: Vec<OutlineStep>,
-    warnings: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct OutlineStep {
-    reason: String,
-    /// Such as `put m.secret_storage.default_key`.
-    action: String,
-}
-
-impl Outline {
-    pub(crate) fn new(title: &str) -> Self {
-        Self {
-            title: title.to_owned(),
-            ..Self::default()
-        }
+fn show(plan: &Plan) {
+    ui::say(format_args!("plan: {}", escape_untrusted(&plan.title)));
+    for (number, step) in plan.steps.iter().enumerate() {
+        ui::say(format_args!(
+            "  {}. {}\n     {}",
+            number + 1,
+            escape_untrusted(&step.reason),
+            escape_untrusted(&step.action.to_string())
+        ));
     }
-
-    fn of(plan: &Plan) -> Self {
-        let mut outline = Self::new(&plan.title);
-        outline.add(plan);
-        outline
-    }
-
-    /// Adds the steps of a plan.
-    pub(crate) fn add(&mut self, plan: &Plan) {
-        for step in &plan.steps {
-            let verb = if step.is_removal() { "empty" } else { "put" };
-            self.step(&step.reason, format!("{verb} {}", step.event_type));
-        }
-        self.warnings.extend(plan.warnings.iter().cloned());
-    }
-
-    /// Adds a step that is no change of account data.
-    pub(crate) fn step(&mut self, reason: impl Into<String>, action: impl Into<String>) {
-        let (reason, action) = (reason.into(), action.into());
-        self.steps.push(OutlineStep { reason, action });
-    }
-
-    /// Adds something that the user should know before agreeing.
-    pub(crate) fn warn(&mut self, warning: impl Into<String>) {
-        self.warnings.push(warning.into());
-    }
-
-    /// Whether nothing is going to happen.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-
-    fn show(&self) {
-        ui::say(format_args!("plan: {}", escape_untrusted(&self.title)));
-        for (number, step) in self.steps.iter().enumerate() {
-            ui::say(format_args!(
-                "  {}. {}\n     {}",
-                number + 1,
-                escape_untrusted(&step.reason),
-                escape_untrusted(&step.action)
-            ));
-        }
-        for warning in &self.warnings {
-            ui::say(format_args!("  note: {}", escape_untrusted(warning)));
-        }
+    for warning in &plan.warnings {
+        ui::say(format_args!("  note: {}", escape_untrusted(warning)));
     }
 }
 
 /// Applies a plan that was agreed to.
 pub(crate) fn apply(logged_in: &mut LoggedIn, plan: &Plan) -> Result<()> {
+    Ok(try_apply(logged_in, plan, None)?)
+}
+
+/// The same for a plan with steps for which the homeserver may ask for the password.
+pub(crate) fn apply_asking(
+    logged_in: &mut LoggedIn,
+    plan: &Plan,
+    password: &PasswordOptions,
+) -> Result<()> {
+    let applied = match try_apply(logged_in, plan, None) {
+        Err(error) if error.needs_password() => {
+            let password = password.read()?;
+            try_apply(logged_in, plan, Some(&password))
+        }
+        applied => applied,
+    };
+    Ok(applied?)
+}
+
+/// Goes on with a plan that an earlier attempt has left, if there is one: it was agreed to then.
+pub(crate) fn resume(logged_in: &mut LoggedIn, password: &PasswordOptions) -> Result<Option<Plan>> {
+    let Some(plan) = logged_in.state.journal()? else {
+        return Ok(None);
+    };
+    apply_asking(logged_in, &plan, password)?;
+    Ok(Some(plan))
+}
+
+/// Applies a plan, and leaves it to the caller what a failure means.
+pub(crate) fn try_apply(
+    logged_in: &mut LoggedIn,
+    plan: &Plan,
+    password: Option<&Password>,
+) -> std::result::Result<(), ApplyError> {
     let busy = ui::busy(plan.title.clone());
-    logged_in
-        .with_state(async |account, state| {
-            fourfold_client::apply(account, state, plan, |progress| {
-                busy.now(format!(
-                    "{} ({}/{})",
-                    plan.title,
-                    progress.index + 1,
-                    progress.total
-                ));
-            })
-            .await
+    logged_in.with_state(async |account, state| {
+        fourfold_client::apply(account, state, plan, password, |progress| {
+            busy.now(format!(
+                "{} ({}/{})",
+                plan.title,
+                progress.index + 1,
+                progress.total
+            ));
         })
-        .map_err(Error::from)
+        .await
+    })
 }
 
 impl From<ApplyError> for Error {
     fn from(error: ApplyError) -> Self {
         let resume = "fourfold resume goes on when the reason is gone";
         match error {
+            ApplyError::Conflict { ref action, .. } if is_about_identity(action) => {
+                Self::new(Exit::NotVerified, error).hint(
+                    "the homeserver, or somebody who controls it, may show false keys: ask who \
+                     runs it; then fourfold resume, or resume --abandon",
+                )
+            }
             ApplyError::Conflict { .. } => Self::new(Exit::Conflict, error).hint(
                 "look at what changed: fourfold status; then fourfold resume, or resume --abandon",
             ),
+            ApplyError::ReadBack { ref action, .. } if is_about_identity(action) => {
+                Self::new(Exit::NotVerified, error).hint(resume)
+            }
             ApplyError::ReadBack { .. } => Self::new(Exit::Conflict, error).hint(
                 "the homeserver does not keep what it is given; nothing was removed; see its logs",
             ),
-            ApplyError::Request { .. } => Self::new(Exit::Network, error).hint(resume),
+            ApplyError::Refused { .. } => Self::new(Exit::NotVerified, error).hint(resume),
+            ApplyError::Request { ref source, .. } => match source.kind() {
+                ErrorKind::NeedsPassword
+                | ErrorKind::WrongPassword
+                | ErrorKind::NeedsOther { .. } => Self::new(Exit::Refused, error),
+                _ => Self::new(Exit::Network, error).hint(resume),
+            },
             ApplyError::LocalState(error) => Self::from(error).hint(resume),
             error => Self::new(Exit::Conflict, error).hint(resume),
         }
     }
+}
+
+fn is_about_identity(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::PublishDevice(_) | Action::PublishIdentity(_) | Action::SignDevice(_)
+    )
 }

@@ -1,12 +1,17 @@
 //! This device: its keys, made when they are needed first, and what they are sealed with.
 
-use fourfold::{cross_signing::ConfirmedDevice, identity::PinnedBy, signed_json::SigningKey};
-use fourfold_client::{
-    Device, DeviceError, ErrorKind, PublishedKeys, SigningError, escape_untrusted,
+use fourfold::{
+    Content,
+    cross_signing::{ConfirmedDevice, NotConfirmed, SignDeviceError},
+    identity::{PinnedBy, UserKeys},
+    plan::{self, Action},
+    signed_json::SigningKey,
 };
+use fourfold_client::{ApplyError, Device, DeviceError, ErrorKind, NewDevice, escape_untrusted};
 
 use crate::{
     account::LoggedIn,
+    change,
     error::{Error, Exit, Result},
     sealing_key::{self, SealingOptions},
     ui,
@@ -32,10 +37,61 @@ pub(crate) fn existing(
     }
 }
 
-/// Makes the keys of this device. The homeserver knows nothing of them yet.
-pub(crate) fn make(logged_in: &mut LoggedIn, options: &SealingOptions) -> Result<Device> {
-    let sealing = sealing_key::find(&logged_in.state, options)?;
-    Ok(Device::create(&mut logged_in.state, &sealing.key)?)
+/// This device: with keys that are kept, or that are made and not kept yet.
+pub(crate) enum ThisDevice {
+    Kept(Box<Device>),
+    New(Box<NewDevice>),
+}
+
+impl ThisDevice {
+    /// Opens this device, or makes keys for it. Nothing is written.
+    ///
+    /// Refused when the homeserver shows other keys under its ID than were made here.
+    pub(crate) fn find(
+        logged_in: &mut LoggedIn,
+        options: &SealingOptions,
+        published: &UserKeys,
+    ) -> Result<Self> {
+        let device = existing(logged_in, options)?;
+        check_is_ours(logged_in, device.as_ref(), published)?;
+        Ok(match device {
+            Some(device) => Self::Kept(Box::new(device)),
+            None => Self::New(Box::new(NewDevice::generate(&logged_in.state)?)),
+        })
+    }
+
+    /// Opens this device if its keys are kept.
+    pub(crate) fn kept(&self) -> Option<&Device> {
+        match self {
+            Self::Kept(device) => Some(device),
+            Self::New(_) => None,
+        }
+    }
+
+    /// The device, with keys that are kept from now on.
+    pub(crate) fn keep(self, logged_in: &mut LoggedIn, options: &SealingOptions) -> Result<Device> {
+        match self {
+            Self::Kept(device) => Ok(*device),
+            Self::New(new) => {
+                let sealing = sealing_key::find(&logged_in.state, options)?;
+                Ok(new.keep(&mut logged_in.state, &sealing.key)?)
+            }
+        }
+    }
+
+    pub(crate) fn device_keys(&self) -> &Content {
+        match self {
+            Self::Kept(device) => device.device_keys(),
+            Self::New(new) => new.device_keys(),
+        }
+    }
+
+    pub(crate) fn sign(&self, object: &mut Content) -> std::result::Result<(), DeviceError> {
+        match self {
+            Self::Kept(device) => device.sign(object),
+            Self::New(new) => new.sign(object),
+        }
+    }
 }
 
 /// Publishes what of the device's keys is not published yet.
@@ -45,53 +101,51 @@ pub(crate) fn publish(logged_in: &LoggedIn, device: &mut Device) -> Result<()> {
 }
 
 /// The keys of this device as they are here, confirmed against what the homeserver shows.
-pub(crate) fn confirm(device: &Device, published: &PublishedKeys) -> Result<ConfirmedDevice> {
-    let served = published.device(device.device_id()).ok_or_else(|| {
-        Error::new(
-            Exit::NotVerified,
-            "the homeserver does not show the keys of this device; nothing was signed",
-        )
-        .hint("try again; if it stays so, log out and in again: then this device gets new keys")
-    })?;
-    ConfirmedDevice::own(device.device_keys(), served).map_err(|error| {
-        Error::new(Exit::NotVerified, format!("{error}; nothing was signed"))
-            .hint("the homeserver, or somebody who controls it, shows false keys: ask who runs it")
-    })
-}
-
-/// Whether the identity signed this device already.
-pub(crate) fn is_signed(device: &Device, published: &PublishedKeys) -> Result<bool> {
-    let Some(served) = published.device(device.device_id()) else {
-        return Ok(false);
-    };
-    let confirmed = confirm(device, published)?;
-    Ok(confirmed.check_signed(served, published.identity()).is_ok())
+pub(crate) fn confirm(device: &Device, published: &UserKeys) -> Result<ConfirmedDevice> {
+    let this = ConfirmedDevice::own(device.device_keys())?;
+    this.check_served(published)?;
+    Ok(this)
 }
 
 /// Signs a device, unless it is signed already. Whether it was signed now.
+///
+/// What an interrupted attempt has left is not gone on with: the signature is made anew.
 pub(crate) fn sign(
-    logged_in: &LoggedIn,
+    logged_in: &mut LoggedIn,
     device: &ConfirmedDevice,
     self_signing_key: &SigningKey,
-    published: &PublishedKeys,
+    published: &UserKeys,
 ) -> std::result::Result<bool, NotSigned> {
-    let served = published.device(device.device_id());
-    let is_signed = |served| device.check_signed(served, published.identity()).is_ok();
-    if served.is_some_and(is_signed) {
+    let plan =
+        plan::sign_device(published, device, self_signing_key).map_err(NotSigned::refused)?;
+    if plan.is_empty() {
         return Ok(false);
     }
-    let _busy = ui::busy("signing the device");
-    logged_in
-        .wait(
-            logged_in
-                .account
-                .sign_device(device, self_signing_key, published),
-        )
-        .map(|()| true)
-        .map_err(|error| NotSigned {
-            is_accepted: matches!(error, SigningError::NotShown | SigningError::NotAsSigned(_)),
-            error: error.into(),
-        })
+    let applied = change::try_apply(logged_in, &plan, None);
+    applied.map_err(|error| {
+        let is_accepted = matches!(error, ApplyError::ReadBack { .. });
+        let error = match forget_signature(logged_in) {
+            Ok(()) if is_accepted => {
+                Error::from(error).hint("try again; if it stays so, ask who runs the homeserver")
+            }
+            Ok(()) => error.into(),
+            Err(error) => error,
+        };
+        NotSigned { is_accepted, error }
+    })?;
+    Ok(true)
+}
+
+/// Forgets a signature that an interrupted attempt has left.
+pub(crate) fn forget_signature(logged_in: &mut LoggedIn) -> Result<()> {
+    let is_signature = |plan: fourfold::Plan| {
+        let mut steps = plan.steps.iter();
+        steps.all(|step| matches!(step.action, Action::SignDevice(_)))
+    };
+    if logged_in.state.journal()?.is_some_and(is_signature) {
+        logged_in.state.abandon()?;
+    }
+    Ok(())
 }
 
 /// Why a device is not signed, and whether the homeserver said that it is.
@@ -100,9 +154,43 @@ pub(crate) struct NotSigned {
     pub(crate) error: Error,
 }
 
+impl NotSigned {
+    fn refused(error: SignDeviceError) -> Self {
+        Self {
+            is_accepted: false,
+            error: error.into(),
+        }
+    }
+}
+
 impl From<NotSigned> for Error {
     fn from(failed: NotSigned) -> Self {
         failed.error
+    }
+}
+
+impl From<NotConfirmed> for Error {
+    fn from(error: NotConfirmed) -> Self {
+        let hint = match error {
+            NotConfirmed::NotShown => {
+                "fourfold device ls shows the devices; if this one stays out of sight, log out and \
+                 in again: then it gets new keys"
+            }
+            NotConfirmed::OtherFingerprint => {
+                "compare the fingerprint again, on the screen of the device itself"
+            }
+            _ => "the homeserver, or somebody who controls it, shows false keys: ask who runs it",
+        };
+        Self::new(Exit::NotVerified, format!("{error}; nothing was signed")).hint(hint)
+    }
+}
+
+impl From<SignDeviceError> for Error {
+    fn from(error: SignDeviceError) -> Self {
+        match error {
+            SignDeviceError::Device(error) => error.into(),
+            error => Self::new(Exit::NotVerified, format!("{error}; nothing was signed")),
+        }
     }
 }
 
@@ -113,7 +201,7 @@ pub(crate) fn id(logged_in: &LoggedIn) -> Result<String> {
 }
 
 /// Everything that the homeserver publishes of the user's keys.
-pub(crate) fn published(logged_in: &LoggedIn) -> Result<PublishedKeys> {
+pub(crate) fn published(logged_in: &LoggedIn) -> Result<UserKeys> {
     let _busy = ui::busy("reading the published keys");
     logged_in
         .wait(logged_in.account.published_keys())
@@ -133,10 +221,10 @@ pub(crate) fn published(logged_in: &LoggedIn) -> Result<PublishedKeys> {
 }
 
 /// Refuses when the homeserver shows other keys under the ID of this device than were made here.
-pub(crate) fn check_is_ours(
+fn check_is_ours(
     logged_in: &LoggedIn,
     device: Option<&Device>,
-    published: &PublishedKeys,
+    published: &UserKeys,
 ) -> Result<()> {
     let id = id(logged_in)?;
     match (published.device(&id), device) {
@@ -168,14 +256,10 @@ pub(crate) fn fingerprint(key: &str) -> String {
 pub(crate) fn ready(
     logged_in: &mut LoggedIn,
     options: &SealingOptions,
-    published: &PublishedKeys,
+    published: &UserKeys,
 ) -> Result<Device> {
-    let device = existing(logged_in, options)?;
-    check_is_ours(logged_in, device.as_ref(), published)?;
-    let mut device = match device {
-        Some(device) => device,
-        None => make(logged_in, options)?,
-    };
+    let device = ThisDevice::find(logged_in, options, published)?;
+    let mut device = device.keep(logged_in, options)?;
     publish(logged_in, &mut device)?;
     Ok(device)
 }

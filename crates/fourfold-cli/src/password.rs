@@ -6,13 +6,9 @@ use std::{
 };
 
 use clap::Args;
-use fourfold_client::{ErrorKind, Password};
+use fourfold_client::Password;
 
-use crate::{
-    error::{Error, Exit, Result},
-    login_password, prompt,
-    secret_input::Source,
-};
+use crate::{error::Result, login_password, prompt, secret_input::Source};
 
 /// Where the password of the account comes from. Without any of these, the terminal is asked, and
 /// only when the homeserver wants it.
@@ -39,22 +35,9 @@ impl PasswordOptions {
         Ok(())
     }
 
-    /// Makes a call without the password, and once more with it when the homeserver asks for that.
-    pub(crate) fn try_with<T>(
-        &self,
-        mut call: impl FnMut(Option<&Password>) -> std::result::Result<T, fourfold_client::Error>,
-    ) -> Result<T> {
-        match call(None) {
-            Err(error) if *error.kind() == ErrorKind::NeedsPassword => {
-                let password = self.read()?;
-                call(Some(&password)).map_err(refused)
-            }
-            result => result.map_err(refused),
-        }
-    }
-
-    /// Refused when it is the passphrase that was chosen for a new key.
-    fn read(&self) -> Result<Arc<Password>> {
+    /// Reads the password, or asks for it. Refused when it is the passphrase that was chosen for a
+    /// new key.
+    pub(crate) fn read(&self) -> Result<Arc<Password>> {
         if let Some(password) = self.known.get() {
             return Ok(Arc::clone(password));
         }
@@ -66,12 +49,5 @@ impl PasswordOptions {
         login_password::remember(&text)?;
         let password = Arc::new(Password::new(text.as_str()));
         Ok(Arc::clone(self.known.get_or_init(|| password)))
-    }
-}
-
-fn refused(error: fourfold_client::Error) -> Error {
-    match error.kind() {
-        ErrorKind::WrongPassword | ErrorKind::NeedsOther { .. } => Error::new(Exit::Refused, error),
-        _ => error.into(),
     }
 }

@@ -17,12 +17,12 @@ use fourfold::{
     Secret, SecretName,
     cross_signing::{ConfirmedDevice, CrossSigningKeys},
     identity::PinnedBy,
+    plan,
     rand_core::UnwrapErr,
     sharing::{Recipients, Rule},
-    signed_json::PublicKey,
 };
 use fourfold_client::{
-    Account, Device, Homeserver, LocalState, NoSecrets, Options, Password, SealingKey,
+    Account, Device, Homeserver, LocalState, NoSecrets, Options, Password, SealingKey, apply,
 };
 use getrandom::SysRng;
 
@@ -67,7 +67,7 @@ async fn of_one_user(
         .account
         .upload_cross_signing_keys(&keys, Some(password))
         .await?;
-    for party in [&laptop, &phone] {
+    for party in [&mut laptop, &mut phone] {
         party.sign(&identity).await?;
     }
     for party in [&mut laptop, &mut phone] {
@@ -95,6 +95,7 @@ async fn of_one_user(
 /// A device that takes part.
 struct Party {
     account: Account,
+    state: LocalState,
     device: Device,
     secrets: BTreeMap<SecretName, Secret>,
 }
@@ -111,24 +112,17 @@ impl Party {
         device.upload_keys(&account).await?;
         Ok(Self {
             account,
+            state,
             device,
             secrets: BTreeMap::new(),
         })
     }
 
-    async fn sign(&self, identity: &CrossSigningKeys) -> Result<()> {
+    async fn sign(&mut self, identity: &CrossSigningKeys) -> Result<()> {
         let published = self.account.published_keys().await?;
-        let device_id = self.device.device_id();
-        let served = published
-            .device(device_id)
-            .ok_or("the device is not shown")?;
-        let fingerprint = PublicKey::from_base64(self.device.ed25519())?;
-        let user_id = self.account.user_id();
-        let confirmed =
-            ConfirmedDevice::with_fingerprint(user_id, device_id, served, &fingerprint)?;
-        self.account
-            .sign_device(&confirmed, identity.self_signing_key(), &published)
-            .await?;
+        let this = ConfirmedDevice::own(self.device.device_keys())?;
+        let plan = plan::sign_device(&published, &this, identity.self_signing_key())?;
+        apply(&self.account, &mut self.state, &plan, None, |_| {}).await?;
         Ok(())
     }
 

@@ -105,11 +105,13 @@ async fn tokens_passwords_and_contents_are_neither_logged_nor_said() {
     let mut state = LocalState::create(&folder, &session).unwrap();
     state.pin(&snapshot).unwrap();
     let step = format!(
-        r#"{{"title":"t","warnings":[],"steps":[{{"event_type":"org.example","reason":"r",
-            "content":{{"a":"{CONTENT}"}}}}]}}"#
+        r#"{{"title":"t","warnings":[],"steps":[{{"reason":"r","action":{{"put_account_data":
+            {{"event_type":"org.example","content":{{"a":"{CONTENT}"}}}}}}}}]}}"#
     );
     let plan: fourfold::Plan = step.parse().unwrap();
-    apply(&account, &mut state, &plan, |_| {}).await.unwrap();
+    apply(&account, &mut state, &plan, None, |_| {})
+        .await
+        .unwrap();
     assert!(store.0.lock().unwrap()["org.example"].contains(CONTENT));
     let said = format!(
         "{homeserver:?} {session:?} {account:?} {snapshot:?} {state:?} {}",
@@ -151,5 +153,5 @@ fn every_future_can_move_between_threads() {
     movable(account.snapshot());
     movable(account.put_account_data("a", &Content::default()));
     movable(crate::Homeserver::discover("a", &Options::default()));
-    movable(crate::resume(&account, &mut state, |_| {}));
+    movable(crate::resume(&account, &mut state, None, |_| {}));
 }

@@ -49,6 +49,14 @@ impl Error {
         }
     }
 
+    /// Whether the server wants the user to be there, and was not satisfied.
+    pub(crate) fn is_about_authentication(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::NeedsPassword | ErrorKind::WrongPassword | ErrorKind::NeedsOther { .. }
+        )
+    }
+
     /// Whether the request may have been carried out all the same.
     pub(crate) fn is_uncertain(&self) -> bool {
         matches!(

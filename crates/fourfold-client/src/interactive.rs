@@ -13,19 +13,20 @@ use crate::{
     Password,
     error::{Error, ErrorKind},
     escape_untrusted,
-    transport::Answer,
+    transport::{Answer, Request, Transport},
 };
 
 /// Sends a request until the server is content, and gives its last answer.
 ///
-/// `send` adds what it is given to the request as `auth`. Without a password, and when the server
+/// `request` adds what it is given to the request as `auth`. Without a password, and when the server
 /// asks for it, this is [`ErrorKind::NeedsPassword`].
-pub(crate) async fn authenticate(
+pub(crate) async fn authenticate<'r>(
+    transport: &Transport,
     user_id: &str,
     password: Option<&Password>,
-    send: impl AsyncFn(Option<&Auth<'_>>) -> Result<Answer, Error>,
+    request: impl Fn(Option<&Auth<'_>>) -> Request<'r> + Send + Sync,
 ) -> Result<Answer, Error> {
-    let mut answer = send(None).await?;
+    let mut answer = transport.send(&request(None)).await?;
     let mut done: Vec<String> = Vec::new();
     loop {
         let Some(challenge) = Challenge::of(&answer) else {
@@ -55,7 +56,7 @@ pub(crate) async fn authenticate(
             (_, None) => return Err(Error::from(ErrorKind::NeedsPassword).at(answer.server())),
         };
         done.push(next.to_owned());
-        answer = send(Some(&auth)).await?;
+        answer = transport.send(&request(Some(&auth))).await?;
     }
 }
 

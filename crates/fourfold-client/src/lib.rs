@@ -59,7 +59,6 @@ mod options;
 mod path;
 mod sealing_key;
 mod session;
-mod signing;
 #[cfg(test)]
 mod testing;
 mod transport;
@@ -70,8 +69,8 @@ pub use account::{Account, DeviceInfo, RefusedSignature};
 pub use apply::{ApplyError, Progress, ProgressState, apply, resume};
 pub use change::Change;
 pub use device::{
-    Backoff, Device, DeviceError, DeviceEvent, NoSecrets, OlmError, ReceivedSecret, SecretSource,
-    SyncBatch, VerificationEvent,
+    Backoff, Device, DeviceError, DeviceEvent, NewDevice, NoSecrets, OlmError, ReceivedSecret,
+    SecretSource, SyncBatch, VerificationEvent,
 };
 pub use error::{Error, ErrorKind};
 pub use escape::escape_untrusted;
@@ -80,5 +79,4 @@ pub use local_state::{LocalState, LocalStateError};
 pub use options::Options;
 pub use sealing_key::SealingKey;
 pub use session::{AccessToken, Password, Session, WhoAmI};
-pub use signing::{PublishedKeys, SigningError};
 pub use verification::{CancelCode, Emoji, ShortString};

@@ -50,7 +50,7 @@ impl Writer {
             &snapshot.evidence(),
             &mut UnwrapErr(SysRng),
         );
-        match apply(&self.account, &mut self.state, &plan.unwrap(), |_| {}).await {
+        match apply(&self.account, &mut self.state, &plan.unwrap(), None, |_| {}).await {
             Ok(()) => true,
             Err(ApplyError::Conflict { .. } | ApplyError::ReadBack { .. }) => {
                 self.state.abandon().unwrap();
@@ -61,7 +61,7 @@ impl Writer {
     }
 
     async fn carry_out(&mut self, plan: &plan::Plan) {
-        apply(&self.account, &mut self.state, plan, |_| {})
+        apply(&self.account, &mut self.state, plan, None, |_| {})
             .await
             .unwrap();
     }

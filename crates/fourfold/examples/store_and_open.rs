@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &mut rng,
     )?;
     for step in &plan.steps {
-        println!("{}: {}", step.event_type, step.reason);
+        println!("{}: {}", step.action, step.reason);
     }
     plan.apply_to(&mut server);
     println!(

@@ -4,10 +4,11 @@ use crate::{Content, ContentError, base64};
 
 /// What `GET /room_keys/version` says
 /// ([Server-side key backups](https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups)).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct BackupVersion {
     version: String,
     public_key: [u8; 32],
+    auth_data: Content,
 }
 
 impl BackupVersion {
@@ -36,6 +37,7 @@ impl BackupVersion {
         Ok(Self {
             version,
             public_key: *public_key,
+            auth_data,
         })
     }
 
@@ -49,6 +51,22 @@ impl BackupVersion {
     #[must_use]
     pub fn public_key(&self) -> String {
         base64::encode(self.public_key)
+    }
+
+    /// `{"public_key", "signatures", …}` as it was received. Who signed it is for the reader to
+    /// verify.
+    #[must_use]
+    pub fn auth_data(&self) -> &Content {
+        &self.auth_data
+    }
+
+    /// The body of `PUT /room_keys/version/{version}`.
+    pub(crate) fn with_auth_data(&self, auth_data: &Content) -> Content {
+        let mut content = Content::default();
+        content.insert("algorithm", ALGORITHM);
+        content.insert("auth_data", auth_data);
+        content.insert("version", &self.version);
+        content
     }
 }
 

@@ -59,6 +59,24 @@ impl PublicKey {
         self.verify_as(object, entity, &self.key_id())
     }
 
+    /// Whether a device ID is this key, as text or decoded: padded, with other unused bits, in the
+    /// alphabet of URLs. Devices and cross-signing keys share one space of names, in which such a
+    /// device would turn its own signature into one of the key.
+    #[must_use]
+    pub fn is_device_id(&self, device_id: &str) -> bool {
+        let in_base64: String = device_id
+            .chars()
+            .filter(|one| !one.is_whitespace())
+            .map(|one| match one {
+                '-' => '+',
+                '_' => '/',
+                other => other,
+            })
+            .collect();
+        base64::decode_array::<32>(&in_base64)
+            .is_ok_and(|id| base64::encode(*id) == self.to_base64())
+    }
+
     /// As [`verify`](Self::verify), under another key ID, such as `ed25519:DEVICEID`.
     ///
     /// # Errors

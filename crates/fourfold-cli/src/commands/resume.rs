@@ -2,7 +2,13 @@
 
 use clap::Args;
 
-use crate::{account::LoggedIn, arguments::Global, change::Report, error::Result};
+use crate::{
+    account::LoggedIn,
+    arguments::Global,
+    change::{self, Report},
+    error::Result,
+    password::PasswordOptions,
+};
 
 /// Options of `resume`.
 #[derive(Args, Clone, Debug)]
@@ -10,6 +16,8 @@ pub(crate) struct Options {
     /// Give the change up and keep what it has done so far; the account is readable at every step
     #[arg(long)]
     abandon: bool,
+    #[command(flatten)]
+    password: PasswordOptions,
 }
 
 /// Completes the plan in the journal, or forgets it.
@@ -20,9 +28,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         let title = "the interrupted change is given up";
         return Report::of_nothing(title).print(global, title);
     }
-    let done = logged_in
-        .with_state(async |account, state| fourfold_client::resume(account, state, |_| {}).await)?;
-    match done {
+    match change::resume(&mut logged_in, &options.password)? {
         Some(plan) => Report::of(&plan).print(global, format_args!("done: {}", plan.title)),
         None => {
             let title = "nothing was interrupted";

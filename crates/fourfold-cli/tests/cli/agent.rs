@@ -123,7 +123,8 @@ fn changes_go_on_while_an_agent_runs() {
         .call(&["put", other, "-", "--dry-run", "--json"])
         .stdin("third")
         .run();
-    assert!(plan.json()["steps"][0]["content"]["encrypted"].is_object());
+    let put = &plan.json()["steps"][0]["action"]["put_account_data"];
+    assert!(put["content"]["encrypted"].is_object());
     plan.is_silent_about("third");
     assert_eq!(alice.call(&["get", other]).run().succeeds(), "second");
     assert_eq!(alice.status()["secrets"].as_array().unwrap().len(), 2);

@@ -59,6 +59,7 @@ fn every_change_answers_in_one_shape() {
     assert_eq!(
         put["steps"],
         json!([{
+            "done": format!("put {NAME}"),
             "event_type": NAME,
             "reason": format!("encrypt {NAME} under {first}"),
             "removed": false

@@ -5,18 +5,17 @@ use serde_json::{Value, json};
 use crate::{
     homeserver::{Homeserver, PASSWORD, Person},
     key_endpoints::{Scene, sealed},
-    proxy::Message,
 };
 
 /// A user with an identity, and a second machine that is logged in and not verified.
-fn scene(server: &Homeserver) -> (Scene, Person) {
+fn scene(server: &Homeserver) -> (Scene<'_>, Person) {
     let scene = Scene::new(server, "alice");
     scene.set_up().run().succeeds();
     let machine = scene.machine();
     (scene, machine)
 }
 
-fn verify(machine: &Person, scene: &Scene) -> crate::invocation::Invocation {
+fn verify(machine: &Person, scene: &Scene<'_>) -> crate::invocation::Invocation {
     let key = scene.alice.folder.name_of("key");
     sealed(machine, &["device", "verify", "--recovery-key-file", &key])
 }
@@ -95,13 +94,8 @@ fn keys_that_this_device_does_not_have_are_not_signed() {
     let false_keys: Value = serde_json::from_str(&false_keys.replace(&other, &id)).unwrap();
     let lie = || {
         let (id, user_id, false_keys) = (id.clone(), user_id.clone(), false_keys.clone());
-        scene.lie(move |request, honest| {
-            if !request.is_keys_query() {
-                return None;
-            }
-            let mut answer = honest?.clone();
+        scene.lie_about_keys(move |answer| {
             answer["device_keys"][&user_id][&id] = false_keys.clone();
-            Some(Message::json(&answer))
         });
     };
     let is_refused = || {
@@ -135,19 +129,16 @@ fn accepted_is_not_signed() {
     let (scene, machine) = scene(&server);
     let (id, user_id) = (device_id(&machine), machine.user_id.clone());
     // Whatever is signed, the device shows only its own signature.
-    scene.lie(move |request, honest| {
-        if !request.is_keys_query() {
-            return None;
+    scene.lie_about_keys(move |answer| {
+        if let Some(device) = answer["device_keys"][&user_id].get_mut(&id) {
+            let signatures = device["signatures"][&user_id].as_object_mut().unwrap();
+            signatures.retain(|key, _| *key == format!("ed25519:{id}"));
         }
-        let mut answer = honest?.clone();
-        let device = answer["device_keys"][&user_id].get_mut(&id)?;
-        let signatures = device["signatures"][&user_id].as_object_mut()?;
-        signatures.retain(|key, _| *key == format!("ed25519:{id}"));
-        Some(Message::json(&answer))
     });
     let outcome = verify(&machine, &scene).arguments(["--json"]).run();
     assert_eq!(outcome.status.code(), Some(8), "{}", outcome.stderr);
-    outcome.says("accepted the signature, but does not show it");
+    outcome.says("accepted the signature of the device");
+    outcome.says("but does not show it");
     let said: Value = serde_json::from_slice(&outcome.stdout).unwrap();
     assert_eq!(said["is_signature_accepted"], true);
     assert_eq!(said["is_device_signed"], false);
@@ -162,10 +153,9 @@ fn an_identity_that_the_key_does_not_fit_is_not_believed() {
     other.set_up().run().succeeds();
     let foreign: Value =
         serde_json::from_str(&other.query().to_string().replace("@bob:", "@alice:")).unwrap();
-    scene.change(|keys| {
-        for name in ["master_key", "self_signing_key", "user_signing_key"] {
-            let key = foreign[format!("{name}s")]["@alice:localhost"].clone();
-            keys.identity.insert(name.to_owned(), key);
+    scene.lie_about_keys(move |answer| {
+        for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
+            answer[member] = foreign[member].clone();
         }
     });
     verify(&machine, &scene).run().fails(8);
@@ -231,9 +221,14 @@ fn another_device_is_signed_by_its_fingerprint_and_removed() {
         .says("there is no device NOBODY");
     remove(&id, &[]).fails(2).says("--yes");
     remove(&id, &["--yes"]).fails(2).says("--password-file");
+    let shown = scene.query()["device_keys"][&machine.user_id][&id].clone();
     remove(&id, &["--yes", "--password-file", &password]).succeeds();
     machine.call(&["whoami"]).run().fails(4);
     // Its keys are shown again, signed as ever: this machine remembers.
+    let (device_id, user_id) = (id.clone(), machine.user_id.clone());
+    scene.lie_about_keys(move |answer| {
+        answer["device_keys"][&user_id][&device_id] = shown.clone();
+    });
     let again = listed(&scene.alice, &id);
     let expected = (&json!(true), &json!(false));
     assert_eq!((&again["is_signed"], &again["is_verified"]), expected);
@@ -290,7 +285,7 @@ fn two_devices_are_verified_by_emoji_when_both_say_yes() {
         .says("fourfold device ls");
 }
 
-fn master_key(scene: &Scene) -> Value {
+fn master_key(scene: &Scene<'_>) -> Value {
     let keys = scene.master_key();
     keys.as_object().unwrap().values().next().unwrap().clone()
 }

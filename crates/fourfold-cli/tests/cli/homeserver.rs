@@ -225,6 +225,12 @@ impl OtherClient {
         self.snapshot().account_data.to_json()
     }
 
+    /// What the server publishes of the user's keys.
+    pub(crate) fn keys_query(&self) -> serde_json::Value {
+        let body = wait(self.0.keys_query(self.0.user_id())).unwrap();
+        serde_json::from_str(&body).unwrap()
+    }
+
     pub(crate) fn log_out(&self) {
         wait(self.0.log_out()).unwrap();
     }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// `setup` without any word about where the key is.
-fn set_up(scene: &Scene, more: &[&str]) -> crate::invocation::Invocation {
+fn set_up(scene: &Scene<'_>, more: &[&str]) -> crate::invocation::Invocation {
     let key = scene.alice.folder.name_of("key");
     scene
         .alice

@@ -11,7 +11,7 @@ use crate::{
     Password,
     error::Error,
     escape_untrusted,
-    interactive::{WithAuth, authenticate},
+    interactive::{Auth, WithAuth, authenticate},
     path::Path,
     transport::Request,
 };
@@ -43,13 +43,13 @@ impl Account {
             self_signing_key: keys.self_signing_key(),
             user_signing_key: keys.user_signing_key(),
         };
-        let answer = authenticate(self.user_id(), password, async |auth| {
+        let request = |auth: Option<&Auth<'_>>| {
             let path = Path::fixed("/_matrix/client/v3/keys/device_signing/upload");
             let body = WithAuth { body: &body, auth };
-            let request = self.signed(Request::post(path, &body).repeatable());
-            self.homeserver.transport.send(&request).await
-        })
-        .await?;
+            self.signed(Request::post(path, &body).repeatable())
+        };
+        let transport = &self.homeserver.transport;
+        let answer = authenticate(transport, self.user_id(), password, request).await?;
         if answer.is_success() {
             Ok(())
         } else {

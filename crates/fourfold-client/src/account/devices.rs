@@ -8,7 +8,7 @@ use super::Account;
 use crate::{
     Password,
     error::Error,
-    interactive::{WithAuth, authenticate},
+    interactive::{Auth, WithAuth, authenticate},
     path::Path,
     transport::Request,
 };
@@ -52,13 +52,13 @@ impl Account {
         password: Option<&Password>,
     ) -> Result<(), Error> {
         let body = json!({"devices": [device_id]});
-        let answer = authenticate(self.user_id(), password, async |auth| {
+        let request = |auth: Option<&Auth<'_>>| {
             let path = Path::fixed("/_matrix/client/v3/delete_devices");
             let body = WithAuth { body: &body, auth };
-            let request = self.signed(Request::post(path, &body));
-            self.homeserver.transport.send(&request).await
-        })
-        .await?;
+            self.signed(Request::post(path, &body))
+        };
+        let transport = &self.homeserver.transport;
+        let answer = authenticate(transport, self.user_id(), password, request).await?;
         if answer.is_success() {
             Ok(())
         } else {

@@ -1,6 +1,6 @@
 //! The version of the key backup.
 
-use fourfold::Content;
+use fourfold::{BackupVersion, Content};
 use serde::Deserialize;
 use tracing::instrument;
 
@@ -8,6 +8,25 @@ use super::Account;
 use crate::{error::Error, path::Path, transport::Request};
 
 impl Account {
+    /// The current version of the key backup; `None` when there is none
+    /// ([`GET /room_keys/version`][version]).
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](crate::ErrorKind::Malformed) when it is of an algorithm that is not known here,
+    /// or damaged, and the errors of every call.
+    ///
+    /// [version]: https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3room_keysversion
+    #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
+    pub async fn key_backup(&self) -> Result<Option<BackupVersion>, Error> {
+        let Some(body) = self.backup_version().await? else {
+            return Ok(None);
+        };
+        BackupVersion::from_json(&body)
+            .map(Some)
+            .map_err(|error| self.malformed("/room_keys/version").because(error))
+    }
+
     /// Makes a new version of the key backup, which becomes the current one, and gives its name
     /// ([`POST /room_keys/version`][create]).
     ///
@@ -26,6 +45,28 @@ impl Account {
         let answer = self.homeserver.transport.send(&request).await?;
         let body: VersionBody = answer.json("/room_keys/version")?;
         Ok(body.version)
+    }
+
+    /// Changes what is published about a version of the key backup, such as its signatures
+    /// ([`PUT /room_keys/version/{version}`][update]).
+    ///
+    /// # Errors
+    ///
+    /// The errors of every call.
+    ///
+    /// [update]: https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3room_keysversionversion
+    #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
+    pub async fn update_key_backup(&self, version: &str, content: &Content) -> Result<(), Error> {
+        let path = Path::fixed("/_matrix/client/v3/room_keys/version")
+            .segment(version)
+            .map_err(|error| error.at(self.homeserver.base_url()))?;
+        let request = self.signed(Request::put(path, content.to_json()));
+        let answer = self.homeserver.transport.send(&request).await?;
+        if answer.is_success() {
+            Ok(())
+        } else {
+            Err(answer.into_error("/room_keys/version"))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fourfold::Content;
+use fourfold::{Content, identity::UserKeys};
 use serde::Deserialize;
 use serde_json::json;
 use tracing::instrument;
@@ -27,6 +27,19 @@ impl Account {
             .send(&self.signed(keys_query(user_id).with_limit(QUERY_LIMIT)))
             .await?;
         answer.text("/keys/query")
+    }
+
+    /// Everything that the server publishes of the user's own keys: the identity and the devices.
+    /// It proves nothing by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](crate::ErrorKind::Malformed) when the answer says nothing about the user or
+    /// cannot be read, and the errors of every call.
+    pub async fn published_keys(&self) -> Result<UserKeys, Error> {
+        let body = self.keys_query(self.user_id()).await?;
+        UserKeys::from_keys_query(self.user_id(), &body)
+            .map_err(|error| self.malformed("/keys/query").because(error))
     }
 
     /// Uploads keys of this device, and gives back how many one-time keys the server then holds. The

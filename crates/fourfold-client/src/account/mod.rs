@@ -17,6 +17,7 @@ use tracing::instrument;
 
 use crate::{
     Homeserver, Options, Session, WhoAmI,
+    apply::Written,
     error::Error,
     path::Path,
     transport::{Condition, Request},
@@ -230,13 +231,4 @@ pub(crate) struct Stored {
     /// The JSON text; `None` when there is none.
     pub(crate) json: Option<String>,
     condition: Option<Condition>,
-}
-
-/// What a conditional write came to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Written {
-    /// Somebody else wrote first; nothing happened.
-    ChangedMeanwhile,
-    /// It is written.
-    Done,
 }

@@ -11,7 +11,7 @@ use std::{
 use fourfold::{
     AccountData, Content, Evidence, NewKey, Secret, SecretName, SecretStorage, SecretStorageKey,
     plan,
-    plan::{Destination, WritingKey},
+    plan::{Destination, StepState, WritingKey},
 };
 use tokio::sync::Notify;
 
@@ -71,6 +71,11 @@ impl Rotation {
             names,
             plan,
         }
+    }
+
+    fn event_type(&self, index: usize) -> String {
+        let put = self.plan.account_data().nth(index).unwrap();
+        put.event_type.clone()
     }
 
     fn store(&self) -> Store {
@@ -171,7 +176,7 @@ async fn survives(crash: Crash, secrets: usize) {
         let (account, _) = server.account(&once());
         let is_over = tokio::select! {
             biased;
-            result = apply(&account, &mut local, &rotation.plan, |_| {}) => match result {
+            result = apply(&account, &mut local, &rotation.plan, None, |_| {}) => match result {
                 Ok(()) => true,
                 Err(ApplyError::Request { .. }) => false,
                 Err(error) => panic!("{when}: {error}"),
@@ -191,12 +196,12 @@ async fn survives(crash: Crash, secrets: usize) {
         // Another process goes on.
         drop(local);
         let mut local = LocalState::open(&folder.path().join("state"), USER).unwrap();
-        let resumed = resume(&account, &mut local, |_| {}).await;
+        let resumed = resume(&account, &mut local, None, |_| {}).await;
         let plan = resumed.unwrap_or_else(|error| panic!("{when}: {error}"));
         assert!(plan.is_some(), "{when}");
         rotation.assert_complete(&store, &local, &when);
         assert!(
-            resume(&account, &mut local, |_| {})
+            resume(&account, &mut local, None, |_| {})
                 .await
                 .unwrap()
                 .is_none()
@@ -237,7 +242,7 @@ async fn every_step_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let mut local = state(folder.path());
     let mut told = Vec::new();
-    apply(&account, &mut local, &rotation.plan, |progress| {
+    apply(&account, &mut local, &rotation.plan, None, |progress| {
         assert_eq!(progress.total, 5);
         assert_eq!(
             progress.step.reason,
@@ -261,7 +266,7 @@ async fn every_step_is_told() {
     local.begin(&rotation.plan).unwrap();
     let before = server.received().len();
     told.clear();
-    resume(&account, &mut local, |progress| {
+    resume(&account, &mut local, None, |progress| {
         told.push((progress.index, progress.state))
     })
     .await
@@ -280,10 +285,14 @@ async fn every_step_is_told() {
 #[test]
 fn a_later_step_tells_that_an_earlier_one_was_done() {
     let rotation = Rotation::new(1);
-    let steps = &rotation.plan.steps;
+    let steps: Vec<_> = rotation.plan.account_data().collect();
     let (first, second) = (1, 3);
     assert_eq!(steps[first].event_type, steps[second].event_type);
-    let at = |index, now: &str| state_in_plan(&rotation.plan, index, Some(now));
+    let in_plan = |index: usize, now: Option<&str>| {
+        let step = InPlan::find(&rotation.plan, index).unwrap();
+        step.state_of(now)
+    };
+    let at = |index, now: &str| in_plan(index, Some(now));
     let before = rotation.before.raw(&steps[first].event_type).unwrap();
     let (between, after) = (
         steps[first].content.to_json(),
@@ -314,10 +323,7 @@ fn a_later_step_tells_that_an_earlier_one_was_done() {
     ] {
         assert_eq!(at(first, now), StepState::Conflict, "{now}");
     }
-    assert_eq!(
-        state_in_plan(&rotation.plan, first, None),
-        StepState::Conflict
-    );
+    assert_eq!(in_plan(first, None), StepState::Conflict);
 }
 
 #[tokio::test]
@@ -326,7 +332,7 @@ async fn a_change_by_somebody_else_stops_the_plan_and_keeps_the_journal() {
     let theirs = r#"{"encrypted":{"other":{}}}"#;
     for index in 0..rotation.plan.steps.len() {
         let store = rotation.store();
-        let target = rotation.plan.steps[index].event_type.clone();
+        let target = rotation.event_type(index);
         // Somebody else writes just before the step is due.
         let (answers, wanted) = (store.clone(), target.clone());
         let puts = AtomicUsize::new(0);
@@ -346,11 +352,12 @@ async fn a_change_by_somebody_else_stops_the_plan_and_keeps_the_journal() {
         let (account, _) = server.account(&once());
         let folder = tempfile::tempdir().unwrap();
         let mut local = state(folder.path());
-        let result = apply(&account, &mut local, &rotation.plan, |_| {}).await;
+        let result = apply(&account, &mut local, &rotation.plan, None, |_| {}).await;
         // The step before it is read back in between: then that is where it is noticed.
         match result.unwrap_err() {
-            ApplyError::Conflict { event_type, step } => {
-                assert_eq!((event_type, step), (target.clone(), index));
+            ApplyError::Conflict { action, step } => {
+                assert!(action.to_string().ends_with(&target), "{action}");
+                assert_eq!(step, index);
             }
             error => panic!("{index}: {error}"),
         }
@@ -368,8 +375,8 @@ async fn a_server_that_forgets_or_alters_what_was_written_is_found_out() {
     let rotation = Rotation::new(2);
     for lie in [None, Some("{}"), Some("null"), Some(r#"{"encrypted":{}}"#)] {
         for index in 0..rotation.plan.steps.len() {
-            let step = &rotation.plan.steps[index];
-            if step.is_removal() && lie.is_some() {
+            let put = rotation.plan.account_data().nth(index).unwrap();
+            if put.is_removal() && lie.is_some() {
                 continue;
             }
             let store = rotation.store();
@@ -390,16 +397,14 @@ async fn a_server_that_forgets_or_alters_what_was_written_is_found_out() {
             let (account, _) = server.account(&once());
             let folder = tempfile::tempdir().unwrap();
             let mut local = state(folder.path());
-            let error = apply(&account, &mut local, &rotation.plan, |_| {})
+            let error = apply(&account, &mut local, &rotation.plan, None, |_| {})
                 .await
                 .unwrap_err();
-            let ApplyError::ReadBack { event_type, step } = error else {
+            let ApplyError::ReadBack { action, step } = error else {
                 panic!("{error}");
             };
-            assert_eq!(
-                (&event_type, step),
-                (&rotation.plan.steps[index].event_type, index)
-            );
+            assert!(action.to_string().ends_with(&put.event_type), "{action}");
+            assert_eq!(step, index);
             assert!(local.journal().unwrap().is_some());
             let puts = server
                 .received()
@@ -408,7 +413,7 @@ async fn a_server_that_forgets_or_alters_what_was_written_is_found_out() {
                 .count();
             assert_eq!(puts, index + 1, "nothing is written after it");
             if lie.is_none() {
-                resume(&account, &mut local, |_| {}).await.unwrap();
+                resume(&account, &mut local, None, |_| {}).await.unwrap();
                 rotation.assert_complete(&store, &local, "afterwards");
             }
         }
@@ -431,7 +436,7 @@ async fn a_log_out_in_the_middle_is_survived_by_logging_in_again() {
     let (account, _) = server.account(&Options::default());
     let folder = tempfile::tempdir().unwrap();
     let mut local = state(folder.path());
-    let error = apply(&account, &mut local, &rotation.plan, |_| {})
+    let error = apply(&account, &mut local, &rotation.plan, None, |_| {})
         .await
         .unwrap_err();
     let ApplyError::Request {
@@ -444,9 +449,13 @@ async fn a_log_out_in_the_middle_is_survived_by_logging_in_again() {
     rotation.assert_usable(&store, "logged out");
     drop(local);
     let mut local = state(folder.path());
-    drop(resume(&account, &mut local, |_| {}).await.unwrap_err());
+    drop(
+        resume(&account, &mut local, None, |_| {})
+            .await
+            .unwrap_err(),
+    );
     assert!(
-        resume(&account, &mut local, |_| {})
+        resume(&account, &mut local, None, |_| {})
             .await
             .unwrap()
             .is_some()
@@ -462,7 +471,7 @@ async fn what_was_written_is_pinned() {
     let (account, _) = server.account(&once());
     let folder = tempfile::tempdir().unwrap();
     let mut local = state(folder.path());
-    apply(&account, &mut local, &rotation.plan, |_| {})
+    apply(&account, &mut local, &rotation.plan, None, |_| {})
         .await
         .unwrap();
     let compare = |account_data: &AccountData| {
@@ -489,7 +498,7 @@ async fn the_state_of_another_account_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
     let other = crate::Session::new("https://h", "@bob:h", None, crate::AccessToken::new("t"));
     let mut local = LocalState::create(&folder.path().join("state"), &other).unwrap();
-    let result = apply(&account, &mut local, &rotation.plan, |_| {}).await;
+    let result = apply(&account, &mut local, &rotation.plan, None, |_| {}).await;
     assert!(matches!(result, Err(ApplyError::OtherAccount)));
     assert!(local.journal().unwrap().is_none());
     assert!(server.received().is_empty());

@@ -8,6 +8,7 @@ mod devices;
 mod encrypt;
 mod error;
 mod event;
+mod new_device;
 mod outbox;
 mod own_keys;
 mod payload;
@@ -37,14 +38,13 @@ pub use self::{
     comparing::VerificationEvent,
     error::{DeviceError, OlmError},
     event::DeviceEvent,
+    new_device::NewDevice,
     run::Backoff,
     secrets::{NoSecrets, ReceivedSecret, SecretSource},
     sync::SyncBatch,
 };
 use crate::{
-    Account, LocalState, SealingKey,
-    local_state::{SealedError, SealedRows, Table},
-    verification::Verifications,
+    Account, LocalState, SealingKey, local_state::SealedRows, verification::Verifications,
 };
 
 /// This log-in as a device with keys of its own, to which other devices of the user can send
@@ -122,25 +122,7 @@ impl Device {
     /// [`DeviceError::Exists`] when there are keys for this log-in and `key` opens them,
     /// [`DeviceError::LoggedOut`], [`DeviceError::NoDeviceId`], and the errors of the file system.
     pub fn create(state: &mut LocalState, key: &SealingKey) -> Result<Self, DeviceError> {
-        let device_id = device_id(state)?;
-        match state.sealed_rows(key) {
-            Ok(Some(rows)) => {
-                if OwnKeys::load(&rows)?.is_some_and(|keys| keys.device_id == device_id) {
-                    return Err(DeviceError::Exists);
-                }
-            }
-            Ok(None) | Err(SealedError::WrongKey) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let mut rows = state.new_sealed_rows(key, &[Table::Trust, Table::Unstored])?;
-        if let Some(trust) = rows.get::<Trust>(Table::Trust, "")? {
-            let trust = trust.for_device(&device_id, Clock::start(None).now());
-            rows.put(Table::Trust, "", &trust)?;
-        }
-        let keys = OwnKeys::generate(state.user_id(), &device_id);
-        keys.save(&mut rows)?;
-        rows.commit()?;
-        Self::with(rows, &keys)
+        NewDevice::generate(state)?.keep(state, key)
     }
 
     /// Opens the keys of the log-in that is kept in a state.
@@ -151,7 +133,7 @@ impl Device {
     /// [`DeviceError::OtherDevice`] when they belong to an earlier log-in,
     /// [`DeviceError::LoggedOut`], [`DeviceError::Damaged`], and the errors of the file system.
     pub fn open(state: &mut LocalState, key: &SealingKey) -> Result<Self, DeviceError> {
-        let device_id = device_id(state)?;
+        let device_id = new_device::id(state)?;
         let rows = state.sealed_rows(key)?.ok_or(DeviceError::NoKeys)?;
         let keys = OwnKeys::load(&rows)?.ok_or(DeviceError::Damaged)?;
         if keys.device_id == device_id && keys.user_id == state.user_id() {
@@ -266,11 +248,6 @@ impl Device {
             Err(DeviceError::OtherDevice)
         }
     }
-}
-
-fn device_id(state: &LocalState) -> Result<String, DeviceError> {
-    let session = state.session()?.ok_or(DeviceError::LoggedOut)?;
-    session.device_id.ok_or(DeviceError::NoDeviceId)
 }
 
 #[cfg(test)]

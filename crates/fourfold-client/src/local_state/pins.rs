@@ -72,11 +72,11 @@ pub(super) struct Pins<'a> {
 impl Pins<'_> {
     /// Remembers what a plan found and what it wrote.
     pub(super) fn written(&mut self, plan: &Plan) -> Result<(), rusqlite::Error> {
-        for step in &plan.steps {
-            if step.expects().is_some() {
-                self.event(&step.event_type, step.expects())?;
+        for put in plan.account_data() {
+            if put.expects().is_some() {
+                self.event(&put.event_type, put.expects())?;
             }
-            self.event(&step.event_type, Some(&step.content.to_json()))?;
+            self.event(&put.event_type, Some(&put.content.to_json()))?;
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 use crate::{
     Content, PublishedIdentity,
     identity::{
-        CrossSigningKeyError, DeviceKeys, DeviceKeysError, OwnDeviceMismatch, own_device_to_sign,
+        CrossSigningKeyError, DeviceKeys, DeviceKeysError, OwnDeviceMismatch, UserKeys,
+        own_device_to_sign,
     },
     signed_json::{PublicKey, SignatureError, SigningKey},
 };
@@ -20,20 +21,18 @@ pub struct ConfirmedDevice {
 }
 
 impl ConfirmedDevice {
-    /// This very device: `local` is made from its own Olm account, `served` is what the server shows
-    /// for it in `/keys/query`. They must agree; what is signed is `local`.
+    /// This very device: `local` is made from its own Olm account, not from what a server says.
     ///
     /// # Errors
     ///
-    /// [`NotConfirmed`]: the server shows other keys, another user, device or algorithms, or `local`
-    /// is not what device keys look like.
-    pub fn own(local: &Content, served: &Content) -> Result<Self, NotConfirmed> {
+    /// [`NotConfirmed::Keys`] when it is not what device keys look like.
+    pub fn own(local: &Content) -> Result<Self, NotConfirmed> {
         let text = |member| match local.get::<String>(member) {
             Some(Ok(text)) => Ok(text),
             _ => Err(NotConfirmed::Keys(DeviceKeysError::Malformed)),
         };
         let keys = DeviceKeys::from_content(&text("user_id")?, &text("device_id")?, local)?;
-        let to_sign = own_device_to_sign(local, served)?;
+        let to_sign = own_device_to_sign(local, local)?;
         Ok(Self { keys, to_sign })
     }
 
@@ -41,19 +40,18 @@ impl ConfirmedDevice {
     ///
     /// # Errors
     ///
-    /// [`NotConfirmed`]: the server shows another key for this device, or the device did not sign
-    /// its own keys.
+    /// [`NotConfirmed`]: the server shows no such device or another key for it, or the device did
+    /// not sign its own keys.
     pub fn with_fingerprint(
-        user_id: &str,
+        keys: &UserKeys,
         device_id: &str,
-        served: &Content,
         fingerprint: &PublicKey,
     ) -> Result<Self, NotConfirmed> {
-        let keys = DeviceKeys::from_content(user_id, device_id, served)?;
+        let keys = served(keys, device_id)?.clone();
         if keys.ed25519() != *fingerprint {
             return Err(NotConfirmed::OtherFingerprint);
         }
-        let to_sign = own_device_to_sign(served, served)?;
+        let to_sign = own_device_to_sign(keys.content(), keys.content())?;
         Ok(Self { keys, to_sign })
     }
 
@@ -69,24 +67,40 @@ impl ConfirmedDevice {
         self.keys.device_id()
     }
 
-    /// Signs the device with the self-signing key: the object to put under this user and this device
-    /// in [`POST /keys/signatures/upload`][upload].
-    ///
-    /// [upload]: https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keyssignaturesupload
+    /// Its keys.
+    #[must_use]
+    pub fn keys(&self) -> &DeviceKeys {
+        &self.keys
+    }
+
+    /// Checks that what the server shows is this device.
     ///
     /// # Errors
     ///
-    /// [`SignDeviceError`]: the key is not the published one, or the ID of the device is a
-    /// cross-signing key.
-    pub fn sign(
+    /// [`NotConfirmed`]: it shows none, or [another one](NotConfirmed::Differs).
+    pub fn check_served(&self, keys: &UserKeys) -> Result<(), NotConfirmed> {
+        let served = served(keys, self.device_id())?;
+        own_device_to_sign(&self.to_sign, served.content())?;
+        Ok(())
+    }
+
+    /// The object that carries the signature, as [`plan::sign_device`](crate::plan::sign_device)
+    /// uploads it.
+    pub(crate) fn sign(
         &self,
         self_signing_key: &SigningKey,
-        identity: &PublishedIdentity,
+        keys: &UserKeys,
     ) -> Result<Content, SignDeviceError> {
-        if identity.self_signing_key()? != self_signing_key.public_key() {
+        if keys.identity().self_signing_key()? != self_signing_key.public_key() {
             return Err(SignDeviceError::OtherKey);
         }
-        self.check_id(identity)?;
+        if keys.colliding_device().is_some() {
+            return Err(SignDeviceError::NamedLikeAKey);
+        }
+        self.check_id(keys.identity())?;
+        if self.keys.is_dehydrated() {
+            return Err(SignDeviceError::Dehydrated);
+        }
         let mut signed = self.to_sign.clone();
         self_signing_key.sign(&mut signed, self.user_id())?;
         Ok(signed)
@@ -98,32 +112,29 @@ impl ConfirmedDevice {
     /// # Errors
     ///
     /// [`SignDeviceError`]: the device is another, or the signature is missing or does not fit.
-    pub fn check_signed(
-        &self,
-        served: &Content,
-        identity: &PublishedIdentity,
-    ) -> Result<(), SignDeviceError> {
-        own_device_to_sign(&self.to_sign, served).map_err(NotConfirmed::from)?;
-        self.check_id(identity)?;
-        Ok(identity
-            .self_signing_key()?
-            .verify(served, self.user_id())?)
+    pub fn check_signed(&self, keys: &UserKeys) -> Result<(), SignDeviceError> {
+        self.check_served(keys)?;
+        self.check_id(keys.identity())?;
+        let served = served(keys, self.device_id())?.content();
+        let key = keys.identity().self_signing_key()?;
+        Ok(key.verify(served, self.user_id())?)
     }
 
-    /// Devices and cross-signing keys share one space of names: a device named like a key would turn
-    /// its signature into one of that key.
     fn check_id(&self, identity: &PublishedIdentity) -> Result<(), SignDeviceError> {
-        let keys = [
-            identity.master_key(),
-            identity.self_signing_key(),
-            identity.user_signing_key(),
-        ];
-        let id = PublicKey::from_base64(self.device_id()).ok();
-        if keys.iter().flatten().any(|key| Some(*key) == id) {
+        let mut keys = identity.listed();
+        if keys.any(|key| key.is_device_id(self.device_id())) {
             Err(SignDeviceError::NamedLikeAKey)
         } else {
             Ok(())
         }
+    }
+}
+
+fn served<'a>(keys: &'a UserKeys, device_id: &str) -> Result<&'a DeviceKeys, NotConfirmed> {
+    match keys.device(device_id) {
+        Some(Ok(keys)) => Ok(keys),
+        Some(Err(error)) => Err(NotConfirmed::Keys(*error)),
+        None => Err(NotConfirmed::NotShown),
     }
 }
 
@@ -134,6 +145,9 @@ pub enum NotConfirmed {
     /// The server shows something else than the device has.
     #[error("the server shows other {} for the device than the device has", .0.member)]
     Differs(#[from] OwnDeviceMismatch),
+    /// The server shows no such device.
+    #[error("the server shows no keys of the device")]
+    NotShown,
     /// The keys of the device cannot be used.
     #[error(transparent)]
     Keys(#[from] DeviceKeysError),
@@ -146,14 +160,17 @@ pub enum NotConfirmed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignDeviceError {
+    /// It is a dehydrated device, at which nobody sits who could have compared anything.
+    #[error("this is a dehydrated device: nobody can have compared its fingerprint")]
+    Dehydrated,
     /// The device is not the one that was confirmed.
     #[error(transparent)]
     Device(#[from] NotConfirmed),
     /// The published self-signing key cannot be relied on.
     #[error("the published self-signing key cannot be relied on: {0}")]
     Identity(#[from] CrossSigningKeyError),
-    /// The ID of the device is a cross-signing key of the user.
-    #[error("the ID of the device is a cross-signing key: log this device out")]
+    /// The ID of the device, or of another one of the user, is a cross-signing key.
+    #[error("a device of the account has a cross-signing key for its ID: log that device out")]
     NamedLikeAKey,
     /// The private key does not belong to the published self-signing key.
     #[error("the private key does not belong to the published self-signing key")]

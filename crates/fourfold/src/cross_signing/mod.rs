@@ -156,6 +156,12 @@ impl KnownKeys {
         self.self_signing.as_ref()
     }
 
+    /// The same, for who needs nothing else.
+    #[must_use]
+    pub fn into_self_signing_key(self) -> Option<SigningKey> {
+        self.self_signing
+    }
+
     /// The key that signs the master keys of other users, when it is known.
     #[must_use]
     pub fn user_signing_key(&self) -> Option<&SigningKey> {

@@ -1,5 +1,7 @@
 //! What is published of an identity.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     Content,
     cross_signing::CrossSigningKeys,
@@ -10,7 +12,7 @@ use crate::{
 /// the master key ([`POST /keys/device_signing/upload`][upload]).
 ///
 /// [upload]: https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysdevice_signingupload
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct PublicKeys {
     master_key: Content,
     self_signing_key: Content,

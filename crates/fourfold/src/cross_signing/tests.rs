@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     Content, PublishedIdentity, SecretValueError,
-    identity::{CrossSigningKeyError, DeviceKeysError, OwnDeviceMismatch},
+    identity::{CrossSigningKeyError, DeviceKeysError, OwnDeviceMismatch, UserKeys},
     signed_json::{self, PublicKey},
     testing::{rng, rng_from},
 };
@@ -15,8 +15,25 @@ fn identity() -> CrossSigningKeys {
 }
 
 fn published(keys: &CrossSigningKeys) -> PublishedIdentity {
-    let body = keys.public_keys(USER).unwrap().as_keys_query(USER);
-    PublishedIdentity::from_keys_query(USER, &body).unwrap()
+    PublishedIdentity::of(USER, &keys.public_keys(USER).unwrap())
+}
+
+/// What the server publishes when the user has no device with keys.
+fn user_keys(identity: PublishedIdentity) -> UserKeys {
+    shown(&[]).with_identity(identity)
+}
+
+/// What the server shows of devices, under these IDs.
+fn shown(devices: &[(&str, &Content)]) -> UserKeys {
+    let mut listed = Content::default();
+    for (id, device) in devices {
+        listed.insert(*id, *device);
+    }
+    let mut of_users = Content::default();
+    of_users.insert(USER, &listed);
+    let mut body = Content::default();
+    body.insert("device_keys", &of_users);
+    UserKeys::from_keys_query(USER, &body.to_json()).unwrap()
 }
 
 fn evidence(keys: &CrossSigningKeys) -> Evidence {
@@ -129,10 +146,9 @@ fn a_part_of_the_keys_does_what_it_can() {
     assert!(kept == name && seed.is_same(&secret));
     assert!(known.master_key().is_none() && known.user_signing_key().is_none());
     let laptop = device(9, "LAPTOP");
-    let laptop = ConfirmedDevice::own(&laptop, &laptop).unwrap();
-    let identity = published(&keys);
+    let laptop = ConfirmedDevice::own(&laptop).unwrap();
     let key = known.self_signing_key().unwrap();
-    laptop.sign(key, &identity).unwrap();
+    laptop.sign(key, &user_keys(published(&keys))).unwrap();
     assert!(known.complete().is_none());
 }
 
@@ -167,16 +183,26 @@ fn a_signed_device_verifies_and_keeps_nothing_that_is_not_its_own() {
     let mut unsigned = Content::default();
     unsigned.insert("device_display_name", "evil \u{202e}");
     served.insert("unsigned", &unsigned);
-    let laptop = ConfirmedDevice::own(&local, &served).unwrap();
+    let laptop = ConfirmedDevice::own(&local).unwrap();
+    let shown = |content| shown(&[("LAPTOP", content)]).with_identity(published(&keys));
+    laptop.check_served(&shown(&served)).unwrap();
     assert_eq!((laptop.user_id(), laptop.device_id()), (USER, "LAPTOP"));
     let identity = published(&keys);
     assert_eq!(
-        laptop.check_signed(&served, &identity),
+        laptop.check_signed(&shown(&served)),
         Err(SignDeviceError::Signature(SignatureError::Missing))
     );
-    let signed = laptop.sign(keys.self_signing_key(), &identity).unwrap();
+    let signed = laptop
+        .sign(keys.self_signing_key(), &user_keys(identity.clone()))
+        .unwrap();
     assert!(signed.raw("unsigned").is_none());
-    laptop.check_signed(&signed, &identity).unwrap();
+    // What is uploaded is only the signature; the server keeps the one of the device itself.
+    assert!(laptop.check_signed(&shown(&signed)).is_err());
+    let mut merged = signed.clone();
+    SigningKey::from_seed(&[9; 32].into())
+        .sign_as(&mut merged, USER, "ed25519:LAPTOP")
+        .unwrap();
+    laptop.check_signed(&shown(&merged)).unwrap();
     assert_eq!(
         signed
             .raw("signatures")
@@ -190,37 +216,48 @@ fn a_signed_device_verifies_and_keeps_nothing_that_is_not_its_own() {
 #[test]
 fn what_the_server_shows_is_signed_only_when_the_device_has_it() {
     let local = device(9, "LAPTOP");
-    let is_differing = |served: &Content, member| {
-        let error = ConfirmedDevice::own(&local, served).unwrap_err();
-        assert_eq!(error, NotConfirmed::Differs(OwnDeviceMismatch { member }));
-    };
-    is_differing(&device(8, "LAPTOP"), "keys");
-    is_differing(&device(9, "PHONE"), "device_id");
-    for (member, value) in [
-        ("user_id", r#""@mallory:example.org""#),
-        ("algorithms", r#"["m.megolm.v1"]"#),
-        ("keys", r#"{"ed25519:LAPTOP":"AAAA"}"#),
-    ] {
+    let laptop = ConfirmedDevice::own(&local).unwrap();
+    let refused = |content: &Content| laptop.check_served(&shown(&[("LAPTOP", content)]));
+    refused(&local).unwrap();
+    let differs = |member| Err(NotConfirmed::Differs(OwnDeviceMismatch { member }));
+    assert_eq!(refused(&device(8, "LAPTOP")), differs("keys"));
+    assert_eq!(
+        laptop.check_served(&shown(&[])),
+        Err(NotConfirmed::NotShown)
+    );
+    // Properly signed by the device itself, and yet not what it has here.
+    let resigned = |member: &str, value: &str| {
         let mut served = local.clone();
+        served.remove("signatures");
         let value: serde_json::Value = serde_json::from_str(value).unwrap();
         served.insert(member, &value);
-        is_differing(&served, member);
-        served.remove(member);
-        is_differing(&served, member);
-    }
-    // One more key is another device.
-    let mut served = local.clone();
-    let mut more = served.object("keys").unwrap().unwrap();
+        let key = SigningKey::from_seed(&[9; 32].into());
+        key.sign_as(&mut served, USER, "ed25519:LAPTOP").unwrap();
+        served
+    };
+    let other = resigned("algorithms", r#"["m.megolm.v1"]"#);
+    assert_eq!(refused(&other), differs("algorithms"));
+    let mut more = local.object("keys").unwrap().unwrap();
     more.insert("ed25519:MORE", &fingerprint(3).to_base64());
-    served.insert("keys", &more);
-    is_differing(&served, "keys");
+    let more = resigned("keys", &more.to_json());
+    assert_eq!(refused(&more), differs("keys"));
+    // What is not what device keys look like at all.
+    for (member, value) in [
+        ("user_id", r#""@mallory:example.org""#),
+        ("device_id", r#""PHONE""#),
+        ("keys", r#"{"ed25519:LAPTOP":"AAAA"}"#),
+    ] {
+        let error = refused(&resigned(member, value)).unwrap_err();
+        assert!(matches!(error, NotConfirmed::Keys(_)), "{member}");
+    }
 }
 
 #[test]
 fn another_device_is_signed_by_its_fingerprint() {
     let phone = device(8, "PHONE");
     let signed = |served: &Content, key| {
-        ConfirmedDevice::with_fingerprint(USER, "PHONE", served, &fingerprint(key))
+        let keys = shown(&[("PHONE", served)]);
+        ConfirmedDevice::with_fingerprint(&keys, "PHONE", &fingerprint(key))
     };
     signed(&phone, 8).unwrap();
     assert_eq!(
@@ -246,14 +283,14 @@ fn another_device_is_signed_by_its_fingerprint() {
 fn only_the_published_self_signing_key_signs() {
     let (keys, other) = (identity(), CrossSigningKeys::generate(&mut rng_from(100)));
     let laptop = device(9, "LAPTOP");
-    let laptop = ConfirmedDevice::own(&laptop, &laptop).unwrap();
+    let laptop = ConfirmedDevice::own(&laptop).unwrap();
     for key in [
         other.self_signing_key(),
         keys.master_key(),
         keys.user_signing_key(),
     ] {
         assert_eq!(
-            laptop.sign(key, &published(&keys)).unwrap_err(),
+            laptop.sign(key, &user_keys(published(&keys))).unwrap_err(),
             SignDeviceError::OtherKey
         );
     }
@@ -272,7 +309,9 @@ fn only_the_published_self_signing_key_signs() {
     }
     let mixed = PublishedIdentity::from_keys_query(USER, &body.to_json()).unwrap();
     assert_eq!(
-        laptop.sign(other.self_signing_key(), &mixed).unwrap_err(),
+        laptop
+            .sign(other.self_signing_key(), &user_keys(mixed))
+            .unwrap_err(),
         SignDeviceError::Identity(CrossSigningKeyError::Signature(SignatureError::Missing))
     );
 }
@@ -286,17 +325,37 @@ fn a_device_named_like_a_key_is_not_signed() {
         padded(keys.master_key()),
         keys.self_signing_key().public_key().to_base64(),
         padded(keys.user_signing_key()),
+        keys.master_key()
+            .public_key()
+            .to_base64()
+            .replace('+', "-")
+            .replace('/', "_"),
     ] {
         let named = device(9, &id);
-        let named = ConfirmedDevice::own(&named, &named).unwrap();
-        assert_eq!(
-            named
-                .sign(keys.self_signing_key(), &published(&keys))
-                .unwrap_err(),
-            SignDeviceError::NamedLikeAKey,
-            "{id}"
-        );
+        let listed = shown(&[(&id, &named)]).with_identity(published(&keys));
+        let named = ConfirmedDevice::own(&named).unwrap();
+        let alone = user_keys(published(&keys));
+        let refused = named.sign(keys.self_signing_key(), &alone).unwrap_err();
+        assert_eq!(refused, SignDeviceError::NamedLikeAKey, "{id}");
+        // While there is such a device, no other is signed either.
+        let laptop = ConfirmedDevice::own(&device(9, "LAPTOP")).unwrap();
+        let refused = laptop.sign(keys.self_signing_key(), &listed).unwrap_err();
+        assert_eq!(refused, SignDeviceError::NamedLikeAKey, "{id}");
     }
+}
+
+#[test]
+fn a_dehydrated_device_is_not_signed() {
+    let keys = identity();
+    let key = SigningKey::from_seed(&[9; 32].into());
+    let mut content = device(9, "HALL");
+    content.remove("signatures");
+    content.insert("dehydrated", &true);
+    key.sign_as(&mut content, USER, "ed25519:HALL").unwrap();
+    let hall = ConfirmedDevice::own(&content).unwrap();
+    let published = user_keys(published(&keys));
+    let refused = hall.sign(keys.self_signing_key(), &published).unwrap_err();
+    assert_eq!(refused, SignDeviceError::Dehydrated);
 }
 
 #[test]

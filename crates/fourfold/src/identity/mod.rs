@@ -17,6 +17,6 @@ pub use curve25519::Curve25519PublicKey;
 pub use device_keys::{DeviceKeys, DeviceKeysError};
 pub use known_device::{DeviceTrust, KnownDevice, Tombstone, TombstoneReason};
 pub use published::{CrossSigningKeyError, PublishedIdentity};
-pub use signable::{OwnDeviceMismatch, SignableError, own_device_to_sign};
+pub use signable::{OwnDeviceMismatch, own_device_to_sign};
 pub use trust::{IdentityAlarm, PinnedBy, Trust, TrustChange};
 pub use user_keys::{UserKeys, UserKeysError};

@@ -2,6 +2,7 @@
 
 use crate::{
     Content, ContentError,
+    cross_signing::PublicKeys,
     signed_json::{PublicKey, PublicKeyError, SignatureError},
 };
 
@@ -28,6 +29,18 @@ impl PublishedIdentity {
             self_signing_key: key("self_signing_keys", "self_signing"),
             user_signing_key: key("user_signing_keys", "user_signing"),
         })
+    }
+
+    /// What the server publishes after the upload of these keys: so what is going to be uploaded can
+    /// be judged before it is.
+    #[must_use]
+    pub fn of(user_id: &str, keys: &PublicKeys) -> Self {
+        let key = |object: &Content, usage| CrossSigningKey::read(object, user_id, usage);
+        Self {
+            master_key: key(keys.master_key(), "master"),
+            self_signing_key: key(keys.self_signing_key(), "self_signing"),
+            user_signing_key: key(keys.user_signing_key(), "user_signing"),
+        }
     }
 
     /// The master key.
@@ -68,7 +81,7 @@ impl PublishedIdentity {
     }
 
     /// Every key that is published, whether anybody signed it or not.
-    pub(super) fn listed(&self) -> impl Iterator<Item = PublicKey> {
+    pub(crate) fn listed(&self) -> impl Iterator<Item = PublicKey> {
         [
             &self.master_key,
             &self.self_signing_key,
@@ -127,6 +140,10 @@ impl CrossSigningKey {
             .object(user_id)
             .ok_or(missing)?
             .map_err(malformed)?;
+        Self::read(&content, user_id, usage)
+    }
+
+    fn read(content: &Content, user_id: &str, usage: &str) -> Result<Self, CrossSigningKeyError> {
         if content.get("user_id") != Some(Ok(user_id.to_owned())) {
             return Err(CrossSigningKeyError::Malformed);
         }
@@ -134,9 +151,9 @@ impl CrossSigningKey {
             Some(Ok(usages)) if usages.iter().any(|one| one == usage) => {}
             _ => return Err(CrossSigningKeyError::Malformed),
         }
-        let public_key = single_key(&content)?;
+        let public_key = single_key(content)?;
         Ok(Self {
-            content,
+            content: content.clone(),
             public_key,
             user_id: user_id.to_owned(),
         })

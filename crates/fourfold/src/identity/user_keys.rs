@@ -48,6 +48,13 @@ impl UserKeys {
         })
     }
 
+    /// The same devices with another identity: what is published when one is going to be.
+    #[must_use]
+    pub fn with_identity(mut self, identity: PublishedIdentity) -> Self {
+        self.identity = identity;
+        self
+    }
+
     /// Whose keys they are.
     #[must_use]
     pub fn user_id(&self) -> &str {
@@ -69,6 +76,14 @@ impl UserKeys {
     #[must_use]
     pub fn device(&self, device_id: &str) -> Option<&Result<DeviceKeys, DeviceKeysError>> {
         self.devices.get(device_id)
+    }
+
+    /// A device whose ID is a cross-signing key of the user, which no honest server allows: nothing
+    /// must be signed while there is one.
+    #[must_use]
+    pub fn colliding_device(&self) -> Option<&str> {
+        let mut ids = self.devices.keys().map(String::as_str);
+        ids.find(|id| self.identity.listed().any(|key| key.is_device_id(id)))
     }
 }
 

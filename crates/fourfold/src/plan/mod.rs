@@ -1,22 +1,36 @@
-//! Plans: every change of secret storage, as data before it is an action.
+//! Plans: every change, as data before it is an action.
 //!
 //! A function of this module looks at what is there and returns a [`Plan`]: an ordered list of
 //! steps, each with its reason. A plan can be printed, reviewed, refused, stored, applied and
-//! resumed after a crash. It holds ciphertext only, never a key or a secret.
+//! resumed after a crash. It holds ciphertext, public keys and signatures only, never a private key
+//! or a secret.
 //!
 //! The order inside a plan keeps the account usable at every step: descriptions first, then secrets,
 //! then the default key, and only then what is retired. The last readable copy of a secret is never
-//! removed, except by [`delete`], which says so.
+//! removed, except by [`delete`], which says so. Plans for different things become one with
+//! [`Plan::of`].
 
+mod account_data;
+mod device;
+mod identity;
 mod key;
+mod key_backup;
 mod profile_2019;
 mod secret;
 mod standard;
 mod transfer;
 
+pub use account_data::PutAccountData;
+pub use device::{
+    PublishDevice, RemoveDevice, SignDevice, publish_device, remove_device, sign_device,
+};
+pub use identity::{PublishIdentity, publish_identity};
 pub use key::{
     ChangeDefaultError, RemoveKeyError, SetUpError, change_default, create_default_key, create_key,
     remove_key, set_up,
+};
+pub use key_backup::{
+    CreateKeyBackup, SignKeyBackup, SignKeyBackupError, create_key_backup, sign_key_backup,
 };
 pub use profile_2019::create_key_2019;
 pub use secret::{
@@ -26,22 +40,23 @@ pub use secret::{
 pub use standard::{CompleteError, complete};
 pub use transfer::{Destination, TransferError, migrate, rotate};
 
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::RawValue;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountData, Content, ContentError, KeyCheckOutcome, KeyDescriptionError, ProvenKey,
-    SecretStorage, canonical_json,
+    SecretStorage,
 };
 
-/// An ordered list of steps that change account data.
+/// An ordered list of steps that change what the server holds.
 ///
-/// Titles, reasons and warnings name secrets and keys. Other clients and the server choose those
-/// names, so the texts are untrusted: one line each, but escape what a terminal or a page would take
-/// for more than text.
+/// Titles, reasons and warnings name secrets, keys and devices. Other clients and the server choose
+/// those names, so the texts are untrusted: one line each, but escape what a terminal or a page would
+/// take for more than text.
 ///
-/// Whoever applies a plan re-reads before each step and goes on only when
-/// [`Step::state`] says [`StepState::Due`] or [`StepState::Done`], writes, and reads back.
+/// Whoever applies a plan re-reads before each step and goes on only when the state of its action is
+/// [`StepState::Due`] or [`StepState::Done`], writes, and reads back.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
@@ -54,63 +69,104 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// One plan that does what these do, in this order.
+    #[must_use]
+    pub fn of(title: impl Into<String>, plans: impl IntoIterator<Item = Self>) -> Self {
+        let mut whole = Self::new(title);
+        for plan in plans {
+            whole.steps.extend(plan.steps);
+            whole.warnings.extend(plan.warnings);
+        }
+        whole
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// Carries out the plan on a snapshot, as a server would hold it afterwards.
+    /// The steps that change account data.
+    pub fn account_data(&self) -> impl Iterator<Item = &PutAccountData> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::PutAccountData(put) => Some(put),
+            _ => None,
+        })
+    }
+
+    /// Carries out what the plan does to account data on a snapshot, as a server would hold it
+    /// afterwards.
     pub fn apply_to(&self, account_data: &mut AccountData) {
-        for step in &self.steps {
-            account_data.insert(&step.event_type, &step.content);
+        for put in self.account_data() {
+            account_data.insert(&put.event_type, &put.content);
         }
+    }
+
+    fn new(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            steps: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, reason: impl Into<String>, action: Action) {
+        let reason = reason.into();
+        self.steps.push(Step { reason, action });
+    }
+
+    fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
     }
 }
 
-/// Put this content under this event type, expecting that.
+/// One change, and why.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Step {
-    /// The event type of the account data.
-    pub event_type: String,
     /// Why, in words for the user.
     pub reason: String,
-    /// What is put there.
-    pub content: Content,
-    /// The JSON text that was there when the plan was made, or the step before left there; `None`
-    /// for nothing. An event may hold `null`, which is not nothing.
-    #[serde(
-        default,
-        deserialize_with = "present",
-        skip_serializing_if = "Option::is_none"
-    )]
-    expects: Option<Box<RawValue>>,
+    /// What is done.
+    pub action: Action,
 }
 
-impl Step {
-    /// Compares what is there now, as JSON text or `None` for nothing, with what the step expects.
-    #[must_use]
-    pub fn state(&self, now: Option<&str>) -> StepState {
-        if is_same(now, Some(&self.content.to_json())) {
-            StepState::Done
-        } else if is_same(now, self.expects()) {
-            StepState::Due
-        } else {
-            StepState::Conflict
+/// What a step does. Each action knows what it expects to find, and tells from what is there now
+/// whether it is [due](StepState).
+///
+/// Its `Display` is a few words, such as `put m.secret_storage.default_key`; they may hold untrusted
+/// text.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Action {
+    /// Puts a content under an event type of account data.
+    PutAccountData(PutAccountData),
+    /// Publishes the keys of this device.
+    PublishDevice(PublishDevice),
+    /// Publishes a cross-signing identity.
+    PublishIdentity(PublishIdentity),
+    /// Signs a device with the self-signing key.
+    SignDevice(SignDevice),
+    /// Logs a device out.
+    RemoveDevice(RemoveDevice),
+    /// Makes a new version of the key backup.
+    CreateKeyBackup(CreateKeyBackup),
+    /// Signs the current version of the key backup with the master key.
+    SignKeyBackup(SignKeyBackup),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PutAccountData(put) if put.is_removal() => write!(f, "empty {}", put.event_type),
+            Self::PutAccountData(put) => write!(f, "put {}", put.event_type),
+            Self::PublishDevice(step) => write!(f, "publish the device {}", step.device_id()),
+            Self::PublishIdentity(_) => f.write_str("publish the identity"),
+            Self::SignDevice(step) => write!(f, "sign the device {}", step.device_id()),
+            Self::RemoveDevice(step) => write!(f, "log out the device {}", step.device_id()),
+            Self::CreateKeyBackup(_) => f.write_str("create a key backup"),
+            Self::SignKeyBackup(step) => write!(f, "sign the key backup {}", step.version()),
         }
-    }
-
-    /// What the step expects to find, as JSON text; `None` for nothing.
-    #[must_use]
-    pub fn expects(&self) -> Option<&str> {
-        self.expects.as_ref().map(|raw| raw.get())
-    }
-
-    /// Whether the step empties the event, which is how account data is deleted.
-    #[must_use]
-    pub fn is_removal(&self) -> bool {
-        self.content.is_empty()
     }
 }
 
@@ -118,9 +174,9 @@ impl Step {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "every state of a step is listed")]
 pub enum StepState {
-    /// Somebody changed the account data in the meantime: stop.
+    /// Something else is there than was expected: somebody changed it in the meantime. Stop.
     Conflict,
-    /// What the step would put is already there.
+    /// What the step would do is done already.
     Done,
     /// What the step expects is there: go on.
     Due,
@@ -147,20 +203,7 @@ fn check_described(storage: &SecretStorage<'_>, key: &ProvenKey) -> Result<(), N
     }
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::deserialize(deserializer).map(Some)
-}
-
-/// Servers differ in whether an emptied event is answered with `{}` or with 404.
-fn is_same(left: Option<&str>, right: Option<&str>) -> bool {
-    match (left, right) {
-        (Some(left), Some(right)) => canonical_json::is_same(left, right),
-        (None, None) => true,
-        (Some(json), None) | (None, Some(json)) => canonical_json::is_same(json, "{}"),
-    }
-}
-
-/// A plan in the making, with the account data as it will be after the steps so far.
+/// A plan for account data in the making, with the account data as it will be after the steps so far.
 struct Draft {
     plan: Plan,
     account_data: AccountData,
@@ -168,13 +211,8 @@ struct Draft {
 
 impl Draft {
     fn new(storage: &SecretStorage<'_>, title: impl Into<String>) -> Self {
-        let plan = Plan {
-            title: title.into(),
-            steps: Vec::new(),
-            warnings: Vec::new(),
-        };
         Self {
-            plan,
+            plan: Plan::new(title),
             account_data: storage.account_data().clone(),
         }
     }
@@ -183,21 +221,23 @@ impl Draft {
     fn put(&mut self, event_type: impl Into<String>, content: Content, reason: impl Into<String>) {
         let event_type = event_type.into();
         let now = self.account_data.raw(&event_type);
-        if is_same(now, Some(&content.to_json())) {
+        let put = PutAccountData::over(event_type, content, now);
+        if put.state(now) == StepState::Done {
             return;
         }
-        let expects = now.and_then(|json| RawValue::from_string(json.to_owned()).ok());
-        self.account_data.insert(&event_type, &content);
-        self.plan.steps.push(Step {
-            event_type,
-            reason: reason.into(),
-            content,
-            expects,
-        });
+        self.account_data.insert(&put.event_type, &put.content);
+        self.plan.step(reason, Action::PutAccountData(put));
+    }
+
+    /// Adds what another plan does to account data.
+    fn append(&mut self, plan: Plan) {
+        plan.apply_to(&mut self.account_data);
+        self.plan.steps.extend(plan.steps);
+        self.plan.warnings.extend(plan.warnings);
     }
 
     fn warn(&mut self, warning: impl Into<String>) {
-        self.plan.warnings.push(warning.into());
+        self.plan.warn(warning);
     }
 
     /// The account data after the steps so far.

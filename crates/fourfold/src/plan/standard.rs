@@ -76,12 +76,7 @@ pub fn complete(
         let keys = [WritingKey::Proven(key)];
         // Each secret is an event of its own: what the steps before put does not matter here.
         let plan = store(storage, name, secret, &keys, evidence, rng).map_err(refused)?;
-        for step in plan.steps {
-            draft.put(step.event_type, step.content, step.reason);
-        }
-        for warning in plan.warnings {
-            draft.warn(warning);
-        }
+        draft.append(plan);
     }
     if secrets
         .iter()

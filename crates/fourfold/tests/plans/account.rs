@@ -1,15 +1,27 @@
 //! Accounts as they are found: several keys, secrets under some of them, and all kinds of damage.
 
 use fourfold::{
-    AccountData, Algorithm, Content, DefaultKey, Evidence, KeyId, NewKey, Secret, SecretKind,
+    AccountData, Algorithm, Content, DefaultKey, Evidence, KeyId, NewKey, Plan, Secret, SecretKind,
     SecretName, SecretStorage, SecretStorageKey, Snapshot, TrustedPublicKey,
     algorithm::curve25519_aes_sha2::MacMode, base64, passphrase::PassphraseParameters,
-    secret_kind::KeyValue, signed_json::SigningKey,
+    plan::PutAccountData, secret_kind::KeyValue, signed_json::SigningKey,
 };
 
 use crate::dice::Dice;
 
 pub(crate) const USER: &str = "@alice:example.org";
+
+/// What a plan does to account data, in its order.
+pub(crate) fn puts(plan: &Plan) -> Vec<&PutAccountData> {
+    plan.account_data().collect()
+}
+
+/// The event types that a plan writes, in its order.
+pub(crate) fn event_types(plan: &Plan) -> Vec<&str> {
+    plan.account_data()
+        .map(|put| put.event_type.as_str())
+        .collect()
+}
 
 /// The user's identity: the four seeds, and what the server publishes of them.
 pub(crate) struct Identity {

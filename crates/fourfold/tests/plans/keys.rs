@@ -7,7 +7,7 @@ use fourfold::{
 };
 
 use crate::{
-    account::{Account, Identity},
+    account::{Account, Identity, event_types},
     dice::Dice,
 };
 
@@ -29,13 +29,6 @@ fn remove(
     remaining: &[&SecretStorageKey],
 ) -> Result<Plan, RemoveKeyError> {
     plan::remove_key(&account.storage(), id, remaining, &Evidence::default())
-}
-
-fn event_types(plan: &Plan) -> Vec<&str> {
-    plan.steps
-        .iter()
-        .map(|step| step.event_type.as_str())
-        .collect()
 }
 
 #[test]

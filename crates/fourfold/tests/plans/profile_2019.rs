@@ -10,7 +10,7 @@ use fourfold::{
 };
 
 use crate::{
-    account::{Account, Identity, USER},
+    account::{Account, Identity, USER, event_types},
     dice::Dice,
 };
 
@@ -34,8 +34,10 @@ fn a_new_default_takes_the_name_from_the_old_one_first() {
     let plan = create(&account, &new);
     assert!(plan.warnings.is_empty());
     assert_eq!(plan.steps.len(), 2);
-    assert_eq!(plan.steps[0].event_type, account.id(0).event_type());
-    assert_eq!(plan.steps[1].event_type, new.key().id().event_type());
+    assert_eq!(
+        event_types(&plan),
+        [account.id(0).event_type(), new.key().id().event_type()]
+    );
     plan.apply_to(&mut account.data);
 
     let storage = account.storage();

@@ -7,7 +7,7 @@ use fourfold::{
 };
 
 use crate::{
-    account::{Account, Identity, USER},
+    account::{Account, Identity, USER, puts},
     dice::Dice,
 };
 
@@ -102,7 +102,7 @@ fn members_beside_the_entries_survive_a_new_value() {
         let json = format!(r#"{{"com.beeper.metadata":{metadata},"encrypted":{encrypted}}}"#);
         account.data.insert_json(name().as_str(), json).unwrap();
         let plan = store_token(&account, "new", &[0]).unwrap();
-        let content = &plan.steps[0].content;
+        let content = &puts(&plan)[0].content;
         assert_eq!(
             content.raw("com.beeper.metadata"),
             Some(metadata),
@@ -250,7 +250,7 @@ fn deleting_empties_the_event_and_says_so() {
     assert_eq!(none, DeleteError::NoSuchSecret);
     account.encrypt(&name(), &Secret::new("x"), 0, &mut dice);
     let plan = plan::delete(&account.storage(), &name()).unwrap();
-    assert!(plan.steps[0].is_removal());
+    assert!(puts(&plan)[0].is_removal());
     assert_eq!(plan.warnings.len(), 1);
     plan.apply_to(&mut account.data);
     assert_eq!(account.data.raw(name().as_str()), Some("{}"));
@@ -266,7 +266,7 @@ fn one_more_key_changes_no_other_entry() {
     let before = Content::from_json(account.data.raw(name().as_str()).unwrap()).unwrap();
     let plan = add(&account, 0, 1, &mut dice).unwrap();
     assert!(plan.warnings.is_empty());
-    let after = plan.steps[0].content.object("encrypted").unwrap().unwrap();
+    let after = puts(&plan)[0].content.object("encrypted").unwrap().unwrap();
     let before = before.object("encrypted").unwrap().unwrap();
     for id in before.members() {
         assert_eq!(before.raw(id), after.raw(id), "{id}");

@@ -9,7 +9,7 @@ use fourfold::{
 };
 
 use crate::{
-    account::{Account, Identity, Shape, generate, meaning},
+    account::{Account, Identity, Shape, generate, meaning, puts},
     dice::Dice,
 };
 
@@ -190,8 +190,9 @@ impl Run<'_> {
         make: &impl Fn(&AccountData) -> Result<Plan, ()>,
     ) -> AccountData {
         let mut data = self.account.data.clone();
-        for (index, step) in plan.steps.iter().enumerate() {
-            let context = format!("seed {}, step {index}: {}", self.seed, step.reason);
+        for (index, step) in puts(plan).into_iter().enumerate() {
+            let reason = &plan.steps[index].reason;
+            let context = format!("seed {}, step {index}: {reason}", self.seed);
             let now = data.raw(&step.event_type).map(ToOwned::to_owned);
             assert_eq!(step.state(now.as_deref()), StepState::Due, "{context}");
             let foreign = foreign_change(now.as_deref());

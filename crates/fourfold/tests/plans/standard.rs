@@ -6,7 +6,7 @@ use fourfold::{
 };
 
 use crate::{
-    account::{Account, Identity},
+    account::{Account, Identity, event_types},
     dice::Dice,
 };
 
@@ -40,13 +40,6 @@ fn complete(account: &Account, evidence: &Evidence) -> Result<Plan, CompleteErro
     plan::complete(&account.storage(), key, &secrets(), evidence, rng)
 }
 
-fn puts(plan: &Plan) -> Vec<&str> {
-    plan.steps
-        .iter()
-        .map(|step| step.event_type.as_str())
-        .collect()
-}
-
 #[test]
 fn stores_everything_once_and_the_default_key_last() {
     let (mut account, _) = account();
@@ -58,7 +51,7 @@ fn stores_everything_once_and_the_default_key_last() {
         .collect();
     expected.push("m.key_backup".to_owned());
     expected.push("m.secret_storage.default_key".to_owned());
-    assert_eq!(puts(&plan), expected);
+    assert_eq!(event_types(&plan), expected);
     assert!(plan.warnings.is_empty(), "{:?}", plan.warnings);
     plan.apply_to(&mut account.data);
     for (name, secret) in secrets() {
@@ -82,8 +75,8 @@ fn goes_on_after_every_step() {
     for done in 0..=steps {
         let (mut account, _) = self::account();
         let plan = complete(&account, &evidence).unwrap();
-        for step in plan.steps.iter().take(done) {
-            account.data.insert(&step.event_type, &step.content);
+        for put in plan.account_data().take(done) {
+            account.data.insert(&put.event_type, &put.content);
         }
         let rest = complete(&account, &evidence).unwrap();
         assert_eq!(rest.steps.len(), steps - done);
@@ -105,8 +98,8 @@ fn another_default_key_and_what_is_said_about_backups_stay() {
     wish.insert("org.example.since", &7);
     account.data.insert("m.key_backup", &wish);
     let plan = complete(&account, &Identity::ALICE.evidence()).unwrap();
-    assert!(!puts(&plan).contains(&"m.secret_storage.default_key"));
-    assert!(!puts(&plan).contains(&"m.key_backup"));
+    assert!(!event_types(&plan).contains(&"m.secret_storage.default_key"));
+    assert!(!event_types(&plan).contains(&"m.key_backup"));
     // What is no answer is replaced, and what stands beside it stays.
     wish.insert("enabled", "maybe");
     account.data.insert("m.key_backup", &wish);
@@ -130,7 +123,7 @@ fn without_the_key_of_a_backup_nothing_is_said_about_backups() {
         &mut Dice::new(12),
     );
     assert_eq!(
-        puts(&plan.unwrap()),
+        event_types(&plan.unwrap()),
         ["m.cross_signing.master", "m.secret_storage.default_key"]
     );
 }

@@ -5,7 +5,10 @@ use fourfold::{
     plan::{StepState, WritingKey},
 };
 
-use crate::{account::Account, dice::Dice};
+use crate::{
+    account::{Account, puts},
+    dice::Dice,
+};
 
 fn name() -> SecretName {
     SecretName::new("org.example.token").unwrap()
@@ -33,9 +36,9 @@ fn plan_over(json: Option<&str>) -> (AccountData, Plan) {
 fn an_absent_and_an_emptied_event_are_the_same_to_a_step() {
     for before in [None, Some("{}")] {
         let (_, plan) = plan_over(before);
-        assert_eq!(plan.steps[0].state(None), StepState::Due);
-        assert_eq!(plan.steps[0].state(Some("{}")), StepState::Due);
-        assert_eq!(plan.steps[0].state(Some("null")), StepState::Conflict);
+        assert_eq!(puts(&plan)[0].state(None), StepState::Due);
+        assert_eq!(puts(&plan)[0].state(Some("{}")), StepState::Due);
+        assert_eq!(puts(&plan)[0].state(Some("null")), StepState::Conflict);
     }
 }
 
@@ -46,7 +49,7 @@ fn a_stored_plan_over_null_is_still_due() {
         let stored = serde_json::to_string(&plan).unwrap();
         let resumed: Plan = stored.parse().unwrap();
         let now = data.raw(name().as_str());
-        assert_eq!(resumed.steps[0].state(now), StepState::Due, "{before:?}");
+        assert_eq!(puts(&resumed)[0].state(now), StepState::Due, "{before:?}");
         assert_eq!(serde_json::to_string(&resumed).unwrap(), stored);
     }
 }
@@ -55,7 +58,7 @@ fn a_stored_plan_over_null_is_still_due() {
 fn a_step_does_not_mind_how_the_server_writes_json() {
     let (data, plan) = plan_over(Some(r#"{"encrypted":{},"b":[1.50,"é"],"a":{"x":1,"y":2}}"#));
     let rewritten = r#"{ "a": {"y":2, "x":1}, "b": [1.5, "\u00e9"], "encrypted": {} }"#;
-    assert_eq!(plan.steps[0].state(Some(rewritten)), StepState::Due);
+    assert_eq!(puts(&plan)[0].state(Some(rewritten)), StepState::Due);
     for changed in [
         r#"{"encrypted":{},"b":[1.51,"é"],"a":{"x":1,"y":2}}"#,
         r#"{"encrypted":{},"b":[1.50,"é"],"a":{"x":1}}"#,
@@ -64,7 +67,7 @@ fn a_step_does_not_mind_how_the_server_writes_json() {
         "not JSON",
     ] {
         assert_eq!(
-            plan.steps[0].state(Some(changed)),
+            puts(&plan)[0].state(Some(changed)),
             StepState::Conflict,
             "{changed}"
         );
@@ -77,7 +80,7 @@ fn integers_that_are_rounded_to_the_same_number_are_not_the_same() {
     let json = |number: &str| format!(r#"{{"encrypted":{{}},"n":{number}}}"#);
     let before = json("100000000000000000000001");
     let (_, plan) = plan_over(Some(&before));
-    let step = &plan.steps[0];
+    let step = puts(&plan)[0];
     assert_eq!(step.state(Some(&before)), StepState::Due);
     let other = json("100000000000000000000002");
     assert_eq!(step.state(Some(&other)), StepState::Conflict);
@@ -92,8 +95,9 @@ fn a_plan_says_what_it_does() {
             .reason
             .starts_with("encrypt org.example.token under ")
     );
-    assert!(!plan.steps[0].is_removal());
-    assert_eq!(plan.steps[0].expects(), None);
+    assert_eq!(plan.steps[0].action.to_string(), "put org.example.token");
+    assert!(!puts(&plan)[0].is_removal());
+    assert_eq!(puts(&plan)[0].expects(), None);
 }
 
 #[test]
@@ -126,9 +130,8 @@ fn a_step_twice_on_one_event_is_due_only_in_its_place() {
     )
     .unwrap();
     let on_secret: Vec<_> = plan
-        .steps
-        .iter()
-        .filter(|step| step.event_type == name().as_str())
+        .account_data()
+        .filter(|put| put.event_type == name().as_str())
         .collect();
     assert_eq!(on_secret.len(), 2);
     let before = account.data.raw(name().as_str()).map(ToOwned::to_owned);
@@ -146,6 +149,6 @@ fn unknown_members_survive_a_stored_plan() {
         r#"{"encrypted":{},"n":[1.50,100000000000000000000001]}"#,
     ));
     let resumed: Plan = serde_json::to_string(&plan).unwrap().parse().unwrap();
-    let content: &Content = &resumed.steps[0].content;
+    let content: &Content = &puts(&resumed)[0].content;
     assert_eq!(content.raw("n"), Some("[1.50,100000000000000000000001]"));
 }

@@ -7,7 +7,7 @@ use fourfold::{
 };
 
 use crate::{
-    account::{Account, Identity, USER},
+    account::{Account, Identity, USER, event_types, puts},
     dice::Dice,
 };
 
@@ -82,13 +82,8 @@ fn rotation_goes_in_the_order_that_keeps_the_account_usable() {
         &mut dice,
     )
     .unwrap();
-    let events: Vec<_> = plan
-        .steps
-        .iter()
-        .map(|step| step.event_type.clone())
-        .collect();
     assert_eq!(
-        events,
+        event_types(&plan),
         [
             new.key().id().event_type(),
             a.as_str().to_owned(),
@@ -102,7 +97,7 @@ fn rotation_goes_in_the_order_that_keeps_the_account_usable() {
             .iter()
             .any(|said| said.contains("must be replaced too"))
     );
-    assert!(plan.steps[4].is_removal());
+    assert!(puts(&plan)[4].is_removal());
 }
 
 #[test]
@@ -336,8 +331,8 @@ fn passthrough_is_resolved_with_and_without_its_wrapper() {
         );
         for stop in 1..=plan.steps.len() {
             let mut data = account.data.clone();
-            for step in &plan.steps[..stop] {
-                data.insert(&step.event_type, &step.content);
+            for put in &puts(&plan)[..stop] {
+                data.insert(&put.event_type, &put.content);
             }
             let storage = fourfold::SecretStorage::new(&data);
             let opened = storage

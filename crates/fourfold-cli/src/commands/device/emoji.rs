@@ -26,6 +26,7 @@ use crate::{
 /// Asks a device, or waits until one asks, and goes through with it.
 pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
+    own_device::forget_signature(&mut logged_in)?;
     let published = own_device::published(&logged_in)?;
     let mut device = own_device::ready(&mut logged_in, &options.sealing, &published)?;
     own_device::refresh(&logged_in, &mut device)?;
@@ -158,21 +159,11 @@ impl Verified {
     fn sign(&self, logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
         let snapshot = logged_in.snapshot_for_change()?;
         let published = own_device::published(logged_in)?;
-        let user_id = logged_in.account.user_id();
-        let not_verified = |message: String| Error::new(Exit::NotVerified, message);
-        let served = published.device(&self.device_id).ok_or_else(|| {
-            not_verified("the homeserver does not show the device any more".into())
-        })?;
         let confirmed =
-            ConfirmedDevice::with_fingerprint(user_id, &self.device_id, served, &self.ed25519)
-                .map_err(|error| not_verified(error.to_string()))?;
-        sign::sign(
-            logged_in,
-            &snapshot,
-            &published,
-            &confirmed,
-            &options.unlock,
-        )
+            ConfirmedDevice::with_fingerprint(&published, &self.device_id, &self.ed25519)?;
+        let key = sign::self_signing_key(&snapshot, &published, &options.unlock)?;
+        own_device::sign(logged_in, &confirmed, &key, &published)?;
+        Ok(())
     }
 }
 

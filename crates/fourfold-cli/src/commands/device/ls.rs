@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use clap::Args;
 use fourfold::{
     cross_signing::ConfirmedDevice,
-    identity::{DeviceTrust, Trust},
+    identity::{DeviceTrust, Trust, UserKeys},
     signed_json::PublicKey,
 };
-use fourfold_client::{DeviceInfo, PublishedKeys, escape_untrusted};
+use fourfold_client::{DeviceInfo, escape_untrusted};
 use serde::Serialize;
 
 use crate::{
@@ -33,8 +33,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         own_device::refresh(&logged_in, device)?;
     }
     let trust = this.as_ref().map(fourfold_client::Device::trust);
-    let (user_id, own) = (logged_in.account.user_id(), logged_in.account.device_id());
-    let devices = devices(user_id, own, &listed, &published, trust);
+    let own = logged_in.account.device_id();
+    let devices = devices(own, &listed, &published, trust);
     if global.json {
         return output::json(&devices);
     }
@@ -87,10 +87,9 @@ impl Device {
 }
 
 fn devices(
-    user_id: &str,
     own: Option<&str>,
     listed: &[DeviceInfo],
-    published: &PublishedKeys,
+    published: &UserKeys,
     trust: Option<&Trust>,
 ) -> Vec<Device> {
     let mut devices: BTreeMap<&str, Option<&DeviceInfo>> =
@@ -103,7 +102,7 @@ fn devices(
     devices
         .into_iter()
         .map(|(id, info)| {
-            let (fingerprint, judged) = judge(user_id, id, published);
+            let (fingerprint, judged) = judge(id, published);
             let is_signed = judged.is_ok();
             let unlisted = || info.is_none().then(|| "it is not logged in".to_owned());
             let problem = judged
@@ -144,25 +143,19 @@ fn distrust(trust: Option<&Trust>, device_id: &str) -> Option<String> {
 
 /// The key that people compare, and what is wrong with the device.
 fn judge(
-    user_id: &str,
     device_id: &str,
-    published: &PublishedKeys,
+    published: &UserKeys,
 ) -> (Option<PublicKey>, std::result::Result<(), String>) {
-    let Some(served) = published.device(device_id) else {
-        return (None, Err("it has no keys".to_owned()));
+    let key = match published.device(device_id) {
+        None => return (None, Err("it has no keys".to_owned())),
+        Some(Err(error)) => return (None, Err(error.to_string())),
+        Some(Ok(keys)) => keys.ed25519(),
     };
-    let keys = served.object("keys").and_then(std::result::Result::ok);
-    let key = keys
-        .and_then(|keys| keys.get::<String>(&format!("ed25519:{device_id}"))?.ok())
-        .and_then(|key| PublicKey::from_base64(&key).ok());
-    let Some(key) = key else {
-        return (None, Err("its keys are malformed".to_owned()));
-    };
-    let judged = ConfirmedDevice::with_fingerprint(user_id, device_id, served, &key)
+    let judged = ConfirmedDevice::with_fingerprint(published, device_id, &key)
         .map_err(|error| error.to_string())
         .and_then(|device| {
             device
-                .check_signed(served, published.identity())
+                .check_signed(published)
                 .map_err(|error| error.to_string())
         });
     (Some(key), judged)

@@ -1,13 +1,13 @@
 //! `fourfold device rm`: log a device out.
 
 use clap::Args;
-use fourfold::identity::TombstoneReason;
+use fourfold::{identity::TombstoneReason, plan};
 use fourfold_client::escape_untrusted;
 
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global},
-    change::{self, Outline},
+    change,
     error::{Error, Result},
     output, own_device,
     password::PasswordOptions,
@@ -43,17 +43,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let Some(known) = known else {
         return Err(Error::refused(format!("there is no device {id}")).hint("fourfold device ls"));
     };
-    let title = match &known.display_name {
-        Some(name) => format!("log out the device {} ({name})", options.device_id),
-        None => format!("log out the device {}", options.device_id),
-    };
-    let mut outline = Outline::new(&title);
-    outline.step("log it out and delete its keys", "post /delete_devices");
-    outline.warn(
-        "what the device has read already stays with it; if it was stolen, rotate the keys of \
-         secret storage: fourfold key rotate",
-    );
-    if !change::agree_to(global, &outline, &outline, options.change)? {
+    let keys = own_device::published(&logged_in)?;
+    let mut plan = plan::remove_device(&keys, true, &options.device_id);
+    if let Some(name) = &known.display_name {
+        plan.title = format!("{} ({name})", plan.title);
+    }
+    if !change::agree(global, &plan, options.change)? {
         return Ok(());
     }
     // Remembered first: whoever has the device keeps its signature, which nothing takes back.
@@ -61,14 +56,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if let Some(mut own) = own {
         own.distrust(&options.device_id, TombstoneReason::LoggedOut)?;
     }
-    options.password.try_with(|password| {
-        let _busy = ui::busy("logging the device out");
-        logged_in.wait(
-            logged_in
-                .account
-                .delete_device(&options.device_id, password),
-        )
-    })?;
+    change::apply_asking(&mut logged_in, &plan, &options.password)?;
     if global.json {
         return output::json(&serde_json::json!({"changed": true, "device_id": options.device_id}));
     }

@@ -2,17 +2,21 @@
 
 use clap::Args;
 use fourfold::{
-    Evidence, SecretStorage, Snapshot, cross_signing::ConfirmedDevice, signed_json::PublicKey,
+    Evidence, Plan, SecretStorage, Snapshot,
+    cross_signing::ConfirmedDevice,
+    identity::UserKeys,
+    plan,
+    signed_json::{PublicKey, SigningKey},
 };
-use fourfold_client::{PublishedKeys, escape_untrusted};
+use fourfold_client::escape_untrusted;
 use serde_json::json;
 
 use super::private_keys;
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global, UnlockOptions},
-    change::{self, Outline},
-    error::{Error, Exit, Result},
+    change,
+    error::{Error, Result},
     output, own_device,
     sealing_key::SealingOptions,
     ui, unlock,
@@ -39,31 +43,26 @@ pub(crate) struct Options {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let fingerprint = read_fingerprint(&options.fingerprint)?;
     let mut logged_in = LoggedIn::open(global)?;
+    own_device::forget_signature(&mut logged_in)?;
     let snapshot = logged_in.snapshot_for_change()?;
     let published = own_device::published(&logged_in)?;
     let id = escape_untrusted(&options.device_id);
-    let served = published.device(&options.device_id).ok_or_else(|| {
-        Error::refused(format!("the homeserver shows no device {id} with keys"))
-            .hint("fourfold device ls")
-    })?;
-    let user_id = logged_in.account.user_id();
-    let device =
-        ConfirmedDevice::with_fingerprint(user_id, &options.device_id, served, &fingerprint)
-            .map_err(|error| {
-                Error::new(Exit::NotVerified, format!("{error}; nothing was signed"))
-                    .hint("compare the fingerprint again, on the screen of the device itself")
-            })?;
-    let mut outline = Outline::new(&format!("sign the device {}", options.device_id));
-    if device.check_signed(served, published.identity()).is_err() {
-        outline.step(
-            format!("sign the device {}", options.device_id),
-            "post /keys/signatures/upload",
-        );
+    if published.device(&options.device_id).is_none() {
+        let refused = Error::refused(format!("the homeserver shows no device {id} with keys"));
+        return Err(refused.hint("fourfold device ls"));
     }
-    if !change::agree_to(global, &outline, &outline, options.change)? {
+    let device = ConfirmedDevice::with_fingerprint(&published, &options.device_id, &fingerprint)?;
+    let plan = if device.check_signed(&published).is_ok() {
+        // Nobody has to look for a key then.
+        Plan::of(format!("sign the device {}", options.device_id), [])
+    } else {
+        let key = self_signing_key(&snapshot, &published, &options.unlock)?;
+        plan::sign_device(&published, &device, &key)?
+    };
+    if !change::agree(global, &plan, options.change)? {
         return Ok(());
     }
-    sign(&logged_in, &snapshot, &published, &device, &options.unlock)?;
+    change::apply(&mut logged_in, &plan)?;
     // What this machine remembers against the device is lifted by the comparison.
     if let Some(mut own) = own_device::existing(&mut logged_in, &options.sealing)? {
         own_device::refresh(&logged_in, &mut own)?;
@@ -80,14 +79,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Signs a device with the self-signing key, which a key of secret storage opens.
-pub(super) fn sign(
-    logged_in: &LoggedIn,
+/// The self-signing key, which a key of secret storage opens.
+pub(super) fn self_signing_key(
     snapshot: &Snapshot,
-    published: &PublishedKeys,
-    device: &ConfirmedDevice,
+    published: &UserKeys,
     options: &UnlockOptions,
-) -> Result<()> {
+) -> Result<SigningKey> {
     let storage = SecretStorage::new(&snapshot.account_data);
     let key = unlock::one(&storage, options)?.key;
     let evidence = Evidence {
@@ -95,11 +92,8 @@ pub(super) fn sign(
         backup: None,
     };
     let keys = private_keys(&storage, &key, &evidence)?.checked()?;
-    let Some(self_signing_key) = keys.self_signing_key() else {
-        return Err(Error::usage("the self-signing key is missing"));
-    };
-    own_device::sign(logged_in, device, self_signing_key, published)?;
-    Ok(())
+    keys.into_self_signing_key()
+        .ok_or_else(|| Error::usage("the self-signing key is missing"))
 }
 
 /// Reads a fingerprint in groups, as devices show it.

@@ -69,6 +69,7 @@ struct Outcome {
 
 fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
+    own_device::forget_signature(&mut logged_in)?;
     outcome.device_id = own_device::id(&logged_in)?;
     let snapshot = logged_in.snapshot_for_change()?;
     let published = own_device::published(&logged_in)?;
@@ -116,7 +117,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     let mut device = own_device::ready(&mut logged_in, &options.sealing, &published)?;
     let published = own_device::published(&logged_in)?;
     let confirmed = own_device::confirm(&device, &published)?;
-    match own_device::sign(&logged_in, &confirmed, self_signing_key, &published) {
+    match own_device::sign(&mut logged_in, &confirmed, self_signing_key, &published) {
         Ok(was_signed_now) => outcome.is_signature_accepted = was_signed_now.then_some(true),
         Err(failed) => {
             outcome.is_signature_accepted = Some(failed.is_accepted);

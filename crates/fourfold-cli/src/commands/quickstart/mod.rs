@@ -106,12 +106,9 @@ impl Device {
 
     async fn carry_out(&mut self, plan: &plan::Plan) -> Result<()> {
         for step in &plan.steps {
-            output::line(format_args!(
-                "      PUT {}: {}",
-                step.event_type, step.reason
-            ))?;
+            output::line(format_args!("      {}: {}", step.action, step.reason))?;
         }
-        Ok(fourfold_client::apply(&self.account, &mut self.state, plan, |_| {}).await?)
+        Ok(fourfold_client::apply(&self.account, &mut self.state, plan, None, |_| {}).await?)
     }
 }
 

@@ -7,14 +7,16 @@ use fourfold::{
     Secret, SecretName,
     cross_signing::{ConfirmedDevice, CrossSigningKeys},
     identity::PinnedBy,
+    plan,
     sharing::Recipients,
 };
 use fourfold_client::{
-    Account, Device as OlmDevice, DeviceEvent, Password, SealingKey, ShortString, VerificationEvent,
+    Account, Device as OlmDevice, DeviceEvent, LocalState, Password, SealingKey, ShortString,
+    VerificationEvent, apply,
 };
 
 use super::{Device, PASSWORD, broken, check, detail, holds, title};
-use crate::{error::Result, new_key::rng, own_device};
+use crate::{error::Result, new_key::rng};
 
 /// Steps 8 to 12.
 pub(super) async fn tell(address: &str, folder: &Path, laptop: Device) -> Result<()> {
@@ -98,6 +100,7 @@ pub(super) async fn tell(address: &str, folder: &Path, laptop: Device) -> Result
 /// A device that takes part in the sharing.
 struct Party {
     account: Account,
+    state: LocalState,
     device: OlmDevice,
     secrets: BTreeMap<SecretName, Secret>,
 }
@@ -109,6 +112,7 @@ impl Party {
         let device = OlmDevice::create(&mut log_in.state, &sealing)?;
         let mut party = Self {
             account: log_in.account,
+            state: log_in.state,
             device,
             secrets: BTreeMap::new(),
         };
@@ -126,15 +130,17 @@ impl Party {
         self.account
             .upload_cross_signing_keys(&keys, Some(&password))
             .await?;
-        let published = self.account.published_keys().await?;
-        let this = own_device::confirm(&self.device, &published)?;
-        let self_signing_key = identity.self_signing_key();
-        self.account
-            .sign_device(&this, self_signing_key, &published)
-            .await?;
+        let this = ConfirmedDevice::own(self.device.device_keys())?;
+        self.sign(&this, identity).await?;
         self.device.refresh(&self.account).await?;
         let master_key = identity.master_key().public_key();
         Ok(self.device.pin(master_key, PinnedBy::PrivateKey)?)
+    }
+
+    async fn sign(&mut self, device: &ConfirmedDevice, identity: &CrossSigningKeys) -> Result<()> {
+        let published = self.account.published_keys().await?;
+        let plan = plan::sign_device(&published, device, identity.self_signing_key())?;
+        Ok(apply(&self.account, &mut self.state, &plan, None, |_| {}).await?)
     }
 
     fn hold(&mut self, name: SecretName, secret: &Secret) -> Result<()> {
@@ -203,7 +209,11 @@ async fn verify(
                         }
                         party.device.confirm(&device_id, ed25519)?;
                         if side == 1 {
-                            sign(party, &device_id, &ed25519, identity).await?;
+                            let published = party.account.published_keys().await?;
+                            let confirmed = ConfirmedDevice::with_fingerprint(
+                                &published, &device_id, &ed25519,
+                            )?;
+                            party.sign(&confirmed, identity).await?;
                         }
                         if let Some(is_verified) = is_verified.get_mut(side) {
                             *is_verified = true;
@@ -230,26 +240,6 @@ async fn verify(
         }
     }
     Err(broken("the verification did not come to an end"))
-}
-
-async fn sign(
-    laptop: &Party,
-    device_id: &str,
-    ed25519: &fourfold::signed_json::PublicKey,
-    identity: &CrossSigningKeys,
-) -> Result<()> {
-    let published = laptop.account.published_keys().await?;
-    let served = published
-        .device(device_id)
-        .ok_or_else(|| broken("the verified device is not shown"))?;
-    let user_id = laptop.account.user_id();
-    let confirmed =
-        ConfirmedDevice::with_fingerprint(user_id, device_id, served, ed25519).map_err(broken)?;
-    laptop
-        .account
-        .sign_device(&confirmed, identity.self_signing_key(), &published)
-        .await
-        .map_err(broken)
 }
 
 const DIARY: &str = "what four friends folded into one letter";

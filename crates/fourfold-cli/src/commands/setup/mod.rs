@@ -10,21 +10,20 @@ mod work;
 
 use clap::Args;
 use fourfold::{
-    BackupVersion, Evidence, KeyId, NewKey, ProvenKey, SecretName, SecretStorage, Snapshot,
-    Verdict,
-    plan::{self, CompleteError},
+    BackupVersion, KeyId, NewKey, ProvenKey, SecretName, SecretStorage, Snapshot,
+    plan::{CompleteError, SignKeyBackupError},
 };
-use fourfold_client::{Device, PublishedKeys, SigningError};
+use fourfold_client::Device;
 use serde::Serialize;
 
-use self::work::{Backup, Work};
+use self::work::Work;
 use crate::{
     account::LoggedIn,
     arguments::{ChangeOptions, Global, NewKeyOptions},
     change,
     error::{Error, Exit, Result},
-    new_key::{self, rng},
-    output, own_device,
+    new_key, output,
+    own_device::{self, ThisDevice},
     password::PasswordOptions,
     prompt,
     sealing_key::SealingOptions,
@@ -61,35 +60,42 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         return storage::run(global, &mut logged_in, &options.new, options.change);
     }
     if !options.change.dry_run {
-        go_on(&mut logged_in)?;
+        go_on(&mut logged_in, options)?;
     }
     let snapshot = logged_in.snapshot_for_change()?;
     let published = own_device::published(&logged_in)?;
-    let device = own_device::existing(&mut logged_in, &options.sealing)?;
-    own_device::check_is_ours(&logged_in, device.as_ref(), &published)?;
+    let device = ThisDevice::find(&mut logged_in, &options.sealing, &published)?;
     let key = StorageKey::find(&snapshot, options)?;
     let work = Work::find(
         &snapshot,
         &published,
-        device.as_ref(),
+        &device,
         key.proven(),
         options.reset_identity,
     )?;
-    let outline = work.outline(&snapshot, &key, device.is_none())?;
-    if outline.is_empty() && !options.change.dry_run {
+    let plan = work.plan(&snapshot, &published, &device, &key)?;
+    let changes = !plan.is_empty();
+    if !changes && !options.change.dry_run {
         ui::say("everything is set up");
-        return report(global, &Done::of(&work, &snapshot, &key, &published));
-    }
-    if !change::agree_to(global, &outline, &outline, options.change)? {
+    } else if !change::agree(global, &plan, options.change)? {
         return Ok(());
     }
     if work.replaces_identity {
         confirm_reset(&logged_in, options.change)?;
     }
     options.password.read_if_given()?;
-    let mut done = carry_out(&mut logged_in, &snapshot, work, &key, device, options)?;
-    done.changed = true;
-    report(global, &done)
+    let mut device = device.keep(&mut logged_in, &options.sealing)?;
+    if changes {
+        // Once a public key is published, its private half must not be lost.
+        device.keep_unstored(&work.secrets())?;
+        if let StorageKey::New(new) = &key {
+            new_key::deliver(new, &options.new, logged_in.account.session())?;
+        }
+        change::apply_asking(&mut logged_in, &plan, &options.password)?;
+    }
+    settle(&logged_in, &mut device, &work)?;
+    let snapshot = logged_in.snapshot()?;
+    report(global, &Done::of(changes, &work, &snapshot, &key))
 }
 
 /// The key that everything goes under.
@@ -141,8 +147,11 @@ struct Done {
 }
 
 impl Done {
-    fn of(work: &Work, snapshot: &Snapshot, key: &StorageKey, published: &PublishedKeys) -> Self {
-        let master_key = published.identity().master_key().ok();
+    fn of(changed: bool, work: &Work, snapshot: &Snapshot, key: &StorageKey) -> Self {
+        let evidence = snapshot.evidence();
+        let master_key = evidence
+            .identity
+            .and_then(|identity| identity.master_key().ok());
         let storage = SecretStorage::new(&snapshot.account_data);
         let standard = [
             SecretName::master_key(),
@@ -152,24 +161,36 @@ impl Done {
         ];
         let is_missing = |name: &SecretName| storage.open(name, key.proven().key()).is_err();
         Self {
-            changed: false,
+            changed,
             key_id: key.proven().id().clone(),
             master_key: master_key.map(|key| key.to_base64()),
             is_device_signed: work.keys.self_signing_key().is_some(),
-            backup_version: backup(snapshot).map(|backup| backup.version().to_owned()),
+            backup_version: evidence
+                .backup
+                .as_ref()
+                .map(BackupVersion::version)
+                .map(str::to_owned),
             missing: standard.into_iter().filter(is_missing).collect(),
         }
     }
 }
 
 /// Goes on with a plan that an earlier attempt has left: it was agreed to then.
-fn go_on(logged_in: &mut LoggedIn) -> Result<()> {
-    let done = logged_in
-        .with_state(async |account, state| fourfold_client::resume(account, state, |_| {}).await)?;
-    if let Some(plan) = done {
+fn go_on(logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
+    if let Some(plan) = change::resume(logged_in, &options.password)? {
         ui::say(format_args!("done: {}", plan.title));
     }
     Ok(())
+}
+
+/// What this machine does for itself once everything is on the homeserver.
+fn settle(logged_in: &LoggedIn, device: &mut Device, work: &Work) -> Result<()> {
+    own_device::publish(logged_in, device)?;
+    if let Some(master) = work.keys.master_key() {
+        own_device::pin(logged_in, device, master)?;
+    }
+    // The secrets are where they belong.
+    Ok(device.forget_unstored()?)
 }
 
 fn confirm_reset(logged_in: &LoggedIn, change: ChangeOptions) -> Result<()> {
@@ -186,134 +207,6 @@ fn confirm_reset(logged_in: &LoggedIn, change: ChangeOptions) -> Result<()> {
     } else {
         Err(Error::refused("nothing was changed"))
     }
-}
-
-fn carry_out(
-    logged_in: &mut LoggedIn,
-    snapshot: &Snapshot,
-    work: Work,
-    key: &StorageKey,
-    device: Option<Device>,
-    options: &Options,
-) -> Result<Done> {
-    let mut device = match device {
-        Some(device) => device,
-        None => own_device::make(logged_in, &options.sealing)?,
-    };
-    let secrets = work.secrets();
-    device.keep_unstored(&secrets)?;
-    if let StorageKey::New(new) = key {
-        let plan = plan::create_key(&SecretStorage::new(&snapshot.account_data), new);
-        new_key::deliver(new, &options.new, logged_in.account.session())?;
-        change::apply(logged_in, &plan)?;
-    }
-    own_device::publish(logged_in, &mut device)?;
-    if work.publishes {
-        publish_identity(logged_in, &work, &device, options)?;
-    }
-    let published = own_device::published(logged_in)?;
-    check_published(&work, &published)?;
-    sign_device(logged_in, &work, &device, &published)?;
-    if let Some(master) = work.keys.master_key() {
-        own_device::pin(logged_in, &mut device, master)?;
-    }
-    let work = make_backup(logged_in, work, &device)?;
-
-    let snapshot = logged_in.snapshot_for_change()?;
-    let evidence = Evidence {
-        identity: Some(published.identity().clone()),
-        backup: backup(&snapshot),
-    };
-    let storage = SecretStorage::new(&snapshot.account_data);
-    let plan = plan::complete(&storage, key.proven(), &secrets, &evidence, &mut rng())?;
-    if !plan.is_empty() {
-        change::apply(logged_in, &plan)?;
-    }
-    // From here on they are where they belong.
-    device.forget_unstored()?;
-    let snapshot = logged_in.snapshot()?;
-    Ok(Done::of(&work, &snapshot, key, &published))
-}
-
-fn publish_identity(
-    logged_in: &LoggedIn,
-    work: &Work,
-    device: &Device,
-    options: &Options,
-) -> Result<()> {
-    let Some(keys) = &work.new_identity else {
-        return Ok(());
-    };
-    let mut public = keys.clone();
-    public.sign_master_key(|object| device.sign(object))?;
-    options.password.try_with(|password| {
-        let _busy = ui::busy("publishing the identity");
-        logged_in.wait(
-            logged_in
-                .account
-                .upload_cross_signing_keys(&public, password),
-        )
-    })
-}
-
-/// Nothing is signed or stored for an identity that the homeserver does not show.
-fn check_published(work: &Work, published: &PublishedKeys) -> Result<()> {
-    let evidence = Evidence {
-        identity: Some(published.identity().clone()),
-        backup: None,
-    };
-    for (name, secret) in work.keys.secrets() {
-        match evidence.judge(&name, &secret) {
-            Ok(Verdict::Matches { .. }) => {}
-            other => {
-                let why = match other {
-                    Err(error) => error.to_string(),
-                    Ok(_) => "it shows none".to_owned(),
-                };
-                return Err(Error::new(
-                    Exit::NotVerified,
-                    format!(
-                        "the homeserver does not show the identity of this account: {name}: {why}"
-                    ),
-                )
-                .hint("run fourfold setup again; nothing is lost"));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn sign_device(
-    logged_in: &LoggedIn,
-    work: &Work,
-    device: &Device,
-    published: &PublishedKeys,
-) -> Result<()> {
-    let Some(key) = work.keys.self_signing_key() else {
-        return Ok(());
-    };
-    let confirmed = own_device::confirm(device, published)?;
-    own_device::sign(logged_in, &confirmed, key, published)?;
-    Ok(())
-}
-
-fn make_backup(logged_in: &LoggedIn, mut work: Work, device: &Device) -> Result<Work> {
-    let Backup::Make(new) = &mut work.backup else {
-        return Ok(work);
-    };
-    let user_id = logged_in.account.user_id();
-    if let Some(master) = work.keys.master_key() {
-        new.sign(|object| master.sign(object, user_id))
-            .map_err(Error::usage)?;
-    }
-    new.sign(|object| device.sign(object))?;
-    let _busy = ui::busy("making the key backup");
-    logged_in.wait(logged_in.account.create_key_backup(&new.to_content()))?;
-    Ok(work)
-}
-
-fn backup(snapshot: &Snapshot) -> Option<BackupVersion> {
-    snapshot.evidence().backup
 }
 
 fn report(global: &Global, done: &Done) -> Result<()> {
@@ -343,11 +236,8 @@ impl From<CompleteError> for Error {
     }
 }
 
-impl From<SigningError> for Error {
-    fn from(error: SigningError) -> Self {
-        match error {
-            SigningError::Server(error) => error.into(),
-            error => Self::new(Exit::NotVerified, error),
-        }
+impl From<SignKeyBackupError> for Error {
+    fn from(error: SignKeyBackupError) -> Self {
+        Self::new(Exit::Corrupt, error)
     }
 }

@@ -1,20 +1,18 @@
 //! What is there of an identity, and what is to be done about the rest.
 
 use fourfold::{
-    BackupVersion, Evidence, NewKeyBackup, ProvenKey, PublishedIdentity, Secret, SecretName,
+    BackupVersion, Evidence, NewKeyBackup, Plan, ProvenKey, PublishedIdentity, Secret, SecretName,
     SecretStorage, Snapshot, Verdict,
-    cross_signing::{CrossSigningKeys, KnownKeys, PublicKeys},
-    identity::CrossSigningKeyError,
+    cross_signing::{ConfirmedDevice, CrossSigningKeys, KnownKeys, PublicKeys},
+    identity::{CrossSigningKeyError, UserKeys},
     plan,
 };
-use fourfold_client::{Device, PublishedKeys};
 
 use super::StorageKey;
 use crate::{
-    change::Outline,
     error::{Error, Exit, Result},
     new_key::rng,
-    own_device,
+    own_device::ThisDevice,
 };
 
 /// What is to be done, with everything that it takes.
@@ -23,17 +21,15 @@ pub(super) struct Work {
     /// or are to be published.
     pub(super) keys: KnownKeys,
     /// What is to be published of them.
-    pub(super) new_identity: Option<PublicKeys>,
-    pub(super) publishes: bool,
+    new_identity: Option<PublicKeys>,
     pub(super) replaces_identity: bool,
-    signs_device: bool,
-    pub(super) backup: Backup,
+    backup: Backup,
     user_id: String,
     warnings: Vec<String>,
 }
 
 /// The key backup.
-pub(super) enum Backup {
+enum Backup {
     /// There is one, and its private key is known here and perhaps not stored yet.
     Known(Secret),
     /// There is none, and one is to be made.
@@ -45,19 +41,18 @@ pub(super) enum Backup {
 impl Work {
     pub(super) fn find(
         snapshot: &Snapshot,
-        published: &PublishedKeys,
-        device: Option<&Device>,
+        published: &UserKeys,
+        device: &ThisDevice,
         key: &ProvenKey,
         reset: bool,
     ) -> Result<Self> {
         let user_id = snapshot.user_id.clone();
         let storage = SecretStorage::new(&snapshot.account_data);
-        let kept = match device {
-            Some(device) => device.unstored()?,
-            None => Vec::new(),
-        };
         let known = Known {
-            kept,
+            kept: match device.kept() {
+                Some(device) => device.unstored()?,
+                None => Vec::new(),
+            },
             stored: stored(&storage, key),
         };
         let mut warnings = Vec::new();
@@ -70,23 +65,24 @@ impl Work {
             let keys = known
                 .unpublished(identity, reset)
                 .unwrap_or_else(|| CrossSigningKeys::generate(&mut rng()));
-            let public = keys.public_keys(&user_id).map_err(Error::usage)?;
+            let mut public = keys.public_keys(&user_id).map_err(Error::usage)?;
+            public.sign_master_key(|object| device.sign(object))?;
             (KnownKeys::from(keys), Some(public))
         } else {
             (known.published(identity, &mut warnings)?, None)
         };
-        let signs_device = match device {
-            _ if keys.self_signing_key().is_none() => false,
-            None => true,
-            Some(device) => new_identity.is_some() || !own_device::is_signed(device, published)?,
-        };
-        let backup = known.backup(snapshot, &mut warnings);
+        let mut backup = known.backup(snapshot, &mut warnings);
+        if let Backup::Make(new) = &mut backup {
+            if let Some(master) = keys.master_key() {
+                new.sign(|object| master.sign(object, &user_id))
+                    .map_err(Error::usage)?;
+            }
+            new.sign(|object| device.sign(object))?;
+        }
         Ok(Self {
             keys,
-            publishes: new_identity.is_some(),
             replaces_identity: new_identity.is_some() && is_published,
             new_identity,
-            signs_device,
             backup,
             user_id,
             warnings,
@@ -107,70 +103,68 @@ impl Work {
         secrets
     }
 
-    /// All steps, for a person to read.
-    pub(super) fn outline(
+    /// All of it. The order keeps the account usable: first the key, then what is published, then
+    /// the secrets, and the default key last.
+    pub(super) fn plan(
         &self,
         snapshot: &Snapshot,
+        published: &UserKeys,
+        device: &ThisDevice,
         key: &StorageKey,
-        makes_device: bool,
-    ) -> Result<Outline> {
-        let mut outline = Outline::new("set up secret storage, the identity and this device");
+    ) -> Result<Plan> {
         let mut account_data = snapshot.account_data.clone();
+        let mut plans = Vec::new();
         if let StorageKey::New(new) = key {
             let plan = plan::create_key(&SecretStorage::new(&account_data), new);
             plan.apply_to(&mut account_data);
-            outline.add(&plan);
+            plans.push(plan);
         }
-        if makes_device {
-            outline.step("publish the keys of this device", "post /keys/upload");
+        let this = ConfirmedDevice::own(device.device_keys())?;
+        plans.push(plan::publish_device(published, &this)?);
+        let mut evidence = snapshot.evidence();
+        let mut published = published.clone();
+        if let Some(public) = &self.new_identity {
+            plans.push(plan::publish_identity(
+                &self.user_id,
+                published.identity(),
+                public,
+            ));
+            let identity = PublishedIdentity::of(&self.user_id, public);
+            evidence.identity = Some(identity.clone());
+            published = published.with_identity(identity);
         }
-        if self.replaces_identity {
-            outline.warn(
-                "the identity of the account is replaced: everybody who verified it has \
-                to do so again",
-            );
+        if let Some(key) = self.keys.self_signing_key() {
+            plans.push(plan::sign_device(&published, &this, key)?);
         }
-        if self.publishes {
-            outline.step(
-                "publish the new identity: three cross-signing keys",
-                "post /keys/device_signing/upload",
-            );
-        }
-        if self.signs_device {
-            outline.step("sign this device", "post /keys/signatures/upload");
-        }
-        if matches!(self.backup, Backup::Make(_)) {
-            outline.step("make a key backup", "post /room_keys/version");
-        }
-        let storage = SecretStorage::new(&account_data);
-        let evidence = self.evidence_to_be(snapshot);
-        let plan = plan::complete(
-            &storage,
+        plans.push(self.plan_for_backup(&mut evidence)?);
+        plans.push(plan::complete(
+            &SecretStorage::new(&account_data),
             key.proven(),
             &self.secrets(),
             &evidence,
             &mut rng(),
-        )?;
-        outline.add(&plan);
-        for warning in &self.warnings {
-            outline.warn(warning);
-        }
-        Ok(outline)
+        )?);
+        let mut plan = Plan::of("set up secret storage, the identity and this device", plans);
+        plan.warnings.extend(self.warnings.iter().cloned());
+        Ok(plan)
     }
 
-    /// What the server is going to publish when everything is done.
-    fn evidence_to_be(&self, snapshot: &Snapshot) -> Evidence {
-        let mut evidence = snapshot.evidence();
-        if let Some(public) = &self.new_identity {
-            let body = public.as_keys_query(&self.user_id);
-            evidence.identity = PublishedIdentity::from_keys_query(&self.user_id, &body).ok();
+    /// The key backup; `evidence` becomes what is published when it is done.
+    fn plan_for_backup(&self, evidence: &mut Evidence) -> Result<Plan> {
+        match (&self.backup, self.keys.master_key(), &evidence.backup) {
+            (Backup::Make(new), ..) => {
+                let plan = plan::create_key_backup(None, new);
+                let mut answer = new.to_content();
+                answer.insert("version", "new");
+                evidence.backup = BackupVersion::from_json(&answer.to_json()).ok();
+                Ok(plan)
+            }
+            (Backup::Known(secret), Some(master), Some(current)) => {
+                let user_id = &self.user_id;
+                Ok(plan::sign_key_backup(current, secret, user_id, master)?)
+            }
+            _ => Ok(Plan::of("leave the key backup as it is", [])),
         }
-        if let Backup::Make(new) = &self.backup {
-            let mut answer = new.to_content();
-            answer.insert("version", "new");
-            evidence.backup = BackupVersion::from_json(&answer.to_json()).ok();
-        }
-        evidence
     }
 }
 

@@ -12,7 +12,10 @@ use super::{
     household::{Household, token},
     *,
 };
-use crate::testing::{Reply, Server, once};
+use crate::{
+    local_state::Table,
+    testing::{Reply, Server, once},
+};
 
 /// TWO asked ONE, and ONE has not answered yet.
 async fn asked() -> (Household, RequestId) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{IdentityAlarm, Published, Trust, TrustChange};
 use crate::{
-    Timestamp, base64,
+    Timestamp,
     identity::{DeviceKeys, KnownDevice, PublishedIdentity, TombstoneReason, UserKeys},
     signed_json::PublicKey,
 };
@@ -164,7 +164,7 @@ impl Trust {
         self.colliding = keys
             .devices()
             .map(|(device_id, _)| device_id)
-            .filter(|id| cross_signing_keys.iter().any(|key| is_name_of(id, *key)))
+            .filter(|id| cross_signing_keys.iter().any(|key| key.is_device_id(id)))
             .map(str::to_owned)
             .collect();
         changes.extend(
@@ -173,30 +173,5 @@ impl Trust {
                 .cloned()
                 .map(|device_id| TrustChange::CollidingId { device_id }),
         );
-    }
-}
-
-/// Whether a device ID is a key, as text or decoded: padded, with other unused bits, in the
-/// alphabet of URLs.
-fn is_name_of(device_id: &str, key: PublicKey) -> bool {
-    let text = key.to_base64();
-    if device_id == text {
-        return true;
-    }
-    let in_base64: String = device_id
-        .chars()
-        .filter(|one| !one.is_whitespace())
-        .map(|one| match one {
-            '-' => '+',
-            '_' => '/',
-            other => other,
-        })
-        .collect();
-    match (
-        base64::decode_array::<32>(&in_base64),
-        base64::decode_array::<32>(&text),
-    ) {
-        (Ok(id), Ok(key)) => *id == *key,
-        _ => false,
     }
 }

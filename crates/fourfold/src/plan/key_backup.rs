@@ -1,0 +1,160 @@
+//! Plans for the server-side key backup.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Action, Plan, StepState};
+use crate::{
+    BackupVersion, Content, NewKeyBackup, Secret, SecretName, SecretValueError, Verdict,
+    secret_kind::Evidence,
+    signed_json::{PublicKey, SignatureError, SigningKey},
+};
+
+/// Makes a new version of the key backup, which becomes the current one. `current` is the version
+/// that there is. The plan is empty when that one has this key already.
+#[must_use]
+pub fn create_key_backup(current: Option<&BackupVersion>, new: &NewKeyBackup) -> Plan {
+    let mut plan = Plan::new("make a key backup");
+    let step = CreateKeyBackup {
+        content: new.to_content(),
+        public_key: new.public_key(),
+        expects: current.map(|current| current.version().to_owned()),
+    };
+    if step.state(current) != StepState::Done {
+        plan.step("make a key backup", Action::CreateKeyBackup(step));
+    }
+    plan
+}
+
+/// Signs the current version of the key backup with the master key, so that devices that trust the
+/// identity write to it. The plan is empty when it is signed already.
+///
+/// `private_key` is the secret `m.megolm_backup.v1`: only who knows it knows that the backup is the
+/// user's and not one that a server made up.
+///
+/// # Errors
+///
+/// [`SignKeyBackupError`]: the private key does not belong to this version, or what the server shows
+/// of it cannot be signed.
+pub fn sign_key_backup(
+    current: &BackupVersion,
+    private_key: &Secret,
+    user_id: &str,
+    master_key: &SigningKey,
+) -> Result<Plan, SignKeyBackupError> {
+    let evidence = Evidence {
+        identity: None,
+        backup: Some(current.clone()),
+    };
+    match evidence.judge(&SecretName::backup_key(), private_key)? {
+        Verdict::Matches { .. } => {}
+        _ => return Err(SignKeyBackupError::NotCompared),
+    }
+    let mut plan = Plan::new("sign the key backup");
+    let mut auth_data = current.auth_data().clone();
+    let signer = master_key.public_key();
+    if signer.verify(&auth_data, user_id).is_ok() {
+        return Ok(plan);
+    }
+    master_key.sign(&mut auth_data, user_id)?;
+    let step = SignKeyBackup {
+        version: current.version().to_owned(),
+        content: current.with_auth_data(&auth_data),
+        public_key: current.public_key(),
+        user_id: user_id.to_owned(),
+        master_key: signer.to_base64(),
+    };
+    plan.step(
+        "sign the key backup with the master key",
+        Action::SignKeyBackup(step),
+    );
+    Ok(plan)
+}
+
+/// Why a key backup is not signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignKeyBackupError {
+    /// There was nothing to compare the private key with.
+    #[error("the private key of the backup was not compared with the published one")]
+    NotCompared,
+    /// The private key belongs to another backup.
+    #[error(transparent)]
+    PrivateKey(#[from] SecretValueError),
+    /// The server shows something that has no canonical form.
+    #[error("what the server shows of the backup cannot be signed: {0}")]
+    Signature(#[from] SignatureError),
+}
+
+/// Make a new version, expecting that one to be the current one
+/// ([`POST /room_keys/version`][create]).
+///
+/// [create]: https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3room_keysversion
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct CreateKeyBackup {
+    content: Content,
+    public_key: String,
+    /// The version that was the current one when the plan was made.
+    expects: Option<String>,
+}
+
+impl CreateKeyBackup {
+    /// The body of the request.
+    #[must_use]
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Compares the version that is the current one now with what the step expects.
+    #[must_use]
+    pub fn state(&self, now: Option<&BackupVersion>) -> StepState {
+        if now.is_some_and(|now| now.public_key() == self.public_key) {
+            StepState::Done
+        } else if now.map(BackupVersion::version) == self.expects.as_deref() {
+            StepState::Due
+        } else {
+            StepState::Conflict
+        }
+    }
+}
+
+/// Put a signature to this version, expecting it to be the current one with that public key
+/// ([`PUT /room_keys/version/{version}`][update]).
+///
+/// [update]: https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3room_keysversionversion
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct SignKeyBackup {
+    version: String,
+    content: Content,
+    public_key: String,
+    user_id: String,
+    master_key: String,
+}
+
+impl SignKeyBackup {
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The body of the request.
+    #[must_use]
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Compares the version that is the current one now with what the step expects.
+    #[must_use]
+    pub fn state(&self, now: Option<&BackupVersion>) -> StepState {
+        let (Some(now), Ok(master_key)) = (now, PublicKey::from_base64(&self.master_key)) else {
+            return StepState::Conflict;
+        };
+        if now.version() != self.version || now.public_key() != self.public_key {
+            StepState::Conflict
+        } else if master_key.verify(now.auth_data(), &self.user_id).is_ok() {
+            StepState::Done
+        } else {
+            StepState::Due
+        }
+    }
+}
