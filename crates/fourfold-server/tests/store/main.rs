@@ -16,6 +16,7 @@ use fourfold_server::store::{
 use tempfile::TempDir;
 
 mod account_data;
+mod inbox;
 mod key_backup;
 mod keys;
 
@@ -25,16 +26,15 @@ use account_data::{
     quotas_refuse_without_a_trace,
 };
 
+use inbox::an_inbox_keeps_its_order_until_it_is_acknowledged;
+
 use key_backup::{
     a_backed_up_key_is_replaced_by_a_better_one_alone, backed_up_keys_are_selected_and_deleted,
     backup_quotas_refuse_without_a_trace, backup_versions_are_never_given_out_again,
     concurrent_backups_count_right,
 };
 
-use keys::{
-    a_key_is_claimed_once, an_inbox_keeps_its_order_until_it_is_acknowledged,
-    keys_change_only_from_their_revision,
-};
+use keys::{a_key_is_claimed_once, keys_change_only_from_their_revision};
 
 /// A store and whatever must live as long.
 struct Opened {
