@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::error::MatrixError;
 use crate::json::write_string;
 use crate::routes::Handled;
-use crate::store::{DeviceId, Outgoing, Recipient, Transaction, UserId};
+use crate::store::{DeviceId, Outgoing, Recipient, SecretRequest, Transaction, UserId};
 
 /// `PUT /sendToDevice/{eventType}/{txnId}`: each message goes into the inbox of its device, `*` into
 /// those of all devices of the user. Durable before the answer.
@@ -48,6 +48,7 @@ pub(crate) async fn send(call: Call) -> Handled {
                 user,
                 recipient,
                 event,
+                secret_request: secret_request(event_type, content),
             });
         }
     }
@@ -89,6 +90,36 @@ fn event(event_type: &str, sender: &str, content: &RawValue) -> Result<Bytes, Ma
     Ok(event.into())
 }
 
+/// What the store is told of a request for a secret; of anything else, encrypted or malformed,
+/// nothing.
+fn secret_request(event_type: &str, content: &RawValue) -> Option<SecretRequest> {
+    if event_type != "m.secret.request" {
+        return None;
+    }
+    let content: SecretRequestContent = serde_json::from_str(content.get()).ok()?;
+    let cancels = match content.action.as_str() {
+        "request" => false,
+        "request_cancellation" => true,
+        _ => return None,
+    };
+    let longest = content
+        .request_id
+        .len()
+        .max(content.requesting_device_id.len());
+    (longest <= LONGEST_ID).then(|| SecretRequest {
+        cancels,
+        request_id: content.request_id,
+        requesting_device: DeviceId::new(content.requesting_device_id),
+    })
+}
+
+#[derive(Deserialize)]
+struct SecretRequestContent {
+    action: String,
+    request_id: String,
+    requesting_device_id: String,
+}
+
 fn transaction_hash(event_type: &str, transaction: &str) -> [u8; 32] {
     // Neither part can hold the NUL between them.
     let mut hash = Sha256::new();
@@ -100,6 +131,9 @@ fn transaction_hash(event_type: &str, transaction: &str) -> [u8; 32] {
 
 /// Bytes of one content, as Synapse has it.
 const LARGEST_CONTENT: usize = 65_536;
+
+/// Bytes of an ID that somebody may have meant.
+const LONGEST_ID: usize = 255;
 
 /// Messages in one request, before `*` is expanded.
 const MOST_MESSAGES: usize = 2_000;

@@ -1,6 +1,7 @@
 //! Messages between devices, and the inbox where they wait.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,6 +9,21 @@ use bytes::Bytes;
 use super::{DeviceId, Position, StoreError, Timestamp, UserId};
 
 /// The inboxes of devices.
+///
+/// # Requests for secrets that nobody needs any more
+///
+/// A message waits until its device acknowledges it, with one exception, after the idea of MSC3944:
+///
+/// 1. A cancellation takes the request away that waits for the same device. When the device cannot
+///    have seen that request, because no [`InboxStore::inbox_messages`] had the chance to show it,
+///    the cancellation itself is not delivered either. In doubt, after a restart too, it is.
+/// 2. When a device is deleted, the requests that it made of the user's other devices leave their
+///    inboxes.
+/// 3. In a full inbox, requests older than [`SECRET_REQUEST_LIFETIME`] make room. Only when that is
+///    not enough is the newest message dropped.
+///
+/// A request is named by its sender, the requesting device and the request ID together; a client that
+/// sends it again does so with the same transaction ID.
 #[async_trait]
 pub trait InboxStore {
     /// Puts messages into inboxes, all of them in one change, unless the transaction was done before:
@@ -33,7 +49,8 @@ pub trait InboxStore {
     /// What waits for a device.
     async fn inbox(&self, user: &UserId, device: &DeviceId) -> Result<Inbox, StoreError>;
 
-    /// The oldest messages after a position, at most `most`, in the order of arrival.
+    /// The oldest messages after a position, at most `most`, in the order of arrival. What waits now
+    /// may have been seen by the device from here on.
     async fn inbox_messages(
         &self,
         user: &UserId,
@@ -71,6 +88,8 @@ pub struct Outgoing {
     pub recipient: Recipient,
     /// The event as the receiver gets it: JSON text of an object with type, sender and content.
     pub event: Bytes,
+    /// What decides how long it waits, when it is an `m.secret.request`.
+    pub secret_request: Option<SecretRequest>,
 }
 
 impl fmt::Debug for Outgoing {
@@ -84,6 +103,20 @@ impl fmt::Debug for Outgoing {
         debug.finish_non_exhaustive()
     }
 }
+
+/// An `m.secret.request`, as far as it decides how long it waits. It is never encrypted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SecretRequest {
+    /// Whether it takes back what was asked.
+    pub cancels: bool,
+    /// Which request of the device.
+    pub request_id: String,
+    /// The device of the sender that asks.
+    pub requesting_device: DeviceId,
+}
+
+/// How long a request for a secret is of use; devices give up asking after the same time.
+pub const SECRET_REQUEST_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Which devices of a user get a message.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -35,7 +35,10 @@ pub mod sqlite;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use self::inbox::{Inbox, InboxMessage, InboxStore, Outgoing, Recipient, Transaction};
+pub use self::inbox::{
+    Inbox, InboxMessage, InboxStore, Outgoing, Recipient, SECRET_REQUEST_LIFETIME, SecretRequest,
+    Transaction,
+};
 pub use self::key_backup::{BackedUpKey, KeyBackup, KeyBackupState, KeyBackupStore, KeySelection};
 pub use self::keys::{
     ClaimedKey, CrossSigningKey, CrossSigningKeys, KeyChange, KeyCounts, KeyObjects, KeyStore,

@@ -21,6 +21,7 @@ mod limits;
 mod login;
 mod registration;
 mod round_trip;
+mod secret_requests;
 mod signing;
 mod sync;
 mod to_device;

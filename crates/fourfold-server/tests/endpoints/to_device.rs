@@ -29,7 +29,7 @@ async fn inbox(server: &UnderTest, who: &Person) -> Vec<Value> {
     messages(&sync)
 }
 
-fn messages(sync: &Value) -> Vec<Value> {
+pub(crate) fn messages(sync: &Value) -> Vec<Value> {
     sync["to_device"]["events"].as_array().unwrap().clone()
 }
 

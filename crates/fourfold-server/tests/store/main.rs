@@ -26,7 +26,12 @@ use account_data::{
     quotas_refuse_without_a_trace,
 };
 
-use inbox::an_inbox_keeps_its_order_until_it_is_acknowledged;
+use inbox::{
+    a_request_that_may_have_been_seen_is_followed_by_its_cancellation,
+    an_inbox_keeps_its_order_until_it_is_acknowledged,
+    an_unseen_request_goes_with_its_cancellation, expired_requests_make_room_in_a_full_inbox,
+    requests_leave_with_the_device_that_asks, whoever_saw_a_request_sees_its_cancellation,
+};
 
 use key_backup::{
     a_backed_up_key_is_replaced_by_a_better_one_alone, backed_up_keys_are_selected_and_deleted,
@@ -51,6 +56,8 @@ fn quotas() -> Quotas {
     quotas.backups = 3;
     quotas.backup_keys = 20;
     quotas.backup_bytes = 2_000;
+    quotas.inbox_messages = 6;
+    quotas.inbox_bytes = 1_000;
     quotas
 }
 
@@ -506,6 +513,11 @@ macro_rules! conforms {
             a_key_is_claimed_once
             keys_change_only_from_their_revision
             an_inbox_keeps_its_order_until_it_is_acknowledged
+            an_unseen_request_goes_with_its_cancellation
+            a_request_that_may_have_been_seen_is_followed_by_its_cancellation
+            whoever_saw_a_request_sees_its_cancellation
+            requests_leave_with_the_device_that_asks
+            expired_requests_make_room_in_a_full_inbox
             backup_versions_are_never_given_out_again
             a_backed_up_key_is_replaced_by_a_better_one_alone
             backed_up_keys_are_selected_and_deleted

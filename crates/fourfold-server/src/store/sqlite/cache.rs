@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use bytes::Bytes;
 
 use super::state::UserState;
+use super::unseen::Unseen;
 use crate::generations::Generations;
 use crate::store::{DeviceId, Inbox, Position, Scope, UserId};
 
@@ -65,6 +66,8 @@ impl Entry {
 pub(super) struct Cache {
     hasher: RandomState,
     shards: Vec<Mutex<Shard>>,
+    /// What is known of inboxes that is not in the file.
+    pub(super) unseen: Unseen,
 }
 
 struct Shard {
@@ -82,6 +85,7 @@ impl Cache {
         Self {
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
+            unseen: Unseen::new(),
         }
     }
 

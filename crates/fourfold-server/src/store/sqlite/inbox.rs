@@ -1,18 +1,19 @@
 //! Inboxes, and the transactions that fill them once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Transaction as ReadTransaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction as ReadTransaction, params};
 
 use super::cache::Effect;
 use super::state::UserState;
 use super::writer::{Batch, WriteError};
-use super::{SqliteStore, integer, unavailable, unsigned};
+use super::{SqliteStore, integer, milliseconds, secret_requests, unavailable, unsigned};
 use crate::store::{
     DeviceId, Inbox, InboxMessage, InboxStore, Outgoing, Position, Quotas, Recipient, StoreError,
-    Transaction, UserId,
+    Timestamp, Transaction, UserId,
 };
 
 #[async_trait]
@@ -42,9 +43,13 @@ impl InboxStore for SqliteStore {
         after: Position,
         most: usize,
     ) -> Result<Vec<InboxMessage>, StoreError> {
-        let (user, device) = (user.clone(), device.clone());
-        self.read(move |connection| messages(connection, &user, &device, after, most))
-            .await
+        let end = self.inbox(user, device).await?.newest;
+        let (user, device, cache) = (user.clone(), device.clone(), Arc::clone(&self.cache));
+        self.read(move |connection| {
+            cache.unseen.shows(&user, &device, end);
+            messages(connection, &user, &device, (after, end), most)
+        })
+        .await
     }
 
     async fn acknowledge(
@@ -91,7 +96,7 @@ fn send(
         return Ok(());
     }
     for (device, message) in copies {
-        deliver(batch, &device, message, quotas)?;
+        deliver(batch, sender, &device, message, transaction.at, quotas)?;
     }
     Ok(())
 }
@@ -130,58 +135,49 @@ fn note(
 
 fn deliver(
     batch: &mut Batch<'_>,
+    sender: &UserId,
     device: &DeviceId,
     message: &Outgoing,
+    now: Timestamp,
     quotas: &Quotas,
 ) -> Result<(), WriteError> {
     let connection = batch.connection();
     let user = &message.user;
+    if secret_requests::cancel(batch, sender, device, message)? {
+        return Ok(());
+    }
     let position = match batch.counters(user) {
         Ok(counters) => Position(counters.position.0 + 1),
         Err(WriteError::Refused(StoreError::NoSuchUser)) => return Ok(()),
         Err(error) => return Err(error),
     };
-    let length = i64::try_from(message.event.len()).unwrap_or(i64::MAX);
-    let inbox = connection
-        .prepare_cached(
-            "UPDATE devices SET inbox_messages = inbox_messages + 1,
-                inbox_bytes = inbox_bytes + ?3, inbox_newest = ?4
-             WHERE user_id = ?1 AND device_id = ?2
-                AND inbox_messages < ?5 AND inbox_bytes + ?3 <= ?6
-             RETURNING inbox_messages, inbox_acknowledged",
-        )?
-        .query_row(
-            params![
-                user.as_str(),
-                device.as_str(),
-                length,
-                integer(position.0),
-                integer(quotas.inbox_messages),
-                integer(quotas.inbox_bytes),
-            ],
-            |row| {
-                Ok(Inbox {
-                    messages: unsigned(row.get(0)?),
-                    newest: position,
-                    acknowledged: Position(unsigned(row.get(1)?)),
-                })
-            },
-        )
-        .optional()?;
+    let mut inbox = enter(connection, device, message, position, quotas)?;
+    if inbox.is_none() && secret_requests::expire(batch, user, device, now)? {
+        inbox = enter(connection, device, message, position, quotas)?;
+    }
     let Some(inbox) = inbox else {
         tracing::debug!("a message to a device that is unknown or has a full inbox was dropped");
         return Ok(());
     };
+    let request = secret_requests::Columns::of(sender, message, now);
     connection
         .prepare_cached(
-            "INSERT INTO to_device (user_id, device_id, position, event) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO to_device
+                (user_id, device_id, position, event, request, requesting_device, arrived_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             user.as_str(),
             device.as_str(),
             integer(position.0),
-            &*message.event
+            &*message.event,
+            request.as_ref().map(|it| it.request),
+            request.as_ref().and_then(|it| it.requesting_device),
+            request.as_ref().map(|it| it.arrived_at),
         ])?;
+    if request.is_some() {
+        batch.unseen().arrives(user, device, position);
+    }
     batch.counters(user)?.position = position;
     batch.effect(Effect::Inbox {
         user: user.clone(),
@@ -191,6 +187,37 @@ fn deliver(
     });
     batch.wake(user);
     Ok(())
+}
+
+/// Counts a message in; `None` when there is no such device or no room.
+fn enter(
+    connection: &Connection,
+    device: &DeviceId,
+    message: &Outgoing,
+    position: Position,
+    quotas: &Quotas,
+) -> Result<Option<Inbox>, rusqlite::Error> {
+    let length = i64::try_from(message.event.len()).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "UPDATE devices SET inbox_messages = inbox_messages + 1,
+                inbox_bytes = inbox_bytes + ?3, inbox_newest = ?4
+             WHERE user_id = ?1 AND device_id = ?2
+                AND inbox_messages < ?5 AND inbox_bytes + ?3 <= ?6
+             RETURNING inbox_messages, inbox_newest, inbox_acknowledged",
+        )?
+        .query_row(
+            params![
+                message.user.as_str(),
+                device.as_str(),
+                length,
+                integer(position.0),
+                integer(quotas.inbox_messages),
+                integer(quotas.inbox_bytes),
+            ],
+            counted,
+        )
+        .optional()
 }
 
 fn acknowledge(
@@ -219,10 +246,35 @@ fn acknowledge(
             )?
             .execute(values)?;
     }
-    let inbox = connection
+    count_out(batch, user, device, messages, bytes, up_to)
+}
+
+/// Counts messages out that left before they were acknowledged.
+pub(super) fn removed(
+    batch: &mut Batch<'_>,
+    user: &UserId,
+    device: &DeviceId,
+    messages: usize,
+    bytes: i64,
+) -> Result<(), WriteError> {
+    let messages = i64::try_from(messages).unwrap_or(i64::MAX);
+    count_out(batch, user, device, messages, bytes, Position::default())
+}
+
+fn count_out(
+    batch: &mut Batch<'_>,
+    user: &UserId,
+    device: &DeviceId,
+    messages: i64,
+    bytes: i64,
+    acknowledged: Position,
+) -> Result<(), WriteError> {
+    let position = batch.counters(user)?.position;
+    let inbox = batch
+        .connection()
         .prepare_cached(
-            "UPDATE devices SET inbox_messages = inbox_messages - ?4,
-                inbox_bytes = inbox_bytes - ?5, inbox_acknowledged = max(inbox_acknowledged, ?3)
+            "UPDATE devices SET inbox_messages = inbox_messages - ?3,
+                inbox_bytes = inbox_bytes - ?4, inbox_acknowledged = max(inbox_acknowledged, ?5)
              WHERE user_id = ?1 AND device_id = ?2
              RETURNING inbox_messages, inbox_newest, inbox_acknowledged",
         )?
@@ -230,17 +282,11 @@ fn acknowledge(
             params![
                 user.as_str(),
                 device.as_str(),
-                integer(up_to.0),
                 messages,
-                bytes
+                bytes,
+                integer(acknowledged.0)
             ],
-            |row| {
-                Ok(Inbox {
-                    messages: unsigned(row.get(0)?),
-                    newest: Position(unsigned(row.get(1)?)),
-                    acknowledged: Position(unsigned(row.get(2)?)),
-                })
-            },
+            counted,
         )
         .optional()?;
     if let Some(inbox) = inbox {
@@ -256,10 +302,11 @@ fn acknowledge(
 
 /// Deletes the inbox and the transactions of a device.
 pub(super) fn delete(
-    batch: &Batch<'_>,
+    batch: &mut Batch<'_>,
     user: &UserId,
     device: &DeviceId,
 ) -> Result<(), WriteError> {
+    secret_requests::forget(batch, user, device)?;
     for statement in [
         "DELETE FROM to_device WHERE user_id = ?1 AND device_id = ?2",
         "DELETE FROM transactions WHERE user_id = ?1 AND device_id = ?2",
@@ -278,18 +325,13 @@ pub(super) fn load(
     state: &mut UserState,
 ) -> Result<(), rusqlite::Error> {
     let mut rows = transaction.prepare_cached(
-        "SELECT device_id, inbox_messages, inbox_newest, inbox_acknowledged FROM devices
+        "SELECT inbox_messages, inbox_newest, inbox_acknowledged, device_id FROM devices
          WHERE user_id = ?1 AND inbox_newest > 0",
     )?;
     let mut rows = rows.query([user.as_str()])?;
     while let Some(row) = rows.next()? {
-        let inbox = Inbox {
-            messages: unsigned(row.get(1)?),
-            newest: Position(unsigned(row.get(2)?)),
-            acknowledged: Position(unsigned(row.get(3)?)),
-        };
-        let device = DeviceId::new(row.get::<_, Box<str>>(0)?);
-        state.inboxes.insert(device, inbox);
+        let device = DeviceId::new(row.get::<_, Box<str>>(3)?);
+        state.inboxes.insert(device, counted(row)?);
     }
     Ok(())
 }
@@ -298,16 +340,18 @@ fn messages(
     connection: &Connection,
     user: &UserId,
     device: &DeviceId,
-    after: Position,
+    (after, end): (Position, Position),
     most: usize,
 ) -> Result<Vec<InboxMessage>, StoreError> {
     let read = || {
         let mut statement = connection.prepare_cached(
             "SELECT position, event FROM to_device
-             WHERE user_id = ?1 AND device_id = ?2 AND position > ?3 ORDER BY position LIMIT ?4",
+             WHERE user_id = ?1 AND device_id = ?2 AND position > ?3 AND position <= ?4
+             ORDER BY position LIMIT ?5",
         )?;
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let values = params![user.as_str(), device.as_str(), integer(after.0), most];
+        let (after, end) = (integer(after.0), integer(end.0));
+        let values = params![user.as_str(), device.as_str(), after, end, most];
         let rows = statement.query_map(values, |row| {
             Ok(InboxMessage {
                 position: Position(unsigned(row.get(0)?)),
@@ -341,8 +385,13 @@ pub(super) fn devices(
     rows.collect()
 }
 
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+/// How an inbox stands, from a row with the three columns in this order.
+fn counted(row: &Row<'_>) -> Result<Inbox, rusqlite::Error> {
+    Ok(Inbox {
+        messages: unsigned(row.get(0)?),
+        newest: Position(unsigned(row.get(1)?)),
+        acknowledged: Position(unsigned(row.get(2)?)),
+    })
 }
 
 /// Bytes that one request may put into inboxes.

@@ -13,8 +13,10 @@ mod key_backup;
 mod keys;
 mod reader;
 mod schema;
+mod secret_requests;
 mod sessions;
 mod state;
+mod unseen;
 mod writer;
 
 use std::fmt;
@@ -431,6 +433,10 @@ fn integer(value: u64) -> i64 {
 
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Loads that a neighbour's commit may spoil before the writer is asked.

@@ -40,7 +40,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
 const APPLICATION_ID: i32 = 0x3453_7276;
 
 /// Step `n` takes a file from version `n` to version `n + 1`. Never edit a step that was released.
-const MIGRATIONS: [&str; 3] = [V1, V2, KEY_BACKUP];
+const MIGRATIONS: [&str; 4] = [V1, V2, KEY_BACKUP, SECRET_REQUESTS];
 
 /// Every primary key begins with the user ID, and a table is its primary key (`WITHOUT ROWID`):
 /// one user's rows lie side by side and a write touches one tree.
@@ -103,6 +103,23 @@ CREATE TABLE filters (
     definition BLOB    NOT NULL,
     PRIMARY KEY (user_id, filter_id)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Requests for secrets, found among the messages that wait. Of other messages, and of those that
+/// came before this step, all three columns are null.
+const SECRET_REQUESTS: &str = "
+-- SHA-256 of sender, requesting device and request ID.
+ALTER TABLE to_device ADD COLUMN request           BLOB;
+-- Only of a request that the user's own device makes.
+ALTER TABLE to_device ADD COLUMN requesting_device TEXT;
+ALTER TABLE to_device ADD COLUMN arrived_at        INTEGER;
+
+CREATE INDEX secret_requests ON to_device (user_id, device_id, request)
+    WHERE request IS NOT NULL;
+CREATE INDEX secret_requests_by_requester ON to_device (user_id, requesting_device)
+    WHERE requesting_device IS NOT NULL;
+CREATE INDEX secret_requests_by_age ON to_device (user_id, device_id, arrived_at)
+    WHERE arrived_at IS NOT NULL;
 ";
 
 /// Key backups.
@@ -239,7 +256,7 @@ mod tests {
             refused,
             Err(OpenError::NewerSchema {
                 found: 99,
-                known: 3
+                known: 4
             })
         ));
     }

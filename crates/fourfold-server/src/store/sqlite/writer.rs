@@ -15,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{mpsc, oneshot};
 
 use super::cache::{Cache, Effect};
+use super::unseen::Locked;
 use super::{integer, unavailable, unsigned};
 use crate::store::{Position, StoreError, UserId};
 use crate::wakeup::Wakeups;
@@ -118,6 +119,8 @@ pub(super) struct Batch<'a> {
     counters: HashMap<UserId, Counters>,
     effects: Vec<Effect>,
     wake: HashSet<UserId>,
+    cache: &'a Cache,
+    unseen: Option<Locked<'a>>,
 }
 
 /// What the row of a user counts; kept while the transaction lasts and written once at its end.
@@ -186,6 +189,13 @@ impl<'a> Batch<'a> {
         if !self.wake.contains(user) {
             self.wake.insert(user.clone());
         }
+    }
+
+    /// What no device can have seen. From the first call to the end of the transaction, nobody begins
+    /// to read an inbox.
+    pub(super) fn unseen(&mut self) -> &mut Locked<'a> {
+        let cache = self.cache;
+        self.unseen.get_or_insert_with(|| cache.unseen.lock())
     }
 
     fn write_counters(&mut self) -> Result<(), rusqlite::Error> {
@@ -288,7 +298,7 @@ fn commit_together(
     cache: &Cache,
     wakeups: &Wakeups,
 ) {
-    let error = match transact(connection, jobs) {
+    let error = match transact(connection, jobs, cache) {
         Ok((effects, wake)) => {
             for effect in effects {
                 cache.apply(effect);
@@ -317,6 +327,7 @@ fn commit_together(
 fn transact(
     connection: &Connection,
     jobs: &mut [Box<dyn Job>],
+    cache: &Cache,
 ) -> Result<(Vec<Effect>, HashSet<UserId>), rusqlite::Error> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let mut batch = Batch {
@@ -324,6 +335,8 @@ fn transact(
         counters: HashMap::new(),
         effects: Vec::with_capacity(jobs.len()),
         wake: HashSet::new(),
+        cache,
+        unseen: None,
     };
     let result = jobs
         .iter_mut()

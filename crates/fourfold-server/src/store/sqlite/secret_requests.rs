@@ -1,0 +1,127 @@
+//! Requests for secrets that leave the inboxes where they wait: cancelled, expired, or made by a
+//! device that is gone.
+
+use std::collections::BTreeMap;
+
+use rusqlite::params;
+use sha2::{Digest, Sha256};
+
+use super::inbox::removed;
+use super::writer::{Batch, WriteError};
+use super::{integer, milliseconds, unsigned};
+use crate::store::{
+    DeviceId, Outgoing, Position, SECRET_REQUEST_LIFETIME, SecretRequest, Timestamp, UserId,
+};
+
+/// What the row of a request has beside the message.
+pub(super) struct Columns<'a> {
+    pub(super) request: [u8; 32],
+    pub(super) requesting_device: Option<&'a str>,
+    pub(super) arrived_at: i64,
+}
+
+impl<'a> Columns<'a> {
+    /// Those of a message, if it asks for a secret.
+    pub(super) fn of(sender: &UserId, message: &'a Outgoing, now: Timestamp) -> Option<Self> {
+        let request = message.secret_request.as_ref().filter(|it| !it.cancels)?;
+        let own = *sender == message.user;
+        Some(Self {
+            request: name(sender, request),
+            requesting_device: own.then(|| request.requesting_device.as_str()),
+            arrived_at: integer(now.0),
+        })
+    }
+}
+
+/// Takes away what a message cancels. `true` when the device cannot have seen any of it, and so need
+/// not see the cancellation.
+pub(super) fn cancel(
+    batch: &mut Batch<'_>,
+    sender: &UserId,
+    device: &DeviceId,
+    message: &Outgoing,
+) -> Result<bool, WriteError> {
+    let Some(request) = message.secret_request.as_ref().filter(|it| it.cancels) else {
+        return Ok(false);
+    };
+    let user = &message.user;
+    let mut statement = batch.connection().prepare_cached(
+        "DELETE FROM to_device WHERE user_id = ?1 AND device_id = ?2 AND request = ?3
+         RETURNING position, length(event)",
+    )?;
+    let values = params![user.as_str(), device.as_str(), name(sender, request)];
+    let gone = statement.query_map(values, |row| {
+        Ok((Position(unsigned(row.get(0)?)), row.get::<_, i64>(1)?))
+    })?;
+    let gone: Vec<_> = gone.collect::<Result<_, _>>()?;
+    if gone.is_empty() {
+        return Ok(false);
+    }
+    let unseen = batch.unseen();
+    let unseen = gone
+        .iter()
+        .all(|(position, _)| unseen.holds(user, device, *position));
+    let bytes = gone.iter().map(|(_, length)| length).sum();
+    removed(batch, user, device, gone.len(), bytes)?;
+    Ok(unseen)
+}
+
+/// Takes the requests away that have expired; whether there were any.
+pub(super) fn expire(
+    batch: &mut Batch<'_>,
+    user: &UserId,
+    device: &DeviceId,
+    now: Timestamp,
+) -> Result<bool, WriteError> {
+    let end = now.0.saturating_sub(milliseconds(SECRET_REQUEST_LIFETIME));
+    let mut statement = batch.connection().prepare_cached(
+        "DELETE FROM to_device WHERE user_id = ?1 AND device_id = ?2 AND arrived_at <= ?3
+         RETURNING length(event)",
+    )?;
+    let values = params![user.as_str(), device.as_str(), integer(end)];
+    let gone = statement.query_map(values, |row| row.get(0))?;
+    let gone: Vec<i64> = gone.collect::<Result<_, _>>()?;
+    if gone.is_empty() {
+        return Ok(false);
+    }
+    removed(batch, user, device, gone.len(), gone.iter().sum())?;
+    Ok(true)
+}
+
+/// Takes away what a device, which is about to be deleted, asked of the user's other devices.
+pub(super) fn forget(
+    batch: &mut Batch<'_>,
+    user: &UserId,
+    requester: &DeviceId,
+) -> Result<(), WriteError> {
+    let mut statement = batch.connection().prepare_cached(
+        "DELETE FROM to_device WHERE user_id = ?1 AND requesting_device = ?2
+         RETURNING device_id, length(event)",
+    )?;
+    let values = params![user.as_str(), requester.as_str()];
+    let gone = statement.query_map(values, |row| {
+        Ok((DeviceId::new(row.get::<_, Box<str>>(0)?), row.get(1)?))
+    })?;
+    let mut inboxes: BTreeMap<DeviceId, (usize, i64)> = BTreeMap::new();
+    for row in gone {
+        let (device, length): (_, i64) = row?;
+        let (messages, bytes) = inboxes.entry(device).or_default();
+        *messages += 1;
+        *bytes += length;
+    }
+    for (device, (messages, bytes)) in inboxes {
+        removed(batch, user, &device, messages, bytes)?;
+    }
+    Ok(())
+}
+
+fn name(sender: &UserId, request: &SecretRequest) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let (device, id) = (request.requesting_device.as_str(), &request.request_id);
+    for part in [sender.as_str(), device, id] {
+        // Each with its length, so that no two lists of parts look alike.
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
