@@ -12,7 +12,7 @@ use crate::interactive::Interactive;
 use crate::password::Passwords;
 use crate::push_rules::PushRules;
 use crate::rate_limit::RateLimiter;
-use crate::store::{Store, UserId};
+use crate::store::{Session, Store, UserId};
 use crate::sync_token::SyncTokens;
 
 /// The server without its socket.
@@ -74,6 +74,9 @@ pub(crate) struct Rates {
     pub(crate) registration_per_address: RateLimiter,
     pub(crate) confirmation_per_user: RateLimiter,
     pub(crate) requests_per_user: RateLimiter,
+    pub(crate) requests_per_device: RateLimiter,
+    pub(crate) messages_per_user: RateLimiter,
+    pub(crate) anonymous_per_address: RateLimiter,
     pub(crate) bad_tokens_per_address: RateLimiter,
 }
 
@@ -87,10 +90,36 @@ impl Rates {
             registration_per_address: limiter(rates.registration_per_address),
             confirmation_per_user: limiter(rates.confirmation_per_user),
             requests_per_user: limiter(rates.requests_per_user),
+            requests_per_device: limiter(rates.requests_per_device),
+            messages_per_user: limiter(rates.messages_per_user),
+            anonymous_per_address: limiter(rates.anonymous_per_address),
             bad_tokens_per_address: limiter(rates.bad_tokens_per_address),
         }
     }
+
+    /// One request of a session. The device first: what it is refused costs its user nothing.
+    pub(crate) fn take(&self, session: &Session) -> Result<(), MatrixError> {
+        self.requests_per_device.take(&device_key(session))?;
+        self.requests_per_user.take(session.user.as_str())
+    }
+
+    /// The body of that request, which makes it several when it is large.
+    pub(crate) fn charge_body(&self, session: &Session, length: usize) {
+        let more = length / BODY_OF_ONE;
+        if more > 0 {
+            self.requests_per_device.charge(&device_key(session), more);
+            self.requests_per_user.charge(session.user.as_str(), more);
+        }
+    }
 }
+
+/// The text under which a device is limited. A user ID has no space.
+fn device_key(session: &Session) -> String {
+    format!("{} {}", session.user.as_str(), session.device.as_str())
+}
+
+/// Bytes of a body that count as one request.
+const BODY_OF_ONE: usize = 64 * 1024;
 
 /// Waits for the server to stop.
 pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {

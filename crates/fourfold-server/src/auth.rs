@@ -16,13 +16,18 @@ use crate::token;
 /// # Errors
 ///
 /// 401 `M_MISSING_TOKEN` or `M_UNKNOWN_TOKEN`; 429 for an address that tries token after token, and
-/// for a user over the rate.
+/// for a user or a device over the rate.
 pub(crate) async fn authenticate(
     app: &App,
     headers: &HeaderMap,
     address: IpAddr,
 ) -> Result<Session, MatrixError> {
-    let token = bearer(headers).ok_or(MatrixError::MissingToken)?;
+    let Some(token) = bearer(headers) else {
+        app.rates
+            .anonymous_per_address
+            .take(&address_key(address))?;
+        return Err(MatrixError::MissingToken);
+    };
     let Some((localpart, hash)) = token::parse_access(token) else {
         return Err(refuse(app, address));
     };
@@ -31,7 +36,7 @@ pub(crate) async fn authenticate(
         return Err(refuse(app, address));
     };
     check_age(app, &session)?;
-    app.rates.requests_per_user.take(user.as_str())?;
+    app.rates.take(&session)?;
     if session.unconfirmed {
         app.store.confirm_session(&user, &session.access).await?;
     }

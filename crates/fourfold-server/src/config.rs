@@ -150,8 +150,14 @@ pub struct RateLimits {
     pub registration_per_address: Option<Rate>,
     /// Passwords given to confirm a change, by one user.
     pub confirmation_per_user: Option<Rate>,
-    /// Requests of any kind by one user.
+    /// Requests of any kind by one user. A large body counts as several: one for each 64 KiB.
     pub requests_per_user: Option<Rate>,
+    /// The same by one device, so that a device that runs wild leaves the user's others their share.
+    pub requests_per_device: Option<Rate>,
+    /// Messages to devices sent by one user, each copy of one to `*` counted.
+    pub messages_per_user: Option<Rate>,
+    /// Requests that need no token, or bring none, from one address.
+    pub anonymous_per_address: Option<Rate>,
     /// Requests with a token that opens nothing, from one address.
     pub bad_tokens_per_address: Option<Rate>,
 }
@@ -166,6 +172,9 @@ impl RateLimits {
             registration_per_address: None,
             confirmation_per_user: None,
             requests_per_user: None,
+            requests_per_device: None,
+            messages_per_user: None,
+            anonymous_per_address: None,
             bad_tokens_per_address: None,
         }
     }
@@ -193,6 +202,18 @@ impl Default for RateLimits {
             requests_per_user: Some(Rate {
                 per_second: 200.0,
                 burst: 1_000,
+            }),
+            requests_per_device: Some(Rate {
+                per_second: 100.0,
+                burst: 500,
+            }),
+            messages_per_user: Some(Rate {
+                per_second: 200.0,
+                burst: 5_000,
+            }),
+            anonymous_per_address: Some(Rate {
+                per_second: 50.0,
+                burst: 500,
             }),
             bad_tokens_per_address: Some(Rate {
                 per_second: 10.0,

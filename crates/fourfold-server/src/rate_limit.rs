@@ -31,23 +31,35 @@ impl RateLimiter {
 
     /// Takes one token of the key's bucket, or says when the next comes.
     pub(crate) fn take(&self, key: &str) -> Result<(), MatrixError> {
-        let Some(rate) = self.rate else { return Ok(()) };
+        let taken = self.with_bucket(key, Bucket::take);
+        taken.unwrap_or(Ok(()))
+    }
+
+    /// Takes tokens for a request that began and costs more than one. The bucket may owe them: then
+    /// who comes next waits until they are there.
+    pub(crate) fn charge(&self, key: &str, tokens: usize) {
+        let tokens = f64::from(u32::try_from(tokens).unwrap_or(u32::MAX));
+        self.with_bucket(key, |bucket, _| bucket.level -= tokens);
+    }
+
+    /// Works on the bucket as it is now; `None` when nothing is limited.
+    fn with_bucket<T>(&self, key: &str, work: impl FnOnce(&mut Bucket, Rate) -> T) -> Option<T> {
+        let rate = self.rate?;
         let hash = usize::try_from(self.hasher.hash_one(key) >> 32).unwrap_or(0);
-        let Some(shard) = self.shards.get(hash % SHARDS) else {
-            return Ok(());
-        };
+        let shard = self.shards.get(hash % SHARDS)?;
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         if let Some(bucket) = shard.entry(key, |_| 1) {
-            return bucket.take(rate, now);
+            bucket.refill(rate, now);
+            return Some(work(bucket, rate));
         }
         let mut bucket = Bucket {
             level: f64::from(rate.burst),
             at: now,
         };
-        let taken = bucket.take(rate, now);
+        let done = work(&mut bucket, rate);
         shard.insert(key.into(), bucket, 1);
-        taken
+        Some(done)
     }
 }
 
@@ -57,10 +69,13 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn take(&mut self, rate: Rate, now: Timestamp) -> Result<(), MatrixError> {
+    fn refill(&mut self, rate: Rate, now: Timestamp) {
         let refilled = now.since(self.at).as_secs_f64() * rate.per_second;
         self.level = (self.level + refilled).min(f64::from(rate.burst));
         self.at = self.at.max(now);
+    }
+
+    fn take(&mut self, rate: Rate) -> Result<(), MatrixError> {
         if self.level >= 1.0 {
             self.level -= 1.0;
             return Ok(());
@@ -104,6 +119,25 @@ mod tests {
         clock.advance(retry_after);
         limiter.take("a").unwrap();
         limiter.take("a").unwrap_err();
+    }
+
+    #[test]
+    fn what_costs_more_is_owed() {
+        let clock = Clock::manual(Timestamp(0));
+        let rate = Rate {
+            per_second: 1.0,
+            burst: 2,
+        };
+        let limiter = RateLimiter::new(Some(rate), clock.clone());
+        limiter.take("a").unwrap();
+        limiter.charge("a", 5);
+        let Err(MatrixError::LimitExceeded { retry_after }) = limiter.take("a") else {
+            panic!()
+        };
+        assert_eq!(retry_after, Duration::from_secs(5));
+        clock.advance(retry_after);
+        limiter.take("a").unwrap();
+        limiter.take("b").unwrap();
     }
 
     #[test]

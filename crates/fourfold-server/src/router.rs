@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::answer::{self, Answer};
-use crate::app::App;
+use crate::app::{App, address_key};
 use crate::auth::authenticate;
 use crate::call::Call;
 use crate::condition;
@@ -69,7 +69,12 @@ async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> Answer
 async fn handle(app: Arc<App>, route: &'static Route, parts: &mut Parts, body: Body) -> Handled {
     let address = address(&app, parts);
     let session = match route.access {
-        Access::Public => None,
+        Access::Public => {
+            app.rates
+                .anonymous_per_address
+                .take(&address_key(address))?;
+            None
+        }
         Access::Session | Access::Owner => Some(authenticate(&app, &parts.headers, address).await?),
     };
     let parameters = parameters(parts).await?;
@@ -94,6 +99,9 @@ async fn handle(app: Arc<App>, route: &'static Route, parts: &mut Parts, body: B
             read(&app, &parts.headers, body, app.config.limits.key_backup).await?
         }
     };
+    if let Some(session) = &session {
+        app.rates.charge_body(session, body.len());
+    }
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let condition = condition::of(&parts.headers)?;
     (route.handler)(Call {

@@ -34,6 +34,9 @@ pub(crate) async fn send(call: Call) -> Handled {
             "too many messages in one request".into(),
         ));
     }
+    let (rate, user) = (&call.app.rates.messages_per_user, session.user.as_str());
+    rate.take(user)?;
+    rate.charge(user, count.saturating_sub(1));
     let mut outgoing = Vec::with_capacity(count);
     for (user, devices) in messages {
         let user = UserId::new(user);
@@ -58,7 +61,8 @@ pub(crate) async fn send(call: Call) -> Handled {
         at: call.app.config.clock.now(),
     };
     let store = &call.app.store;
-    store.send(&session.user, transaction, outgoing).await?;
+    let copies = store.send(&session.user, transaction, outgoing).await?;
+    rate.charge(user, copies.saturating_sub(count));
     Ok(answer::empty())
 }
 

@@ -35,16 +35,18 @@ pub trait InboxStore {
     /// Unknown receivers are passed over, and so is a device whose inbox is full: a device that
     /// nobody uses must not keep messages from the others.
     ///
+    /// Returns how many copies there were, one for each device: what the request cost.
+    ///
     /// # Errors
     ///
     /// [`StoreError::NoSuchDevice`] when the sending device is gone; [`StoreError::Quota`] when the
-    /// copies for all devices together are too large.
+    /// copies for all devices together are too many or too large.
     async fn send(
         &self,
         sender: &UserId,
         transaction: Transaction,
         messages: Vec<Outgoing>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<usize, StoreError>;
 
     /// What waits for a device.
     async fn inbox(&self, user: &UserId, device: &DeviceId) -> Result<Inbox, StoreError>;

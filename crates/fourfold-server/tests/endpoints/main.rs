@@ -19,6 +19,7 @@ mod key_backup;
 mod keys;
 mod limits;
 mod login;
+mod rates;
 mod registration;
 mod round_trip;
 mod secret_requests;

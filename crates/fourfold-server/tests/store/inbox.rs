@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use fourfold_server::store::{
     DeviceId, Outgoing, Position, Recipient, SECRET_REQUEST_LIFETIME, SecretRequest, Store,
-    Timestamp, Transaction, UserId,
+    StoreError, Timestamp, Transaction, UserId,
 };
 
 use crate::{account, session};
@@ -273,4 +273,37 @@ pub(crate) async fn expired_requests_make_room_in_a_full_inbox(store: &dyn Store
     assert_eq!(inbox.waiting().await, 1);
     inbox.gets(&alice, later, &large, None).await;
     assert_eq!(inbox.reads().await, [large]);
+}
+
+pub(crate) async fn a_request_has_a_cost_and_a_limit(store: &dyn Store) {
+    let alice = account(store, "alice", Some(session("D", 1))).await;
+    for (device, access) in [("E", 2), ("F", 3)] {
+        let session = session(device, access);
+        store.open_session(&alice, session).await.unwrap();
+    }
+    let send = async |number: u8, times: usize| {
+        let transaction = Transaction {
+            device: DeviceId::new("D"),
+            hash: [number; 32],
+            at: NOW,
+        };
+        let message = Outgoing {
+            user: alice.clone(),
+            recipient: Recipient::Every,
+            event: Bytes::from_static(b"x"),
+            secret_request: None,
+        };
+        let messages = vec![message; times];
+        store.send(&alice, transaction, messages).await
+    };
+    assert_eq!(send(1, 2).await.unwrap(), 6);
+    // Done before, so it costs nothing.
+    assert_eq!(send(1, 2).await.unwrap(), 0);
+    let inbox = Inbox::new(store, &alice, "E");
+    assert_eq!(inbox.waiting().await, 2);
+    let refused = send(2, 2_000).await;
+    assert!(matches!(refused, Err(StoreError::Quota(_))), "{refused:?}");
+    assert_eq!(inbox.waiting().await, 2);
+    // Refused, so it was not done.
+    assert_eq!(send(2, 1).await.unwrap(), 3);
 }

@@ -27,6 +27,7 @@ use account_data::{
 };
 
 use inbox::{
+    a_request_has_a_cost_and_a_limit,
     a_request_that_may_have_been_seen_is_followed_by_its_cancellation,
     an_inbox_keeps_its_order_until_it_is_acknowledged,
     an_unseen_request_goes_with_its_cancellation, expired_requests_make_room_in_a_full_inbox,
@@ -518,6 +519,7 @@ macro_rules! conforms {
             whoever_saw_a_request_sees_its_cancellation
             requests_leave_with_the_device_that_asks
             expired_requests_make_room_in_a_full_inbox
+            a_request_has_a_cost_and_a_limit
             backup_versions_are_never_given_out_again
             a_backed_up_key_is_replaced_by_a_better_one_alone
             backed_up_keys_are_selected_and_deleted

@@ -23,7 +23,7 @@ impl InboxStore for SqliteStore {
         sender: &UserId,
         transaction: Transaction,
         messages: Vec<Outgoing>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<usize, StoreError> {
         let (sender, quotas) = (sender.clone(), self.quotas.clone());
         self.writer
             .write(move |batch| send(batch, &sender, &transaction, &messages, &quotas))
@@ -73,7 +73,7 @@ fn send(
     transaction: &Transaction,
     messages: &[Outgoing],
     quotas: &Quotas,
-) -> Result<(), WriteError> {
+) -> Result<usize, WriteError> {
     if !exists(batch.connection(), sender, &transaction.device)? {
         return Err(WriteError::Refused(StoreError::NoSuchDevice));
     }
@@ -86,19 +86,19 @@ fn send(
         };
         bytes += devices.len() * message.event.len();
         copies.extend(devices.into_iter().map(|device| (device, message)));
-    }
-    if bytes > MOST_BYTES {
-        return Err(WriteError::Refused(StoreError::Quota(
-            "bytes for all devices together",
-        )));
+        if copies.len() > MOST_COPIES || bytes > MOST_BYTES {
+            return Err(WriteError::Refused(StoreError::Quota(
+                "messages for all devices together",
+            )));
+        }
     }
     if !note(batch.connection(), sender, transaction)? {
-        return Ok(());
+        return Ok(0);
     }
-    for (device, message) in copies {
-        deliver(batch, sender, &device, message, transaction.at, quotas)?;
+    for (device, message) in &copies {
+        deliver(batch, sender, device, message, transaction.at, quotas)?;
     }
-    Ok(())
+    Ok(copies.len())
 }
 
 /// Notes a transaction; `false` when it was done before.
@@ -393,6 +393,9 @@ fn counted(row: &Row<'_>) -> Result<Inbox, rusqlite::Error> {
         acknowledged: Position(unsigned(row.get(2)?)),
     })
 }
+
+/// Copies that one request may put into inboxes: the writer does nothing else meanwhile.
+const MOST_COPIES: usize = 5_000;
 
 /// Bytes that one request may put into inboxes.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
