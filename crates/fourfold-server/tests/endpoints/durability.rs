@@ -2,16 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fourfold_server::Server;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -19,76 +15,13 @@ use tokio::time::timeout;
 use crate::connections::{Running, Wire, register};
 use crate::signing::curve25519;
 use crate::under_test::config;
-
-const FOLDER: &str = "FOURFOLD_TEST_SERVE_FOLDER";
-const REPORT: &str = "FOURFOLD_TEST_SERVE_REPORT";
-
-/// Not a test: what the child process of the test below runs. It tells its address and serves until
-/// it is killed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "run by the test that kills it"]
-async fn serves_until_it_is_killed() {
-    let Some(folder) = std::env::var_os(FOLDER) else {
-        return;
-    };
-    let mut config = fourfold_server::Config::new("localhost", folder);
-    config.bind.set_port(0);
-    config.password_cost = fourfold_server::PasswordCost::minimal();
-    config.rate_limits = fourfold_server::RateLimits::disabled();
-    let server = Server::bind(config).await.unwrap();
-    let mut report = TcpStream::connect(std::env::var(REPORT).unwrap())
-        .await
-        .unwrap();
-    report
-        .write_all(server.local_addr().to_string().as_bytes())
-        .await
-        .unwrap();
-    drop(report);
-    server.run(std::future::pending()).await;
-}
+use crate::victim::Victim;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_write_survives_a_kill() {
     let folder = TempDir::new().unwrap();
     for round in 0..3 {
         survive_a_kill(&folder, round).await;
-    }
-}
-
-/// A server in a process of its own.
-struct Victim {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Victim {
-    async fn start(folder: &TempDir) -> Self {
-        let reports = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "--ignored",
-                "durability::serves_until_it_is_killed",
-            ])
-            .env(FOLDER, folder.path().join("data"))
-            .env(REPORT, reports.local_addr().unwrap().to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (mut report, _) = timeout(Duration::from_secs(60), reports.accept())
-            .await
-            .unwrap()
-            .unwrap();
-        let mut address = String::new();
-        report.read_to_string(&mut address).await.unwrap();
-        let address = address.parse().unwrap();
-        Self { child, address }
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
     }
 }
 

@@ -27,3 +27,4 @@ mod signing;
 mod sync;
 mod to_device;
 mod under_test;
+mod victim;
