@@ -83,6 +83,12 @@ pub(crate) enum MatrixError {
     /// 429.
     #[error("too many requests")]
     LimitExceeded { retry_after: Duration },
+    /// 507: the disk is full.
+    #[error("the server has no room left to store anything; nothing was changed")]
+    NoRoom,
+    /// 503: the cause is in the log, not in the answer.
+    #[error("the database of the server is unavailable; try again later")]
+    Unavailable,
     /// 503: shutting down.
     #[error("the server is shutting down")]
     ShuttingDown,
@@ -117,6 +123,8 @@ impl MatrixError {
             Self::ConcurrentWrite => (StatusCode::PRECONDITION_FAILED, "M_CONCURRENT_WRITE"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
             Self::LimitExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
+            Self::NoRoom => (StatusCode::INSUFFICIENT_STORAGE, "M_UNKNOWN"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN"),
         }
@@ -177,9 +185,10 @@ impl From<StoreError> for MatrixError {
             }
             StoreError::Changed => Self::ConcurrentWrite,
             StoreError::Closed => Self::ShuttingDown,
+            StoreError::Full => Self::NoRoom,
             StoreError::Unavailable(cause) => {
-                tracing::error!(%cause, "the store is unavailable");
-                Self::Internal
+                tracing::warn!(%cause, "a request was refused: the database is unavailable");
+                Self::Unavailable
             }
         }
     }

@@ -223,7 +223,11 @@ pub enum StoreError {
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
-    /// The database refused or broke; nothing was changed.
+    /// There is no room left where the database lies; nothing was changed.
+    #[error("there is no room left on the disk")]
+    Full,
+    /// The database refused or broke. Nothing of a write is visible; one whose sync broke may be found
+    /// whole after a crash.
     #[error("the database is unavailable")]
     Unavailable(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),
 }

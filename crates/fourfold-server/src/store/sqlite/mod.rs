@@ -8,6 +8,8 @@ mod account_data;
 mod accounts;
 mod cache;
 mod devices;
+#[cfg(test)]
+mod faults;
 mod inbox;
 mod key_backup;
 mod keys;
@@ -26,7 +28,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use self::cache::{Cache, Entry};
 use self::reader::Readers;
@@ -424,6 +426,14 @@ fn batch_key(connection: &Connection) -> Result<[u8; 32], OpenError> {
 
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Unavailable(Arc::new(error))
+}
+
+/// Why a write did not happen.
+fn refused(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        _ => unavailable(error),
+    }
 }
 
 /// SQLite's integers are signed; ours are counters and times that never come near the top.

@@ -7,6 +7,7 @@
 //! A write is answered after three things, in this order: the commit is on the disk, the cache shows
 //! it, and, with the answer, the watchers are woken.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -16,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::cache::{Cache, Effect};
 use super::unseen::Locked;
-use super::{integer, unavailable, unsigned};
+use super::{integer, refused, unsigned};
 use crate::store::{Position, StoreError, UserId};
 use crate::wakeup::Wakeups;
 
@@ -37,7 +38,15 @@ impl Writer {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
         let thread = std::thread::Builder::new()
             .name("fourfold-writer".to_owned())
-            .spawn(move || run(&connection, jobs, &cache, &wakeups))?;
+            .spawn(move || {
+                let desk = Desk {
+                    connection: &connection,
+                    cache: &cache,
+                    wakeups: &wakeups,
+                    broken: Cell::new(false),
+                };
+                run(&desk, jobs);
+            })?;
         Ok(Self {
             queue,
             thread: Mutex::new(Some(thread)),
@@ -66,7 +75,7 @@ impl Writer {
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Queues `work` and returns before it is done. When it fails, the log says so.
+    /// Queues `work` and returns before it is done. When it fails, nobody is told.
     pub(super) async fn post<F>(&self, work: F) -> Result<(), StoreError>
     where
         F: FnMut(&mut Batch<'_>) -> Result<(), WriteError> + Send + 'static,
@@ -262,12 +271,16 @@ where
     }
 }
 
-fn run(
-    connection: &Connection,
-    mut queue: mpsc::Receiver<Message>,
-    cache: &Cache,
-    wakeups: &Wakeups,
-) {
+/// What the thread works with.
+struct Desk<'a> {
+    connection: &'a Connection,
+    cache: &'a Cache,
+    wakeups: &'a Wakeups,
+    /// Whether the last transaction broke.
+    broken: Cell<bool>,
+}
+
+fn run(desk: &Desk<'_>, mut queue: mpsc::Receiver<Message>) {
     let mut jobs = Vec::new();
     let mut open = true;
     while open {
@@ -285,72 +298,90 @@ fn run(
                 Err(_) => break,
             }
         }
-        commit_together(connection, &mut jobs, cache, wakeups);
+        desk.commit_together(&mut jobs);
         jobs.clear();
     }
 }
 
-/// One transaction for all jobs; when it breaks, one for each, so that one bad write does not take
-/// its neighbours with it.
-fn commit_together(
-    connection: &Connection,
-    jobs: &mut [Box<dyn Job>],
-    cache: &Cache,
-    wakeups: &Wakeups,
-) {
-    let error = match transact(connection, jobs, cache) {
-        Ok((effects, wake)) => {
-            for effect in effects {
-                cache.apply(effect);
+impl Desk<'_> {
+    /// One transaction for all jobs; when it breaks, one for each, so that one bad write does not
+    /// take its neighbours with it.
+    fn commit_together(&self, jobs: &mut [Box<dyn Job>]) {
+        let error = match self.transact(jobs) {
+            Ok((effects, wake)) => {
+                for effect in effects {
+                    self.cache.apply(effect);
+                }
+                for job in jobs {
+                    job.answer(None);
+                }
+                for user in &wake {
+                    self.wakeups.wake(user);
+                }
+                return;
             }
+            Err(error) => error,
+        };
+        if let [job] = jobs {
+            self.note_broken(&error);
+            job.answer(Some(refused(error)));
+        } else {
+            tracing::debug!(%error, writes = jobs.len(), "a transaction broke; each write alone");
             for job in jobs {
-                job.answer(None);
+                self.commit_together(std::slice::from_mut(job));
             }
-            for user in &wake {
-                wakeups.wake(user);
-            }
-            return;
-        }
-        Err(error) => error,
-    };
-    if let [job] = jobs {
-        tracing::error!(%error, "a write broke");
-        job.answer(Some(unavailable(error)));
-    } else {
-        tracing::warn!(%error, writes = jobs.len(), "a transaction broke; trying each write alone");
-        for job in jobs {
-            commit_together(connection, std::slice::from_mut(job), cache, wakeups);
         }
     }
-}
 
-fn transact(
-    connection: &Connection,
-    jobs: &mut [Box<dyn Job>],
-    cache: &Cache,
-) -> Result<(Vec<Effect>, HashSet<UserId>), rusqlite::Error> {
-    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut batch = Batch {
-        connection,
-        counters: HashMap::new(),
-        effects: Vec::with_capacity(jobs.len()),
-        wake: HashSet::new(),
-        cache,
-        unseen: None,
-    };
-    let result = jobs
-        .iter_mut()
-        .try_for_each(|job| job.run(&mut batch))
-        .and_then(|()| batch.write_counters())
-        .and_then(|()| connection.prepare_cached("COMMIT")?.execute([]).map(drop));
-    if let Err(error) = result {
-        // SQLite has rolled back by itself after some errors; then there is nothing left to undo.
-        if !connection.is_autocommit() {
-            connection.execute_batch("ROLLBACK")?;
+    fn transact(
+        &self,
+        jobs: &mut [Box<dyn Job>],
+    ) -> Result<(Vec<Effect>, HashSet<UserId>), rusqlite::Error> {
+        let connection = self.connection;
+        self.roll_back()?;
+        let before = connection.total_changes();
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        let mut batch = Batch {
+            connection,
+            counters: HashMap::new(),
+            effects: Vec::with_capacity(jobs.len()),
+            wake: HashSet::new(),
+            cache: self.cache,
+            unseen: None,
+        };
+        let result = jobs
+            .iter_mut()
+            .try_for_each(|job| job.run(&mut batch))
+            .and_then(|()| batch.write_counters())
+            .and_then(|()| connection.prepare_cached("COMMIT")?.execute([]).map(drop));
+        if let Err(error) = result {
+            // When this breaks as well, the next transaction tries it again before it begins.
+            if let Err(error) = self.roll_back() {
+                tracing::debug!(%error, "a transaction could not be rolled back");
+            }
+            return Err(error);
         }
-        return Err(error);
+        if connection.total_changes() != before && self.broken.replace(false) {
+            tracing::info!("the database takes writes again");
+        }
+        Ok((batch.effects, batch.wake))
     }
-    Ok((batch.effects, batch.wake))
+
+    /// Ends a transaction that broke. SQLite has done so by itself after some errors.
+    fn roll_back(&self) -> Result<(), rusqlite::Error> {
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        self.connection.execute_batch("ROLLBACK")
+    }
+
+    /// Says once that writes break, until one succeeds: a full disk would fill with the log.
+    fn note_broken(&self, error: &rusqlite::Error) {
+        if !self.broken.replace(true) {
+            let code = error.sqlite_extended_error_code();
+            tracing::error!(%error, code, "the database takes no writes; each is refused until it does");
+        }
+    }
 }
 
 /// Writes that may wait; the next ones wait before the queue. Bounds the memory.
