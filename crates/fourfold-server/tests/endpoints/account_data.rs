@@ -28,6 +28,52 @@ async fn what_is_put_is_what_is_got() {
 }
 
 #[tokio::test]
+async fn ad_07_what_parsers_read_differently_comes_back_as_it_was_written() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    for value in [
+        "9007199254740993",
+        "-9007199254740993",
+        "123456789012345678901234567890",
+        "1e-400",
+        "-0",
+        "-0.0",
+        "1.0",
+        "1.10",
+        "1E5",
+        r#""\u0000""#,
+        r#""\ud83d\udd11""#,
+        "\"\u{1f511}\u{feff}\u{2028}\"",
+        r#"{"__proto__":1,"":{}}"#,
+    ] {
+        let content = format!("{{\"v\":{value}}}");
+        server.put(&alice, "m.x", &content).await.ok();
+        let got = server.get(&alice, &alice.path("m.x")).await;
+        assert_eq!(got.body, content);
+        let sync = server.get(&alice, "/sync").await;
+        let sync = String::from_utf8(sync.body.to_vec()).unwrap();
+        assert!(sync.contains(&content), "{sync}");
+    }
+    let before = server.get(&alice, &alice.path("m.x")).await;
+    for (value, errcode) in [
+        (r#""\ud800""#, "M_NOT_JSON"),
+        (r#""\udc00\ud800""#, "M_NOT_JSON"),
+        (r#"{"a":1,"\u0061":2}"#, "M_BAD_JSON"),
+        // No number that anybody can hold.
+        ("1e400", "M_NOT_JSON"),
+        ("-1e400", "M_NOT_JSON"),
+        ("01", "M_NOT_JSON"),
+        ("NaN", "M_NOT_JSON"),
+        ("+1", "M_NOT_JSON"),
+    ] {
+        let content = format!("{{\"v\":{value}}}");
+        server.put(&alice, "m.x", &content).await.is(400, errcode);
+    }
+    let after = server.get(&alice, &alice.path("m.x")).await;
+    assert_eq!(after.body, before.body);
+}
+
+#[tokio::test]
 async fn a_conditional_write_happens_only_if_nobody_else_wrote() {
     let server = UnderTest::start().await;
     let alice = server.register("alice").await;

@@ -3,7 +3,7 @@
 use fourfold_server::{Access, PREFIXES, RouteDescription, routes};
 use serde_json::json;
 
-use crate::under_test::{Person, UnderTest};
+use crate::under_test::{PASSWORD, Person, UnderTest};
 
 fn paths(route: &RouteDescription, owner: &str) -> Vec<String> {
     let path = route
@@ -37,11 +37,23 @@ async fn revoked(server: &UnderTest) -> Person {
     person
 }
 
+async fn deleted(server: &UnderTest, by: &Person) -> Person {
+    let person = server.login("alice", "DELETED").await;
+    let auth = json!({ "type": "m.login.password", "user": "alice", "password": PASSWORD });
+    let body = json!({ "devices": ["DELETED"], "auth": auth }).to_string();
+    server
+        .send("POST", "/delete_devices", Some(&by.token), body)
+        .await
+        .ok();
+    person
+}
+
 #[tokio::test]
 async fn no_token_no_answer() {
     let server = UnderTest::start().await;
     let alice = server.register("alice").await;
     let revoked = revoked(&server).await;
+    let deleted = deleted(&server, &alice).await;
     let mut tested = 0;
     for route in routes() {
         for path in paths(&route, &alice.user) {
@@ -56,7 +68,8 @@ async fn no_token_no_answer() {
             in_query.is(401, "M_MISSING_TOKEN");
             let longer = format!("{}x", alice.token);
             let shorter = &alice.token[..alice.token.len() - 1];
-            for token in ["", "bad", "ff_", &longer, shorter, &revoked.token] {
+            let gone = [&*revoked.token, &deleted.token];
+            for token in ["", "bad", "ff_", &longer, shorter].into_iter().chain(gone) {
                 let reply = server.send(route.method, &path, Some(token), "{}").await;
                 reply.is(401, "M_UNKNOWN_TOKEN");
             }
@@ -97,6 +110,12 @@ async fn the_path_must_name_the_owner_of_the_token_in_its_one_spelling() {
                 reply.is(403, "M_FORBIDDEN");
                 tested += 1;
             }
+        }
+        for path in paths(&route, "@bob:localhost") {
+            let named = format!("{path}?user_id={}&userId={}", alice.user, alice.user);
+            let token = Some(alice.token.as_str());
+            let reply = server.send(route.method, &named, token, "{}").await;
+            reply.is(403, "M_FORBIDDEN");
         }
         for path in paths(&route, &alice.user) {
             let trailing = format!("{path}/");

@@ -102,18 +102,44 @@ async fn dk_06_no_device_has_the_id_of_a_cross_signing_key() {
     let server = UnderTest::start().await;
     let alice = server.register("alice").await;
     upload(&server, &alice, &three(&alice, 10)).await.ok();
-    for device in [Key::new(11).public(), format!("{}=", Key::new(10).public())] {
+    let padded = |seed: u8| format!("{}=", Key::new(seed).public());
+    for device in [
+        Key::new(10).public(),
+        Key::new(11).public(),
+        Key::new(12).public(),
+        padded(10),
+        padded(12),
+    ] {
         let body = json!({
             "type": "m.login.password", "user": "alice", "password": PASSWORD,
             "device_id": device,
         });
         server.post("/login", body).await.is(403, "M_FORBIDDEN");
     }
-    server.register("bob").await;
-    let bob = server.login("bob", &Key::new(30).public()).await;
-    upload(&server, &bob, &three(&bob, 30))
+    // And no cross-signing key is the ID of a device, whichever of the three it is.
+    for (name, device) in [
+        ("bob", Key::new(30).public()),
+        ("carol", Key::new(31).public()),
+        ("dave", padded(32)),
+    ] {
+        server.register(name).await;
+        let who = server.login(name, &device).await;
+        upload(&server, &who, &three(&who, 30))
+            .await
+            .is(403, "M_FORBIDDEN");
+        let found = query(&server, &who, &[&who]).await;
+        assert_eq!(found["master_keys"], json!({}));
+    }
+    // Renaming gives a device another name, never another ID.
+    let path = format!("/devices/{}", alice.device);
+    let name = json!({ "display_name": Key::new(10).public(), "device_id": Key::new(10).public() });
+    let token = Some(alice.token.as_str());
+    server
+        .send("PUT", &path, token, name.to_string())
         .await
-        .is(403, "M_FORBIDDEN");
+        .ok();
+    let devices = server.get(&alice, "/devices").await.ok();
+    assert_eq!(devices["devices"][0]["device_id"], alice.device);
 }
 
 #[tokio::test]
@@ -149,6 +175,24 @@ async fn dk_07_signatures_are_merged_and_wrong_ones_are_named() {
     // Whom Alice trusts is hers to know.
     let seen_by_bob = query(&server, &bob, &[&bob]).await;
     assert!(seen_by_bob["master_keys"][&bob.user]["signatures"][&alice.user].is_null());
+
+    // The device of somebody else is not Alice's to sign, with whatever key.
+    publish(&server, &bob, &Key::new(2)).await;
+    let found = query(&server, &alice, &[&bob]).await;
+    let mut of_bob = found["device_keys"][&bob.user][&bob.device].clone();
+    let of_bob_before = of_bob.clone();
+    of_bob.as_object_mut().unwrap().remove("unsigned");
+    for signer in [11, 12] {
+        let key = Key::new(signer);
+        key.sign(&mut of_bob, &alice.user, &key.id());
+    }
+    let mut body = json!({});
+    body[&bob.user][&bob.device] = of_bob;
+    let reply = post(&server, &alice, SIGNATURES, &body).await.ok();
+    assert!(reply["failures"][&bob.user][&bob.device]["errcode"].is_string());
+    let found = query(&server, &bob, &[&bob]).await;
+    let after = &found["device_keys"][&bob.user][&bob.device];
+    assert_eq!(*after, of_bob_before);
 
     let mut changed = device.clone();
     changed["algorithms"] = json!([]);

@@ -1,5 +1,7 @@
 //! `/keys/upload`, `/keys/query`, `/keys/claim` and `/keys/changes`.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::signing::{Key, curve25519, device_keys, one_time_keys};
@@ -242,6 +244,33 @@ async fn keys_are_claimed_in_the_order_of_their_upload_and_then_the_fallback() {
 }
 
 #[tokio::test]
+async fn dk_04_a_hundred_claims_of_fifty_keys_get_each_once_and_then_none() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    let key = Key::new(1);
+    publish(&server, &alice, &key).await;
+    let keys = json!({ "one_time_keys": one_time_keys(&alice, &key, 0..50) });
+    upload(&server, &alice, keys).await.ok();
+    let claims = async || {
+        let mut claimed = Vec::new();
+        for _ in 0..25 {
+            claimed.push(claim(&server, &alice, &alice).await);
+        }
+        claimed
+    };
+    let (one, two, three, four) = tokio::join!(claims(), claims(), claims(), claims());
+    let mut claimed = [one, two, three, four].concat();
+    claimed.retain(|key| !key.is_null());
+    assert_eq!(claimed.len(), 50);
+    let ids = claimed.iter().map(|key| {
+        let key = key.as_object().unwrap();
+        assert_eq!(key.len(), 1);
+        key.keys().next().unwrap()
+    });
+    assert_eq!(ids.collect::<HashSet<_>>().len(), 50);
+}
+
+#[tokio::test]
 async fn uploading_device_keys_moves_the_list_and_one_time_keys_do_not() {
     let server = UnderTest::start().await;
     let alice = server.register("alice").await;
@@ -293,7 +322,14 @@ async fn dk_08_queries_have_a_limit_and_a_shape() {
     )
     .await
     .is(413, "M_TOO_LARGE");
-    for wanted in [json!({ "@a:localhost": {} }), json!([]), json!(null)] {
+    for wanted in [
+        json!({ "@a:localhost": {} }),
+        json!({ "@a:localhost": [{ "deep": [[[]]] }] }),
+        json!({ "@a:localhost": [1] }),
+        json!({ "@a:localhost": null }),
+        json!([]),
+        json!(null),
+    ] {
         let body = json!({ "device_keys": wanted });
         let reply = post(&server, &alice, "/keys/query", &body).await;
         reply.is(400, "M_BAD_JSON");

@@ -1,7 +1,10 @@
 //! Sizes and quotas.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::under_test::{PASSWORD, UnderTest};
 
@@ -79,6 +82,12 @@ async fn depth_has_a_limit() {
         server.put(&alice, "m.x", &nested(100_000)).await.status,
         400
     );
+    let million: Vec<_> = (0..1_000_000).map(|n| format!("\"{n}\":0")).collect();
+    let million = format!("{{{}}}", million.join(","));
+    server
+        .put(&alice, "m.x", &million)
+        .await
+        .is(413, "M_TOO_LARGE");
     let many: Vec<_> = (0..60_000).map(|n| format!("\"{n}\":0")).collect();
     server
         .put(&alice, "m.x", &format!("{{{}}}", many.join(",")))
@@ -107,6 +116,40 @@ async fn one_user_has_so_many_types_and_bytes_and_no_more() {
     server.put(&alice, "a", "{}").await.ok();
     server.put(&alice, "b", &object(30)).await.ok();
     server.put(&bob, "d", &object(900)).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ad_13_types_beyond_the_quota_are_refused_and_others_have_their_room() {
+    let server = Arc::new(UnderTest::start().await);
+    let alice = server.register("alice").await;
+    let bob = server.register("bob").await;
+    let mut writers = JoinSet::new();
+    for writer in 0..50 {
+        let (server, alice) = (Arc::clone(&server), alice.clone());
+        writers.spawn(async move {
+            let mut refused = 0;
+            for number in 0..50 {
+                let event_type = format!("m.{}", writer * 50 + number);
+                let reply = server.put(&alice, &event_type, "{}").await;
+                if reply.status != 200 {
+                    reply.is(413, "M_TOO_LARGE");
+                    refused += 1;
+                }
+            }
+            refused
+        });
+    }
+    let refused: u32 = writers.join_all().await.into_iter().sum();
+    assert_eq!(refused, 500);
+    server.put(&bob, "m.x", "{}").await.ok();
+    // What is there may change, and is shown.
+    let first = &server.sync(&alice, "").await["account_data"]["events"][0];
+    let first = first["type"].as_str().unwrap();
+    server.put(&alice, first, r#"{"n":1}"#).await.ok();
+    let sync = server.sync(&alice, "").await;
+    let events = sync["account_data"]["events"].as_array().unwrap();
+    // With the push rules, which the server writes itself.
+    assert_eq!(events.len(), 2_001);
 }
 
 #[tokio::test]

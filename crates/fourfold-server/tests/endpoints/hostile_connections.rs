@@ -1,0 +1,160 @@
+//! Connections that smuggle, dawdle or vanish, and the healthy ones beside them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::connections::{Running, Wire, register, request};
+use crate::under_test::config;
+
+const VERSIONS: &str = "GET /_matrix/client/versions HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// A server that waits for nobody longer than a moment.
+async fn impatient(folder: &TempDir, connections: usize) -> Running {
+    let mut config = config(folder);
+    config.limits.receive_timeout = Duration::from_millis(300);
+    config.limits.connections = connections;
+    Running::start_with(config).await
+}
+
+async fn is_served(address: SocketAddr) {
+    let mut wire = Wire::open(address).await;
+    wire.write(VERSIONS).await.unwrap();
+    assert_eq!(wire.read().await.unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn ht_01_requests_that_smuggle_are_refused_and_others_are_served() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::start(&folder).await;
+    let head = "PUT /_matrix/client/v3/login HTTP/1.1\r\nHost: a\r\n";
+    let shapes = [
+        format!("{head}Content-Length: 1\r\nContent-Length: 2\r\n\r\n{{}}"),
+        format!("{head}Content-Length: x\r\n\r\n{{}}"),
+        format!("{head}Transfer-Encoding: gzip\r\n\r\n{{}}"),
+        format!(
+            "GET /_matrix/client/versions HTTP/1.1\r\nX: {}\r\n\r\n",
+            "x".repeat(100_000)
+        ),
+        "nonsense\r\n\r\n".to_owned(),
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+    ];
+    for shape in shapes {
+        let mut wire = Wire::open(running.address).await;
+        // The server may hang up before everything is written.
+        let _ = wire.write(&shape).await;
+        if let Ok((status, head, _)) = wire.read().await {
+            assert!((400..500).contains(&status), "{head}");
+        }
+    }
+    let token = register(running.address, "alice").await;
+    assert!(!token.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn ht_01_a_length_beside_chunks_smuggles_no_second_request() {
+    let folder = TempDir::new().unwrap();
+    let running = impatient(&folder, 10).await;
+    let token = register(running.address, "alice").await;
+    let path = "/_matrix/client/v3/user/@alice:localhost/account_data/m.x";
+    let second = "DELETE /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    let chunks = format!("2\r\n{{}}\r\n0\r\n\r\n{second}");
+    let head = format!("PUT {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n");
+    for lengths in [
+        format!(
+            "Content-Length: {}\r\nTransfer-Encoding: chunked\r\n",
+            chunks.len()
+        ),
+        format!(
+            "Transfer-Encoding: chunked\r\nContent-Length: {}\r\n",
+            chunks.len()
+        ),
+        "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n".to_owned(),
+        "Transfer-Encoding: chunked, identity\r\n".to_owned(),
+        "Transfer-Encoding: xchunked\r\nContent-Length: 2\r\n".to_owned(),
+    ] {
+        let mut wire = Wire::open(running.address).await;
+        let _ = wire.write(&format!("{head}{lengths}\r\n{chunks}")).await;
+        // One answer, and then the end or an answer to no more than what stands after the chunks.
+        let mut answers = Vec::new();
+        while let Ok((status, _, _)) = wire.read().await {
+            answers.push(status);
+        }
+        assert!(answers.len() <= 2, "{lengths}{answers:?}");
+        let first = answers.first().copied().unwrap_or(400);
+        assert!(matches!(first, 200 | 400), "{lengths}{answers:?}");
+        if first == 400 {
+            assert!(answers.len() <= 1, "{lengths}{answers:?}");
+        }
+    }
+    is_served(running.address).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn ad_05_a_body_that_is_announced_too_large_is_refused_before_it_comes() {
+    let folder = TempDir::new().unwrap();
+    let running = Running::start(&folder).await;
+    let token = register(running.address, "alice").await;
+    let mut wire = Wire::open(running.address).await;
+    let head = format!(
+        "PUT /_matrix/client/v3/user/@alice:localhost/account_data/m.x HTTP/1.1\r\n\
+         Host: a\r\nAuthorization: Bearer {token}\r\nContent-Length: 104857600\r\n\r\n"
+    );
+    wire.write(&head).await.unwrap();
+    let (status, _, body) = wire.read().await.unwrap();
+    assert_eq!(status, 413);
+    assert!(body.contains("M_TOO_LARGE"), "{body}");
+    is_served(running.address).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn ht_01_who_dawdles_makes_room_for_who_does_not() {
+    let folder = TempDir::new().unwrap();
+    let running = impatient(&folder, 8).await;
+    let token = register(running.address, "alice").await;
+    let path = "/user/@alice:localhost/account_data/m.x";
+    let whole = request("PUT", path, &token, r#"{"a":"bcdefgh"}"#);
+    let (head, body) = whole.split_once("\r\n\r\n").unwrap();
+    let mut slow = Vec::new();
+    // Five times as many as there are places: nothing said, half a head, half a body.
+    for number in 0..40 {
+        let mut wire = Wire::open(running.address).await;
+        let part = match number % 3 {
+            0 => String::new(),
+            1 => head[..head.len() / 2].to_owned(),
+            _ => format!("{head}\r\n\r\n{}", &body[..4]),
+        };
+        wire.write(&part).await.unwrap();
+        slow.push((number % 3, wire));
+    }
+    is_served(running.address).await;
+    for (kind, mut wire) in slow {
+        match wire.read().await {
+            Ok((status, _, _)) => assert_eq!(status, 408, "{kind}"),
+            Err(_) => assert_ne!(kind, 2, "a request that began is answered"),
+        }
+    }
+    let mut wire = Wire::open(running.address).await;
+    assert_eq!(wire.send("GET", path, &token, "").await.unwrap().0, 404);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn ht_01_connections_that_vanish_leave_nothing_behind() {
+    let folder = TempDir::new().unwrap();
+    let running = impatient(&folder, 8).await;
+    for number in 0..500 {
+        let mut wire = Wire::open(running.address).await;
+        if number % 2 == 0 {
+            wire.write(VERSIONS).await.unwrap();
+        }
+        // What was not read makes the end a reset.
+        drop(wire);
+    }
+    is_served(running.address).await;
+    running.stop().await;
+}
