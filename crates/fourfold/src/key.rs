@@ -21,9 +21,14 @@ use crate::{
 /// never printed.
 pub struct SecretStorageKey {
     id: KeyId,
-    algorithm: Algorithm,
-    bytes: Zeroizing<[u8; 32]>,
+    material: KeyMaterial,
     weak: bool,
+}
+
+/// The private half itself, which only the functions of its own algorithm take.
+pub(crate) enum KeyMaterial {
+    AesHmacSha2(aes_hmac_sha2::Key),
+    Curve25519AesSha2(Zeroizing<[u8; 32]>),
 }
 
 impl SecretStorageKey {
@@ -32,8 +37,7 @@ impl SecretStorageKey {
     pub fn from_bytes(id: KeyId, algorithm: Algorithm, bytes: Zeroizing<[u8; 32]>) -> Self {
         Self {
             id,
-            algorithm,
-            bytes,
+            material: KeyMaterial::new(algorithm, bytes),
             weak: false,
         }
     }
@@ -85,8 +89,7 @@ impl SecretStorageKey {
             .ok_or(KeyInputError::UnsupportedAlgorithm)?;
         Ok(Self {
             id: description.id().clone(),
-            algorithm,
-            bytes,
+            material: KeyMaterial::new(algorithm, bytes),
             weak,
         })
     }
@@ -100,13 +103,19 @@ impl SecretStorageKey {
     /// The algorithm of the key.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        match &self.material {
+            KeyMaterial::AesHmacSha2(_) => Algorithm::AesHmacSha2,
+            KeyMaterial::Curve25519AesSha2(_) => Algorithm::Curve25519AesSha2,
+        }
     }
 
     /// The key as a recovery key. It opens everything: show it to its owner only.
     #[must_use]
     pub fn expose_recovery_key(&self) -> Zeroizing<String> {
-        recovery_key::encode(&self.bytes)
+        recovery_key::encode(match &self.material {
+            KeyMaterial::AesHmacSha2(key) => key.bytes(),
+            KeyMaterial::Curve25519AesSha2(bytes) => bytes,
+        })
     }
 
     /// Opens one encrypted copy of a secret.
@@ -119,22 +128,22 @@ impl SecretStorageKey {
         name: &SecretName,
         entry: &Content,
     ) -> Result<(Secret, Authenticity), OpenEntryError> {
-        match self.algorithm {
-            Algorithm::AesHmacSha2 => {
+        match &self.material {
+            KeyMaterial::AesHmacSha2(key) => {
                 let entry = aes_hmac_sha2::Entry::from_content(entry)?;
-                let secret = aes_hmac_sha2::open(&self.bytes, name, entry)?;
+                let secret = aes_hmac_sha2::open(key, name, entry)?;
                 Ok((secret, Authenticity::Authenticated))
             }
             // For any other name it would hand out this key as if it were that secret.
-            Algorithm::Curve25519AesSha2
+            KeyMaterial::Curve25519AesSha2(bytes)
                 if SecretKind::of(name) == SecretKind::BackupKey && is_passthrough(entry) =>
             {
-                let secret = Secret::new(base64::encode(self.bytes.as_slice()));
+                let secret = Secret::new(base64::encode(bytes.as_slice()));
                 Ok((secret, Authenticity::Passthrough))
             }
-            Algorithm::Curve25519AesSha2 => {
+            KeyMaterial::Curve25519AesSha2(bytes) => {
                 let entry = curve25519_aes_sha2::Entry::from_content(entry)?;
-                let (secret, mac_mode) = curve25519_aes_sha2::open(&self.bytes, &entry)?;
+                let (secret, mac_mode) = curve25519_aes_sha2::open(bytes, &entry)?;
                 Ok((secret, Authenticity::Unauthenticated(mac_mode)))
             }
         }
@@ -145,8 +154,17 @@ impl SecretStorageKey {
         self.weak
     }
 
-    pub(crate) fn bytes(&self) -> &[u8; 32] {
-        &self.bytes
+    pub(crate) fn material(&self) -> &KeyMaterial {
+        &self.material
+    }
+}
+
+impl KeyMaterial {
+    fn new(algorithm: Algorithm, bytes: Zeroizing<[u8; 32]>) -> Self {
+        match algorithm {
+            Algorithm::AesHmacSha2 => Self::AesHmacSha2(aes_hmac_sha2::Key::new(bytes)),
+            Algorithm::Curve25519AesSha2 => Self::Curve25519AesSha2(bytes),
+        }
     }
 }
 
@@ -154,7 +172,7 @@ impl fmt::Debug for SecretStorageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SecretStorageKey")
             .field("id", &self.id)
-            .field("algorithm", &self.algorithm)
+            .field("algorithm", &self.algorithm())
             .finish_non_exhaustive()
     }
 }
@@ -206,11 +224,11 @@ impl ProvenKey {
         secret: &Secret,
         rng: &mut impl CryptoRng,
     ) -> Option<Content> {
-        match self.0.algorithm {
-            Algorithm::AesHmacSha2 => {
-                Some(aes_hmac_sha2::seal(&self.0.bytes, name, secret, rng).to_content())
+        match self.0.material() {
+            KeyMaterial::AesHmacSha2(key) => {
+                Some(aes_hmac_sha2::seal(key, name, secret, rng).to_content())
             }
-            Algorithm::Curve25519AesSha2 => None,
+            KeyMaterial::Curve25519AesSha2(_) => None,
         }
     }
 }
@@ -263,15 +281,12 @@ impl TrustedPublicKey {
     ///
     /// [`TrustError::OtherAlgorithm`] when it is no key of 2019.
     pub fn from_proven_key(key: &ProvenKey) -> Result<Self, TrustError> {
-        match key.0.algorithm {
-            Algorithm::Curve25519AesSha2 => {
-                let bytes = curve25519_aes_sha2::public_key(&key.0.bytes);
-                Ok(Self {
-                    id: key.0.id.clone(),
-                    bytes,
-                })
-            }
-            Algorithm::AesHmacSha2 => Err(TrustError::OtherAlgorithm),
+        match key.0.material() {
+            KeyMaterial::Curve25519AesSha2(bytes) => Ok(Self {
+                id: key.0.id.clone(),
+                bytes: curve25519_aes_sha2::public_key(bytes),
+            }),
+            KeyMaterial::AesHmacSha2(_) => Err(TrustError::OtherAlgorithm),
         }
     }
 
@@ -363,12 +378,8 @@ impl NewKey {
             &base64::encode(curve25519_aes_sha2::public_key(&bytes)),
         );
         master_key.sign(&mut content, user_id)?;
-        Ok(Self::assemble(
-            KeyId::random(rng),
-            Algorithm::Curve25519AesSha2,
-            bytes,
-            content,
-        ))
+        let material = KeyMaterial::Curve25519AesSha2(bytes);
+        Ok(Self::assemble(KeyId::random(rng), material, content))
     }
 
     /// The key itself.
@@ -395,13 +406,14 @@ impl NewKey {
         passphrase: Option<&PassphraseParameters>,
         rng: &mut impl CryptoRng,
     ) -> Self {
+        let key = aes_hmac_sha2::Key::new(bytes);
         let iv = aes_hmac_sha2::random_iv(rng);
         let mut content = Content::default();
         content.insert("algorithm", Algorithm::AesHmacSha2.name());
         content.insert("iv", &base64::encode(iv));
         content.insert(
             "mac",
-            &base64::encode(aes_hmac_sha2::key_check_mac(&bytes, &iv)),
+            &base64::encode(aes_hmac_sha2::key_check_mac(&key, &iv)),
         );
         if let Some(name) = name {
             content.insert("name", name);
@@ -409,17 +421,16 @@ impl NewKey {
         if let Some(parameters) = passphrase {
             content.insert("passphrase", &parameters.to_content());
         }
-        Self::assemble(KeyId::random(rng), Algorithm::AesHmacSha2, bytes, content)
+        Self::assemble(KeyId::random(rng), KeyMaterial::AesHmacSha2(key), content)
     }
 
-    fn assemble(
-        id: KeyId,
-        algorithm: Algorithm,
-        bytes: Zeroizing<[u8; 32]>,
-        content: Content,
-    ) -> Self {
-        let key = SecretStorageKey::from_bytes(id.clone(), algorithm, bytes);
-        let description = KeyDescription::assemble(id, algorithm, content);
+    fn assemble(id: KeyId, material: KeyMaterial, content: Content) -> Self {
+        let key = SecretStorageKey {
+            id: id.clone(),
+            material,
+            weak: false,
+        };
+        let description = KeyDescription::assemble(id, key.algorithm(), content);
         Self {
             key: ProvenKey::assert(key),
             description,

@@ -6,6 +6,7 @@ use crate::{
     Algorithm, Content, ContentError, KeyId, SecretStorageKey,
     algorithm::{MemberProblem, aes_hmac_sha2, curve25519_aes_sha2},
     base64,
+    key::KeyMaterial,
     passphrase::{ParametersError, PassphraseParameters},
     signed_json::{PublicKey, SignatureError},
 };
@@ -117,13 +118,15 @@ impl KeyDescription {
     ///
     /// [`KeyCheckError`] when the check data is there but damaged, or the algorithm is unknown.
     pub fn check(&self, key: &SecretStorageKey) -> Result<KeyCheck, KeyCheckError> {
-        match self.algorithm() {
-            None => Err(KeyCheckError::UnsupportedAlgorithm),
-            Some(algorithm) if algorithm != key.algorithm() => {
+        match (self.algorithm(), key.material()) {
+            (None, _) => Err(KeyCheckError::UnsupportedAlgorithm),
+            (Some(Algorithm::AesHmacSha2), KeyMaterial::AesHmacSha2(key)) => self.check_mac(key),
+            (Some(Algorithm::Curve25519AesSha2), KeyMaterial::Curve25519AesSha2(key)) => {
+                self.check_public_key(key)
+            }
+            (Some(Algorithm::AesHmacSha2 | Algorithm::Curve25519AesSha2), _) => {
                 Ok(KeyCheck::from_comparison(false, Vec::new()))
             }
-            Some(Algorithm::AesHmacSha2) => self.check_mac(key),
-            Some(Algorithm::Curve25519AesSha2) => self.check_public_key(key),
         }
     }
 
@@ -156,18 +159,18 @@ impl KeyDescription {
         Ok(Some(*bytes))
     }
 
-    fn check_public_key(&self, key: &SecretStorageKey) -> Result<KeyCheck, KeyCheckError> {
+    fn check_public_key(&self, key: &[u8; 32]) -> Result<KeyCheck, KeyCheckError> {
         let Some(stored) = self.public_key()? else {
             return Ok(KeyCheck::UNVERIFIABLE);
         };
-        let ours = curve25519_aes_sha2::public_key(key.bytes());
+        let ours = curve25519_aes_sha2::public_key(key);
         Ok(KeyCheck::from_comparison(
             ours.ct_eq(&stored).into(),
             Vec::new(),
         ))
     }
 
-    fn check_mac(&self, key: &SecretStorageKey) -> Result<KeyCheck, KeyCheckError> {
+    fn check_mac(&self, key: &aes_hmac_sha2::Key) -> Result<KeyCheck, KeyCheckError> {
         let (iv_text, mac_text) = match (self.check_member("iv")?, self.check_member("mac")?) {
             (None, None) => return Ok(KeyCheck::UNVERIFIABLE),
             (Some(iv), Some(mac)) => (iv, mac),
@@ -217,11 +220,7 @@ impl KeyDescription {
                 .into(),
             )
         })?;
-        let fits = |iv| -> bool {
-            aes_hmac_sha2::key_check_mac(key.bytes(), iv)
-                .ct_eq(&mac)
-                .into()
-        };
+        let fits = |iv| -> bool { aes_hmac_sha2::key_check_mac(key, iv).ct_eq(&mac).into() };
         let cleared = aes_hmac_sha2::clear_bit_63(iv);
         if cleared == iv {
             return Ok(KeyCheck::from_comparison(fits(&iv), quirks));

@@ -6,7 +6,7 @@
 //! Every 32-byte key has 48 characters and starts with `Es`. The same form is used for the key of
 //! a key backup; only a key check or a public key tells the two apart.
 
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Writes a key as a recovery key: 12 groups of 4 characters, 59 characters in all.
 ///
@@ -57,20 +57,31 @@ pub fn encode(key: &[u8; 32]) -> Zeroizing<String> {
 /// # Ok::<(), fourfold::recovery_key::RecoveryKeyError>(())
 /// ```
 pub fn decode(text: &str) -> Result<Zeroizing<[u8; 32]>, RecoveryKeyError> {
-    let digits = strip_white_space(text)?;
-    if digits.is_empty() {
-        return Err(RecoveryKeyError::Empty);
+    let mut digits = Zeroizing::new([0_u8; CHARACTERS]);
+    let mut characters = 0;
+    for character in text.chars().filter(|c| !is_white_space(*c)) {
+        let Some(byte) = base58_byte(character) else {
+            let position = characters + 1;
+            return Err(RecoveryKeyError::Alphabet {
+                position,
+                character,
+            });
+        };
+        // What comes after them makes no key any more: it is only counted.
+        if let Some(digit) = digits.get_mut(characters) {
+            *digit = byte;
+        }
+        characters += 1;
     }
     let mut bytes = Zeroizing::new([0_u8; LENGTH]);
-    let length = bs58::decode(digits.as_bytes()).onto(bytes.as_mut_slice());
+    let length = digits
+        .get(..characters)
+        .and_then(|digits| bs58::decode(digits).onto(bytes.as_mut_slice()).ok());
     match length {
-        Ok(LENGTH) => {}
-        _ if digits.len() == CHARACTERS => return Err(RecoveryKeyError::Prefix),
-        _ => {
-            return Err(RecoveryKeyError::Length {
-                characters: digits.len(),
-            });
-        }
+        Some(LENGTH) => {}
+        _ if characters == 0 => return Err(RecoveryKeyError::Empty),
+        _ if characters == CHARACTERS => return Err(RecoveryKeyError::Prefix),
+        _ => return Err(RecoveryKeyError::Length { characters }),
     }
     let [first, second, key @ .., _parity] = &*bytes;
     if [*first, *second] != PREFIX {
@@ -137,30 +148,18 @@ pub enum RecoveryKeyError {
 
 const PREFIX: [u8; 2] = [0x8B, 0x01];
 const LENGTH: usize = 35;
+/// More than these never decode to [`LENGTH`] bytes.
 const CHARACTERS: usize = 48;
-
-fn strip_white_space(text: &str) -> Result<Zeroizing<String>, RecoveryKeyError> {
-    let mut digits = Zeroizing::new(String::with_capacity(text.len()));
-    for character in text.chars().filter(|c| !is_white_space(*c)) {
-        if !is_base58(character) {
-            let position = digits.len() + 1;
-            digits.zeroize();
-            return Err(RecoveryKeyError::Alphabet {
-                position,
-                character,
-            });
-        }
-        digits.push(character);
-    }
-    Ok(digits)
-}
 
 fn is_white_space(character: char) -> bool {
     character.is_whitespace() || matches!(character, '\u{200B}' | '\u{FEFF}')
 }
 
-fn is_base58(character: char) -> bool {
-    character.is_ascii_alphanumeric() && !matches!(character, '0' | 'O' | 'I' | 'l')
+/// The byte of a character that occurs in base58.
+fn base58_byte(character: char) -> Option<u8> {
+    let is_base58 =
+        character.is_ascii_alphanumeric() && !matches!(character, '0' | 'O' | 'I' | 'l');
+    u8::try_from(character).ok().filter(|_| is_base58)
 }
 
 fn look_alike(character: char) -> &'static str {
@@ -189,7 +188,7 @@ mod tests {
         let text: Vec<u8> = encode(&key).bytes().filter(|byte| *byte != b' ').collect();
         let (mut tried, mut passed) = (0, 0);
         for position in 0..text.len() {
-            for other in (b'0'..=b'z').filter(|byte| is_base58(char::from(*byte))) {
+            for other in (b'0'..=b'z').filter(|byte| base58_byte(char::from(*byte)).is_some()) {
                 if other == text[position] {
                     continue;
                 }

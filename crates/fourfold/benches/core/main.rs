@@ -1,6 +1,6 @@
 //! The core beside the raw primitives, doing the same work in the same run.
 //!
-//! `cargo bench -p fourfold`. The comparison with another implementation has its own package,
+//! `cargo bench -p fourfold --bench core`. The comparison with another implementation has its own package,
 //! benches/fourfold-bench, because that one is heavy.
 #![expect(clippy::unwrap_used, reason = "benchmarks")]
 

@@ -16,12 +16,13 @@ use ctr::{
     Ctr128BE,
     cipher::{KeyIvInit as _, StreamCipher as _},
 };
+use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use rand_core::CryptoRng;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{OpenEntryError, array_member, bytes_member, derive, hmac};
+use super::{OpenEntryError, array_member, bytes_member, expand, extract, hmac};
 use crate::{Content, Secret, SecretName};
 
 /// One encrypted copy of a secret.
@@ -61,9 +62,26 @@ impl Entry {
     }
 }
 
+/// A key of this algorithm. What HKDF extracts from it is the same for every secret, and done once.
+pub(crate) struct Key {
+    bytes: Zeroizing<[u8; 32]>,
+    extracted: Hkdf<Sha256>,
+}
+
+impl Key {
+    pub(crate) fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
+        let extracted = extract(&bytes);
+        Self { bytes, extracted }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+}
+
 /// Encrypts a secret. The IV comes from the random number generator and from nowhere else.
 pub(crate) fn seal(
-    key: &[u8; 32],
+    key: &Key,
     name: &SecretName,
     secret: &Secret,
     rng: &mut impl CryptoRng,
@@ -81,11 +99,7 @@ pub(crate) fn seal(
 }
 
 /// Decrypts a secret after its MAC has verified.
-pub(crate) fn open(
-    key: &[u8; 32],
-    name: &SecretName,
-    entry: Entry,
-) -> Result<Secret, OpenEntryError> {
+pub(crate) fn open(key: &Key, name: &SecretName, entry: Entry) -> Result<Secret, OpenEntryError> {
     let keys = DerivedKeys::new(key, name.as_str());
     keys.mac(&entry.ciphertext)
         .verify_slice(&entry.mac)
@@ -101,7 +115,7 @@ pub(crate) fn open(
 /// The `mac` of a key description: 32 zero bytes encrypted with an empty name.
 ///
 /// Kept apart from [`seal`], so that a secret can never pose as a key check.
-pub(crate) fn key_check_mac(key: &[u8; 32], iv: &[u8; 16]) -> [u8; 32] {
+pub(crate) fn key_check_mac(key: &Key, iv: &[u8; 16]) -> [u8; 32] {
     let keys = DerivedKeys::new(key, "");
     let mut zeros = [0; 32];
     keys.apply_keystream(iv, &mut zeros);
@@ -125,9 +139,9 @@ pub(crate) fn clear_bit_63(iv: [u8; 16]) -> [u8; 16] {
 struct DerivedKeys(Zeroizing<[[u8; 32]; 2]>);
 
 impl DerivedKeys {
-    fn new(key: &[u8; 32], info: &str) -> Self {
+    fn new(key: &Key, info: &str) -> Self {
         let mut keys = Zeroizing::new([[0; 32]; 2]);
-        derive(key, info, keys.as_flattened_mut());
+        expand(&key.extracted, info, keys.as_flattened_mut());
         Self(keys)
     }
 
@@ -154,11 +168,15 @@ mod tests {
     use super::*;
     use crate::testing;
 
+    fn key(bytes: [u8; 32]) -> Key {
+        Key::new(bytes.into())
+    }
+
     #[test]
     fn every_bit_of_ciphertext_and_mac_is_authenticated() {
-        let name = SecretName::new("org.example.secret").unwrap();
+        let (key, name) = (key([7; 32]), SecretName::new("org.example.secret").unwrap());
         let entry = seal(
-            &[7; 32],
+            &key,
             &name,
             &Secret::new("x".repeat(60)),
             &mut testing::rng(),
@@ -166,18 +184,12 @@ mod tests {
         for bit in 0..entry.ciphertext.len() * 8 {
             let mut changed = entry.clone();
             changed.ciphertext[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                open(&[7; 32], &name, changed).unwrap_err(),
-                OpenEntryError::Mac
-            );
+            assert_eq!(open(&key, &name, changed).unwrap_err(), OpenEntryError::Mac);
         }
         for bit in 0..256 {
             let mut changed = entry.clone();
             changed.mac[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                open(&[7; 32], &name, changed).unwrap_err(),
-                OpenEntryError::Mac
-            );
+            assert_eq!(open(&key, &name, changed).unwrap_err(), OpenEntryError::Mac);
         }
     }
 
@@ -193,9 +205,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_extracted_from_a_key_is_wiped() {
+        // HKDF holds an HMAC, and HMAC holds this.
+        fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
+        is_wiped::<Sha256>();
+    }
+
+    #[test]
     fn derives_the_known_keys() {
         for vector in testing::vectors("derive_keys") {
-            let keys = DerivedKeys::new(&vector.bytes("key_hex"), vector.text("name"));
+            let keys = DerivedKeys::new(&key(vector.bytes("key_hex")), vector.text("name"));
             let [aes, mac] = &*keys.0;
             vector.expect_ok(&serde_json::json!({
                 "aes_key_hex": testing::hex(aes),

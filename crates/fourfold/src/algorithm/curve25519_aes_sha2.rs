@@ -19,7 +19,7 @@ use sha2::Sha256;
 use x25519_dalek::{PublicKey as X25519PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
-use super::{MemberProblem, OpenEntryError, array_member, bytes_member, derive, hmac};
+use super::{MemberProblem, OpenEntryError, array_member, bytes_member, expand, extract, hmac};
 use crate::{Content, Secret};
 
 /// What the MAC of an entry was computed over. Both exist because the world did not follow the
@@ -144,7 +144,7 @@ impl DerivedKeys {
             });
         }
         let mut okm = Zeroizing::new([0; 80]);
-        derive(shared.as_bytes(), "", okm.as_mut_slice());
+        expand(&extract(shared.as_bytes()), "", okm.as_mut_slice());
         let mut keys = Self {
             aes: Zeroizing::new([0; 32]),
             mac: Zeroizing::new([0; 32]),

@@ -109,10 +109,16 @@ pub enum MemberProblem {
 const AES_HMAC_SHA2: &str = "m.secret_storage.v1.aes-hmac-sha2";
 const CURVE25519_AES_SHA2: &str = "m.secret_storage.v1.curve25519-aes-sha2";
 
-/// HKDF-SHA-256(key, salt = 0³², info) → as many bytes as are to be filled.
+/// HKDF-SHA-256(key, salt = 0³²), extracted and waiting for its info. It is one `Hmac`, which wipes
+/// its state when it is dropped.
+fn extract(key: &[u8; 32]) -> Hkdf<Sha256> {
+    Hkdf::new(Some(&[0; 32]), key)
+}
+
+/// Fills as many bytes as are wanted.
 #[expect(clippy::expect_used, reason = "64 or 80 bytes, far below the limit")]
-fn derive(key: &[u8; 32], info: &str, bytes: &mut [u8]) {
-    Hkdf::<Sha256>::new(Some(&[0; 32]), key)
+fn expand(extracted: &Hkdf<Sha256>, info: &str, bytes: &mut [u8]) {
+    extracted
         .expand(info.as_bytes(), bytes)
         .expect("HKDF-SHA-256 yields up to 8160 bytes");
 }
