@@ -6,6 +6,8 @@
     reason = "test helpers that read the known answers"
 )]
 
+mod known_answer;
+#[path = "../scripted_rng/mod.rs"]
 mod scripted_rng;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -25,12 +27,9 @@ use fourfold::{
     sharing::SharingEvent,
     signed_json::{PublicKey, SignatureError, SigningKey},
 };
+use known_answer::{Found, Input, Vector};
 use scripted_rng::Scripted;
-use serde::Deserialize;
 use serde_json::{Value, json};
-
-/// What an operation found: the members of `ok`, or the kind of the error.
-type Found = Result<Value, &'static str>;
 
 type Runner = fn(&Input) -> Found;
 
@@ -86,7 +85,7 @@ fn all_known_answers() {
             if operation == "derive_keys" {
                 continue;
             }
-            if let Err(difference) = vector.expect.compare(run(&Input(vector.input))) {
+            if let Err(difference) = vector.compare(run) {
                 wrong.push(format!("{}: {difference}", path.display()));
             }
         }
@@ -102,84 +101,6 @@ fn all_known_answers() {
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors")
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Vector {
-    #[expect(dead_code, reason = "for the reader of the file")]
-    tests: String,
-    #[expect(dead_code, reason = "for the reader of the file")]
-    origin: String,
-    input: Content,
-    expect: Expect,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Expect {
-    ok: Option<Value>,
-    error: Option<String>,
-    position: Option<usize>,
-    character: Option<char>,
-}
-
-impl Expect {
-    fn compare(&self, found: Found) -> Result<(), String> {
-        let expected = match (&self.ok, &self.error) {
-            (Some(ok), None) => Ok(ok.clone()),
-            (None, Some(error)) => Err(match (self.position, self.character) {
-                (Some(position), Some(character)) => format!("{error} {position} {character}"),
-                _ => error.clone(),
-            }),
-            _ => return Err("needs exactly one of ok and error".to_owned()),
-        };
-        let found = found.map_err(ToOwned::to_owned);
-        if found == expected {
-            Ok(())
-        } else {
-            Err(format!("expected {expected:?}, found {found:?}"))
-        }
-    }
-}
-
-/// The input, with every number as it is spelled in the file.
-struct Input(Content);
-
-impl Input {
-    fn text(&self, member: &str) -> String {
-        self.optional_text(member)
-            .unwrap_or_else(|| panic!("{member} is missing"))
-    }
-
-    fn optional_text(&self, member: &str) -> Option<String> {
-        self.0.get(member).map(Result::unwrap)
-    }
-
-    fn bytes(&self, member: &str) -> Vec<u8> {
-        let text = self.text(member);
-        (0..text.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
-            .collect()
-    }
-
-    fn array(&self, member: &str) -> [u8; 32] {
-        self.bytes(member).try_into().unwrap()
-    }
-
-    fn object(&self, member: &str) -> Content {
-        self.0.object(member).unwrap().unwrap()
-    }
-
-    fn key(&self, algorithm: Algorithm) -> SecretStorageKey {
-        let id = KeyId::new("key").unwrap();
-        SecretStorageKey::from_bytes(id, algorithm, self.array("key_hex").into())
-    }
-
-    fn flag(&self, member: &str) -> bool {
-        self.0.get(member).unwrap().unwrap()
-    }
 }
 
 fn run_elsewhere(_: &Input) -> Found {
