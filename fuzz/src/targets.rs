@@ -7,7 +7,7 @@
 
 use fourfold::{
     Content, EncryptedSecret, KeyDescription, KeyId, SecretName, SecretStorageKey, base64,
-    canonical_json as canonical, recovery_key as recovery,
+    canonical_json as canonical, qr_login::QrCode, recovery_key as recovery,
 };
 
 /// The key 00 01 02 … 1f, under which the seeds of the corpus were encrypted.
@@ -76,6 +76,13 @@ pub fn key_description(input: &[u8]) {
     let _read = (description.name(), description.passphrase());
     if let Ok(key) = SecretStorageKey::from_recovery_key(&description, KEY) {
         let _outcome = description.check(&key);
+    }
+}
+
+/// What is read is written as it was read, with the prefix that it had.
+pub fn qr_login_code(input: &[u8]) {
+    if let Ok(code) = QrCode::from_bytes(input) {
+        assert!(code.to_bytes() == input || code.to_unstable_bytes() == input);
     }
 }
 

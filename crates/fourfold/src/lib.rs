@@ -76,6 +76,7 @@ mod key_description;
 mod key_id;
 pub mod passphrase;
 pub mod plan;
+pub mod qr_login;
 pub mod recovery_key;
 mod secret;
 pub mod secret_kind;

@@ -19,11 +19,12 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 5] = [
+const TARGETS: [(&str, Target); 6] = [
     ("base64", targets::base64),
     ("canonical_json", targets::canonical_json),
     ("encrypted_secret", targets::encrypted_secret),
     ("key_description", targets::key_description),
+    ("qr_login_code", targets::qr_login_code),
     ("recovery_key", targets::recovery_key),
 ];
 
@@ -56,6 +57,11 @@ fn encrypted_secrets_survive_their_corpus() {
 #[test]
 fn key_descriptions_survive_their_corpus() {
     replay("key_description");
+}
+
+#[test]
+fn qr_codes_survive_their_corpus() {
+    replay("qr_login_code");
 }
 
 #[test]

@@ -7,8 +7,10 @@ use fourfold::{
     TrustedPublicKey,
     algorithm::{OpenEntryError, curve25519_aes_sha2::MacMode},
     base64, canonical_json,
+    identity::Curve25519PublicKey,
     passphrase::PassphraseParameters,
     plan::{self, Destination, WritingKey},
+    qr_login::{Intent, QrCode},
     recovery_key,
     secret_kind::KeyValue,
     sharing::SharingEvent,
@@ -188,6 +190,25 @@ proptest! {
             prop_assert_eq!(*value.bytes, bytes);
         }
     }
+
+    #[test]
+    fn qr_codes_round_trip_and_end_where_they_end(
+        bytes in any::<[u8; 32]>(),
+        is_new in any::<bool>(),
+        id in "[0-9A-Za-z_~-]{1,255}",
+        url in "https?://[a-zß-ü0-9.:-]{1,600}/?",
+        more in prop::collection::vec(any::<u8>(), 1..40),
+    ) {
+        let intent = if is_new { Intent::NewDevice } else { Intent::ExistingDevice };
+        let key = Curve25519PublicKey::from_bytes(bytes).unwrap();
+        let code = QrCode::new(intent, key, id, url).unwrap();
+        for bytes in [code.to_bytes(), code.to_unstable_bytes()] {
+            let read = QrCode::from_bytes(&bytes).unwrap();
+            prop_assert_eq!(&read, &code);
+            prop_assert!(QrCode::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+            prop_assert!(QrCode::from_bytes(&[bytes, more.clone()].concat()).is_err());
+        }
+    }
 }
 
 proptest! {
@@ -217,6 +238,8 @@ proptest! {
         let _ = fourfold::BackupVersion::from_json(&text);
         let _ = fourfold::PublishedIdentity::from_keys_query("@a:b", &text);
         let _ = SharingEvent::from_json("m.secret.request", &text);
+        let _ = QrCode::from_bytes(text.as_bytes());
+        let _ = QrCode::from_bytes(&[b"MATRIX\x03\x00", text.as_bytes()].concat());
         let _ = KeyValue::read(&SecretName::backup_key(), &Secret::new(text.as_str()));
         if let (Ok(name), Ok(id)) = (SecretName::new(text.as_str()), KeyId::new(text.as_str())) {
             let back = KeyId::from_event_type(&id.event_type());

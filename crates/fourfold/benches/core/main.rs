@@ -1,7 +1,7 @@
 //! The core beside the raw primitives, doing the same work in the same run.
 //!
-//! `cargo bench -p fourfold --bench core`. The comparison with another implementation has its own package,
-//! benches/fourfold-bench, because that one is heavy.
+//! `cargo bench -p fourfold --bench core`. The comparison with another implementation has its own
+//! package, benches/fourfold-bench, because that one is heavy.
 #![expect(clippy::unwrap_used, reason = "benchmarks")]
 
 mod raw;

@@ -21,6 +21,7 @@ use fourfold::{
     base64, canonical_json,
     canonical_json::CanonicalJsonError,
     passphrase::{Bounds, ParametersError, Passphrase},
+    qr_login::{Intent, QrCode, QrCodeError},
     recovery_key,
     recovery_key::RecoveryKeyError,
     secret_kind::{KeyValue, KeyValueQuirk},
@@ -33,19 +34,18 @@ use serde_json::{Value, json};
 
 type Runner = fn(&Input) -> Found;
 
-/// Every folder of `vectors/` and what runs it. `derive_keys` is run beside the private function
-/// that it tests, in `src/algorithm/aes_hmac_sha2.rs`.
+/// Every folder of `vectors/` and what runs it.
 const RUNNERS: [(&str, Runner); 20] = [
     ("base64_decode", base64_decode),
     ("base64_encode", base64_encode),
     ("canonical_json", canonical),
-    ("derive_keys", run_elsewhere),
     ("key_check", key_check),
     ("key_description", key_description),
     ("open_aes_hmac_sha2", open_aes_hmac_sha2),
     ("open_curve25519_aes_sha2", open_curve25519_aes_sha2),
     ("passphrase", passphrase),
     ("public_key", public_key),
+    ("qr_login_code", qr_login_code),
     ("recovery_key_decode", recovery_key_decode),
     ("recovery_key_encode", recovery_key_encode),
     ("seal_aes_hmac_sha2", seal_aes_hmac_sha2),
@@ -58,6 +58,9 @@ const RUNNERS: [(&str, Runner); 20] = [
     ("verify_json", verify_json),
 ];
 
+/// Folders that are run beside the private function that they test, in `src/`.
+const RUN_ELSEWHERE: [&str; 2] = ["derive_keys", "encode_string_as_bytes"];
+
 #[test]
 fn every_folder_has_a_runner_and_every_runner_a_folder() {
     let folders: BTreeSet<String> = fs::read_dir(folder())
@@ -68,7 +71,12 @@ fn every_folder_has_a_runner_and_every_runner_a_folder() {
         .collect();
     assert_eq!(
         folders,
-        RUNNERS.iter().map(|(name, _)| (*name).to_owned()).collect()
+        RUNNERS
+            .map(|(name, _)| name)
+            .into_iter()
+            .chain(RUN_ELSEWHERE)
+            .map(ToOwned::to_owned)
+            .collect()
     );
 }
 
@@ -82,9 +90,6 @@ fn all_known_answers() {
             let vector: Vector = serde_json::from_str(&fs::read_to_string(&path).unwrap())
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             files += 1;
-            if operation == "derive_keys" {
-                continue;
-            }
             if let Err(difference) = vector.compare(run) {
                 wrong.push(format!("{}: {difference}", path.display()));
             }
@@ -101,10 +106,6 @@ fn all_known_answers() {
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../vectors")
-}
-
-fn run_elsewhere(_: &Input) -> Found {
-    panic!("not run here")
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -411,6 +412,39 @@ fn public_key(input: &Input) -> Found {
         }
     };
     Ok(json!({"public": public}))
+}
+
+fn qr_login_code(input: &Input) -> Found {
+    let bytes = input.bytes("hex");
+    let code = QrCode::from_bytes(&bytes).map_err(|error| match error {
+        QrCodeError::BaseUrl => "base_url",
+        QrCodeError::Intent(_) => "intent",
+        QrCodeError::Prefix => "prefix",
+        QrCodeError::PublicKey(_) => "public_key",
+        QrCodeError::RendezvousId => "rendezvous_id",
+        QrCodeError::TooLarge => "too_large",
+        QrCodeError::TrailingBytes => "trailing_bytes",
+        QrCodeError::Truncated => "truncated",
+        QrCodeError::Type(_) => "type",
+        _ => "other",
+    })?;
+    let prefix = match () {
+        () if code.to_bytes() == bytes => "stable",
+        () if code.to_unstable_bytes() == bytes => "unstable",
+        () => "written otherwise",
+    };
+    let intent = match code.intent() {
+        Intent::NewDevice => "new_device",
+        Intent::ExistingDevice => "existing_device",
+        _ => "other",
+    };
+    Ok(json!({
+        "intent": intent,
+        "public_key": code.public_key().to_base64(),
+        "rendezvous_id": code.rendezvous_id(),
+        "base_url": code.base_url(),
+        "prefix": prefix,
+    }))
 }
 
 fn secret_value(input: &Input) -> Found {
