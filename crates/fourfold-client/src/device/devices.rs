@@ -1,13 +1,16 @@
 //! The list of the user's devices, and whom this machine trusts.
 
+use std::time::Duration;
+
 use fourfold::{
+    Timestamp,
     identity::{
         Curve25519PublicKey, KnownDevice, PinnedBy, TombstoneReason, Trust, TrustChange, UserKeys,
     },
     sharing::Input,
     signed_json::PublicKey,
 };
-use tracing::{instrument, warn};
+use tracing::{debug, instrument, warn};
 
 use super::{Device, DeviceError, peer::Peer};
 use crate::{
@@ -83,7 +86,20 @@ impl Device {
         self.evidence.identity = Some(keys.identity().clone());
         let mut changes = Vec::new();
         self.change_trust(|trust| changes = trust.observe(&keys, now))?;
+        self.confirmed = Some(now);
         Ok(changes)
+    }
+
+    /// When the server was silent for long, the devices may have changed without a word of it: the
+    /// list is out of date then, until the next sync asks for it.
+    pub(super) fn doubt_old_list(&mut self) {
+        let now = self.clock.now();
+        let is_recent = |at: Timestamp| now.since(at) < CONFIRMED_FOR;
+        if self.trust.is_fresh() && !self.confirmed.is_some_and(is_recent) {
+            debug!("the server was silent for too long");
+            self.trust.mark_stale();
+            self.tell(Input::TrustChanged);
+        }
     }
 
     /// The device with a Curve25519 key, as another one would be encrypted for.
@@ -155,6 +171,9 @@ impl Device {
         self.commit()
     }
 }
+
+/// How long the list of devices counts as confirmed after an answer of the server: three long polls.
+const CONFIRMED_FOR: Duration = Duration::from_secs(90);
 
 /// What was kept, or nothing yet.
 pub(super) fn load(

@@ -28,7 +28,7 @@ mod wedged;
 use std::collections::{BTreeSet, VecDeque};
 
 use fourfold::{
-    Content, Evidence,
+    Content, Evidence, Timestamp,
     identity::Trust,
     sharing::{Received, SecretSharing, Share, ToDeviceEvent},
 };
@@ -81,6 +81,8 @@ pub struct Device {
     clock: Clock,
     position: Position,
     trust: Trust,
+    /// When the server last said that the list of devices is as it is known here.
+    confirmed: Option<Timestamp>,
     /// What the server published last: the keys of the user and the version of the backup.
     evidence: Evidence,
     machine: SecretSharing,
@@ -193,6 +195,7 @@ impl Device {
             clock: Clock::start(position.moment),
             position,
             trust: devices::load(&rows, &keys.user_id, &keys.device_id)?,
+            confirmed: None,
             evidence: Evidence::default(),
             machine: sharing::load(&rows)?,
             is_machine_changed: false,

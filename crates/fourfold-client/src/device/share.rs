@@ -56,6 +56,8 @@ impl Device {
             self.tell(Input::ShareFailed { id: share.id });
             return Ok(());
         }
+        // A password may have been typed meanwhile, or the server not have been there.
+        self.doubt_old_list();
         let world = fourfold::sharing::World {
             trust: &self.trust,
             evidence: &self.evidence,

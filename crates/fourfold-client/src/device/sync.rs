@@ -1,4 +1,15 @@
 //! Taking in what the server has for this device.
+//!
+//! # The list of devices
+//!
+//! The first answer of every run leads to a query of the user's devices, whatever was known before;
+//! so does every answer that names the user in `device_lists`, and the next one when something is to be
+//! shared after the server was silent for a while. Until the query is answered nothing is shared.
+//!
+//! `/keys/changes` is not asked. It tells which of many users changed while a client was away. Here
+//! there is one user, whose query costs as much as that question; and "nothing changed" must not
+//! stand for a list that was queried, because then a server that forgets a change, by mistake or not,
+//! has a secret shared with a device that is gone.
 
 use std::{future::Future, time::Duration};
 
@@ -16,13 +27,16 @@ use fourfold::{Timestamp, sharing::Input};
 /// An answer of the server that was not taken in yet. Dropping it loses nothing: the server gives
 /// the same again.
 #[derive(Debug)]
-pub struct SyncBatch(SyncAnswer);
+pub struct SyncBatch {
+    answer: SyncAnswer,
+    arrived: Timestamp,
+}
 
 impl SyncBatch {
     /// Whether the server had nothing for this device.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let answer = &self.0;
+        let answer = &self.answer;
         answer.to_device.events.is_empty()
             && answer.to_device.left_out == 0
             && answer.device_lists.changed.is_empty()
@@ -36,7 +50,7 @@ impl SyncBatch {
             #[serde(borrow, rename = "type")]
             event_type: std::borrow::Cow<'a, str>,
         }
-        let events = self.0.to_device.events.iter().map(|event| event.get());
+        let events = self.answer.to_device.events.iter().map(|event| event.get());
         events.filter(|event| {
             serde_json::from_str::<Type<'_>>(event)
                 .is_ok_and(|event| event.event_type == "m.room.encrypted")
@@ -56,6 +70,9 @@ impl Device {
     /// Waits until the server has something for this device, at most so long. Changes nothing: it
     /// can be dropped at any moment, and the device can be used meanwhile.
     ///
+    /// Ask for a minute at most: when the server said nothing for 90 seconds, nothing is shared
+    /// before it does.
+    ///
     /// # Errors
     ///
     /// [`DeviceError::OtherDevice`], and in the future the errors of every call.
@@ -65,7 +82,8 @@ impl Device {
         timeout: Duration,
     ) -> Result<impl Future<Output = Result<SyncBatch, Error>> + Send + use<>, DeviceError> {
         self.check_account(account)?;
-        let (account, since) = (account.clone(), self.position.since.clone());
+        let (account, clock) = (account.clone(), self.clock);
+        let since = self.position.since.clone();
         // Nothing is shared before the devices were looked at again, which the next answer brings.
         let timeout = if self.trust.is_fresh() {
             timeout
@@ -74,7 +92,8 @@ impl Device {
         };
         Ok(async move {
             let answer = account.sync(since.as_deref(), timeout).await?;
-            Ok(SyncBatch(answer))
+            let arrived = clock.now();
+            Ok(SyncBatch { answer, arrived })
         })
     }
 
@@ -97,7 +116,7 @@ impl Device {
         self.check_account(account)?;
         self.forget_audit();
         let told = self.events.len();
-        let taken = self.take_in(account, batch.0, secrets).await;
+        let taken = self.take_in(account, batch, secrets).await;
         if taken.is_err() {
             // They come again, with the events that they were about.
             self.events.truncate(told);
@@ -167,7 +186,7 @@ impl Device {
     async fn take_in(
         &mut self,
         account: &Account,
-        answer: SyncAnswer,
+        SyncBatch { answer, arrived }: SyncBatch,
         secrets: &mut impl SecretSource,
     ) -> Result<(), DeviceError> {
         // The first answer tells no changes: what came before it may have been missed.
@@ -193,6 +212,8 @@ impl Device {
                 Err(error) => return Err(error),
             }
         }
+        // Nothing changed, or it was queried just now.
+        self.confirmed = self.confirmed.max(Some(arrived));
         let is_older_copy = self.observe_counts(&answer)?;
         if answer.to_device.left_out > 0 {
             warn!(

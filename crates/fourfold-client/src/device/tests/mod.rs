@@ -4,6 +4,7 @@ mod homeserver;
 mod hostile;
 mod household;
 mod keys;
+mod list;
 mod olm;
 mod outbox;
 mod payload;
