@@ -8,6 +8,7 @@ mod devices;
 mod encrypt;
 mod error;
 mod event;
+mod held;
 mod new_device;
 mod outbox;
 mod own_keys;

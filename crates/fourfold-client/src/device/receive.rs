@@ -65,6 +65,9 @@ impl Device {
                 self.poll_verifications()?;
             }
         } else if is_about_secrets(event_type) {
+            if self.machine.is_locked() {
+                self.hold(&decrypted)?;
+            }
             self.arrived_encrypted(&decrypted);
         }
         Ok(())

@@ -175,6 +175,7 @@ impl Device {
         account: &Account,
         secrets: &mut impl SecretSource,
     ) -> Result<(), DeviceError> {
+        self.release_held()?;
         let arrived = std::mem::take(&mut self.arrived);
         // The key of a backup is compared with the version that is current now.
         let is_answer = |event: &ToDeviceEvent| event.event_type != "m.secret.request";

@@ -167,6 +167,7 @@ impl Device {
         let ticked = self.tick_sharing();
         self.or_rolled_back(ticked)?;
         self.commit()?;
+        self.take_up_held(account, secrets).await?;
         self.send_waiting(account).await?;
         self.share_waiting(account, secrets).await?;
         self.replace_wedged(account).await?;

@@ -34,6 +34,8 @@ pub(crate) enum Table {
     Account,
     /// Lines of the audit log that were not handed over yet.
     Audit,
+    /// Answers that came while sharing was locked; a row for each.
+    Held,
     /// The state of secret sharing; one row.
     Machine,
     /// What waits to be sent; a row for each event, in order.
@@ -58,6 +60,7 @@ impl Table {
             Self::Check => "check",
             Self::Account => "account",
             Self::Audit => "audit",
+            Self::Held => "held",
             Self::Machine => "machine",
             Self::Outbox => "outbox",
             Self::Received => "received",
@@ -301,6 +304,7 @@ const ALL: &[Table] = &[
     Table::Check,
     Table::Account,
     Table::Audit,
+    Table::Held,
     Table::Machine,
     Table::Outbox,
     Table::Received,

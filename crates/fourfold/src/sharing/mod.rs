@@ -75,8 +75,8 @@ use crate::{Evidence, SecretName, Timestamp, identity::Trust};
 /// - Stores the state (serde) whenever it handled or authorised something, in one transaction with
 ///   the Olm sessions, the secrets that were received and the ciphertexts that were made, before
 ///   anything is sent. What is not stored with it happens again or not at all.
-/// - Does for a [`Share`] what is said there. While the machine is locked it does not decrypt
-///   events, and hands them in after [`Input::Unlocked`]: a locked machine drops secrets.
+/// - Does for a [`Share`] what is said there. While the machine is locked it keeps the answers that
+///   come, sealed, and hands them in after [`Input::Unlocked`]: a locked machine drops secrets.
 /// - Counts time as [`Timestamp`] says.
 ///
 /// ```

@@ -25,6 +25,8 @@ pub(super) struct World {
     pub(super) backup: Option<Value>,
     /// Whether nothing sensible is answered to a query.
     pub(super) is_query_broken: bool,
+    /// Whether a query is not answered at all.
+    pub(super) is_query_silent: bool,
     /// Events for a device, each with its position.
     pub(super) inbox: BTreeMap<String, Vec<(u64, Value)>>,
     /// Every to-device event that was taken, with its transaction ID and its receiver.
@@ -166,6 +168,7 @@ impl World {
     fn route(&mut self, device: &str, path: &str, query: &str, body: &Value) -> Reply {
         match path.split('/').collect::<Vec<_>>().as_slice() {
             ["keys", "upload"] => self.upload(device, body),
+            ["keys", "query"] if self.is_query_silent => Reply::Hang(String::new()),
             ["keys", "query"] if self.is_query_broken => Reply::error(400, "M_UNKNOWN"),
             ["keys", "query"] => Reply::json(200, self.query().to_string()),
             ["keys", "claim"] => self.claim(body),

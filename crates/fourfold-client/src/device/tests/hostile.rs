@@ -102,12 +102,64 @@ async fn a_second_answer_with_another_value_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_answer_while_locked_is_not_taken() {
+async fn an_answer_while_locked_is_taken_after_that() {
     let (mut household, id) = asked().await;
     household.device("TWO").lock_sharing().unwrap();
     answer(&mut household, "ONE", &id, "s3cret").await;
+    let other = RequestId::new("another").unwrap();
+    answer(&mut household, "ONE", &other, "of no use").await;
     household.sync("TWO").await.unwrap();
+    household.flush("TWO").await.unwrap();
     assert!(household.received("TWO").is_empty());
+    household.restart("TWO");
+    household.flush("TWO").await.unwrap();
+    assert!(household.received("TWO").is_empty());
+    household.device("TWO").unlock_sharing().unwrap();
+    household.flush("TWO").await.unwrap();
+    let received = household.received("TWO");
+    assert_eq!(received, [("org.example.token".into(), "s3cret".into())]);
+    let two = household.device("TWO");
+    assert!(two.rows.names(Table::Held, "").unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_while_locked_is_checked_by_what_holds_after_that() {
+    let hours = std::time::Duration::from_secs(60 * 60);
+    for is_blocked in [true, false] {
+        let (mut household, id) = asked().await;
+        household.device("TWO").lock_sharing().unwrap();
+        answer(&mut household, "ONE", &id, "s3cret").await;
+        household.sync("TWO").await.unwrap();
+        if is_blocked {
+            let two = household.device("TWO");
+            two.distrust("ONE", TombstoneReason::Blocked).unwrap();
+        } else {
+            // The request is over by then.
+            household.advance(hours);
+        }
+        household.device("TWO").unlock_sharing().unwrap();
+        household.flush("TWO").await.unwrap();
+        assert!(household.received("TWO").is_empty());
+        let two = household.device("TWO");
+        assert!(two.rows.names(Table::Held, "").unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_while_locked_is_bounded() {
+    let (mut household, id) = asked().await;
+    household.device("TWO").lock_sharing().unwrap();
+    for number in 0..70 {
+        answer(&mut household, "ONE", &id, &format!("s3cret {number}")).await;
+    }
+    household.sync("TWO").await.unwrap();
+    let two = household.device("TWO");
+    assert_eq!(two.rows.names(Table::Held, "").unwrap().len(), 64);
+    two.unlock_sharing().unwrap();
+    household.flush("TWO").await.unwrap();
+    // The first one counts, as ever.
+    let received = household.received("TWO");
+    assert_eq!(received, [("org.example.token".into(), "s3cret 0".into())]);
 }
 
 #[tokio::test]
@@ -140,6 +192,27 @@ async fn without_a_list_of_devices_nothing_is_shared() {
         world.is_query_broken = false;
         world.changed();
     });
+    household.settle().await;
+    assert_eq!(household.received("TWO").len(), 1);
+}
+
+#[tokio::test]
+async fn while_the_list_of_devices_does_not_come_nothing_is_shared() {
+    let (mut household, _) = asked().await;
+    household.fake.with(|world| {
+        world.is_query_silent = true;
+        world.changed();
+    });
+    let mut impatient = once();
+    impatient.read_timeout = std::time::Duration::from_millis(50);
+    for _ in 0..2 {
+        let error = household.sync_with("ONE", &impatient).await.unwrap_err();
+        assert!(matches!(error, DeviceError::Server(_)), "{error}");
+        household.flush("ONE").await.unwrap();
+    }
+    let sent = household.fake.with(|world| world.delivered.len());
+    assert_eq!(sent, 1, "only the request");
+    household.fake.with(|world| world.is_query_silent = false);
     household.settle().await;
     assert_eq!(household.received("TWO").len(), 1);
 }

@@ -6,6 +6,7 @@ use fourfold::{Secret, SecretName, identity::PinnedBy, sharing::Rule, signed_jso
 use serde_json::{Value, json};
 
 use super::{homeserver::Fake, *};
+use crate::{Options, testing::once};
 
 /// The secrets of a device.
 pub(super) type Held = BTreeMap<SecretName, Secret>;
@@ -128,7 +129,15 @@ impl Household {
 
     /// Takes in what the server has, with what the device holds.
     pub(super) async fn sync(&mut self, id: &str) -> Result<(), DeviceError> {
-        let account = self.fake.account(id);
+        self.sync_with(id, &once()).await
+    }
+
+    pub(super) async fn sync_with(
+        &mut self,
+        id: &str,
+        options: &Options,
+    ) -> Result<(), DeviceError> {
+        let account = self.fake.account_with(id, options);
         let (device, held) = (self.devices.get_mut(id).unwrap(), self.held.get_mut(id));
         let synced = device
             .sync_once(&account, Duration::ZERO, held.unwrap())
