@@ -8,6 +8,7 @@ mod list;
 mod olm;
 mod outbox;
 mod payload;
+mod replays;
 mod sharing;
 mod upkeep;
 mod verifying;

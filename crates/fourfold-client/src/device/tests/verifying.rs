@@ -101,22 +101,46 @@ async fn keys_that_change_meanwhile_change_nothing() {
 
 #[tokio::test]
 async fn a_device_that_is_named_like_a_key_ends_all_verifying() {
-    let mut household = old_and_new().await;
-    let master = household.fake.with(|world| {
-        let keys = world.cross_signing["master_keys"]["keys"].clone();
-        let keys = keys.as_object().unwrap();
-        keys.values().next().unwrap().as_str().unwrap().to_owned()
-    });
-    for id in [master.clone(), format!("{master}=")] {
+    for (member, padding) in [
+        ("master_keys", ""),
+        ("master_keys", "="),
+        ("self_signing_keys", "="),
+    ] {
         let mut household = old_and_new().await;
-        household.add(&id).await;
-        household.settle().await;
+        for_new_to_ask(&mut household, "before").await;
+        assert!(events(&household, "OLD").count() > 0);
+        let key = household.fake.with(|world| {
+            let keys = world.cross_signing[member]["keys"].clone();
+            let keys = keys.as_object().unwrap();
+            keys.values().next().unwrap().as_str().unwrap().to_owned()
+        });
+        household.add(&format!("{key}{padding}")).await;
+        household.sync("OLD").await.unwrap();
+        household.told.clear();
+        // Neither when this device asks, nor when it is asked.
         assert!(matches!(
             household.device("OLD").verify(Some(&["NEW"])),
             Err(DeviceError::NotVerifiable)
         ));
+        for_new_to_ask(&mut household, "after").await;
+        assert_eq!(events(&household, "OLD").count(), 0, "{member}{padding}");
     }
+    let mut household = old_and_new().await;
     household.device("OLD").verify(Some(&["NEW"])).unwrap();
+}
+
+/// What NEW would send to ask, whatever it knows.
+async fn for_new_to_ask(household: &mut Household, id: &str) {
+    let content = serde_json::json!({
+        "from_device": "NEW",
+        "methods": ["m.sas.v1"],
+        "timestamp": clock::wall_clock(),
+        "transaction_id": id,
+    });
+    household.fake.with(|world| {
+        world.deliver("OLD", "m.key.verification.request", USER, &content);
+    });
+    household.sync("OLD").await.unwrap();
 }
 
 #[tokio::test]
