@@ -30,7 +30,8 @@ use arguments::{Arguments, Command};
 use error::Result;
 
 fn main() -> ExitCode {
-    agent::redact_panics();
+    agent::end_at_panics();
+    agent::forbid_core_dumps();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return ui::arguments(&error, wants_json()),

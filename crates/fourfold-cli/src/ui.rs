@@ -1,7 +1,7 @@
 //! Talk: everything on standard error. Data goes through `output`.
 
 use std::{
-    io::{IsTerminal as _, stderr},
+    io::{IsTerminal as _, Write as _, stderr},
     process::ExitCode,
 };
 
@@ -11,10 +11,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::{Error, Exit};
 
-/// A line for the user.
-#[expect(clippy::print_stderr, reason = "the one door for talk")]
+/// A line for the user. That it cannot be shown, on a full disk or to a terminal that is gone, ends
+/// nothing.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    eprintln!("{text}");
+    let _ = stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Something the user should know before going on.

@@ -13,16 +13,9 @@ use rustix::{
 
 use crate::ui;
 
-/// Keeps other processes of the user out of this one, and its memory out of core dumps and, as far
-/// as the limits of the system allow, out of swap. What could not be had is said aloud.
+/// Keeps other processes of the user out of this one, and its memory, as far as the limits of the
+/// system allow, out of swap. What could not be had is said aloud.
 pub(crate) fn harden() {
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    if setrlimit(Resource::Core, none).is_err() {
-        ui::warn("core dumps of the agent cannot be switched off: they would hold secrets");
-    }
     #[cfg(target_os = "linux")]
     if rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .is_err()
@@ -37,10 +30,23 @@ pub(crate) fn harden() {
     }
 }
 
-/// Says where a panic was, and never what it was about: that may hold anything.
-pub(crate) fn redact_panics() {
+/// Leaves no copy of the memory on disk, however this process ends.
+pub(crate) fn forbid_core_dumps() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if setrlimit(Resource::Core, none).is_err() {
+        ui::warn("core dumps cannot be switched off: they would hold secrets");
+    }
+}
+
+/// Makes a panic the end of the process, in whichever thread or task it was: nothing goes on with
+/// half of a state. It says where it was, and never what it was about: that may hold anything.
+pub(crate) fn end_at_panics() {
     panic::set_hook(Box::new(|panic| {
         ui::say(redacted(panic.location(), panic.payload()));
+        std::process::abort();
     }));
 }
 
@@ -94,6 +100,8 @@ fn on_fault() -> MlockAllFlags {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
     use super::*;
 
     #[test]
@@ -106,6 +114,38 @@ mod tests {
             "{text}"
         );
         assert!(redacted(None, &"index out of bounds").ends_with(": index out of bounds"));
+    }
+
+    /// Where this very test is the process that breaks down.
+    const BREAKS_DOWN: &str = "FOURFOLD_TEST_BREAKS_DOWN";
+
+    #[test]
+    fn a_panic_in_a_task_ends_the_whole_process_and_tells_nothing() {
+        if std::env::var_os(BREAKS_DOWN).is_some() {
+            forbid_core_dumps();
+            end_at_panics();
+            let runtime = crate::account::runtime().unwrap();
+            let secret = "four folds of paper".to_owned();
+            let task = runtime.spawn(async move { panic!("no {secret}") });
+            let _ = runtime.block_on(task);
+            return;
+        }
+        let this = std::env::current_exe().unwrap();
+        let name =
+            "agent::memory::tests::a_panic_in_a_task_ends_the_whole_process_and_tells_nothing";
+        let output = std::process::Command::new(this)
+            .args(["--exact", "--nocapture", name])
+            .env(BREAKS_DOWN, "yes")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(6), "{said}");
+        assert!(!output.status.core_dumped());
+        assert!(
+            said.contains("it broke down at ") && said.contains("memory.rs:"),
+            "{said}"
+        );
+        assert!(!said.contains("paper"), "{said}");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) use audit::{AuditLog, Record};
 pub(crate) use client::{Agent, Loan};
 pub(crate) use exchange::{Exchange, Surroundings};
 pub(crate) use frame::Payload;
-pub(crate) use memory::redact_panics;
+pub(crate) use memory::{end_at_panics, forbid_core_dumps};
 pub(crate) use policy::load as load_policy;
 pub(crate) use requests::{Delivery, Requests};
 pub(crate) use run::{Running, run};

@@ -20,6 +20,7 @@ pub(crate) struct Invocation {
     descriptor_3: Option<PathBuf>,
     environment: Vec<(String, PathBuf)>,
     stdout: Option<File>,
+    preparation: Option<String>,
 }
 
 /// `fourfold ARGUMENTS…`
@@ -33,6 +34,7 @@ pub(crate) fn fourfold<I: AsRef<str>>(arguments: impl IntoIterator<Item = I>) ->
         descriptor_3: None,
         environment: Vec::new(),
         stdout: None,
+        preparation: None,
     }
 }
 
@@ -63,6 +65,12 @@ impl Invocation {
         self
     }
 
+    /// A shell does this first, to the process that the binary is to run in.
+    pub(crate) fn after(mut self, preparation: &str) -> Self {
+        self.preparation = Some(preparation.to_owned());
+        self
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(mut self) -> Outcome {
         let input = std::mem::take(&mut self.stdin);
@@ -85,27 +93,29 @@ impl Invocation {
 
     /// Starts it and leaves it running.
     pub(crate) fn spawn(self) -> Child {
-        let mut command = match self.descriptor_3 {
-            Some(path) => {
-                let mut shell = Command::new("/bin/sh");
-                shell
-                    .args(["-c", r#"exec "$0" "$@" 3<"$DESCRIPTOR_3""#])
-                    .env("DESCRIPTOR_3", path);
-                shell.arg(FOURFOLD);
-                shell
-            }
-            // Where the tests have a terminal, the binary must not find it.
-            None if File::open("/dev/tty").is_ok() => {
-                let mut session = Command::new("setsid");
-                session.arg(FOURFOLD);
-                session
-            }
-            None => Command::new(FOURFOLD),
-        };
+        let mut words = Vec::new();
+        // Where the tests have a terminal, the binary must not find it.
+        if File::open("/dev/tty").is_ok() {
+            words.push("setsid".to_owned());
+        }
+        let redirection = self.descriptor_3.as_ref().map(|_| r#"3<"$DESCRIPTOR_3""#);
+        if redirection.is_some() || self.preparation.is_some() {
+            let preparation = self.preparation.as_deref().unwrap_or(":");
+            let redirection = redirection.unwrap_or_default();
+            let script = format!(r#"{preparation}; exec "$0" "$@" {redirection}"#);
+            words.extend(["/bin/sh".to_owned(), "-c".to_owned(), script]);
+        }
+        words.push(FOURFOLD.to_owned());
+        let mut command = Command::new(words.remove(0));
+        if let Some(path) = self.descriptor_3 {
+            command.env("DESCRIPTOR_3", path);
+        }
         command
+            .args(words)
             .args(self.arguments)
             .env_remove("FOURFOLD_STATE")
             .env("HOME", "/nonexistent")
+            .env_remove("XDG_RUNTIME_DIR")
             .env_remove("XDG_STATE_HOME")
             .envs(self.environment)
             .stdin(Stdio::piped())

@@ -17,6 +17,7 @@ mod canary;
 mod changes;
 mod devices;
 mod embedded;
+mod environment;
 mod fixtures;
 mod help;
 mod homeserver;

@@ -35,17 +35,22 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// `fourfold ARGUMENTS…` in a session of its own, with this terminal for everything.
     pub(crate) fn run(arguments: &[&str]) -> Self {
-        Self::start(arguments, None)
+        Self::start(arguments, None, 80)
+    }
+
+    /// As [`run`](Self::run), with room for 20 characters in a line.
+    pub(crate) fn narrow(arguments: &[&str]) -> Self {
+        Self::start(arguments, None, 20)
     }
 
     /// As [`run`](Self::run), but with standard input and output elsewhere.
     pub(crate) fn run_redirected(arguments: &[&str]) -> Self {
-        Self::start(arguments, Some(()))
+        Self::start(arguments, Some(()), 80)
     }
 
-    fn start(arguments: &[&str], redirected: Option<()>) -> Self {
+    fn start(arguments: &[&str], redirected: Option<()>, columns: u16) -> Self {
         let (pty, pts) = open().unwrap();
-        pty.resize(pty_process::Size::new(24, 80)).unwrap();
+        pty.resize(pty_process::Size::new(24, columns)).unwrap();
         let mut command = Command::new(FOURFOLD)
             .args(arguments)
             .env_remove("FOURFOLD_STATE")
