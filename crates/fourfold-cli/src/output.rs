@@ -13,6 +13,11 @@ use crate::error::{Error, Exit, Result};
 
 /// Prints a line of data. A reader that went away ends the output without an error.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
+    print(format!("{text}\n").as_bytes()).map(drop)
+}
+
+/// As [`line`], for what has no end: whether the reader is still there.
+pub(crate) fn line_of_many(text: impl std::fmt::Display) -> Result<bool> {
     print(format!("{text}\n").as_bytes())
 }
 
@@ -25,7 +30,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
 /// Prints a secret: to a pipe exactly as it is, to a terminal only when the user asked for that.
 pub(crate) fn secret(text: &str, show: bool) -> Result<()> {
     if !stdout().is_terminal() {
-        return print(text.as_bytes());
+        return print(text.as_bytes()).map(drop);
     }
     if !show {
         return Err(not_shown());
@@ -82,10 +87,12 @@ fn exists(path: &Path) -> Error {
         .hint("secrets are only written to new files")
 }
 
-fn print(bytes: &[u8]) -> Result<()> {
+/// Whether somebody reads it.
+fn print(bytes: &[u8]) -> Result<bool> {
     let mut stdout = stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(|error| Error::usage(format!("standard output: {error}"))),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::usage(format!("standard output: {error}"))),
     }
 }

@@ -1,5 +1,7 @@
 //! The audit log: what was asked, by whom, and what came of it. Never a secret.
 
+mod follow;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{BufRead as _, BufReader, ErrorKind, Write as _},
@@ -12,6 +14,8 @@ use fourfold_client::LocalState;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Exit, Result};
+
+pub(crate) use self::follow::Following;
 
 /// A line of the log.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -40,6 +44,23 @@ impl Record {
             event: event.into(),
             ..Self::default()
         }
+    }
+
+    /// Gives it the time of now, unless it has one.
+    pub(crate) fn stamp(&mut self) {
+        if self.time == 0 {
+            self.time = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_millis()
+                .try_into()
+                .unwrap_or(u64::MAX);
+        }
+    }
+
+    /// A line that is damaged is none.
+    fn read(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(line).ok()
     }
 
     pub(crate) fn secret(mut self, name: impl Into<String>) -> Self {
@@ -80,14 +101,7 @@ impl AuditLog {
     /// Appends a line, with the time of now unless it has one. What cannot be logged must not
     /// happen.
     pub(crate) fn write(&self, mut record: Record) -> Result<()> {
-        if record.time == 0 {
-            record.time = SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_millis()
-                .try_into()
-                .unwrap_or(u64::MAX);
-        }
+        record.stamp();
         let mut line = serde_json::to_string(&record).map_err(|error| self.failed(error))?;
         line.push('\n');
         let mut file = OpenOptions::new()
@@ -128,10 +142,15 @@ impl AuditLog {
             };
             for line in BufReader::new(file).split(b'\n') {
                 let line = line.map_err(|error| self.failed(error))?;
-                records.extend(serde_json::from_slice::<Record>(&line).ok());
+                records.extend(Record::read(&line));
             }
         }
         Ok(records)
+    }
+
+    /// The same, and then what is written from now on.
+    pub(crate) fn follow(self) -> Following {
+        Following::new(self)
     }
 
     fn older(&self) -> PathBuf {

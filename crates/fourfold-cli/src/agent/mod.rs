@@ -26,7 +26,7 @@ mod vault;
 
 pub(crate) use address::Address;
 pub(crate) use asker::{Asker, Terminal, describe};
-pub(crate) use audit::{AuditLog, Record};
+pub(crate) use audit::{AuditLog, Following, Record};
 pub(crate) use client::{Agent, Loan};
 pub(crate) use exchange::{Exchange, Surroundings};
 pub(crate) use frame::Payload;

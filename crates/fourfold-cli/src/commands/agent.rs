@@ -1,6 +1,7 @@
 //! `fourfold agent`: run it, look at it, end it.
 
 mod background;
+mod log;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,9 +10,9 @@ use fourfold_client::{Account, LocalState, LocalStateError, escape_untrusted};
 
 use crate::{
     account,
-    agent::{self, Address, Agent, Asker, AuditLog, Record, Running, Terminal, protocol::Status},
+    agent::{self, Address, Agent, Asker, Running, Terminal, protocol::Status},
     arguments::Global,
-    duration::{self, written},
+    duration,
     error::{Error, Exit, Result},
     output,
     sealing_key::SealingOptions,
@@ -55,7 +56,7 @@ enum Command {
     /// Show how the agent is
     Status,
     /// Show what was asked of this device, and what came of it; the agent need not run
-    Log,
+    Log(log::Options),
     /// Show which requests of other devices wait for an answer
     Questions,
     /// Answer one of them
@@ -82,7 +83,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         None if options.start.foreground => start(global, &options.start),
         None => background::start(),
         Some(Command::Status) => status(global),
-        Some(Command::Log) => log(global),
+        Some(Command::Log(options)) => log::run(global, options),
         Some(Command::Questions) => questions(global),
         Some(Command::Answer { question, answer }) => {
             Agent::require(global)?.answer(*question, *answer == YesOrNo::Yes)?;
@@ -170,37 +171,6 @@ fn print_status(status: &Status) -> Result<()> {
         )),
         _ => output::line("key      none: it is locked"),
     }
-}
-
-fn log(global: &Global) -> Result<()> {
-    let folder = account::state_folder(global)?;
-    let user_id = account::user_id(global, &folder)?;
-    let records = AuditLog::of(&folder, &user_id)?.read()?;
-    if global.json {
-        return output::json(&records);
-    }
-    records.iter().try_for_each(print_record)
-}
-
-fn print_record(record: &Record) -> Result<()> {
-    let of = |text: &Option<String>| text.as_deref().map(escape_untrusted);
-    let mut line = format!(
-        "{}  {}",
-        written(record.time / 1000),
-        escape_untrusted(&record.event)
-    );
-    for (word, text) in [
-        (" ", of(&record.secret)),
-        (" for ", of(&record.device_id)),
-        (", key ", of(&record.fingerprint)),
-        (": ", of(&record.reason)),
-    ] {
-        if let Some(text) = text {
-            line.push_str(word);
-            line.push_str(&text);
-        }
-    }
-    output::line(line)
 }
 
 fn questions(global: &Global) -> Result<()> {

@@ -1,0 +1,88 @@
+//! `fourfold agent log`: what was asked of this device, and what came of it.
+
+use std::time::Duration;
+
+use clap::Args;
+use fourfold_client::escape_untrusted;
+use tokio::time::sleep;
+
+use crate::{
+    account,
+    agent::{AuditLog, Following, Record},
+    arguments::Global,
+    commands::serve::Stop,
+    duration::written,
+    error::{Error, Result},
+    interrupt, output,
+};
+
+/// Options of `agent log`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Options {
+    /// Go on with what is written from now on, until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+}
+
+pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
+    let folder = account::state_folder(global)?;
+    let user_id = account::user_id(global, &folder)?;
+    let log = AuditLog::of(&folder, &user_id)?;
+    if options.follow {
+        return account::runtime()?.block_on(follow(global, log.follow()));
+    }
+    let records = log.read()?;
+    if global.json {
+        return output::json(&records);
+    }
+    records
+        .iter()
+        .try_for_each(|record| output::line(line(record)))
+}
+
+/// Prints what is there and what comes, until a signal or until nobody reads it any more.
+async fn follow(global: &Global, mut following: Following) -> Result<()> {
+    let stopped = Stop::listen()?.wait();
+    interrupt::hand_over();
+    tokio::pin!(stopped);
+    loop {
+        for record in following.more()? {
+            let line = if global.json {
+                serde_json::to_string(&record).map_err(Error::usage)?
+            } else {
+                line(&record)
+            };
+            if !output::line_of_many(line)? {
+                return Ok(());
+            }
+        }
+        tokio::select! {
+            () = &mut stopped => return Ok(()),
+            () = sleep(PAUSE) => {}
+        }
+    }
+}
+
+fn line(record: &Record) -> String {
+    let of = |text: &Option<String>| text.as_deref().map(escape_untrusted);
+    let mut line = format!(
+        "{}  {}",
+        written(record.time / 1000),
+        escape_untrusted(&record.event)
+    );
+    for (word, text) in [
+        (" ", of(&record.secret)),
+        (" for ", of(&record.device_id)),
+        (", key ", of(&record.fingerprint)),
+        (": ", of(&record.reason)),
+    ] {
+        if let Some(text) = text {
+            line.push_str(word);
+            line.push_str(&text);
+        }
+    }
+    line
+}
+
+/// How soon a new line is seen.
+const PAUSE: Duration = Duration::from_millis(200);
