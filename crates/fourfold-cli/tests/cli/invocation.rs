@@ -226,6 +226,20 @@ impl Folder {
     }
 }
 
+/// Says that a test does nothing on this machine, and why.
+pub(crate) fn skipped(why: &str) {
+    let test = std::thread::current();
+    let test = test.name().unwrap_or_default();
+    // Not captured, unlike what is printed.
+    let _ = writeln!(std::io::stderr(), "skipped {test}: {why}");
+}
+
+/// As [`skipped`], for what must be there where every change is tested.
+pub(crate) fn missing(what: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what} is missing");
+    skipped(&format!("{what} is missing"));
+}
+
 fn seen_from_outside(child: &mut Child) -> Vec<u8> {
     let mut of = |file: &str| {
         let path = format!("/proc/{}/{file}", child.id());

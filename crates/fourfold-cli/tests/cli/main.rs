@@ -29,6 +29,7 @@ mod hostile_requests;
 mod identity;
 mod invocation;
 mod key_endpoints;
+mod keyring;
 mod keys;
 mod killed;
 mod kit;
