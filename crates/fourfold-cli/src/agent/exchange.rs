@@ -1,7 +1,7 @@
 //! The device at work: in sync with the homeserver, asking other devices and answering them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -57,6 +57,15 @@ pub(crate) struct Exchange<S> {
     not_before: Instant,
     /// What an earlier run did not see written down is told first, and may be written already.
     has_told: bool,
+    /// What is to be written down.
+    unwritten: VecDeque<Entry>,
+}
+
+/// A line for the audit log.
+struct Entry {
+    record: Record,
+    /// Whether an earlier run may have written it.
+    may_be_there: bool,
 }
 
 /// What there is to do.
@@ -92,6 +101,7 @@ impl<S: SecretSource> Exchange<S> {
             backoff: Backoff::default(),
             not_before: Instant::now(),
             has_told: false,
+            unwritten: VecDeque::new(),
         })
     }
 
@@ -191,6 +201,8 @@ impl<S: SecretSource> Exchange<S> {
     ) -> Result<()> {
         match happened {
             Happened::Unreachable(error) => self.out_of_sync(DeviceError::Server(error)),
+            // It comes again.
+            Happened::Arrived(..) if !self.has_written() => Ok(()),
             Happened::Arrived(batch, begun) => {
                 let was_empty = batch.is_empty();
                 let pause = self.backoff.answered(was_empty, LONG_POLL, begun.elapsed());
@@ -231,25 +243,53 @@ impl<S: SecretSource> Exchange<S> {
             }
             DeviceError::Server(error) => self.backoff.failed(error),
             // A full disk is cleaned up some day.
-            DeviceError::LocalState(_) | DeviceError::Devices(_) => LONGEST_PAUSE,
+            DeviceError::LocalState(_) => self.backoff.failed_here(),
+            DeviceError::Devices(_) => LONGEST_PAUSE,
             _ => return Err(error.into()),
         };
+        self.pause(pause, &error);
+        Ok(())
+    }
+
+    fn pause(&mut self, pause: Duration, reason: &dyn std::fmt::Display) {
         self.not_before = Instant::now() + pause;
         if self.around.in_sync.swap(false, Ordering::Relaxed) {
-            ui::warn(format_args!("not in sync: {error}"));
+            ui::warn(format_args!("not in sync: {reason}"));
         }
-        Ok(())
+    }
+
+    /// Tries once more to write down what is not yet: whether all is.
+    fn has_written(&mut self) -> bool {
+        self.write_down();
+        self.unwritten.is_empty()
+    }
+
+    /// Writes down what is not yet. As long as that fails nothing more is taken in: the device keeps
+    /// what it decided until the next answer is taken, and tells it anew after a restart.
+    fn write_down(&mut self) {
+        while let Some(entry) = self.unwritten.front() {
+            let log = &self.around.audit;
+            let record = entry.record.clone();
+            let written = if entry.may_be_there {
+                log.write_once(record)
+            } else {
+                log.write(record)
+            };
+            if let Err(error) = written {
+                let pause = self.backoff.failed_here();
+                return self.pause(pause, &error.message);
+            }
+            self.unwritten.pop_front();
+        }
     }
 
     fn handle(&mut self, events: Vec<DeviceEvent>, requests: &mut Requests) -> Result<()> {
         for event in events {
             match event {
-                DeviceEvent::Alert(alert) => self.warn(report::alert(&alert))?,
-                DeviceEvent::Audit(audit) if self.has_told => {
-                    self.around.audit.write(report::decision(&audit))?;
-                }
+                DeviceEvent::Alert(alert) => self.warn(report::alert(&alert)),
                 DeviceEvent::Audit(audit) => {
-                    self.around.audit.write_once(report::decision(&audit))?;
+                    let may_be_there = !self.has_told;
+                    self.note(report::decision(&audit), may_be_there);
                 }
                 DeviceEvent::Ended {
                     request_id,
@@ -284,13 +324,13 @@ impl<S: SecretSource> Exchange<S> {
                 ),
                 DeviceEvent::Restored => self.warn(Record::new("alert").reason(
                     "the files of this device are an older copy: its sessions were dropped",
-                ))?,
+                )),
                 DeviceEvent::Trust(change) => {
                     let (record, is_urgent) = report::change(&change);
                     if is_urgent {
-                        self.warn(record)?;
+                        self.warn(record);
                     } else {
-                        self.around.audit.write(record)?;
+                        self.note(record, false);
                     }
                 }
                 DeviceEvent::Verification {
@@ -304,10 +344,19 @@ impl<S: SecretSource> Exchange<S> {
             }
         }
         self.has_told = true;
+        self.write_down();
         Ok(())
     }
 
-    fn warn(&self, record: Record) -> Result<()> {
+    fn note(&mut self, mut record: Record, may_be_there: bool) {
+        record.stamp();
+        self.unwritten.push_back(Entry {
+            record,
+            may_be_there,
+        });
+    }
+
+    fn warn(&mut self, record: Record) {
         let of = |text: &Option<String>| text.as_deref().map(escape_untrusted);
         let parts = [
             of(&record.device_id),
@@ -316,7 +365,7 @@ impl<S: SecretSource> Exchange<S> {
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         ui::warn(parts.join(": "));
-        self.around.audit.write(record)
+        self.note(record, false);
     }
 
     fn ask_user(&mut self, prompt: Prompt) {

@@ -429,3 +429,32 @@ fn the_user_is_asked_at_the_terminal_and_only_yes_is_yes() {
         assert_eq!(terminal.finish().0, Some(0));
     }
 }
+
+// The window is closed in which the question stands.
+#[test]
+fn a_question_at_a_terminal_that_goes_away_is_answered_with_no() {
+    let server = Homeserver::start();
+    let home = Household::new(&server);
+    let state = home.laptop.state();
+    let key = home.laptop.folder.name_of("state.key");
+    let mut terminal = Terminal::run(&[
+        "agent",
+        "--foreground",
+        "--store-key-file",
+        &key,
+        "--state",
+        state.to_str().unwrap(),
+    ]);
+    terminal.expect("listening at");
+    home.laptop.unlock("key").run().succeeds();
+    let asking = request(&home.phone, USER_SIGNING).spawn();
+    terminal.expect("[y/N]");
+    terminal.signal(Signal::HUP);
+    assert_eq!(terminal.finish().0, Some(0));
+    // Nobody is asked about it again.
+    let _agent = home.agent(&[(USER_SIGNING, "ask")], &[]);
+    home.wait_for(USER_SIGNING, "refused");
+    assert_eq!(home.log(USER_SIGNING), ["prompted", "refused"]);
+    interrupt(&asking);
+    assert_eq!(finish(asking).0, Some(1));
+}

@@ -96,6 +96,13 @@ impl Backoff {
         }
     }
 
+    /// The pause after a failure of this machine, such as a full disk: between a quarter of a second
+    /// and half a minute.
+    #[must_use]
+    pub fn failed_here(&mut self) -> Duration {
+        self.next(None)
+    }
+
     fn next(&mut self, asked: Option<Duration>) -> Duration {
         self.failures = self.failures.saturating_add(1);
         retry_pause(self.failures, asked)
@@ -122,6 +129,9 @@ mod tests {
             retry_after: Duration::from_secs(90),
         });
         assert!(backoff.failed(&limited) >= Duration::from_secs(90));
+        let mut backoff = Backoff::default();
+        let here = [(); 10].map(|()| backoff.failed_here());
+        assert!(here[0] <= Duration::from_millis(500) && here[9] >= Duration::from_secs(15));
     }
 
     #[test]

@@ -1,0 +1,312 @@
+//! An agent on a machine that fails it, among processes that mean it harm.
+
+use std::{
+    fs::Permissions,
+    io::{Read as _, Write as _},
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    path::Path,
+    time::Instant,
+};
+
+use rustix::{
+    process::{Pid, Resource, Rlimit, Signal, geteuid, getrlimit, prlimit},
+    thread::{Uid, set_thread_res_uid},
+};
+
+use crate::{
+    agents::RunningAgent,
+    homeserver::{Homeserver, Person},
+    invocation::skipped,
+    key_endpoints::sealed,
+    liar::{BACKUP, Liar},
+};
+
+const NAME: &str = "org.example.wallet";
+const SECRET: &str = "four folds of paper";
+
+/// Somebody with a secret, and their agent, which has the key.
+fn unlocked(server: &Homeserver) -> (Person, RunningAgent) {
+    let alice = server.person("alice");
+    alice.set_up("key");
+    alice.put(NAME, SECRET, "key").run().succeeds();
+    let agent = alice.agent(&[]);
+    alice.unlock("key").run().succeeds();
+    (alice, agent)
+}
+
+fn still_serves(alice: &Person) {
+    assert_eq!(alice.call(&["get", NAME]).run().succeeds(), SECRET);
+}
+
+/// Changes a limit of a process that runs, and gives the one before.
+fn limit(agent: &RunningAgent, resource: Resource, current: u64) -> u64 {
+    let process = Pid::from_raw(agent.process().try_into().unwrap());
+    let maximum = getrlimit(resource).maximum;
+    let limit = Rlimit {
+        current: Some(current),
+        maximum,
+    };
+    let before = prlimit(process, resource, limit).unwrap();
+    before.current.unwrap_or(u64::MAX)
+}
+
+// Another user has got as far as the socket.
+#[test]
+fn another_user_gets_not_a_byte() {
+    if !geteuid().is_root() {
+        return skipped("only root can be another user");
+    }
+    let server = Homeserver::start();
+    let (alice, agent) = unlocked(&server);
+    let socket = Path::new(&agent.socket);
+    for path in socket
+        .ancestors()
+        .take_while(|path| path.starts_with(alice.folder.path()))
+    {
+        std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+    }
+    let said = std::thread::scope(|scope| {
+        let stranger = scope.spawn(|| {
+            // Of this thread alone.
+            let nobody = Uid::from_raw(65534);
+            set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            let mut stream = UnixStream::connect(socket).unwrap();
+            let _ = stream.write_all(&frame(r#"{"request":"status"}"#));
+            let mut said = Vec::new();
+            let _ = stream.read_to_end(&mut said);
+            said
+        });
+        stranger.join().unwrap()
+    });
+    assert_eq!(said, b"");
+    for path in socket
+        .ancestors()
+        .take_while(|path| path.starts_with(alice.folder.path()))
+    {
+        std::fs::set_permissions(path, Permissions::from_mode(0o700)).unwrap();
+    }
+    std::fs::set_permissions(socket, Permissions::from_mode(0o600)).unwrap();
+    still_serves(&alice);
+}
+
+/// A request as commands send it.
+fn frame(json: &str) -> Vec<u8> {
+    let length = u32::try_from(json.len()).unwrap().to_be_bytes();
+    [&length, [0; 4].as_slice(), json.as_bytes()].concat()
+}
+
+/// The size of the agent in memory, in KiB.
+fn memory(agent: &RunningAgent) -> u64 {
+    let path = format!("/proc/{}/status", agent.process());
+    let status = std::fs::read_to_string(path).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+// A gigabyte is announced, half a request is sent, and thousands come and go.
+#[test]
+fn processes_of_the_user_that_say_anything_cost_little() {
+    let server = Homeserver::start();
+    let (alice, agent) = unlocked(&server);
+    let before = memory(&agent);
+    let request = frame(r#"{"request":"status"}"#);
+    let announced = [0x40, 0, 0, 0, 0, 0, 0, 0, b'{'];
+    let beside = [0, 0, 0, 2, 0x40, 0, 0, 0, b'{', b'}'];
+    for said in [&announced, beside.as_slice(), &request[..12], &[0xff; 4096]] {
+        let mut stream = UnixStream::connect(&agent.socket).unwrap();
+        let _ = stream.write_all(said);
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        // The greeting, and nothing else.
+        assert!(answer.len() < 200, "{}", answer.len());
+    }
+    for _ in 0..10_000 {
+        drop(UnixStream::connect(&agent.socket).unwrap());
+    }
+    still_serves(&alice);
+    let after = memory(&agent);
+    assert!(after < before + 16 * 1024, "{before} KiB, then {after} KiB");
+}
+
+// It stands still for longer than the key may stay.
+#[test]
+fn an_agent_that_was_stopped_has_no_key_when_it_goes_on() {
+    let liar = Liar::new();
+    let mut phone = liar.phone();
+    let laptop = liar.to_laptop(&phone);
+    let agent = liar.laptop.sharing_agent(&[(BACKUP, "allow")], &[]);
+    // Once it has looked at the devices.
+    liar.settle(&mut phone);
+    let key = liar.laptop.folder.name_of("key");
+    let unlock = ["unlock", "--lifetime", "1s", "--recovery-key-file", &key];
+    liar.laptop.call(&unlock).run().succeeds();
+    agent.signal(Signal::STOP);
+    phone.ask(&laptop, "late", BACKUP);
+    // The homeserver has nothing more for the phone in this time.
+    let stopped = Instant::now();
+    while stopped.elapsed().as_secs() < 1 {
+        phone.sync(1000);
+    }
+    agent.signal(Signal::CONT);
+    liar.settle(&mut phone);
+    assert_eq!(liar.sent(), []);
+    let status = liar.laptop.call(&["agent", "status", "--json"]).run();
+    assert!(status.json()["key_id"].is_null());
+    assert_eq!(liar.logged("locked"), 1);
+}
+
+#[test]
+fn memory_that_cannot_be_locked_is_told_and_the_agent_works() {
+    let server = Homeserver::start();
+    let alice = server.person("alice");
+    alice.set_up("key");
+    let call = alice.call(&["agent"]).after("ulimit -l 0");
+    let agent = RunningAgent::start(call);
+    alice.unlock("key").run().succeeds();
+    alice.call(&["agent", "stop"]).run().succeeds();
+    let (status, said) = agent.wait();
+    assert!(status.success(), "{said}");
+    assert!(said.contains("may be written to swap"), "{said}");
+    assert!(said.contains("ulimit -l unlimited"), "{said}");
+}
+
+#[test]
+fn without_a_runtime_folder_the_socket_is_with_the_state() {
+    let server = Homeserver::start();
+    let (alice, agent) = unlocked(&server);
+    let folder = alice.state().canonicalize().unwrap().join("agent");
+    assert_eq!(Path::new(&agent.socket).parent(), Some(folder.as_path()));
+    // One that is not there is said, and does not matter to those who need no agent.
+    let missing = alice.folder.join("missing");
+    let with = |arguments: &[&str]| {
+        let call = alice.call(arguments);
+        call.environment("XDG_RUNTIME_DIR", &missing).run()
+    };
+    with(&["agent", "status"]).fails(2).says("missing");
+    agent.kill();
+    let key = alice.folder.name_of("key");
+    let outcome = with(&["get", NAME, "--recovery-key-file", &key]);
+    assert_eq!(outcome.succeeds(), SECRET);
+    with(&["agent", "--foreground"]).fails(2).says("missing");
+}
+
+// No space is left on the disk, for a while.
+#[test]
+fn nothing_leaves_that_cannot_be_kept_and_later_it_does() {
+    let liar = Liar::new();
+    let mut phone = liar.phone();
+    let laptop = liar.to_laptop(&phone);
+    let policy = format!("[secrets]\n\"{BACKUP}\" = \"allow\"\n");
+    let policy = liar.laptop.folder.write("policy.toml", policy);
+    // Where a file is too large, a write fails as on a full disk.
+    let call = sealed(&liar.laptop, &["agent", "--policy", &policy]).after("trap '' XFSZ");
+    let agent = RunningAgent::start(call);
+    liar.laptop.unlock("key").run().succeeds();
+    phone.ask(&laptop, "before", BACKUP);
+    phone.wait_for_answer("before");
+    liar.settle(&mut phone);
+
+    let before = limit(&agent, Resource::Fsize, 0);
+    let seen = liar.proxy.seen().len();
+    phone.ask(&laptop, "meanwhile", BACKUP);
+    // The first time it could not keep what came of it.
+    got(&liar, seen, "meanwhile", 2);
+    assert_eq!(liar.sent().len(), 1);
+    liar.laptop.unlock("key").run().fails(2).says("audit.jsonl");
+    limit(&agent, Resource::Fsize, before);
+    phone.wait_for_answer("meanwhile");
+    liar.settle(&mut phone);
+    assert_eq!(liar.sent().len(), 2);
+    assert_eq!(liar.logged("shared"), 2);
+    liar.laptop.call(&["agent", "stop"]).run().succeeds();
+    let (status, said) = agent.wait();
+    assert!(status.success(), "{said}");
+    assert!(said.contains("not in sync: "), "{said}");
+}
+
+/// Waits until the laptop was told this so often, since so much was seen.
+fn got(liar: &Liar, since: usize, text: &str, times: usize) {
+    liar.proxy.wait_until(|all| {
+        let answers = all.iter().skip(since).map(|(_, answer)| &answer.body);
+        let with = answers.filter(|body| String::from_utf8_lossy(body).contains(text));
+        with.count() >= times
+    });
+}
+
+// Not one more file can be opened, for a while.
+#[test]
+fn an_agent_without_descriptors_loses_nothing() {
+    let liar = Liar::new();
+    let mut phone = liar.phone();
+    let laptop = liar.to_laptop(&phone);
+    let agent = liar.agent(&[(BACKUP, "allow")]);
+    phone.ask(&laptop, "before", BACKUP);
+    phone.wait_for_answer("before");
+    liar.settle(&mut phone);
+    let before = limit(&agent, Resource::Nofile, 3);
+    let seen = liar.proxy.seen().len();
+    phone.ask(&laptop, "meanwhile", BACKUP);
+    // Whoever comes now waits.
+    let mut stream = UnixStream::connect(&agent.socket).unwrap();
+    got(&liar, seen, "meanwhile", 1);
+    limit(&agent, Resource::Nofile, before);
+    phone.wait_for_answer("meanwhile");
+    let mut greeting = [0; 8];
+    stream.read_exact(&mut greeting).unwrap();
+    drop(stream);
+    liar.settle(&mut phone);
+    assert_eq!(liar.sent().len(), 2);
+    assert_eq!(liar.logged("shared"), 2);
+}
+
+// Where it complains, nobody listens any more.
+#[test]
+fn an_agent_that_cannot_complain_goes_on() {
+    let server = Homeserver::start();
+    let alice = server.person("alice");
+    alice.set_up("key");
+    alice.put(NAME, SECRET, "key").run().succeeds();
+    let call = alice.call(&["agent"]);
+    // It has something to complain of right at the start.
+    let agent = RunningAgent::start(call.after("ulimit -l 0; exec 2>/dev/full"));
+    alice.unlock("key").run().succeeds();
+    still_serves(&alice);
+    alice.call(&["agent", "stop"]).run().succeeds();
+    assert!(agent.wait().0.success());
+}
+
+// A homeserver that takes the request for the devices and never answers it.
+#[test]
+fn a_homeserver_that_never_answers_holds_up_neither_lock_nor_stop() {
+    let liar = Liar::new();
+    let mut phone = liar.phone();
+    let laptop = liar.to_laptop(&phone);
+    let agent = liar.agent(&[(BACKUP, "allow")]);
+    phone.ask(&laptop, "before", BACKUP);
+    phone.wait_for_answer("before");
+    liar.settle(&mut phone);
+    let sent = liar.sent().len();
+    let (asked, has_asked) = std::sync::mpsc::channel();
+    liar.lie("/keys/query ", move |_| {
+        asked.send(()).unwrap();
+        loop {
+            std::thread::park();
+        }
+    });
+    liar.say_changed();
+    phone.ask(&laptop, "meanwhile", BACKUP);
+    has_asked.recv().unwrap();
+    liar.laptop.call(&["lock"]).run().succeeds();
+    let status = liar.laptop.call(&["agent", "status", "--json"]).run();
+    assert!(status.json()["key_id"].is_null());
+    agent.signal(Signal::TERM);
+    let (status, said) = agent.wait();
+    assert!(status.success(), "{said}");
+    assert_eq!(liar.sent().len(), sent);
+}
