@@ -80,7 +80,7 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(self::files(&path));
-        } else {
+        } else if path.is_file() {
             files.push(path);
         }
     }

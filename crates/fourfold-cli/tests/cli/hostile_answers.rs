@@ -6,8 +6,10 @@
 use serde_json::{Value, json};
 
 use crate::{
+    agents::RunningAgent,
+    canary::Canary,
     key_endpoints::sealed,
-    liar::{BACKUP, Liar, received},
+    liar::{BACKUP, Liar, SELF_SIGNING, received},
     peer::{Peer, Target},
 };
 
@@ -239,21 +241,41 @@ fn a_secret_that_is_none_leaves_the_request_open() {
     asking.gets_the_answer();
 }
 
-// A value that does not fit the public key which is published.
+// A secret of a megabyte, and one that is a byte too long.
+#[test]
+fn a_secret_that_is_too_long_leaves_the_request_open() {
+    let mut asking = Asking::new();
+    for length in [1_000_000, fourfold::Secret::MAX_BYTES + 1] {
+        let content = asking.send(&"x".repeat(length));
+        let payload = asking
+            .phone
+            .payload(&asking.laptop, "m.secret.send", &content);
+        let user = asking.phone.user_id.clone();
+        let content = asking.phone.encrypt(&asking.laptop, &user, &payload);
+        let event = json!({"type": "m.room.encrypted", "sender": user, "content": content});
+        asking.liar.inject(vec![event]);
+    }
+    asking.gets_the_answer();
+}
+
+// Values that do not fit the public key which is published: one of nobody, and one that belongs to
+// another name.
 #[test]
 fn a_secret_that_fits_no_public_key_leaves_the_request_open() {
-    let liar = Liar::new();
-    let mut phone = liar.phone();
-    let laptop = liar.to_laptop(&phone);
-    let right = liar.stored(BACKUP);
-    let request = liar.request(BACKUP);
-    let id = phone.wait_for_request();
-    let wrong = fourfold::base64::encode([7; 32]);
-    for secret in [wrong.as_str(), "of the liar"] {
-        phone.answer(&laptop, &id, secret);
+    for (name, other) in [(BACKUP, SELF_SIGNING), (SELF_SIGNING, BACKUP)] {
+        let liar = Liar::new();
+        let mut phone = liar.phone();
+        let laptop = liar.to_laptop(&phone);
+        let (right, other) = (liar.stored(name), liar.stored(other));
+        let request = liar.request(name);
+        let id = phone.wait_for_request();
+        let wrong = fourfold::base64::encode([7; 32]);
+        for secret in [wrong.as_str(), "of the liar", &other] {
+            phone.answer(&laptop, &id, secret);
+        }
+        phone.answer(&laptop, &id, &right);
+        assert_eq!(received(request), right);
     }
-    phone.answer(&laptop, &id, &right);
-    assert_eq!(received(request), right);
 }
 
 // The homeserver gives the same message again and again.
@@ -313,36 +335,126 @@ fn the_first_of_two_answers_is_taken_and_the_second_is_an_alert() {
     assert_eq!(alerts, [json!(tablet.device_id)]);
 }
 
+/// A laptop whose command was killed while it waited for its devices, and whose agent is locked.
+struct Locked {
+    liar: Liar,
+    laptop: Target,
+    agent: RunningAgent,
+    id: String,
+}
+
+impl Locked {
+    /// These devices were asked.
+    fn after_asking(liar: Liar, devices: &mut [&mut Peer]) -> Self {
+        let laptop = liar.to_laptop(devices[0]);
+        let mut request = liar.request(WALLET);
+        let ids: Vec<_> = devices
+            .iter_mut()
+            .map(|device| device.wait_for_request())
+            .collect();
+        request.kill().unwrap();
+        request.wait().unwrap();
+        Self {
+            id: ids[0].clone(),
+            laptop,
+            agent: RunningAgent::start(sealed(&liar.laptop, &["agent"])),
+            liar,
+        }
+    }
+
+    /// Nothing like this is in a file.
+    fn keeps_sealed(&self, secret: &str) {
+        Canary::new("the secret", secret).is_in_no_file(&self.liar.laptop.state());
+    }
+}
+
 // An answer comes while the agent has no key, and nobody waits.
 #[test]
-fn a_secret_that_comes_to_a_locked_agent_is_not_kept_in_clear() {
+fn a_secret_that_comes_to_a_locked_agent_is_kept_sealed_and_taken_later() {
+    let liar = Liar::new();
+    let mut phone = liar.phone();
+    let locked = Locked::after_asking(liar, &mut [&mut phone]);
+    phone.answer(&locked.laptop, &locked.id, "canary of the phone");
+    locked.liar.settle(&mut phone);
+    locked.keeps_sealed("canary of the phone");
+    assert_eq!(locked.liar.logged("received"), 0);
+    let asked = locked.liar.count("/sendToDevice/m.secret.request/");
+    // A crash loses nothing of it.
+    locked.agent.kill();
+    let _agent = RunningAgent::start(sealed(&locked.liar.laptop, &["agent"]));
+    locked.liar.laptop.unlock("key").run().succeeds();
+    assert_eq!(received(locked.liar.request(WALLET)), "canary of the phone");
+    assert_eq!(locked.liar.logged("received"), 1);
+    // Nobody is asked once more.
+    assert_eq!(locked.liar.count("/sendToDevice/m.secret.request/"), asked);
+}
+
+// Whoever sent it is not trusted any more when the agent is unlocked.
+#[test]
+fn a_secret_that_came_to_a_locked_agent_is_checked_by_what_holds_later() {
+    let liar = Liar::new();
+    let (mut phone, mut tablet) = (liar.phone(), liar.phone());
+    let locked = Locked::after_asking(liar, &mut [&mut phone, &mut tablet]);
+    tablet.answer(&locked.laptop, &locked.id, "of the tablet");
+    locked.liar.settle(&mut phone);
+    let (user, device) = (tablet.user_id.clone(), tablet.device_id.clone());
+    let bare = tablet.device_keys();
+    locked
+        .liar
+        .lie_about_keys(move |body| body["device_keys"][&user][&device] = bare.clone());
+    locked.liar.settle(&mut phone);
+    locked.liar.laptop.unlock("key").run().succeeds();
+    let request = locked.liar.request(WALLET);
+    locked.liar.settle(&mut phone);
+    phone.answer(&locked.laptop, &locked.id, "of the phone");
+    assert_eq!(received(request), "of the phone");
+}
+
+/// A laptop whose agent asks the phone, which has sent it something before.
+fn asking_agent() -> (Asking, RunningAgent) {
     let liar = Liar::new();
     let mut phone = liar.phone();
     let laptop = liar.to_laptop(&phone);
     let agent = liar.agent(&[]);
+    phone.answer(&laptop, "of nobody", "whatever");
+    liar.settle(&mut phone);
     let request = liar.request(WALLET);
     let id = phone.wait_for_request();
-    agent.kill();
-    request.wait_with_output().unwrap();
-    let agent = crate::agents::RunningAgent::start(sealed(&liar.laptop, &["agent"]));
-    phone.answer(&laptop, &id, "canary of the phone");
-    liar.settle(&mut phone);
-    for file in std::fs::read_dir(liar.laptop.state()).unwrap() {
-        let path = file.unwrap().path();
-        let Ok(bytes) = std::fs::read(&path) else {
-            continue;
-        };
-        let needle = b"canary of the phone";
-        let is_in_clear = bytes.windows(needle.len()).any(|part| part == needle);
-        assert!(!is_in_clear, "{}", path.display());
+    let asking = Asking {
+        liar,
+        phone,
+        laptop,
+        request,
+        id,
+    };
+    (asking, agent)
+}
+
+// Messages between are lost: as many as it makes up for, and one more.
+#[test]
+fn a_message_too_far_ahead_is_lost_and_the_agent_begins_anew() {
+    let (mut asking, _agent) = asking_agent();
+    asking.phone.lose(&asking.laptop, 2001);
+    asking.phone.answer(&asking.laptop, &asking.id, "too far");
+    // The phone hears that it should begin anew.
+    let is_empty = |payload: &Value| payload["type"] == "m.dummy";
+    while !asking.phone.decrypted.iter().any(is_empty) {
+        asking.phone.sync(1000);
     }
-    // The device works, and what comes later is taken as ever.
-    liar.laptop.unlock("key").run().succeeds();
-    let request = liar.request("org.example.other");
-    let id = phone.wait_for_request();
-    phone.answer(&laptop, &id, "another");
-    assert_eq!(received(request), "another");
-    drop(agent);
+    asking.phone.lose(&asking.laptop, 50);
+    asking.gets_the_answer();
+}
+
+// The phone forgets everything again and again, as after an update that went wrong.
+#[test]
+fn a_device_that_begins_ten_sessions_in_a_row_is_heard() {
+    let (mut asking, _agent) = asking_agent();
+    for number in 0..10 {
+        asking.phone.forget_session(&asking.laptop);
+        let id = format!("session {number}");
+        asking.phone.answer(&asking.laptop, &id, "whatever");
+    }
+    asking.gets_the_answer();
 }
 
 // The master key is not even asked for.

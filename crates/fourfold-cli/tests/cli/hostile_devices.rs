@@ -7,20 +7,21 @@ use serde_json::{Value, json};
 
 use crate::{
     agents::RunningAgent,
-    liar::{BACKUP, Liar},
+    key_endpoints::sealed,
+    liar::{BACKUP, Liar, self_signing_key},
     peer::{Peer, Target, signed_by},
     proxy::{Message, Turn},
 };
 
 pub(crate) struct Household {
-    agent: RunningAgent,
+    pub(crate) agent: RunningAgent,
     pub(crate) liar: Liar,
     pub(crate) phone: Peer,
     pub(crate) laptop: Target,
     pub(crate) user: String,
 }
 
-const RULES: [(&str, &str); 1] = [(BACKUP, "allow")];
+pub(crate) const RULES: [(&str, &str); 1] = [(BACKUP, "allow")];
 
 impl Household {
     /// An agent that has answered its phone once.
@@ -171,6 +172,46 @@ fn a_device_that_the_identity_did_not_sign_gets_nothing() {
     home.answers_the_phone();
 }
 
+// A device of the homeserver's own is signed by the true self-signing key of another user.
+#[test]
+fn a_device_that_the_identity_of_another_user_signed_gets_nothing() {
+    let mut home = Household::new();
+    let mallory = home.liar.server.person("mallory");
+    let key = mallory.folder.name_of("key");
+    sealed(&mallory, &["setup", "--yes", "--recovery-key-out", &key])
+        .run()
+        .succeeds();
+    let theirs = self_signing_key(&mallory);
+    let query = json!({"device_keys": {&mallory.user_id: []}});
+    let published = home.phone.call("POST", "keys/query", &query);
+    let rogue = home.liar.stranger();
+    let id = rogue.device_id.clone();
+    for signed_as in [mallory.user_id.clone(), home.user.clone()] {
+        let keys = signed_by(&rogue.device_keys(), &theirs, &signed_as);
+        // Alone, and with everything that proves whose key it is.
+        home.list(&id, keys.clone());
+        home.does_not_answer(&id);
+        let (user, id, published) = (home.user.clone(), id.clone(), published.clone());
+        home.liar.lie_about_keys(move |body| {
+            body["device_keys"][&user][&id] = keys.clone();
+            for member in ["master_keys", "self_signing_keys"] {
+                let theirs = published[member].as_object().unwrap().clone();
+                body[member].as_object_mut().unwrap().extend(theirs);
+            }
+        });
+        home.does_not_answer(&rogue.device_id);
+    }
+    home.answers_the_phone();
+    // It is shown as the key of the user.
+    let keys = rogue.cross_signed(&theirs);
+    let user = home.user.clone();
+    home.liar.lie_about_keys(move |body| {
+        body["device_keys"][&user][&id] = keys.clone();
+        body["self_signing_keys"][&user] = published["self_signing_keys"][&mallory.user_id].clone();
+    });
+    home.does_not_answer(&rogue.device_id);
+}
+
 // A device is gone from the list, and back some time later.
 #[test]
 fn a_device_that_was_gone_gets_nothing_when_it_is_back() {
@@ -228,6 +269,32 @@ fn a_device_that_is_named_like_the_master_key_gets_nothing() {
         home.does_not_answer(&id);
     }
     home.warns_of("key of the account");
+}
+
+// A device is to be verified by emoji, while another one is named like a key of the user.
+#[test]
+fn nothing_is_verified_beside_a_device_that_is_named_like_a_key() {
+    let liar = Liar::new();
+    let signatures = liar.count("/signatures/upload ");
+    let tablet = liar.stranger();
+    let user = tablet.user_id.clone();
+    let query = json!({"device_keys": {&user: []}});
+    let published = tablet.call("POST", "keys/query", &query);
+    for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
+        let keys = published[member][&user]["keys"].as_object().unwrap();
+        let key = keys.values().next().unwrap().as_str().unwrap();
+        for id in [key.to_owned(), format!("{key}=")] {
+            let keys = tablet.device_keys_as(&id);
+            let user = user.clone();
+            liar.lie_about_keys(move |body| body["device_keys"][&user][&id] = keys.clone());
+            sealed(&liar.laptop, &["device", "verify", &tablet.device_id])
+                .run()
+                .fails(8)
+                .says("named like a key of the account");
+        }
+    }
+    assert_eq!(liar.count("/sendToDevice/m.key.verification"), 0);
+    assert_eq!(liar.count("/signatures/upload "), signatures);
 }
 
 // The list of devices is without the user, full of failures, or endless.

@@ -1,33 +1,48 @@
 //! A homeserver that hands out other one-time keys than those that a device signed, to an agent that
 //! would share a secret with the device.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::{Value, json};
 
-use crate::{hostile_devices::Household, liar::BACKUP, peer::Peer, proxy::Message};
+use crate::{
+    hostile_devices::{Household, RULES},
+    liar::BACKUP,
+    peer::Peer,
+    proxy::Message,
+};
+
+/// Who and what a homeserver could take a key from.
+struct Others {
+    /// Another verified device of the user.
+    device: Peer,
+    /// A device of another user.
+    stranger: Peer,
+    /// A key of low order, signed as it should be.
+    low: Value,
+}
 
 /// A verified device with which there is no session asks, and gets a one-time key that is changed
 /// like this.
 #[track_caller]
-fn is_not_used(change: impl Fn(&Peer, &Value, &mut Value) + Send + 'static) {
+fn is_not_used(change: impl Fn(&Others, &mut Value) + Send + 'static) {
     let mut home = Household::new();
     let mut tablet = home.liar.phone();
-    let other = home.liar.phone();
+    home.liar.server.register("mallory");
+    let others = Others {
+        device: home.liar.phone(),
+        stranger: Peer::log_in(&home.liar.server.address, "mallory"),
+        low: tablet.sign(json!({"key": "A".repeat(43)})),
+    };
     home.liar.settle(&mut home.phone);
     let user = home.user.clone();
-    // Of low order, and signed as it should be.
-    let low = tablet.sign(json!({"key": "A".repeat(43)}));
     let sent = home.liar.sent().len();
     home.liar.lie("/keys/claim ", move |answer| {
-        answer.with_json(|body| {
-            change(&other, &low, &mut body["one_time_keys"][&user]);
-        })
+        answer.with_json(|body| change(&others, &mut body["one_time_keys"][&user]))
     });
     let before = home.liar.proxy.seen().len();
     tablet.ask(&home.laptop, "early", BACKUP);
-    let is_claim = |one: &(Message, Message)| one.0.head.contains("/keys/claim ");
-    home.liar
-        .proxy
-        .wait_until(|seen| seen.iter().skip(before).any(is_claim));
+    has_claimed(&home, before);
     home.liar.settle(&mut home.phone);
     assert_eq!(home.liar.sent().len(), sent);
     // It is tried again, and with a key of the device there is an answer.
@@ -35,6 +50,14 @@ fn is_not_used(change: impl Fn(&Peer, &Value, &mut Value) + Send + 'static) {
     tablet.wait_for_answer("early");
     home.liar.settle(&mut home.phone);
     assert_eq!(home.liar.sent().len(), sent + 1);
+}
+
+/// Waits until a key was asked for, since so much was seen.
+fn has_claimed(home: &Household, before: usize) {
+    let is_claim = |one: &(Message, Message)| one.0.head.contains("/keys/claim ");
+    home.liar
+        .proxy
+        .wait_until(|seen| seen.iter().skip(before).any(is_claim));
 }
 
 fn keys(of_user: &mut Value) -> &mut Value {
@@ -50,36 +73,36 @@ fn keys(of_user: &mut Value) -> &mut Value {
 // The one-time key is signed by nobody.
 #[test]
 fn a_one_time_key_without_a_signature_is_not_used() {
-    is_not_used(|_, _, of_user| keys(of_user)["signatures"] = json!({}));
+    is_not_used(|_, of_user| keys(of_user)["signatures"] = json!({}));
 }
 
 // The one-time key is another one than the one that the device signed.
 #[test]
 fn a_one_time_key_that_was_exchanged_is_not_used() {
-    is_not_used(|other, _, of_user| {
-        keys(of_user)["key"] = json!(other.account.curve25519_key().to_base64());
+    is_not_used(|others, of_user| {
+        keys(of_user)["key"] = json!(others.device.account.curve25519_key().to_base64());
     });
 }
 
 // The one-time key is signed by another verified device of the user.
 #[test]
 fn a_one_time_key_that_another_device_signed_is_not_used() {
-    is_not_used(|other, _, of_user| {
+    is_not_used(|others, of_user| {
         let key = keys(of_user);
-        *key = other.sign(json!({"key": key["key"]}));
+        *key = others.device.sign(json!({"key": key["key"]}));
     });
 }
 
 // The one-time key is one that every agreement comes out the same with.
 #[test]
 fn a_one_time_key_of_low_order_is_not_used() {
-    is_not_used(|_, low, of_user| *keys(of_user) = low.clone());
+    is_not_used(|others, of_user| *keys(of_user) = others.low.clone());
 }
 
 // The key of one device is handed out for another one.
 #[test]
 fn a_one_time_key_of_another_device_is_not_used() {
-    is_not_used(|other, _, of_user| {
+    is_not_used(|others, of_user| {
         let key = of_user
             .as_object()
             .unwrap()
@@ -87,6 +110,56 @@ fn a_one_time_key_of_another_device_is_not_used() {
             .next()
             .unwrap()
             .clone();
-        *of_user = json!({&other.device_id: key});
+        *of_user = json!({&others.device.device_id: key});
     });
+}
+
+// The one-time key is signed by a device of another user, in its own name.
+#[test]
+fn a_one_time_key_that_another_user_signed_is_not_used() {
+    is_not_used(|others, of_user| {
+        let key = keys(of_user);
+        *key = others.stranger.sign(json!({"key": key["key"]}));
+    });
+}
+
+// The device is said to have no one-time keys left, and this to be its last resort.
+#[test]
+fn a_fallback_key_without_a_signature_is_not_used() {
+    is_not_used(|others, of_user| {
+        let key = others.device.account.curve25519_key().to_base64();
+        *keys(of_user) = json!({"key": key, "fallback": true});
+    });
+}
+
+// A key that the device signed for one use is called its last resort, which may be used again.
+#[test]
+fn a_one_time_key_that_is_called_a_fallback_key_is_not_used() {
+    is_not_used(|_, of_user| keys(of_user)["fallback"] = json!(true));
+}
+
+// The homeserver hands out the key once more that it handed out before.
+#[test]
+fn a_one_time_key_that_was_used_is_not_used_again() {
+    let mut home = Household::new();
+    let mut tablet = home.liar.phone();
+    let first = Arc::new(Mutex::new(None));
+    home.liar.lie("/keys/claim ", move |answer| {
+        let mut first = first.lock().unwrap();
+        first.get_or_insert(answer).clone()
+    });
+    tablet.ask(&home.laptop, "first", BACKUP);
+    tablet.wait_for_answer("first");
+    home.liar.settle(&mut home.phone);
+    // After a restart a new session is begun.
+    home.agent.kill();
+    home.agent = home.liar.agent(&RULES);
+    home.liar.settle(&mut home.phone);
+    let (sent, before) = (home.liar.sent().len(), home.liar.proxy.seen().len());
+    tablet.ask(&home.laptop, "second", BACKUP);
+    has_claimed(&home, before);
+    home.liar.settle(&mut home.phone);
+    assert_eq!(home.liar.sent().len(), sent);
+    home.liar.be_honest();
+    tablet.wait_for_answer("second");
 }

@@ -53,13 +53,6 @@ impl Liar {
         sealed(&laptop, &["setup", "--yes", "--recovery-key-out", &key])
             .run()
             .succeeds();
-        let seed = laptop.get(SELF_SIGNING, "key").run().succeeds();
-        let seed: [u8; 32] = base64::decode(&seed)
-            .unwrap()
-            .bytes
-            .as_slice()
-            .try_into()
-            .unwrap();
         let laptop_id = laptop.call(&["whoami", "--json"]).run().json()["device_id"]
             .as_str()
             .unwrap()
@@ -67,9 +60,9 @@ impl Liar {
         let liar = Self {
             server,
             proxy,
+            self_signing: self_signing_key(&laptop),
             laptop,
             laptop_id,
-            self_signing: SigningKey::from_seed(&seed.into()),
             lies: Arc::default(),
             injected: Arc::default(),
             changed: Arc::default(),
@@ -238,6 +231,12 @@ impl Liar {
             .filter(|(request, _)| first_line(request).contains(path))
             .count()
     }
+}
+
+/// The private half of the self-signing key of somebody whose recovery key is in the file `key`.
+pub(crate) fn self_signing_key(person: &Person) -> SigningKey {
+    let seed = person.get(SELF_SIGNING, "key").run().succeeds();
+    SigningKey::from_seed(&base64::decode_array(&seed).unwrap())
 }
 
 /// How far the answers read in which there is this.

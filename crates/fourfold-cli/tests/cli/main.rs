@@ -43,4 +43,5 @@ mod prompts;
 mod proxy;
 mod sealing;
 mod secrets;
+mod silence;
 mod terminal;

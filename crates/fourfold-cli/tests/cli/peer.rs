@@ -222,6 +222,19 @@ impl Peer {
             .unwrap()
     }
 
+    /// Encrypts so many messages that never arrive.
+    pub(crate) fn lose(&mut self, to: &Target, messages: usize) {
+        let session = self.sessions.get_mut(&to.curve25519).unwrap();
+        for _ in 0..messages {
+            session.encrypt("lost").unwrap();
+        }
+    }
+
+    /// Begins a new session with the next message.
+    pub(crate) fn forget_session(&mut self, with: &Target) {
+        self.sessions.remove(&with.curve25519);
+    }
+
     /// Answers a request.
     pub(crate) fn answer(&mut self, to: &Target, request_id: &str, secret: &str) {
         let content = json!({"request_id": request_id, "secret": secret});
