@@ -202,6 +202,7 @@ fn a_device_that_the_identity_of_another_user_signed_gets_nothing() {
         home.does_not_answer(&rogue.device_id);
     }
     home.answers_the_phone();
+    home.liar.settle(&mut home.phone);
     // It is shown as the key of the user.
     let keys = rogue.cross_signed(&theirs);
     let user = home.user.clone();
