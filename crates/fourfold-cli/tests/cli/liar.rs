@@ -144,26 +144,15 @@ impl Liar {
     #[track_caller]
     pub(crate) fn settle(&self, peer: &mut Peer) {
         let to = peer.target(&self.laptop_id);
-        let fence = |peer: &mut Peer| {
-            let number = self.fences.fetch_add(1, Ordering::Relaxed);
-            let fence = format!("fence {number}.");
-            peer.send(&to, "org.example.fence", &json!({"fence": fence}));
-            fence
-        };
-        let first = fence(peer);
-        let mut tokens = Vec::new();
+        let number = self.fences.fetch_add(1, Ordering::Relaxed);
+        let fence = format!("fence {number}.");
+        peer.send(&to, "org.example.fence", &json!({"fence": fence}));
+        // It says how far it has worked off what came when it asks for more.
         self.proxy.wait_until(|seen| {
-            tokens = tokens_with(seen, &first);
-            !tokens.is_empty()
-        });
-        // It says how far it has worked off what came when it asks for more, which is seen when
-        // there is more.
-        fence(peer);
-        self.proxy.wait_until(|seen| {
-            tokens = tokens_with(seen, &first);
-            let mut syncs = seen.iter().filter(|(request, _)| request.is_sync());
-            syncs.any(|(request, _)| {
-                let line = request.head.lines().next().unwrap();
+            let tokens = tokens_with(seen, &fence);
+            let asked = self.proxy.asked();
+            let mut syncs = asked.iter().filter(|line| line.contains("/sync?"));
+            syncs.any(|line| {
                 let since = line
                     .split(['?', '&', ' '])
                     .find_map(|one| one.strip_prefix("since="));

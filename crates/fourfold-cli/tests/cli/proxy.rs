@@ -42,6 +42,8 @@ type Script = Box<dyn FnMut(&Message) -> Turn + Send>;
 #[derive(Default)]
 struct Shared {
     server: String,
+    /// The first lines of the requests, as they came.
+    asked: Mutex<Vec<String>>,
     seen: Mutex<Vec<(Message, Message)>>,
     more: Condvar,
     script: Mutex<Option<Script>>,
@@ -71,7 +73,12 @@ impl Proxy {
         self.shared.seen.lock().unwrap().clone()
     }
 
-    /// Waits until what was seen is like this.
+    /// The first lines of all requests so far, also of those that wait for their answer.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.shared.asked.lock().unwrap().clone()
+    }
+
+    /// Waits until what was seen is like this; looked at whenever a request or an answer came.
     #[track_caller]
     pub(crate) fn wait_until(&self, mut is_so: impl FnMut(&[(Message, Message)]) -> bool) {
         let seen = self.shared.seen.lock().unwrap();
@@ -117,6 +124,7 @@ impl Shared {
     fn serve(&self, client: &TcpStream) {
         let mut requests = BufReader::new(client);
         while let Some(request) = Message::read(&mut requests) {
+            self.note(&request);
             let turn = match &mut *self.script.lock().unwrap() {
                 Some(script) => script(&request),
                 None => Turn::Honest,
@@ -144,6 +152,14 @@ impl Shared {
                 return;
             }
         }
+    }
+
+    fn note(&self, request: &Message) {
+        let line = request.head.lines().next().unwrap_or_default().to_owned();
+        self.asked.lock().unwrap().push(line);
+        // Whoever looks at the moment looks again.
+        let _seen = self.seen.lock().unwrap();
+        self.more.notify_all();
     }
 
     fn remember(&self, request: Message, answer: Message) {
