@@ -1,5 +1,6 @@
 //! The identity and the devices of a user at the embedded server, without anybody in between.
 
+use fourfold::signed_json::PublicKey;
 use serde_json::json;
 
 use crate::{
@@ -70,6 +71,11 @@ fn an_identity_is_replaced_with_the_password() {
     assert_eq!(reset(&wrong).status.code(), Some(1));
     let second = reset(&right).json();
     assert_ne!(first["master_key"], second["master_key"]);
+    // The backup stays, and the new identity vouches for it.
+    assert_eq!(first["backup_version"], second["backup_version"]);
+    let backup = server.other_client("alice").key_backup();
+    let master = PublicKey::from_base64(second["master_key"].as_str().unwrap()).unwrap();
+    master.verify(backup.auth_data(), &alice.user_id).unwrap();
     let again = set_up(&["--recovery-key-file", &key]).json();
     assert_eq!(again["master_key"], second["master_key"]);
     assert_eq!(again["changed"], false);

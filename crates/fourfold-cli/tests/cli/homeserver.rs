@@ -231,6 +231,11 @@ impl OtherClient {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// The current version of the key backup.
+    pub(crate) fn key_backup(&self) -> fourfold::BackupVersion {
+        wait(self.0.key_backup()).unwrap().unwrap()
+    }
+
     pub(crate) fn log_out(&self) {
         wait(self.0.log_out()).unwrap();
     }
