@@ -16,7 +16,7 @@ pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
     print(format!("{text}\n").as_bytes()).map(drop)
 }
 
-/// As [`line`], for what has no end: whether the reader is still there.
+/// As [`line()`], for what has no end: whether the reader is still there.
 pub(crate) fn line_of_many(text: impl std::fmt::Display) -> Result<bool> {
     print(format!("{text}\n").as_bytes())
 }
