@@ -85,6 +85,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     }
     options.password.read_if_given()?;
     let mut device = device.keep(&mut logged_in, &options.sealing)?;
+    // Before the plan, which finds that step done then: a homeserver that gets the keys of a device
+    // again after they were signed may keep them without the signature.
+    own_device::publish(&logged_in, &mut device)?;
     if changes {
         // Once a public key is published, its private half must not be lost.
         device.keep_unstored(&work.secrets())?;
@@ -185,7 +188,6 @@ fn go_on(logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
 
 /// What this machine does for itself once everything is on the homeserver.
 fn settle(logged_in: &LoggedIn, device: &mut Device, work: &Work) -> Result<()> {
-    own_device::publish(logged_in, device)?;
     if let Some(master) = work.keys.master_key() {
         own_device::pin(logged_in, device, master)?;
     }
