@@ -395,23 +395,29 @@ fn a_locked_agent_has_forgotten_what_it_shared() {
     }
 }
 
+/// An unlocked agent on the laptop, which asks at this terminal.
+fn agent_at_a_terminal(home: &Household) -> Terminal {
+    let state = home.laptop.state();
+    let key = home.laptop.folder.name_of("state.key");
+    let mut terminal = Terminal::run(&[
+        "agent",
+        "--foreground",
+        "--store-key-file",
+        &key,
+        "--state",
+        state.to_str().unwrap(),
+    ]);
+    terminal.expect("listening at");
+    home.laptop.unlock("key").run().succeeds();
+    terminal
+}
+
 #[test]
 fn the_user_is_asked_at_the_terminal_and_only_yes_is_yes() {
     for (typed, event) in [("y", "shared"), ("", "refused")] {
         let server = Homeserver::start();
         let home = Household::new(&server);
-        let state = home.laptop.state();
-        let key = home.laptop.folder.name_of("state.key");
-        let mut terminal = Terminal::run(&[
-            "agent",
-            "--foreground",
-            "--store-key-file",
-            &key,
-            "--state",
-            state.to_str().unwrap(),
-        ]);
-        terminal.expect("listening at");
-        home.laptop.unlock("key").run().succeeds();
+        let mut terminal = agent_at_a_terminal(&home);
         let asking = request(&home.phone, USER_SIGNING).spawn();
         terminal.expect("One of your devices asks for a secret.");
         terminal.expect(USER_SIGNING);
@@ -435,18 +441,7 @@ fn the_user_is_asked_at_the_terminal_and_only_yes_is_yes() {
 fn a_question_at_a_terminal_that_goes_away_is_answered_with_no() {
     let server = Homeserver::start();
     let home = Household::new(&server);
-    let state = home.laptop.state();
-    let key = home.laptop.folder.name_of("state.key");
-    let mut terminal = Terminal::run(&[
-        "agent",
-        "--foreground",
-        "--store-key-file",
-        &key,
-        "--state",
-        state.to_str().unwrap(),
-    ]);
-    terminal.expect("listening at");
-    home.laptop.unlock("key").run().succeeds();
+    let mut terminal = agent_at_a_terminal(&home);
     let asking = request(&home.phone, USER_SIGNING).spawn();
     terminal.expect("[y/N]");
     terminal.signal(Signal::HUP);
