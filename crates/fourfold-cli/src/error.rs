@@ -63,7 +63,7 @@ pub(crate) struct Error {
     pub(crate) hint: Option<String>,
 }
 
-pub(crate) type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {

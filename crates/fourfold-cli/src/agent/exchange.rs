@@ -89,7 +89,7 @@ impl<S: SecretSource> Exchange<S> {
         secrets: S,
         around: Surroundings,
         policy: Policy,
-    ) -> Result<Self> {
+    ) -> Result<Self, DeviceError> {
         device.set_policy(policy)?;
         device.lock_sharing()?;
         Ok(Self {
@@ -105,20 +105,31 @@ impl<S: SecretSource> Exchange<S> {
         })
     }
 
-    /// From now on shares secrets of these names, and takes those that were asked for.
+    /// From now on shares secrets of these names, and takes those that were asked for. `false` when
+    /// that could not be kept: after [`pause_is_over`](Self::pause_is_over) it can be tried again.
     pub(crate) async fn share(
         &mut self,
         names: Vec<SecretName>,
         requests: &mut Requests,
-    ) -> Result<()> {
-        self.device.set_shareable(names)?;
-        self.device.unlock_sharing()?;
-        self.flush(requests).await
+    ) -> Result<bool> {
+        let allowed = self.device.set_shareable(names);
+        let allowed = allowed.and_then(|()| self.device.unlock_sharing());
+        if !self.is_kept(allowed)? {
+            return Ok(false);
+        }
+        self.flush(requests).await?;
+        Ok(true)
     }
 
-    /// Shares and takes nothing from now on.
-    pub(crate) fn pause_sharing(&mut self) -> Result<()> {
-        Ok(self.device.lock_sharing()?)
+    /// Shares and takes nothing from now on. `false` as with [`share`](Self::share).
+    pub(crate) fn pause_sharing(&mut self) -> Result<bool> {
+        let paused = self.device.lock_sharing();
+        self.is_kept(paused)
+    }
+
+    /// Waits until it may be tried again what failed last.
+    pub(crate) async fn pause_is_over(&self) {
+        sleep_until(self.not_before).await;
     }
 
     /// The source of the secrets.
@@ -139,9 +150,16 @@ impl<S: SecretSource> Exchange<S> {
             return Ok(());
         }
         // An answer may have come when nobody waited for it.
-        if let Some(delivery) = self.take_received(&name)? {
-            let _ = recipient.send(Ok(delivery));
-            return Ok(());
+        match self.take_received(&name) {
+            Ok(None) => {}
+            Ok(Some(delivery)) => {
+                let _ = recipient.send(Ok(delivery));
+                return Ok(());
+            }
+            Err(error) => {
+                let _ = recipient.send(Err(error));
+                return Ok(());
+            }
         }
         // An earlier run may have been killed while it waited: its request goes on, unless it asked
         // others than are asked now.
@@ -149,22 +167,31 @@ impl<S: SecretSource> Exchange<S> {
         let id = match left_over.filter(|_| !requests.wants(&name)) {
             Some(id) if from.is_none() => id,
             left_over => {
-                if let Some(id) = left_over {
-                    self.device.abort_request(id)?;
-                }
                 let recipients =
                     from.map_or(Recipients::Verified, |id| Recipients::Devices(vec![id]));
-                self.device.request_secret(name.clone(), recipients)?
+                let taken_back = left_over.map_or(Ok(()), |id| self.device.abort_request(id));
+                match taken_back.and_then(|()| self.device.request_secret(name.clone(), recipients))
+                {
+                    Ok(id) => id,
+                    Err(error) => {
+                        let _ = recipient.send(Err(error.into()));
+                        return Ok(());
+                    }
+                }
             }
         };
         requests.put(id, name, recipient);
         self.flush(requests).await
     }
 
-    /// Takes a request back.
+    /// Takes a request back. One that cannot be taken back now ends by itself, and until then an
+    /// answer to it is kept for whoever asks next.
     pub(crate) async fn abort(&mut self, id: RequestId, requests: &mut Requests) -> Result<()> {
-        self.device.abort_request(id)?;
-        self.flush(requests).await
+        let taken_back = self.device.abort_request(id);
+        if self.is_kept(taken_back)? {
+            self.flush(requests).await?;
+        }
+        Ok(())
     }
 
     /// Waits until there is something to do. Can be dropped at any moment.
@@ -218,9 +245,19 @@ impl<S: SecretSource> Exchange<S> {
             }
             Happened::Due => self.flush(requests).await,
             Happened::Answered(Answered { prompt, allowed }) => {
-                self.asked.remove(&prompt);
-                self.device.answer_prompt(prompt, allowed)?;
-                self.flush(requests).await
+                let answered = self.device.answer_prompt(prompt, allowed.clone());
+                if self.is_kept(answered)? {
+                    self.asked.remove(&prompt);
+                    return self.flush(requests).await;
+                }
+                // The user is not asked twice.
+                let not_before = self.not_before;
+                let again = self.prompts.spawn(async move {
+                    sleep_until(not_before).await;
+                    Answered { prompt, allowed }
+                });
+                self.asked.insert(prompt, again);
+                Ok(())
             }
         }
     }
@@ -232,8 +269,17 @@ impl<S: SecretSource> Exchange<S> {
         if let Err(error) = self.device.flush(account, secrets).await {
             self.out_of_sync(error)?;
         }
-        let events = self.device.events()?;
-        self.handle(events, requests)
+        match self.device.events() {
+            Ok(events) => self.handle(events, requests),
+            Err(error) => self.out_of_sync(error),
+        }
+    }
+
+    /// Whether a change of the device was kept. When the disk did not take it, nothing of it happened.
+    fn is_kept(&mut self, changed: Result<(), DeviceError>) -> Result<bool> {
+        let is_kept = changed.is_ok();
+        changed.or_else(|error| self.out_of_sync(error))?;
+        Ok(is_kept)
     }
 
     fn out_of_sync(&mut self, error: DeviceError) -> Result<()> {
@@ -303,8 +349,10 @@ impl<S: SecretSource> Exchange<S> {
                     }
                 }
                 DeviceEvent::Received { name, .. } if requests.wants(&name) => {
-                    if let Some(delivery) = self.take_received(&name)? {
-                        requests.deliver(&name, delivery);
+                    match self.take_received(&name) {
+                        Ok(Some(delivery)) => requests.deliver(&name, delivery),
+                        Ok(None) => {}
+                        Err(error) => requests.fail(&name, error),
                     }
                 }
                 DeviceEvent::ReceivedSame {
@@ -390,7 +438,12 @@ impl<S: SecretSource> Exchange<S> {
             return Ok(None);
         };
         let received = all.swap_remove(position);
-        self.device.discard_received(&received.id)?;
+        // It would be given once more to whoever asks next, which is better than not at all.
+        if let Err(error) = self.device.discard_received(&received.id) {
+            ui::warn(format_args!(
+                "an answer that was received stays here: {error}"
+            ));
+        }
         Ok(Some(Delivery {
             from: received.from,
             standing: received.standing,

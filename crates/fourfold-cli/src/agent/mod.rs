@@ -13,6 +13,7 @@ mod frame;
 mod lifetime;
 mod listener;
 mod memory;
+mod opening;
 mod policy;
 pub(crate) mod protocol;
 mod questions;

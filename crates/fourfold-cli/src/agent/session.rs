@@ -1,25 +1,30 @@
 //! What holds the local state and the device, does with them what others need done, and lends them.
 
-use std::{future::pending, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use fourfold::{SecretName, Snapshot, sharing::Policy};
-use fourfold_client::{Device, DeviceError, LocalState, LocalStateError, SealingKey};
+use fourfold::{SecretName, Snapshot};
+use fourfold_client::LocalState;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use crate::{
     account::Compared,
     agent::{
-        exchange::{Exchange, Happened, Surroundings},
+        exchange::{Exchange, Happened},
+        opening::Opening,
         requests::{Delivery, Recipient, Requests},
         secrets::VaultSecrets,
-        vault::Vault,
     },
     error::{Error, Exit, Result},
-    sealing_key::{self, SealingOptions},
-    ui,
 };
 
 /// Work for whoever holds the local state.
@@ -42,7 +47,10 @@ pub(crate) struct Lent {
 
 /// The way to a [`Session`].
 #[derive(Clone)]
-pub(crate) struct Jobs(mpsc::Sender<Job>);
+pub(crate) struct Jobs {
+    queue: mpsc::Sender<Job>,
+    lent: Arc<AtomicBool>,
+}
 
 impl Jobs {
     /// Compares, and gives the snapshot back.
@@ -62,36 +70,27 @@ impl Jobs {
     pub(crate) async fn request(&self, name: SecretName, from: Option<String>) -> Result<Delivery> {
         let (sender, answer) = oneshot::channel();
         let job = Job::Ask(name, from, sender);
-        self.0.send(job).await.map_err(|_| ends())?;
+        self.queue.send(job).await.map_err(|_| ends())?;
         answer.await.map_err(|_| ends())?
     }
 
     async fn ask<T>(&self, job: Job, answer: oneshot::Receiver<T>) -> Result<T> {
         let asked = async {
-            self.0.send(job).await.ok()?;
+            self.queue.send(job).await.ok()?;
             answer.await.ok()
         };
         match timeout(PATIENCE, asked).await {
             Ok(answer) => answer.ok_or_else(ends),
-            Err(_) => Err(Error::new(
+            Err(_) if self.lent.load(Ordering::Relaxed) => Err(Error::new(
                 Exit::Conflict,
                 "another command uses the account: wait until it is done",
             )),
+            Err(_) => Err(Error::new(
+                Exit::Network,
+                "the agent waits for the homeserver, which does not answer: try again in a while",
+            )),
         }
     }
-}
-
-/// How a session opens the local state and the device in it.
-pub(crate) struct Opening {
-    pub(crate) folder: PathBuf,
-    pub(crate) user_id: String,
-    pub(crate) device_id: Option<String>,
-    pub(crate) sealing: SealingOptions,
-    /// Kept, so that nobody is asked for a passphrase twice.
-    pub(crate) key: Option<SealingKey>,
-    pub(crate) policy: Policy,
-    pub(crate) vault: Arc<Vault>,
-    pub(crate) around: Surroundings,
 }
 
 /// The local state of an account, in the hands of the agent.
@@ -102,6 +101,8 @@ pub(crate) struct Session {
     requests: Requests,
     jobs: mpsc::Receiver<Job>,
     unlocked: watch::Receiver<bool>,
+    /// Whether the local state is in the hands of a command now.
+    lent: Arc<AtomicBool>,
     /// What the exchange was told last.
     sharing: Sharing,
 }
@@ -123,14 +124,17 @@ enum Next {
     Device(Happened),
     GivenUp(fourfold::sharing::RequestId),
     Locked,
+    PauseOver,
 }
 
 impl Session {
     pub(crate) fn new(mut opening: Opening, mut state: LocalState) -> Result<(Self, Jobs)> {
-        let (sender, jobs) = mpsc::channel(QUEUE);
+        let (queue, jobs) = mpsc::channel(QUEUE);
         let exchange = opening.exchange(&mut state)?;
+        let lent = Arc::new(AtomicBool::new(false));
         let session = Self {
             unlocked: opening.vault.watch(),
+            lent: Arc::clone(&lent),
             opening,
             state,
             exchange,
@@ -138,15 +142,15 @@ impl Session {
             jobs,
             sharing: Sharing::Paused,
         };
-        Ok((session, Jobs(sender)))
+        Ok((session, Jobs { queue, lent }))
     }
 
     /// Works until the account is logged out.
     pub(crate) async fn run(mut self) -> Result<()> {
         loop {
-            self.follow_lock().await?;
-            match self.next().await? {
-                Next::Locked => {}
+            let is_followed = self.follow_lock().await?;
+            match self.next(is_followed).await? {
+                Next::Locked | Next::PauseOver => {}
                 Next::Job(Job::Compare(snapshot, answer)) => {
                     let compared = Compared::of(&mut self.state, &snapshot);
                     let names = self.names(&snapshot);
@@ -180,23 +184,29 @@ impl Session {
         }
     }
 
-    async fn next(&mut self) -> Result<Next> {
+    /// Waits for what there is to do. As long as the device does not know that the agent was locked,
+    /// or unlocked, it takes nothing in.
+    async fn next(&mut self, is_followed: bool) -> Result<Next> {
         let device = async {
             match &mut self.exchange {
-                Some(exchange) => exchange.next().await,
+                Some(exchange) if is_followed => exchange.next().await.map(Next::Device),
+                Some(exchange) => {
+                    exchange.pause_is_over().await;
+                    Ok(Next::PauseOver)
+                }
                 None => pending().await,
             }
         };
         tokio::select! {
             job = self.jobs.recv() => job.map(Next::Job).ok_or_else(ends),
-            happened = device => happened.map(Next::Device),
+            happened = device => happened,
             id = self.requests.given_up() => Ok(Next::GivenUp(id)),
             changed = self.unlocked.changed() => changed.map(|()| Next::Locked).map_err(|_| ends()),
         }
     }
 
-    /// Shares as long as the agent is unlocked.
-    async fn follow_lock(&mut self) -> Result<()> {
+    /// Shares as long as the agent is unlocked. `false` when the device could not keep that.
+    async fn follow_lock(&mut self) -> Result<bool> {
         if !*self.unlocked.borrow_and_update() {
             let is_waiting = !self.requests.is_empty();
             let wanted = if is_waiting {
@@ -207,7 +217,7 @@ impl Session {
             return self.share(wanted).await;
         }
         if matches!(self.sharing, Sharing::Of(_)) || self.exchange.is_none() {
-            return Ok(());
+            return Ok(true);
         }
         match self.opening.around.account.snapshot().await {
             Ok(snapshot) => {
@@ -215,24 +225,26 @@ impl Session {
                 self.share(Sharing::Of(names)).await
             }
             // Tried again with whatever happens next.
-            Err(_) => Ok(()),
+            Err(_) => Ok(true),
         }
     }
 
-    async fn share(&mut self, wanted: Sharing) -> Result<()> {
+    async fn share(&mut self, wanted: Sharing) -> Result<bool> {
         let Some(exchange) = &mut self.exchange else {
-            return Ok(());
+            return Ok(true);
         };
         if wanted == self.sharing {
-            return Ok(());
+            return Ok(true);
         }
-        match &wanted {
+        let is_kept = match &wanted {
             Sharing::Paused => exchange.pause_sharing()?,
             Sharing::Taking => exchange.share(Vec::new(), &mut self.requests).await?,
             Sharing::Of(names) => exchange.share(names.clone(), &mut self.requests).await?,
+        };
+        if is_kept {
+            self.sharing = wanted;
         }
-        self.sharing = wanted;
-        Ok(())
+        Ok(is_kept)
     }
 
     /// What of a snapshot could be shared now.
@@ -249,9 +261,11 @@ impl Session {
             requests,
             jobs,
             unlocked,
+            lent,
             ..
         } = self;
         drop((exchange, state));
+        lent.store(true, Ordering::Relaxed);
         let (returned, wait_for_return) = oneshot::channel();
         if borrower
             .send(Lent {
@@ -262,19 +276,8 @@ impl Session {
             // Nobody sends anything: it is dropped, or the process on the other side is gone.
             let _ = wait_for_return.await;
         }
-        let mut state = loop {
-            match LocalState::open(&opening.folder, &opening.user_id) {
-                // A command that came without asking.
-                Err(LocalStateError::Locked { .. }) => sleep(PAUSE).await,
-                state => break state?,
-            }
-        };
-        let session = state.session()?;
-        let session = session.ok_or_else(|| Error::refused("logged out: the agent ends"))?;
-        if session.device_id != opening.device_id {
-            return Err(Error::refused("logged in anew: start the agent again"));
-        }
-        let exchange = opening.exchange(&mut state)?;
+        let (state, exchange) = opening.reopen().await?;
+        lent.store(false, Ordering::Relaxed);
         Ok(Self {
             opening,
             state,
@@ -282,46 +285,9 @@ impl Session {
             requests,
             jobs,
             unlocked,
+            lent,
             sharing: Sharing::Paused,
         })
-    }
-}
-
-impl Opening {
-    /// The device at work, if it has keys. They are made by `setup` and by `device verify`.
-    fn exchange(&mut self, state: &mut LocalState) -> Result<Option<Exchange<VaultSecrets>>> {
-        let Some(device) = self.device(state)? else {
-            return Ok(None);
-        };
-        let secrets = VaultSecrets {
-            account: self.around.account.clone(),
-            vault: Arc::clone(&self.vault),
-        };
-        let around = self.around.clone();
-        Exchange::new(device, secrets, around, self.policy.clone()).map(Some)
-    }
-
-    fn device(&mut self, state: &mut LocalState) -> Result<Option<Device>> {
-        if !Device::exists(state)? {
-            ui::say("this device has no keys yet: it neither asks other devices nor answers them");
-            ui::say("fourfold setup, or fourfold device verify, makes them");
-            return Ok(None);
-        }
-        if let Some(key) = &self.key
-            && let Ok(device) = Device::open(state, key)
-        {
-            return Ok(Some(device));
-        }
-        let sealing = sealing_key::find(state, &self.sealing)?;
-        match Device::open(state, &sealing.key) {
-            Err(DeviceError::NoKeys | DeviceError::OtherDevice) => Ok(None),
-            Err(DeviceError::WrongKey) if !sealing.is_in_use => Ok(None),
-            device => {
-                sealing.remember()?;
-                self.key = Some(sealing.key);
-                Ok(Some(device?))
-            }
-        }
     }
 }
 
@@ -342,5 +308,3 @@ const QUEUE: usize = 32;
 
 /// How long a command waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-const PAUSE: Duration = Duration::from_millis(50);

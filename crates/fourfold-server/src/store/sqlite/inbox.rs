@@ -122,15 +122,39 @@ fn note(
     let [first, ..] = transaction.hash;
     if inserted > 0 && first.is_multiple_of(FORGET_EVERY) {
         let end = transaction.at.0.saturating_sub(milliseconds(REMEMBERED));
-        connection
-            .prepare_cached(
-                "DELETE FROM transactions WHERE user_id = ?1 AND device_id = ?2 AND at < max(?3,
-                    coalesce((SELECT at FROM transactions WHERE user_id = ?1 AND device_id = ?2
-                        ORDER BY at DESC LIMIT 1 OFFSET ?4), 0))",
-            )?
-            .execute(params![user, device, integer(end), MOST_REMEMBERED])?;
+        forget(connection, integer(end))?;
+        forget_most(connection, user, device)?;
     }
     Ok(inserted > 0)
+}
+
+/// Forgets transactions that are older than `end`, a bounded number at once: of all users, because the
+/// table is in the order of arrival and of no other.
+fn forget(connection: &Connection, end: i64) -> Result<(), rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "DELETE FROM transactions WHERE at < ?1
+                AND rowid IN (SELECT rowid FROM transactions ORDER BY rowid LIMIT ?2)",
+        )?
+        .execute([end, FORGOTTEN_AT_ONCE])?;
+    Ok(())
+}
+
+/// Forgets the oldest transactions of a device that made too many.
+fn forget_most(connection: &Connection, user: &str, device: &str) -> Result<(), rusqlite::Error> {
+    let remembered: i64 = connection
+        .prepare_cached("SELECT count(*) FROM transactions WHERE user_id = ?1 AND device_id = ?2")?
+        .query_row([user, device], |row| row.get(0))?;
+    if remembered <= MOST_REMEMBERED {
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "DELETE FROM transactions WHERE rowid IN (SELECT rowid FROM transactions
+                WHERE user_id = ?1 AND device_id = ?2 ORDER BY rowid LIMIT ?3)",
+        )?
+        .execute(params![user, device, remembered - KEPT_OF_TOO_MANY])?;
+    Ok(())
 }
 
 fn deliver(
@@ -406,5 +430,11 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 /// Transactions of one device that are remembered; of more, the oldest are forgotten early.
 const MOST_REMEMBERED: i64 = 50_000;
 
+/// Those that stay then, fewer so that the next does not come at once.
+const KEPT_OF_TOO_MANY: i64 = 49_000;
+
 /// One in so many transactions looks for what may be forgotten.
 const FORGET_EVERY: u8 = 64;
+
+/// Transactions that it forgets at most: more than came since the last time.
+const FORGOTTEN_AT_ONCE: i64 = 4 * FORGET_EVERY as i64;

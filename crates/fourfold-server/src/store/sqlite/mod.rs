@@ -62,6 +62,7 @@ impl SqliteStore {
         connection.pragma_update(None, "synchronous", "FULL")?;
         // A deleted password hash or secret leaves no copy in free pages.
         connection.pragma_update(None, "secure_delete", true)?;
+        connection.pragma_update(None, "cache_size", -PAGE_CACHE_KIB)?;
         connection.set_prepared_statement_cache_capacity(128);
         schema::migrate(&mut connection)?;
         claim(&connection, &options.server_name)?;
@@ -122,18 +123,17 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let readers = Arc::clone(&self.readers);
+        let turn = self.readers.turn().await?;
         let done = tokio::task::spawn_blocking(move || {
-            readers
-                .with(|connection| Ok(read(connection)))
+            turn.with(|connection| Ok(read(connection)))
                 .map_err(unavailable)?
         });
         done.await.map_err(unavailable)?
     }
 
     async fn load(&self, user: &UserId) -> Result<Option<Arc<Entry>>, StoreError> {
-        let (readers, user) = (Arc::clone(&self.readers), user.clone());
-        let loaded = tokio::task::spawn_blocking(move || readers.load(&user)).await;
+        let (turn, user) = (self.readers.turn().await?, user.clone());
+        let loaded = tokio::task::spawn_blocking(move || turn.load(&user)).await;
         let state = loaded.map_err(unavailable)?.map_err(unavailable)?;
         Ok(state.map(Entry::new))
     }
@@ -448,6 +448,9 @@ fn unsigned(value: i64) -> u64 {
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// Pages that the writer keeps in memory, so that it need not read what it wrote a while ago.
+const PAGE_CACHE_KIB: i64 = 32 * 1024;
 
 /// Loads that a neighbour's commit may spoil before the writer is asked.
 const LOAD_ATTEMPTS: usize = 4;

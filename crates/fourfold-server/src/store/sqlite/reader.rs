@@ -1,15 +1,17 @@
 //! Loading a user from the file, beside the writer.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::state::UserState;
 use super::unsigned;
 use crate::store::{
-    Device, DeviceId, Position, Scope, Session, Stored, Timestamp, TokenHash, UserId,
+    Device, DeviceId, Position, Scope, Session, StoreError, Stored, Timestamp, TokenHash, UserId,
 };
 
 /// Read connections, opened when needed and kept for the next load.
@@ -17,6 +19,22 @@ use crate::store::{
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    turns: Arc<Semaphore>,
+}
+
+/// Leave to read, on a thread that may block.
+#[derive(Debug)]
+pub(super) struct Turn {
+    readers: Arc<Readers>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Deref for Turn {
+    type Target = Readers;
+
+    fn deref(&self) -> &Readers {
+        &self.readers
+    }
 }
 
 impl Readers {
@@ -24,6 +42,16 @@ impl Readers {
         Arc::new(Self {
             path: path.to_owned(),
             idle: Mutex::default(),
+            turns: Arc::new(Semaphore::new(KEPT)),
+        })
+    }
+
+    /// Waits until fewer read than there are connections kept: opening one costs far more than a read.
+    pub(super) async fn turn(self: &Arc<Self>) -> Result<Turn, StoreError> {
+        let permit = Arc::clone(&self.turns).acquire_owned().await;
+        Ok(Turn {
+            readers: Arc::clone(self),
+            _permit: permit.map_err(|_| StoreError::Closed)?,
         })
     }
 
@@ -171,5 +199,5 @@ fn session(user: &UserId, row: &Row<'_>) -> Result<Session, rusqlite::Error> {
     })
 }
 
-/// How many read connections are kept: loads are rare, and one costs memory for its page cache.
+/// How many read at once, and how many connections are kept: loads are rare, and one costs memory for its page cache.
 const KEPT: usize = 4;

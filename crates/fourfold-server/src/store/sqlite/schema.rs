@@ -40,10 +40,10 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
 const APPLICATION_ID: i32 = 0x3453_7276;
 
 /// Step `n` takes a file from version `n` to version `n + 1`. Never edit a step that was released.
-const MIGRATIONS: [&str; 4] = [V1, V2, KEY_BACKUP, SECRET_REQUESTS];
+const MIGRATIONS: [&str; 5] = [V1, V2, KEY_BACKUP, SECRET_REQUESTS, ARRIVAL_ORDER];
 
-/// Every primary key begins with the user ID, and a table is its primary key (`WITHOUT ROWID`):
-/// one user's rows lie side by side and a write touches one tree.
+/// Every primary key begins with the user ID, and a table is its primary key (`WITHOUT ROWID`) unless
+/// it says why not: one user's rows lie side by side and a write touches one tree.
 const V1: &str = "
 CREATE TABLE meta (
     name  TEXT NOT NULL PRIMARY KEY,
@@ -103,6 +103,46 @@ CREATE TABLE filters (
     definition BLOB    NOT NULL,
     PRIMARY KEY (user_id, filter_id)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Messages and transactions in the order of arrival, not one device's side by side: those of one
+/// commit, for whomever they are, share the last pages of a table instead of touching a page each, and
+/// a message of the usual size needs no overflow page.
+const ARRIVAL_ORDER: &str = "
+CREATE TABLE arrived (
+    user_id           TEXT    NOT NULL,
+    device_id         TEXT    NOT NULL,
+    position          INTEGER NOT NULL,
+    -- Type, sender and content as JSON text.
+    event             BLOB    NOT NULL,
+    request           BLOB,
+    requesting_device TEXT,
+    arrived_at        INTEGER,
+    PRIMARY KEY (user_id, device_id, position)
+) STRICT;
+INSERT INTO arrived SELECT user_id, device_id, position, event, request, requesting_device, arrived_at
+    FROM to_device;
+DROP TABLE to_device;
+ALTER TABLE arrived RENAME TO to_device;
+
+CREATE INDEX secret_requests ON to_device (user_id, device_id, request)
+    WHERE request IS NOT NULL;
+CREATE INDEX secret_requests_by_requester ON to_device (user_id, requesting_device)
+    WHERE requesting_device IS NOT NULL;
+CREATE INDEX secret_requests_by_age ON to_device (user_id, device_id, arrived_at)
+    WHERE arrived_at IS NOT NULL;
+
+CREATE TABLE done (
+    user_id   TEXT    NOT NULL,
+    device_id TEXT    NOT NULL,
+    -- SHA-256 of the route and the ID that the client gave.
+    hash      BLOB    NOT NULL,
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (user_id, device_id, hash)
+) STRICT;
+INSERT INTO done SELECT user_id, device_id, hash, at FROM transactions ORDER BY at;
+DROP TABLE transactions;
+ALTER TABLE done RENAME TO transactions;
 ";
 
 /// Requests for secrets, found among the messages that wait. Of other messages, and of those that
@@ -247,6 +287,30 @@ mod tests {
     }
 
     #[test]
+    fn keeps_the_messages_of_an_older_file() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(&MIGRATIONS[..4].concat()).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO to_device VALUES ('@a:a', 'D', 7, x'7b7d', x'01', 'E', 5);
+                 INSERT INTO transactions VALUES ('@a:a', 'D', x'02', 9), ('@a:a', 'D', x'03', 8);",
+            )
+            .unwrap();
+        connection
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        connection.pragma_update(None, "user_version", 4).unwrap();
+        migrate(&mut connection).unwrap();
+        let text = |query| -> String { connection.query_row(query, [], |row| row.get(0)).unwrap() };
+        let message = "SELECT user_id || device_id || position || hex(event) || hex(request)
+            || requesting_device || arrived_at FROM to_device";
+        assert_eq!(text(message), "@a:aD77B7D01E5");
+        let transactions = "SELECT group_concat(hex(hash) || at) FROM
+            (SELECT hash, at FROM transactions ORDER BY rowid)";
+        assert_eq!(text(transactions), "038,029");
+    }
+
+    #[test]
     fn refuses_a_newer_file() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
@@ -256,7 +320,7 @@ mod tests {
             refused,
             Err(OpenError::NewerSchema {
                 found: 99,
-                known: 4
+                known: 5
             })
         ));
     }

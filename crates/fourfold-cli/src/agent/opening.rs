@@ -1,0 +1,145 @@
+//! Opening the local state for the agent, and putting the device in it to work.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use fourfold::sharing::Policy;
+use fourfold_client::{Device, DeviceError, LocalState, LocalStateError, SealingKey};
+use tokio::time::sleep;
+
+use crate::{
+    agent::{
+        exchange::{Exchange, Surroundings},
+        secrets::VaultSecrets,
+        vault::Vault,
+    },
+    error::{Error, Result},
+    sealing_key::{self, SealingOptions},
+    ui,
+};
+
+/// How a session opens the local state and the device in it.
+pub(crate) struct Opening {
+    pub(crate) folder: PathBuf,
+    pub(crate) user_id: String,
+    pub(crate) device_id: Option<String>,
+    pub(crate) sealing: SealingOptions,
+    /// Kept, so that nobody is asked for a passphrase twice.
+    pub(crate) key: Option<SealingKey>,
+    pub(crate) policy: Policy,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) around: Surroundings,
+}
+
+impl Opening {
+    /// The device at work, if it has keys. They are made by `setup` and by `device verify`.
+    pub(crate) fn exchange(
+        &mut self,
+        state: &mut LocalState,
+    ) -> Result<Option<Exchange<VaultSecrets>>> {
+        let device = self.device(state)?;
+        Ok(device.map(|device| self.employ(device)).transpose()?)
+    }
+
+    fn employ(&self, device: Device) -> Result<Exchange<VaultSecrets>, DeviceError> {
+        let secrets = VaultSecrets {
+            account: self.around.account.clone(),
+            vault: Arc::clone(&self.vault),
+        };
+        let around = self.around.clone();
+        Exchange::new(device, secrets, around, self.policy.clone())
+    }
+
+    /// Opens the local state anew, and waits for it: for a command that came without asking, and for
+    /// room on the disk.
+    pub(crate) async fn reopen(&mut self) -> Result<(LocalState, Option<Exchange<VaultSecrets>>)> {
+        let mut is_told = false;
+        loop {
+            match self.try_to_reopen() {
+                Ok(opened) => return Ok(opened),
+                Err(NotOpened::Busy) => sleep(PAUSE).await,
+                Err(NotOpened::Ends(error)) => return Err(error),
+                Err(NotOpened::Unusable(error)) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        ui::warn(format_args!("waiting: {error}"));
+                    }
+                    sleep(LONG_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn try_to_reopen(&mut self) -> Result<(LocalState, Option<Exchange<VaultSecrets>>), NotOpened> {
+        let mut state = LocalState::open(&self.folder, &self.user_id)?;
+        let session = state.session()?;
+        let session = session.ok_or_else(|| Error::refused("logged out: the agent ends"))?;
+        if session.device_id != self.device_id {
+            return Err(Error::refused("logged in anew: start the agent again").into());
+        }
+        let device = self.device(&mut state)?;
+        let exchange = device.map(|device| self.employ(device)).transpose()?;
+        Ok((state, exchange))
+    }
+
+    fn device(&mut self, state: &mut LocalState) -> Result<Option<Device>> {
+        if !Device::exists(state)? {
+            ui::say("this device has no keys yet: it neither asks other devices nor answers them");
+            ui::say("fourfold setup, or fourfold device verify, makes them");
+            return Ok(None);
+        }
+        if let Some(key) = &self.key
+            && let Ok(device) = Device::open(state, key)
+        {
+            return Ok(Some(device));
+        }
+        let sealing = sealing_key::find(state, &self.sealing)?;
+        match Device::open(state, &sealing.key) {
+            Err(DeviceError::NoKeys | DeviceError::OtherDevice) => Ok(None),
+            Err(DeviceError::WrongKey) if !sealing.is_in_use => Ok(None),
+            device => {
+                sealing.remember()?;
+                self.key = Some(sealing.key);
+                Ok(Some(device?))
+            }
+        }
+    }
+}
+
+/// Why the local state cannot be opened anew.
+enum NotOpened {
+    /// Another process has it.
+    Busy,
+    /// The disk does not let it, which may pass.
+    Unusable(LocalStateError),
+    Ends(Error),
+}
+
+impl From<LocalStateError> for NotOpened {
+    fn from(error: LocalStateError) -> Self {
+        match error {
+            LocalStateError::Locked { .. } => Self::Busy,
+            LocalStateError::Io { .. } | LocalStateError::Database { .. } => Self::Unusable(error),
+            _ => Self::Ends(error.into()),
+        }
+    }
+}
+
+impl From<DeviceError> for NotOpened {
+    fn from(error: DeviceError) -> Self {
+        match error {
+            DeviceError::LocalState(error) => error.into(),
+            error => Self::Ends(error.into()),
+        }
+    }
+}
+
+impl From<Error> for NotOpened {
+    fn from(error: Error) -> Self {
+        Self::Ends(error)
+    }
+}
+
+/// How often it looks whether another process is done.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How often it looks whether the disk works again.
+const LONG_PAUSE: Duration = Duration::from_secs(1);
