@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::{
-    process::{Pid, Resource, Rlimit, Signal, geteuid, getrlimit, prlimit},
+    process::{Resource, Signal, geteuid},
     thread::{Uid, set_thread_res_uid},
 };
 
@@ -17,7 +17,6 @@ use crate::{
     agents::RunningAgent,
     homeserver::{Homeserver, Person},
     invocation::skipped,
-    key_endpoints::sealed,
     liar::{BACKUP, Liar},
 };
 
@@ -36,18 +35,6 @@ fn unlocked(server: &Homeserver) -> (Person, RunningAgent) {
 
 fn still_serves(alice: &Person) {
     assert_eq!(alice.call(&["get", NAME]).run().succeeds(), SECRET);
-}
-
-/// Changes a limit of a process that runs, and gives the one before.
-fn limit(agent: &RunningAgent, resource: Resource, current: u64) -> u64 {
-    let process = Pid::from_raw(agent.process().try_into().unwrap());
-    let maximum = getrlimit(resource).maximum;
-    let limit = Rlimit {
-        current: Some(current),
-        maximum,
-    };
-    let before = prlimit(process, resource, limit).unwrap();
-    before.current.unwrap_or(u64::MAX)
 }
 
 // Another user has got as far as the socket.
@@ -95,25 +82,12 @@ fn frame(json: &str) -> Vec<u8> {
     [&length, [0; 4].as_slice(), json.as_bytes()].concat()
 }
 
-/// The size of the agent in memory, in KiB.
-fn memory(agent: &RunningAgent) -> u64 {
-    let path = format!("/proc/{}/status", agent.process());
-    let status = std::fs::read_to_string(path).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    line.unwrap()
-        .split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse()
-        .unwrap()
-}
-
 // A gigabyte is announced, half a request is sent, and thousands come and go.
 #[test]
 fn processes_of_the_user_that_say_anything_cost_little() {
     let server = Homeserver::start();
     let (alice, agent) = unlocked(&server);
-    let before = memory(&agent);
+    let before = agent.memory();
     let request = frame(r#"{"request":"status"}"#);
     let announced = [0x40, 0, 0, 0, 0, 0, 0, 0, b'{'];
     let beside = [0, 0, 0, 2, 0x40, 0, 0, 0, b'{', b'}'];
@@ -130,7 +104,7 @@ fn processes_of_the_user_that_say_anything_cost_little() {
         drop(UnixStream::connect(&agent.socket).unwrap());
     }
     still_serves(&alice);
-    let after = memory(&agent);
+    let after = agent.memory();
     assert!(after < before + 16 * 1024, "{before} KiB, then {after} KiB");
 }
 
@@ -196,49 +170,6 @@ fn without_a_runtime_folder_the_socket_is_with_the_state() {
     with(&["agent", "--foreground"]).fails(2).says("missing");
 }
 
-// No space is left on the disk, for a while.
-#[test]
-fn nothing_leaves_that_cannot_be_kept_and_later_it_does() {
-    let liar = Liar::new();
-    let mut phone = liar.phone();
-    let laptop = liar.to_laptop(&phone);
-    let policy = format!("[secrets]\n\"{BACKUP}\" = \"allow\"\n");
-    let policy = liar.laptop.folder.write("policy.toml", policy);
-    // Where a file is too large, a write fails as on a full disk.
-    let call = sealed(&liar.laptop, &["agent", "--policy", &policy]).after("trap '' XFSZ");
-    let agent = RunningAgent::start(call);
-    liar.laptop.unlock("key").run().succeeds();
-    phone.ask(&laptop, "before", BACKUP);
-    phone.wait_for_answer("before");
-    liar.settle(&mut phone);
-
-    let before = limit(&agent, Resource::Fsize, 0);
-    let seen = liar.proxy.seen().len();
-    phone.ask(&laptop, "meanwhile", BACKUP);
-    // The first time it could not keep what came of it.
-    got(&liar, seen, "meanwhile", 2);
-    assert_eq!(liar.sent().len(), 1);
-    liar.laptop.unlock("key").run().fails(2).says("audit.jsonl");
-    limit(&agent, Resource::Fsize, before);
-    phone.wait_for_answer("meanwhile");
-    liar.settle(&mut phone);
-    assert_eq!(liar.sent().len(), 2);
-    assert_eq!(liar.logged("shared"), 2);
-    liar.laptop.call(&["agent", "stop"]).run().succeeds();
-    let (status, said) = agent.wait();
-    assert!(status.success(), "{said}");
-    assert!(said.contains("not in sync: "), "{said}");
-}
-
-/// Waits until the laptop was told this so often, since so much was seen.
-fn got(liar: &Liar, since: usize, text: &str, times: usize) {
-    liar.proxy.wait_until(|all| {
-        let answers = all.iter().skip(since).map(|(_, answer)| &answer.body);
-        let with = answers.filter(|body| String::from_utf8_lossy(body).contains(text));
-        with.count() >= times
-    });
-}
-
 // Not one more file can be opened, for a while.
 #[test]
 fn an_agent_without_descriptors_loses_nothing() {
@@ -246,16 +177,14 @@ fn an_agent_without_descriptors_loses_nothing() {
     let mut phone = liar.phone();
     let laptop = liar.to_laptop(&phone);
     let agent = liar.agent(&[(BACKUP, "allow")]);
-    phone.ask(&laptop, "before", BACKUP);
-    phone.wait_for_answer("before");
-    liar.settle(&mut phone);
-    let before = limit(&agent, Resource::Nofile, 3);
+    liar.is_answered(&mut phone, "before");
+    let before = agent.limit(Resource::Nofile, 3);
     let seen = liar.proxy.seen().len();
     phone.ask(&laptop, "meanwhile", BACKUP);
     // Whoever comes now waits.
     let mut stream = UnixStream::connect(&agent.socket).unwrap();
-    got(&liar, seen, "meanwhile", 1);
-    limit(&agent, Resource::Nofile, before);
+    liar.has_told(seen, "meanwhile", 1);
+    agent.limit(Resource::Nofile, before);
     phone.wait_for_answer("meanwhile");
     let mut greeting = [0; 8];
     stream.read_exact(&mut greeting).unwrap();
@@ -288,9 +217,7 @@ fn a_homeserver_that_never_answers_holds_up_neither_lock_nor_stop() {
     let mut phone = liar.phone();
     let laptop = liar.to_laptop(&phone);
     let agent = liar.agent(&[(BACKUP, "allow")]);
-    phone.ask(&laptop, "before", BACKUP);
-    phone.wait_for_answer("before");
-    liar.settle(&mut phone);
+    liar.is_answered(&mut phone, "before");
     let sent = liar.sent().len();
     let (asked, has_asked) = std::sync::mpsc::channel();
     liar.lie("/keys/query ", move |_| {

@@ -6,6 +6,8 @@ use std::{
     thread::JoinHandle,
 };
 
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
+
 use crate::{homeserver::Person, invocation::Invocation, key_endpoints::sealed};
 
 /// An agent that ends with its value.
@@ -45,9 +47,27 @@ impl RunningAgent {
         self.child.id()
     }
 
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let process = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(process, signal).unwrap();
+    /// Its size in memory, in KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let number = line.unwrap().split_whitespace().nth(1);
+        number.unwrap().parse().unwrap()
+    }
+
+    /// Changes a limit while it runs, and gives the one before.
+    pub(crate) fn limit(&self, resource: Resource, current: u64) -> u64 {
+        let limit = Rlimit {
+            current: Some(current),
+            maximum: getrlimit(resource).maximum,
+        };
+        let before = prlimit(Some(Pid::from_child(&self.child)), resource, limit).unwrap();
+        before.current.unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits for its end: how it ended, and what it said.

@@ -201,6 +201,14 @@ impl Person {
     pub(crate) fn state(&self) -> PathBuf {
         self.folder.join("state")
     }
+
+    /// The file in it that holds the local state.
+    pub(crate) fn state_file(&self) -> PathBuf {
+        let files = std::fs::read_dir(self.state()).unwrap();
+        let mut files = files.map(|file| file.unwrap().path());
+        let found = files.find(|path| path.extension().is_some_and(|one| one == "sqlite"));
+        found.unwrap().canonicalize().unwrap()
+    }
 }
 
 /// Another client of the user, which does as it likes.

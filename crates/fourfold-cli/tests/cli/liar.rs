@@ -179,6 +179,23 @@ impl Liar {
         self.laptop.sharing_agent(rules, &[])
     }
 
+    /// The phone asks the laptop for a secret, and gets it.
+    pub(crate) fn is_answered(&self, phone: &mut Peer, request_id: &str) {
+        let laptop = self.to_laptop(phone);
+        phone.ask(&laptop, request_id, BACKUP);
+        assert_eq!(phone.wait_for_answer(request_id), self.stored(BACKUP));
+        self.settle(phone);
+    }
+
+    /// Waits until the laptop was told this so often, since so much was seen.
+    pub(crate) fn has_told(&self, since: usize, text: &str, times: usize) {
+        self.proxy.wait_until(|all| {
+            let answers = all.iter().skip(since).map(|(_, answer)| &answer.body);
+            let with = answers.filter(|body| String::from_utf8_lossy(body).contains(text));
+            with.count() >= times
+        });
+    }
+
     /// The laptop asks for a secret.
     pub(crate) fn request(&self, name: &str) -> Child {
         sealed(&self.laptop, &["request", name]).spawn()
