@@ -9,6 +9,7 @@
 
 mod account_data;
 mod agent;
+mod agent_clock;
 mod agent_disk;
 mod agent_faults;
 mod agent_log;
