@@ -13,11 +13,15 @@ use rustix::{
     thread::{Uid, set_thread_res_uid},
 };
 
+use serde_json::json;
+
 use crate::{
     agents::RunningAgent,
     homeserver::{Homeserver, Person},
     invocation::skipped,
+    key_endpoints::sealed,
     liar::{BACKUP, Liar},
+    peer::Peer,
 };
 
 const NAME: &str = "org.example.wallet";
@@ -229,6 +233,20 @@ fn a_homeserver_that_never_answers_holds_up_neither_lock_nor_stop() {
     liar.say_changed();
     phone.ask(&laptop, "meanwhile", BACKUP);
     has_asked.recv().unwrap();
+    // Whoever needs the local state is told whose fault it is.
+    let fingerprint = &laptop.ed25519;
+    let borrow = [
+        "device",
+        "sign",
+        "DEVICE",
+        "--fingerprint",
+        fingerprint,
+        "--yes",
+    ];
+    sealed(&liar.laptop, &borrow)
+        .run()
+        .fails(4)
+        .says("the agent waits for the homeserver");
     liar.laptop.call(&["lock"]).run().succeeds();
     let status = liar.laptop.call(&["agent", "status", "--json"]).run();
     assert!(status.json()["key_id"].is_null());
@@ -236,4 +254,47 @@ fn a_homeserver_that_never_answers_holds_up_neither_lock_nor_stop() {
     let (status, said) = agent.wait();
     assert!(status.success(), "{said}");
     assert_eq!(liar.sent().len(), sent);
+}
+
+// A backup of yesterday is put back.
+#[test]
+fn files_of_yesterday_are_noticed_and_nothing_is_encrypted_twice() {
+    let liar = Liar::new();
+    let mut phone = liar.phone();
+    let file = liar.laptop.state_file();
+    let agent = liar.agent(&[(BACKUP, "allow")]);
+    liar.is_answered(&mut phone, "one");
+    agent.kill();
+    let yesterday = std::fs::read(&file).unwrap();
+
+    let agent = liar.agent(&[(BACKUP, "allow")]);
+    liar.is_answered(&mut phone, "two");
+    begin_sessions(&phone, &liar);
+    liar.settle(&mut phone);
+    agent.kill();
+    std::fs::write(&file, yesterday).unwrap();
+
+    let agent = liar.agent(&[(BACKUP, "allow")]);
+    // It has the private halves of as many as it publishes, and no more.
+    begin_sessions(&phone, &liar);
+    liar.settle(&mut phone);
+    phone.forget_session(&liar.to_laptop(&phone));
+    liar.is_answered(&mut phone, "three");
+    assert_eq!(liar.logged("alert"), 1);
+    let sent = liar.sent();
+    let mut texts: Vec<_> = sent.iter().map(|(_, body)| body.to_string()).collect();
+    texts.sort();
+    texts.dedup();
+    assert_eq!(texts.len(), 3);
+    liar.laptop.call(&["agent", "stop"]).run().succeeds();
+    let (_, said) = agent.wait();
+    assert!(said.contains("an older copy"), "{said}");
+}
+
+/// Devices claim most of the keys that the laptop published, and it publishes others.
+fn begin_sessions(by: &Peer, liar: &Liar) {
+    let claim = json!({"one_time_keys": {&by.user_id: {&liar.laptop_id: "signed_curve25519"}}});
+    for _ in 0..30 {
+        by.call("POST", "keys/claim", &claim);
+    }
 }

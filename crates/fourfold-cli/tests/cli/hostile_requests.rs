@@ -382,6 +382,33 @@ fn a_repeated_request_is_answered_once_and_prompts_once() {
     assert_eq!(scene.liar.logged("shared"), 2);
 }
 
+// Every second event gets lost on the way to the laptop, and the phone asks until it is heard.
+#[test]
+fn a_request_of_which_half_is_lost_is_answered_once() {
+    let mut scene = Answering::new();
+    let mut is_lost = false;
+    scene.liar.lie("/sync?", move |answer| {
+        answer.with_json(|body| {
+            if let Some(events) = body["to_device"]["events"].as_array_mut() {
+                events.retain(|event| {
+                    let is_request = event["type"] == "m.secret.request";
+                    is_lost ^= is_request;
+                    !(is_request && is_lost)
+                });
+            }
+        })
+    });
+    for id in ["one", "two"] {
+        for _ in 0..4 {
+            scene.phone.ask(&scene.laptop, id, BACKUP);
+            scene.settle();
+        }
+        assert_eq!(scene.phone.wait_for_answer(id), scene.liar.stored(BACKUP));
+    }
+    assert_eq!(scene.answers(), 2);
+    assert_eq!(scene.phone.secrets().len(), scene.first + 2);
+}
+
 // Cancellations before the request, after it, and of other devices.
 #[test]
 fn a_request_that_was_taken_back_is_not_answered_and_others_are() {

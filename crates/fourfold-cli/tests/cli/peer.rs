@@ -37,7 +37,7 @@ pub(crate) struct Peer {
 pub(crate) struct Target {
     pub(crate) device_id: String,
     curve25519: String,
-    ed25519: String,
+    pub(crate) ed25519: String,
 }
 
 impl Peer {
