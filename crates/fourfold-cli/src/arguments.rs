@@ -102,6 +102,15 @@ pub(crate) struct NewKeyOptions {
     pub(crate) name: Option<String>,
 }
 
+impl NewKeyOptions {
+    /// Whether the user comes with a passphrase, which may be used elsewhere too.
+    pub(crate) fn chooses_passphrase(&self) -> bool {
+        self.new_passphrase
+            || self.new_passphrase_file.is_some()
+            || self.new_passphrase_fd.is_some()
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show the whole story on this machine, in seconds

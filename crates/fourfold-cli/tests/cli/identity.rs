@@ -1,11 +1,13 @@
 //! `setup`: the identity, this device and the key backup; once, again, and after every interruption.
 
-use fourfold::identity::UserKeys;
+use fourfold::{cross_signing::CrossSigningKeys, identity::UserKeys, rand_core::UnwrapErr};
+use getrandom::SysRng;
 use serde_json::{Value, json};
 
 use crate::{
     homeserver::{Homeserver, PASSWORD},
     key_endpoints::{Scene, sealed},
+    peer::Peer,
     terminal::Terminal,
 };
 
@@ -335,6 +337,59 @@ fn the_password_of_the_account_is_not_the_new_passphrase() {
     folder.write("passphrase", "another one, which nobody sees");
     set_up().run().succeeds();
     is_complete(&server, &scene, "alice");
+}
+
+// The homeserver wants the password for the identity, after the key with the passphrase is there.
+#[test]
+fn a_typed_password_is_compared_before_anything_is_written() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    // Another client has made an identity, and stored nothing.
+    let user_id = &scene.alice.user_id;
+    let keys = CrossSigningKeys::generate(&mut UnwrapErr(SysRng));
+    let keys = keys.public_keys(user_id).unwrap().as_keys_query(user_id);
+    let keys: Value = serde_json::from_str(&keys).unwrap();
+    let body = json!({
+        "master_key": keys["master_keys"][user_id],
+        "self_signing_key": keys["self_signing_keys"][user_id],
+        "user_signing_key": keys["user_signing_keys"][user_id],
+    });
+    let other = Peer::log_in(&server.address, "alice");
+    other.call("POST", "keys/device_signing/upload", &body);
+    let (master, before) = (
+        scene.master_key(),
+        server.other_client("alice").everything(),
+    );
+
+    let (state, folder) = (scene.alice.state(), &scene.alice.folder);
+    let key = folder.name_of("key");
+    let mut terminal = Terminal::run(&[
+        "setup",
+        "--reset-identity",
+        "--yes",
+        "--new-passphrase",
+        "--allow-weak-passphrase",
+        "--recovery-key-out",
+        &key,
+        "--store-key-file",
+        &folder.name_of("state.key"),
+        "--state",
+        state.to_str().unwrap(),
+    ]);
+    for question in [
+        "New passphrase:",
+        "New passphrase again:",
+        "Password of the account:",
+    ] {
+        terminal.expect(question);
+        terminal.type_line(PASSWORD);
+    }
+    terminal.expect("which the homeserver sees");
+    assert_eq!(terminal.finish().0, Some(6));
+    assert_eq!(scene.master_key(), master);
+    assert_eq!(server.other_client("alice").everything(), before);
+    assert_eq!(scene.requests_to("PUT "), 0);
+    assert!(!folder.join("key").exists());
 }
 
 #[test]

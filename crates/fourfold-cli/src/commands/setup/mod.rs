@@ -84,6 +84,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         confirm_reset(&logged_in, options.change)?;
     }
     options.password.read_if_given()?;
+    if work.replaces_identity && options.new.chooses_passphrase() && prompt::is_possible() {
+        // Homeservers ask for it then, and it must not be the passphrase: known before anything is
+        // written.
+        options.password.read()?;
+    }
     let mut device = device.keep(&mut logged_in, &options.sealing)?;
     // Before the plan, which finds that step done then: a homeserver that gets the keys of a device
     // again after they were signed may keep them without the signature.
