@@ -60,4 +60,5 @@ cargo xtask bench [LANE] [OPTION…]
         --only NAME         only `fourfold` or only `synapse`
     sharing                 from asking for a secret to having it
     agent                   what an idle agent takes
-    flood                   a million events of no use, and one request";
+    flood                   a million events of no use, and one request
+    neighbour               what one user waits while another one floods (needs wrk)";

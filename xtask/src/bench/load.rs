@@ -123,6 +123,16 @@ impl Load {
     }
 }
 
+/// The script by which wrk stores the same secret again and again.
+pub(super) fn repeated(session: &Session) -> String {
+    let request = Request {
+        path: session.account_data(SECRET),
+        token: session.token.clone(),
+        body: Some(encrypted_secret(0)),
+    };
+    lua("PUT", &[request])
+}
+
 fn lua(method: &str, requests: &[Request]) -> String {
     let mut script = format!("local method = \"{method}\"\nlocal requests = {{\n");
     for Request { path, token, body } in requests {

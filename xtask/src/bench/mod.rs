@@ -4,6 +4,7 @@ mod agent;
 mod flood;
 mod household;
 mod load;
+mod neighbour;
 mod server;
 mod sharing;
 mod table;
@@ -44,6 +45,7 @@ pub(crate) fn command(workspace: &Workspace, arguments: &[String]) -> Result<Exi
     match lane {
         "agent" => agent::run(workspace)?,
         "flood" => flood::run(workspace)?,
+        "neighbour" => neighbour::run(workspace)?,
         "sharing" => sharing::run(workspace)?,
         _ => return Err(Failure::Usage(format!("no benchmark {lane:?}"))),
     }

@@ -31,7 +31,7 @@ pub(super) fn run(sessions: &[Session], connections: u32) -> Result<Series, Fail
         });
         ended.collect()
     });
-    Ok(series(taken?.concat(), connections))
+    Ok(Series::of(taken?.concat(), connections))
 }
 
 /// The times from before the message is sent until the poll is answered.
@@ -93,36 +93,4 @@ fn next_batch(answer: &Value) -> Result<String, Failure> {
     let next = answer.get("next_batch").and_then(Value::as_str);
     next.map(str::to_owned)
         .ok_or_else(|| Failure::Check("a sync without next_batch".to_owned()))
-}
-
-/// The rate is that of devices that are woken again as soon as they were: it is the number of them,
-/// divided by the mean time.
-fn series(mut taken: Vec<Duration>, connections: u32) -> Series {
-    taken.sort();
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-    let at = |percent: usize| {
-        let index = (taken.len() * percent / 100).min(taken.len().saturating_sub(1));
-        taken.get(index).copied().map_or(0.0, milliseconds)
-    };
-    let count = u32::try_from(taken.len()).unwrap_or(u32::MAX).max(1);
-    let mean = taken.iter().sum::<Duration>() / count;
-    Series {
-        rate: f64::from(connections) / mean.as_secs_f64().max(1e-9),
-        p50: at(50),
-        p99: at(99),
-        failed: 0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gives_the_percentiles_in_milliseconds() {
-        let taken = (1..=100).rev().map(Duration::from_millis).collect();
-        let series = series(taken, 2);
-        assert_eq!((series.p50, series.p99), (51.0, 100.0));
-        assert!((series.rate - 39.6).abs() < 0.1, "{}", series.rate);
-    }
 }

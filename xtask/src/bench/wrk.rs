@@ -17,6 +17,27 @@ pub(super) struct Series {
     pub(super) failed: u64,
 }
 
+impl Series {
+    /// Of the times that single answers took, so many at once. The rate is that of clients that ask
+    /// again as soon as they are answered: it is the number of them, divided by the mean time.
+    pub(super) fn of(mut taken: Vec<Duration>, connections: u32) -> Self {
+        taken.sort();
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        let at = |percent: usize| {
+            let index = (taken.len() * percent / 100).min(taken.len().saturating_sub(1));
+            taken.get(index).copied().map_or(0.0, milliseconds)
+        };
+        let count = u32::try_from(taken.len()).unwrap_or(u32::MAX).max(1);
+        let mean = taken.iter().sum::<Duration>() / count;
+        Self {
+            rate: f64::from(connections) / mean.as_secs_f64().max(1e-9),
+            p50: at(50),
+            p99: at(99),
+            failed: 0,
+        }
+    }
+}
+
 /// Runs one series of a script against a server.
 pub(super) fn run(
     base: &str,
@@ -63,6 +84,14 @@ fn parse(said: &str) -> Option<Series> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gives_the_percentiles_in_milliseconds() {
+        let taken = (1..=100).rev().map(Duration::from_millis).collect();
+        let series = Series::of(taken, 2);
+        assert_eq!((series.p50, series.p99), (51.0, 100.0));
+        assert!((series.rate - 39.6).abs() < 0.1, "{}", series.rate);
+    }
 
     #[test]
     fn reads_the_line_among_the_others() {

@@ -18,6 +18,15 @@ const ANNOUNCEMENT: &str = "listening on ";
 
 /// Builds `fourfold` and starts its server on a free port, without rate limits.
 pub(crate) fn start(workspace: &Workspace) -> Result<Server, Failure> {
+    start_with(workspace, &["--no-rate-limits"])
+}
+
+/// The same with the limits that it has by default.
+pub(crate) fn start_with_limits(workspace: &Workspace) -> Result<Server, Failure> {
+    start_with(workspace, &[])
+}
+
+fn start_with(workspace: &Workspace, options: &[&str]) -> Result<Server, Failure> {
     command::run(cargo(workspace).args([
         "build",
         "--release",
@@ -30,13 +39,9 @@ pub(crate) fn start(workspace: &Workspace) -> Result<Server, Failure> {
         .join(format!("fourfold/{}", std::process::id()));
     let mut program = Command::new(program(workspace));
     program
-        .args([
-            "serve",
-            "--bind",
-            "127.0.0.1:0",
-            "--no-rate-limits",
-            "--data",
-        ])
+        .args(["serve", "--bind", "127.0.0.1:0"])
+        .args(options)
+        .arg("--data")
         .arg(folder.join("data"));
     Server::start("fourfold", folder, &mut program, announced)
 }

@@ -17,7 +17,7 @@ use crate::{failure::Failure, files, report, workspace::Workspace};
 pub(crate) use self::{
     child::Server,
     cli::{Device, ended},
-    fourfold::{program, start as start_fourfold},
+    fourfold::{program, start as start_fourfold, start_with_limits as start_fourfold_with_limits},
     synapse::start as start_synapse,
 };
 use self::{story::Story, transcript::Transcript};
