@@ -160,6 +160,9 @@ pub struct RateLimits {
     pub anonymous_per_address: Option<Rate>,
     /// Requests with a token that opens nothing, from one address.
     pub bad_tokens_per_address: Option<Rate>,
+    /// How long an answer of 429 is held back, so that who asks on without heed does not keep the
+    /// server busy with refusals while others wait.
+    pub refusal_delay: Duration,
 }
 
 impl RateLimits {
@@ -176,6 +179,7 @@ impl RateLimits {
             messages_per_user: None,
             anonymous_per_address: None,
             bad_tokens_per_address: None,
+            refusal_delay: Duration::ZERO,
         }
     }
 }
@@ -219,6 +223,7 @@ impl Default for RateLimits {
                 per_second: 10.0,
                 burst: 100,
             }),
+            refusal_delay: Duration::from_millis(250),
         }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
 
 async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> Answer {
     let (mut parts, body) = request.into_parts();
-    match handle(app, route, &mut parts, body).await {
+    match handle(Arc::clone(&app), route, &mut parts, body).await {
         Ok(answer) => answer,
         Err(error) => {
             let (status, errcode) = error.code();
@@ -61,6 +61,9 @@ async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> Answer
                 errcode,
                 "refused"
             );
+            if matches!(error, MatrixError::LimitExceeded { .. }) {
+                tokio::time::sleep(app.config.rate_limits.refusal_delay).await;
+            }
             error.into_answer()
         }
     }

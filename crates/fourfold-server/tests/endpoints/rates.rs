@@ -245,3 +245,25 @@ async fn a_busy_user_is_slowed_down_alone() {
         .await
         .is(429, "M_LIMIT_EXCEEDED");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_held_back_and_nothing_else() {
+    let server = UnderTest::with(|config| {
+        config.rate_limits.requests_per_user = Some(Rate {
+            per_second: 0.1,
+            burst: 1,
+        });
+        config.rate_limits.refusal_delay = Duration::from_millis(250);
+    })
+    .await;
+    let alice = server.register("alice").await;
+    let bob = server.register("bob").await;
+    let times = async |who: &Person| {
+        let begun = tokio::time::Instant::now();
+        let status = server.get(who, "/devices").await.status;
+        (status, begun.elapsed().as_millis())
+    };
+    assert_eq!(times(&alice).await, (200, 0));
+    assert_eq!(times(&alice).await, (429, 250));
+    assert_eq!(times(&bob).await, (200, 0));
+}
