@@ -111,7 +111,7 @@ pub(crate) struct Opened {
 pub(crate) struct Received {
     /// The device that sent it.
     pub(crate) device_id: String,
-    /// `pinned`, `server_backup` or `untyped`: see [`Standing`].
+    /// `pinned`, `signed_backup`, `server_backup` or `untyped`: see [`Standing`].
     pub(crate) standing: String,
     /// The public key that it belongs to, when that is known here.
     pub(crate) public_key: Option<String>,
@@ -123,6 +123,7 @@ impl Received {
     pub(crate) fn of(delivery: &Delivery) -> Self {
         let (standing, public_key) = match &delivery.standing {
             Standing::Pinned { public_key } => ("pinned", Some(public_key.clone())),
+            Standing::SignedBackup { .. } => ("signed_backup", None),
             Standing::ServerBackup { .. } => ("server_backup", None),
             _ => ("untyped", None),
         };

@@ -68,10 +68,10 @@ fn deliver(global: &Global, options: &Options, received: &Received, secret: &str
         escape_untrusted(&received.device_id)
     ));
     match received.standing.as_str() {
-        "pinned" => {}
+        "pinned" | "signed_backup" => {}
         "server_backup" => ui::warn(
-            "it opens the backup that the homeserver shows; whether that is yours, its signature \
-             tells",
+            "it opens the backup that the homeserver shows, which your identity did not sign: the \
+             homeserver may have made it; fourfold setup signs it",
         ),
         _ => ui::warn("there is nothing to compare it with: it is as good as that device is"),
     }

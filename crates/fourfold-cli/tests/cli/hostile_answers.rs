@@ -278,6 +278,30 @@ fn a_secret_that_fits_no_public_key_leaves_the_request_open() {
     }
 }
 
+// The homeserver shows the backup with the signature of the identity, and then without.
+#[test]
+fn a_backup_that_the_identity_did_not_sign_is_told() {
+    let liar = Liar::new();
+    let mut phone = liar.phone();
+    let laptop = liar.to_laptop(&phone);
+    let secret = liar.stored(BACKUP);
+    for is_signed in [true, false] {
+        if !is_signed {
+            liar.lie("/room_keys/version ", |answer| {
+                answer.with_json(|body| body["auth_data"]["signatures"] = json!({}))
+            });
+        }
+        let request = liar.request(BACKUP);
+        let id = phone.wait_for_request();
+        phone.answer(&laptop, &id, &secret);
+        let output = request.wait_with_output().unwrap();
+        assert_eq!(output.stdout, secret.as_bytes());
+        let said = String::from_utf8(output.stderr).unwrap();
+        let is_told = said.contains("which your identity did not sign");
+        assert_eq!(is_told, !is_signed, "{said}");
+    }
+}
+
 // The homeserver gives the same message again and again.
 #[test]
 fn a_replayed_secret_is_not_taken() {

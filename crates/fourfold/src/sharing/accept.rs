@@ -4,7 +4,7 @@
 //! sent to that device, and when it is what its name says.
 
 use crate::{
-    Secret, SecretKind, SecretName, Verdict,
+    BackupVersion, Secret, SecretKind, SecretName, Verdict,
     identity::{DeviceTrust, KnownDevice},
     sharing::{Channel, Policy, Standing, World, request::Request},
 };
@@ -120,13 +120,23 @@ fn value(name: &SecretName, secret: &Secret, world: &World<'_>) -> Option<Standi
                 .evidence
                 .backup
                 .as_ref()
-                .map(|backup| Standing::ServerBackup {
-                    version: backup.version().to_owned(),
-                });
+                .map(|backup| of_backup(backup, world));
         }
         _ => None,
     };
     (pinned? == public_key).then_some(Standing::Pinned { public_key })
+}
+
+/// A backup that the pinned master key signed is the user's; any other may be the server's.
+fn of_backup(backup: &BackupVersion, world: &World<'_>) -> Standing {
+    let version = backup.version().to_owned();
+    let (auth_data, user_id) = (backup.auth_data(), world.trust.user_id());
+    let pinned = world.trust.pinned();
+    if pinned.is_some_and(|(key, _)| key.verify(auth_data, user_id).is_ok()) {
+        Standing::SignedBackup { version }
+    } else {
+        Standing::ServerBackup { version }
+    }
 }
 
 fn is_published_identity_pinned(world: &World<'_>) -> bool {

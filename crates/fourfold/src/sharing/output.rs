@@ -192,9 +192,14 @@ pub enum Standing {
         /// The public key, in base64.
         public_key: String,
     },
-    /// It belongs to the key of the backup version that the server says is current. The server
-    /// could have put its own there: trust the backup only when the master key or this device
-    /// signed it.
+    /// It belongs to the key of the backup version that the server says is current, and the pinned
+    /// master key signed that version: the backup is the user's.
+    SignedBackup {
+        /// The version of the backup.
+        version: String,
+    },
+    /// The same without that signature. The server could have put a key of its own there: trust the
+    /// backup only when this device signed it, or the device that sent the key.
     ServerBackup {
         /// The version of the backup.
         version: String,

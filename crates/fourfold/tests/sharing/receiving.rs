@@ -1,13 +1,13 @@
 //! Every check of a secret that arrives, each broken alone.
 
 use fourfold::{
-    Secret, SecretName,
+    BackupVersion, Content, Secret, SecretName,
     identity::{PinnedBy, TombstoneReason},
     sharing::{Alert, Channel, Ignored, Input, Origin, Output, Policy, Settled, Standing},
 };
 
 use crate::{
-    own_devices::{USER, key},
+    own_devices::{Account, USER, backup_json, key},
     story::{Story, name, plain},
 };
 
@@ -296,6 +296,39 @@ fn compares_keys_with_what_is_pinned_or_published() {
 }
 
 #[test]
+fn tells_a_backup_that_the_pinned_master_key_signed_from_any_other() {
+    let secret = SecretName::backup_key();
+    let users = Account::new(3);
+    for (signers, tampers, is_signed) in [
+        (vec![], false, false),
+        (vec![key(50)], false, false),
+        // Devices come and go; the master key stands for the user.
+        (vec![users.self_signing()], false, false),
+        (vec![users.master()], true, false),
+        (vec![key(50), users.master()], false, true),
+    ] {
+        let mut story = asked(secret.as_str());
+        let mut body = Content::from_json(&backup_json()).unwrap();
+        let mut auth_data = body.object("auth_data").unwrap().unwrap();
+        for signer in &signers {
+            signer.sign(&mut auth_data, USER).unwrap();
+        }
+        if tampers {
+            auth_data.insert("added", "later");
+        }
+        body.insert("auth_data", &auth_data);
+        story.evidence.backup = Some(BackupVersion::from_json(&body.to_json()).unwrap());
+        let (olm, value) = (story.account.olm("B"), story.account.secret(&secret));
+        story.answer("1", &value, olm);
+        let standing = &story.received()[0].standing;
+        let is_said = matches!(standing, Standing::SignedBackup { version } if version == "1");
+        assert_eq!(is_said, is_signed, "{} signers", signers.len());
+        let is_not = matches!(standing, Standing::ServerBackup { version } if version == "1");
+        assert_eq!(is_not, !is_signed, "{} signers", signers.len());
+    }
+}
+
+#[test]
 fn takes_no_key_that_nothing_is_known_to_compare_with() {
     // The pinned keys are known whatever the server publishes; the others are not.
     for (secret, taken) in [
@@ -317,7 +350,7 @@ fn takes_no_key_that_nothing_is_known_to_compare_with() {
         SecretName::user_signing_key(),
     ] {
         let mut story = asked(secret.as_str());
-        let mut other = crate::own_devices::Account::new(3);
+        let mut other = Account::new(3);
         other.seed = 50;
         story.evidence = other.evidence();
         let olm = story.account.olm("B");
