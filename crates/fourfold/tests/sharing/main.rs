@@ -19,3 +19,4 @@ mod receiving;
 mod simulation;
 mod story;
 mod trust;
+mod waiting;
