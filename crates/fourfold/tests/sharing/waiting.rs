@@ -1,8 +1,8 @@
 //! Requests that wait for an answer, and how they cease to.
 
 use fourfold::{
-    SecretName,
-    sharing::{Ignored, Input, Output, Policy, RequestId, Rule},
+    SecretName, Timestamp,
+    sharing::{AuditDecision, Ignored, Input, Output, Policy, RequestId, Rule},
 };
 
 use crate::story::{Story, name};
@@ -121,4 +121,64 @@ fn a_prompt_stays_as_long_as_what_it_is_about() {
         panic!("{outputs:?}")
     };
     assert_eq!(*prompt, of_b.id);
+}
+
+#[test]
+fn a_prompt_is_about_one_device() {
+    let mut story = Story::new(Policy::default());
+    story.request("B", TOKEN, "1");
+    story.request("C", "org.example.other", "1");
+    let mut asked: Vec<_> = story.poll().into_iter().map(about).collect();
+    asked.sort();
+    let expected = [("B", TOKEN), ("C", "org.example.other")];
+    assert_eq!(
+        asked,
+        expected.map(|(device, secret)| (device.to_owned(), vec![name(secret)]))
+    );
+}
+
+fn about(output: Output) -> (String, Vec<SecretName>) {
+    match output {
+        Output::Prompt(prompt) => (prompt.device.device_id, prompt.names),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_no_is_written_down_and_is_the_last_word() {
+    let mut story = Story::new(Policy::default());
+    story.request("B", TOKEN, "1");
+    let outputs = story.poll();
+    let [Output::Prompt(prompt)] = &outputs[..] else {
+        panic!("{outputs:?}")
+    };
+    story.handle(Input::PromptAnswered {
+        prompt: prompt.id,
+        allowed: Vec::new(),
+    });
+    let denied = story.audits();
+    let [audit] = &denied[..] else {
+        panic!("{denied:?}")
+    };
+    assert_eq!(audit.decision, AuditDecision::UserDenied);
+    assert_eq!(story.sharing.next_deadline(), None);
+}
+
+#[test]
+fn the_next_attempt_is_the_next_deadline() {
+    let mut story = locked();
+    story.request("B", TOKEN, "1");
+    // Nothing to do before it expires, as long as the machine is locked.
+    let expires = Timestamp::from_millis(story.now.as_millis() + 15 * 60 * 1000);
+    assert_eq!(story.sharing.next_deadline(), Some(expires));
+    story.handle(Input::Unlocked);
+    let id = story.shares()[0].id;
+    assert_eq!(story.sharing.next_deadline(), Some(expires));
+    story.handle(Input::ShareFailed { id });
+    let next = story.sharing.next_deadline().unwrap();
+    assert!(story.now < next && next < expires);
+    assert!(story.shares().is_empty());
+    story.now = next;
+    story.handle(Input::Tick);
+    assert_eq!(story.shares().len(), 1);
 }
