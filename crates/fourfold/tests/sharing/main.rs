@@ -16,6 +16,7 @@ mod limits;
 #[path = "../own_devices/mod.rs"]
 mod own_devices;
 mod receiving;
+mod room;
 mod simulation;
 mod story;
 mod trust;
