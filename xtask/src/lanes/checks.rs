@@ -41,12 +41,18 @@ pub(super) fn clippy(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 pub(super) fn documentation(workspace: &Workspace) -> Result<(), Failure> {
-    command::run(cargo(workspace).env("RUSTDOCFLAGS", "-D warnings").args([
-        "doc",
-        "--workspace",
-        "--no-deps",
-        "--locked",
-    ]))
+    // One after the other: the command and the core have the same name, and so the same folder, in
+    // which two of rustdoc at once get into each other's way.
+    for targets in ["--bins", "--lib"] {
+        command::run(cargo(workspace).env("RUSTDOCFLAGS", "-D warnings").args([
+            "doc",
+            "--workspace",
+            "--no-deps",
+            "--locked",
+            targets,
+        ]))?;
+    }
+    Ok(())
 }
 
 pub(super) fn tests(workspace: &Workspace) -> Result<(), Failure> {
