@@ -150,16 +150,9 @@ impl<S: SecretSource> Exchange<S> {
             return Ok(());
         }
         // An answer may have come when nobody waited for it.
-        match self.take_received(&name) {
-            Ok(None) => {}
-            Ok(Some(delivery)) => {
-                let _ = recipient.send(Ok(delivery));
-                return Ok(());
-            }
-            Err(error) => {
-                let _ = recipient.send(Err(error));
-                return Ok(());
-            }
+        if let Some(taken) = self.take_received(&name).transpose() {
+            let _ = recipient.send(taken);
+            return Ok(());
         }
         // An earlier run may have been killed while it waited: its request goes on, unless it asked
         // others than are asked now.
@@ -349,10 +342,8 @@ impl<S: SecretSource> Exchange<S> {
                     }
                 }
                 DeviceEvent::Received { name, .. } if requests.wants(&name) => {
-                    match self.take_received(&name) {
-                        Ok(Some(delivery)) => requests.deliver(&name, delivery),
-                        Ok(None) => {}
-                        Err(error) => requests.fail(&name, error),
+                    if let Some(taken) = self.take_received(&name).transpose() {
+                        requests.answer(&name, taken);
                     }
                 }
                 DeviceEvent::ReceivedSame {
@@ -361,14 +352,14 @@ impl<S: SecretSource> Exchange<S> {
                     from,
                     standing,
                     secret,
-                } => requests.deliver(
+                } => requests.answer(
                     &name,
-                    Delivery {
+                    Ok(Delivery {
                         from,
                         standing,
                         is_conflict: false,
                         secret,
-                    },
+                    }),
                 ),
                 DeviceEvent::Restored => self.warn(Record::new("alert").reason(
                     "the files of this device are an older copy: its sessions were dropped",

@@ -55,17 +55,9 @@ impl Requests {
         self.waiting.iter().any(|one| one.name == *name)
     }
 
-    /// Hands a secret to whoever waits for it. When nobody does any more, it is wiped.
-    pub(crate) fn deliver(&mut self, name: &SecretName, delivery: Delivery) {
-        self.answer(name, Ok(delivery));
-    }
-
-    /// Tells whoever waits for a secret why it cannot be handed over.
-    pub(crate) fn fail(&mut self, name: &SecretName, error: Error) {
-        self.answer(name, Err(error));
-    }
-
-    fn answer(&mut self, name: &SecretName, answer: Result<Delivery>) {
+    /// Hands a secret to whoever waits for it, or says why it cannot. When nobody does any more, it is
+    /// wiped.
+    pub(crate) fn answer(&mut self, name: &SecretName, answer: Result<Delivery>) {
         let position = self.waiting.iter().position(|one| one.name == *name);
         if let Some(position) = position {
             let waiting = self.waiting.swap_remove(position);

@@ -15,10 +15,10 @@ use tokio::time::timeout;
 const FOLDER: &str = "FOURFOLD_TEST_SERVE_FOLDER";
 const REPORT: &str = "FOURFOLD_TEST_SERVE_REPORT";
 
-/// Not a test: what the child process runs. It tells its process and its address, or why it has
-/// none, and serves until it is killed.
+/// Not a test: what the child process runs, which is this program again with a folder to serve. It
+/// tells its process and its address, or why it has none, and serves until it is killed. Where no
+/// folder is given there is nothing to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "run by the tests that kill it"]
 async fn serves_until_it_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else {
         return;
@@ -79,7 +79,7 @@ impl Victim {
             }
         };
         let mut child = command
-            .args(["--exact", "--ignored", "--nocapture"])
+            .args(["--exact", "--nocapture"])
             .arg("victim::serves_until_it_is_killed")
             .env(FOLDER, folder.path().join("data"))
             .env(REPORT, reports.local_addr().unwrap().to_string())
