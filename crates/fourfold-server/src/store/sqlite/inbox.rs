@@ -438,3 +438,55 @@ const FORGET_EVERY: u8 = 64;
 
 /// Transactions that it forgets at most: more than came since the last time.
 const FORGOTTEN_AT_ONCE: i64 = 4 * FORGET_EVERY as i64;
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+
+    /// A file with so many transactions of a device, one each millisecond, and one of another device
+    /// before them.
+    fn with(transactions: i64) -> Connection {
+        let mut connection = Connection::open_in_memory().unwrap();
+        schema::migrate(&mut connection).unwrap();
+        connection
+            .execute_batch(&format!(
+                "INSERT INTO transactions VALUES ('@a:a', 'E', x'00', 1);
+                 INSERT INTO transactions WITH RECURSIVE n(n) AS
+                    (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {transactions})
+                    SELECT '@a:a', 'D', CAST(n AS BLOB), n FROM n;"
+            ))
+            .unwrap();
+        connection
+    }
+
+    /// How many of the device are remembered, and since when; and how many of the other.
+    fn remembered(connection: &Connection) -> (i64, i64, i64) {
+        let query = "SELECT count(*) FILTER (WHERE device_id = 'D'),
+            coalesce(min(at) FILTER (WHERE device_id = 'D'), 0),
+            count(*) FILTER (WHERE device_id = 'E') FROM transactions";
+        let row =
+            connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        row.unwrap()
+    }
+
+    #[test]
+    fn what_is_old_is_forgotten_a_bounded_number_at_once() {
+        let connection = with(1_000);
+        forget(&connection, 11).unwrap();
+        assert_eq!(remembered(&connection), (990, 11, 0));
+        forget(&connection, 1_000_000).unwrap();
+        assert_eq!(remembered(&connection), (990 - 256, 11 + 256, 0));
+    }
+
+    #[test]
+    fn of_too_many_the_oldest_are_forgotten_and_nobody_elses() {
+        let connection = with(MOST_REMEMBERED);
+        forget_most(&connection, "@a:a", "D").unwrap();
+        assert_eq!(remembered(&connection), (MOST_REMEMBERED, 1, 1));
+        let connection = with(MOST_REMEMBERED + 1);
+        forget_most(&connection, "@a:a", "D").unwrap();
+        let oldest = MOST_REMEMBERED + 2 - KEPT_OF_TOO_MANY;
+        assert_eq!(remembered(&connection), (KEPT_OF_TOO_MANY, oldest, 1));
+    }
+}

@@ -199,5 +199,6 @@ fn session(user: &UserId, row: &Row<'_>) -> Result<Session, rusqlite::Error> {
     })
 }
 
-/// How many read at once, and how many connections are kept: loads are rare, and one costs memory for its page cache.
+/// How many read at once, and how many connections are kept: loads are rare, and one costs memory for
+/// its page cache.
 const KEPT: usize = 4;
