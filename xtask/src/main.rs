@@ -11,6 +11,7 @@ mod http;
 mod lanes;
 mod live;
 mod report;
+mod requirements;
 mod workspace;
 
 use std::{env, process::ExitCode};
@@ -39,6 +40,10 @@ fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
     match command {
         "test" => lanes::command(&Workspace::find()?, rest),
         "floors" => lanes::command(&Workspace::find()?, &["floors".to_owned()]),
+        "requirements" if rest == ["--write"] => {
+            requirements::write(&Workspace::find()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         "bench" => bench::command(&Workspace::find()?, rest),
         "help" | "--help" | "-h" => {
             report::line(USAGE);
@@ -52,6 +57,8 @@ const USAGE: &str = "\
 cargo xtask test [LANE…]    what CI runs, or only the named lanes
 cargo xtask test --list     the lanes
 cargo xtask floors          short for `test floors`
+cargo xtask requirements --write
+                            makes docs/requirements.md again
 cargo xtask bench [LANE] [OPTION…]
                             figures for docs/performance.md
     server                  our server beside Synapse (the default; needs wrk)

@@ -5,9 +5,13 @@ mod fuzz;
 mod vectors;
 mod wasm;
 
-use std::{fmt, process::ExitCode, time::Instant};
+use std::{
+    fmt,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
-use crate::{failure::Failure, floors, live, report, workspace::Workspace};
+use crate::{failure::Failure, floors, live, report, requirements, workspace::Workspace};
 
 /// One lane of CI.
 #[derive(Debug)]
@@ -55,6 +59,11 @@ const LANES: &[Lane] = &[
         run: checks::tests,
     },
     Lane {
+        name: "requirements",
+        headline: "what must hold has tests that run",
+        run: show_requirements,
+    },
+    Lane {
         name: "fuzz-smoke",
         headline: "parsers survive random input",
         run: fuzz::run,
@@ -76,6 +85,14 @@ const LANES: &[Lane] = &[
     },
 ];
 
+/// One lane that ran.
+#[derive(Debug)]
+struct Run {
+    name: &'static str,
+    verdict: Verdict,
+    time: Duration,
+}
+
 /// How a lane ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Verdict {
@@ -92,21 +109,16 @@ pub(crate) fn command(workspace: &Workspace, arguments: &[String]) -> Result<Exi
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let verdicts: Vec<(&str, Verdict)> = chosen(arguments)?
+    let runs: Vec<Run> = chosen(arguments)?
         .into_iter()
-        .map(|lane| (lane.name, run(workspace, lane)))
+        .map(|lane| run(workspace, lane))
         .collect();
-    let count = |of| {
-        verdicts
-            .iter()
-            .filter(|(_, verdict)| *verdict == of)
-            .count()
-    };
+    let count = |of| runs.iter().filter(|run| run.verdict == of).count();
     report::line("");
-    for (name, _) in verdicts
-        .iter()
-        .filter(|(_, verdict)| *verdict == Verdict::Failed)
-    {
+    for run in &runs {
+        report::line(run);
+    }
+    for Run { name, .. } in runs.iter().filter(|run| run.verdict == Verdict::Failed) {
         report::line(format_args!(
             "failed: {name} (again: cargo xtask test {name})"
         ));
@@ -139,19 +151,38 @@ fn chosen(arguments: &[String]) -> Result<Vec<&'static Lane>, Failure> {
     Ok(LANES.iter().filter(wanted).collect())
 }
 
-fn run(workspace: &Workspace, lane: &Lane) -> Verdict {
+fn show_requirements(workspace: &Workspace) -> Result<(), Failure> {
+    let lanes: Vec<&str> = LANES.iter().map(|lane| lane.name).collect();
+    requirements::run(workspace, &lanes)
+}
+
+fn run(workspace: &Workspace, lane: &Lane) -> Run {
     report::line(format_args!("\n== {}: {}", lane.name, lane.headline));
     let started = Instant::now();
     let outcome = (lane.run)(workspace);
-    let time = report::seconds(started.elapsed());
+    let time = started.elapsed();
     if let Err(failure) = &outcome {
         for line in failure.to_string().lines() {
             report::note(line);
         }
     }
     let verdict = Verdict::of(&outcome, workspace.ci);
-    report::line(format_args!("-- {}: {verdict} in {time}", lane.name));
-    verdict
+    let shown = report::seconds(time);
+    report::line(format_args!("-- {}: {verdict} in {shown}", lane.name));
+    Run {
+        name: lane.name,
+        verdict,
+        time,
+    }
+}
+
+/// A line of the summary.
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = self.verdict.to_string();
+        let time = report::seconds(self.time);
+        write!(f, "{:<14} {verdict:<8} {time:>9}", self.name)
+    }
 }
 
 impl Verdict {
@@ -204,6 +235,16 @@ mod tests {
             chosen(&["lint".to_owned()]),
             Err(Failure::Usage(_))
         ));
+    }
+
+    #[test]
+    fn says_how_long_a_lane_took() {
+        let run = Run {
+            name: "format",
+            verdict: Verdict::Passed,
+            time: Duration::from_millis(1250),
+        };
+        assert_eq!(run.to_string(), "format         passed       1.2 s");
     }
 
     #[test]
