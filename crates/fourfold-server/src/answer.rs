@@ -26,6 +26,13 @@ pub(crate) fn raw(body: Bytes) -> Answer {
     with_status(StatusCode::OK, body)
 }
 
+/// The last answer of its connection.
+pub(crate) fn closing(mut answer: Answer) -> Answer {
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(header::CONNECTION, close);
+    answer
+}
+
 /// 200 with JSON that is text already, tagged with the change that made it.
 pub(crate) fn tagged(body: Bytes, position: Position) -> Answer {
     let mut answer = raw(body);

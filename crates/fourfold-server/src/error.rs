@@ -68,6 +68,9 @@ pub(crate) enum MatrixError {
     /// 400 `M_UNKNOWN`.
     #[error("{0}")]
     Unknown(&'static str),
+    /// 400: chunks and a length in one request.
+    #[error("the request gives its length twice, in chunks and in Content-Length")]
+    TwoLengths,
     /// 408: the body did not arrive in time.
     #[error("the request took too long to arrive")]
     Timeout,
@@ -117,7 +120,7 @@ impl MatrixError {
             Self::InvalidUsername => (StatusCode::BAD_REQUEST, "M_INVALID_USERNAME"),
             Self::UserInUse => (StatusCode::BAD_REQUEST, "M_USER_IN_USE"),
             Self::WeakPassword => (StatusCode::BAD_REQUEST, "M_WEAK_PASSWORD"),
-            Self::Unknown(_) => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
+            Self::Unknown(_) | Self::TwoLengths => (StatusCode::BAD_REQUEST, "M_UNKNOWN"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "M_UNKNOWN"),
             Self::WrongBackupVersion { .. } => (StatusCode::FORBIDDEN, "M_WRONG_ROOM_KEYS_VERSION"),
             Self::ConcurrentWrite => (StatusCode::PRECONDITION_FAILED, "M_CONCURRENT_WRITE"),

@@ -37,6 +37,7 @@ mod error;
 mod filter;
 mod generations;
 mod idle;
+mod incoming;
 mod interactive;
 mod json;
 mod key_backup;

@@ -18,10 +18,12 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 use zeroize::Zeroizing;
 
+use crate::answer;
 use crate::app::{App, Rates, check_localpart, stopped};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::error::MatrixError;
+use crate::incoming::Incoming;
 use crate::interactive::Interactive;
 use crate::password::Passwords;
 use crate::push_rules::PushRules;
@@ -305,8 +307,9 @@ fn http(config: &Config) -> http1::Builder {
         .header_read_timeout(config.limits.receive_timeout)
         .max_header_size(config.limits.head)
         // The buffer holds pieces of bodies too; it needs no more than a head does.
-        .max_buf_size(config.limits.head.max(SMALLEST_BUFFER))
-        .pipeline_flush(true);
+        .max_buf_size(config.limits.head.max(SMALLEST_BUFFER));
+    // No `pipeline_flush`: it holds an answer back while input waits, also the last one, to a request
+    // that cannot be read.
     http
 }
 
@@ -334,9 +337,18 @@ async fn serve(
     stopping: watch::Receiver<bool>,
 ) {
     let peer = PeerAddress(peer.ip());
+    let stream = Incoming::new(stream, stopping.clone());
+    let lengths = stream.lengths();
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
-        router.clone().oneshot(request)
+        let admitted = lengths.admit(request.headers());
+        let router = router.clone();
+        async move {
+            if admitted {
+                return router.oneshot(request).await;
+            }
+            Ok(answer::closing(MatrixError::TwoLengths.into_answer()))
+        }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {

@@ -38,10 +38,7 @@ impl NewTokens {
         address: IpAddr,
     ) -> Result<Self, MatrixError> {
         let device = match &options.device_id {
-            Some(device) => {
-                check_device_id(device)?;
-                DeviceId::new(device.as_str())
-            }
+            Some(device) => chosen_device_id(device)?,
             None => DeviceId::new(random_device_id()?),
         };
         let mut display_name = options.initial_device_display_name.clone();
@@ -175,13 +172,15 @@ fn add_tokens(body: &mut Value, app: &App, access: &Token, refresh: Option<&Toke
     }
 }
 
-fn check_device_id(device: &str) -> Result<(), MatrixError> {
-    if device.is_empty() || device.len() > 255 || device.chars().any(char::is_control) {
+/// A device ID that a client chose. `*` is every device, where messages are sent.
+fn chosen_device_id(device: &str) -> Result<DeviceId, MatrixError> {
+    let length = 1..=LONGEST_DEVICE_ID;
+    if device == EVERY || !length.contains(&device.len()) || device.chars().any(char::is_control) {
         return Err(MatrixError::InvalidParam(
-            "the device ID is empty, too long or has controls",
+            "the device ID is empty, too long, * or has controls",
         ));
     }
-    Ok(())
+    Ok(DeviceId::new(device))
 }
 
 /// Ten letters, as people are used to reading them in device lists.
@@ -191,5 +190,10 @@ fn random_device_id() -> Result<String, MatrixError> {
         .map(|byte| char::from(b'A' + byte % 26))
         .collect())
 }
+
+/// What stands for every device in the place of a device ID.
+pub(crate) const EVERY: &str = "*";
+
+const LONGEST_DEVICE_ID: usize = 255;
 
 const LONGEST_DISPLAY_NAME: usize = 255;

@@ -12,6 +12,7 @@ use crate::call::Call;
 use crate::error::MatrixError;
 use crate::json::write_string;
 use crate::routes::Handled;
+use crate::session::EVERY;
 use crate::store::{DeviceId, Outgoing, Recipient, SecretRequest, Transaction, UserId};
 
 /// `PUT /sendToDevice/{eventType}/{txnId}`: each message goes into the inbox of its device, `*` into
@@ -43,7 +44,7 @@ pub(crate) async fn send(call: Call) -> Handled {
         for (device, content) in devices {
             let event = event(event_type, session.user.as_str(), content)?;
             let recipient = match &*device {
-                "*" => Recipient::Every,
+                EVERY => Recipient::Every,
                 _ => Recipient::Device(DeviceId::new(device)),
             };
             let user = user.clone();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::under_test::{PASSWORD, Person, UnderTest, waits};
+use crate::under_test::{PASSWORD, Person, UnderTest, percent_encode, waits};
 
 fn with_password(user: Value) -> Value {
     let mut body = json!({ "type": "m.login.password", "password": PASSWORD });
@@ -78,11 +78,43 @@ async fn refuses_with_the_codes_of_the_specification() {
         .send("POST", "/login", None, "[]")
         .await
         .is(400, "M_BAD_JSON");
-    let device = json!({ "user": "alice", "device_id": "" });
+}
+
+/// `*` means every device where messages are sent, so nobody may be called that.
+// shows: SRV-12
+#[tokio::test]
+async fn a_device_cannot_be_called_everybody_nor_nothing() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    let (long, longest) = ("d".repeat(256), "d".repeat(255));
+    for device in ["", "*", "a\nb", "a\u{9b}b", &long] {
+        let login = json!({ "user": "alice", "device_id": device });
+        let reply = server.post("/login", with_password(login)).await;
+        reply.is(400, "M_INVALID_PARAM");
+        let registration = json!({
+            "username": "bob", "password": PASSWORD, "device_id": device,
+            "auth": { "type": "m.login.dummy" },
+        });
+        let reply = server.post("/register", registration).await;
+        reply.is(400, "M_INVALID_PARAM");
+        // Nor does anything else make one.
+        let path = format!("/devices/{}", percent_encode(device));
+        let renamed = server
+            .send("PUT", &path, Some(&alice.token), r#"{"display_name":"x"}"#)
+            .await;
+        assert!((400..500).contains(&renamed.status), "{device}");
+    }
+    for device in ["**", "* ", &longest] {
+        let login = json!({ "user": "alice", "device_id": device });
+        server.post("/login", with_password(login)).await.ok();
+    }
+    let devices = server.get(&alice, "/devices").await.ok();
+    assert_eq!(devices["devices"].as_array().unwrap().len(), 4);
+    // A registration that was refused took no name.
     server
-        .post("/login", with_password(device))
+        .get(&alice, "/register/available?username=bob")
         .await
-        .is(400, "M_INVALID_PARAM");
+        .ok();
 }
 
 #[tokio::test]
