@@ -22,7 +22,8 @@ use fourfold::{
     sharing::{Recipients, Rule},
 };
 use fourfold_client::{
-    Account, Device, Homeserver, LocalState, NoSecrets, Options, Password, SealingKey, apply,
+    Account, Device, Homeserver, LocalState, LoginName, NoSecrets, Options, Password, SealingKey,
+    apply,
 };
 use getrandom::SysRng;
 
@@ -104,7 +105,9 @@ impl Party {
     async fn log_in(base: &str, user: &str, password: &Password, folder: &Path) -> Result<Self> {
         let options = Options::default();
         let homeserver = Homeserver::new(base, &options)?;
-        let session = homeserver.log_in(user, password, None, None).await?;
+        let session = homeserver
+            .log_in(&LoginName::new(user)?, password, None, None)
+            .await?;
         let mut state = LocalState::create(folder, &session)?;
         let account = Account::new(session, &options)?;
         let sealing = SealingKey::generate(&mut UnwrapErr(SysRng));

@@ -4,12 +4,11 @@ use serde::{Deserialize, Serialize};
 use tracing::instrument;
 
 use crate::{
-    AccessToken, Homeserver, Password, Session, WhoAmI,
+    AccessToken, Homeserver, LoginName, Password, Session, WhoAmI,
     error::{Error, ErrorKind},
-    escape_untrusted,
     interactive::{Auth, Challenge, Flow, Identifier},
+    login_name::{ClaimedDevice, ClaimedUser},
     path::Path,
-    session::is_user_id,
     transport::{Answer, Request},
 };
 
@@ -20,17 +19,17 @@ impl Homeserver {
     /// # Errors
     ///
     /// [`ErrorKind::RegistrationNeeds`] when the server asks for more, [`ErrorKind::Matrix`] when it
-    /// refuses, and the errors of every call. It is not repeated when nobody knows whether it
+    /// refuses, [`ErrorKind::OtherUser`], and the errors of every call. It is not repeated when nobody knows whether it
     /// arrived.
     #[instrument(level = "debug", skip_all)]
     pub async fn register(
         &self,
-        user: &str,
+        user: &LoginName,
         password: &Password,
         device_name: Option<&str>,
     ) -> Result<Session, Error> {
         let mut body = RegisterBody {
-            username: user,
+            username: user.localpart(),
             password: password.expose_secret(),
             initial_device_display_name: device_name,
             auth: None,
@@ -38,7 +37,7 @@ impl Homeserver {
         let path = || Path::fixed("/_matrix/client/v3/register");
         let answer = self.transport.send(&Request::post(path(), &body)).await?;
         if answer.status() != 401 {
-            return self.session_from(answer, "/register", None);
+            return self.session_from(answer, "/register", user, None).await;
         }
         let Some(challenge) = Challenge::of(&answer) else {
             return Err(answer.into_error("/register"));
@@ -50,93 +49,127 @@ impl Homeserver {
         }
         body.auth = Some(Auth::dummy(challenge.session.as_deref()));
         let answer = self.transport.send(&Request::post(path(), &body)).await?;
-        self.session_from(answer, "/register", None)
+        self.session_from(answer, "/register", user, None).await
     }
 
-    /// Logs in with a password. The user is a whole ID or the part before the colon.
+    /// Logs in with a password. A session of another user or another device than was asked for is
+    /// not given out: it is ended, at this server and at no other.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Matrix`] with `M_FORBIDDEN` when the name or the password is wrong,
-    /// [`ErrorKind::OtherUser`], and the errors of every call. It is not repeated when nobody knows
-    /// whether it arrived.
+    /// [`ErrorKind::OtherUser`], [`ErrorKind::OtherDevice`], and the errors of every call. It is not
+    /// repeated when nobody knows whether it arrived.
     #[instrument(level = "debug", skip_all)]
     pub async fn log_in(
         &self,
-        user: &str,
+        user: &LoginName,
         password: &Password,
         device_id: Option<&str>,
         device_name: Option<&str>,
     ) -> Result<Session, Error> {
         let body = LogInBody {
             kind: "m.login.password",
-            identifier: Identifier::user(user),
+            identifier: Identifier::user(user.as_str()),
             password: password.expose_secret(),
             device_id,
             initial_device_display_name: device_name,
         };
         let path = Path::fixed("/_matrix/client/v3/login");
         let answer = self.transport.send(&Request::post(path, &body)).await?;
-        let expected = user.starts_with('@').then_some(user);
-        self.session_from(answer, "/login", expected)
+        self.session_from(answer, "/login", user, device_id).await
     }
 
-    /// The session that a token belongs to.
+    /// The session that a token belongs to, if it is one of this user.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::LoggedOut`] when the token is not valid, [`ErrorKind::InvalidToken`], and the
-    /// errors of every call.
+    /// [`ErrorKind::LoggedOut`] when the token is not valid, [`ErrorKind::InvalidToken`],
+    /// [`ErrorKind::OtherUser`], and the errors of every call.
     #[instrument(level = "debug", skip_all)]
-    pub async fn session_of(&self, token: AccessToken) -> Result<Session, Error> {
-        let WhoAmI {
-            user_id, device_id, ..
-        } = self.who_is(&token).await?;
+    pub async fn session_of(&self, user: &LoginName, token: AccessToken) -> Result<Session, Error> {
+        let body = self.who_is(&token).await?;
+        let of_user = || {
+            let user_id = body.user_id.asked_for(user, self, WHOAMI)?;
+            let device_id = body.device_id.map(|device| device.asked_for(None, WHOAMI));
+            Ok((user_id, device_id.transpose()?))
+        };
+        let (user_id, device_id) = of_user().map_err(|kind| self.error(kind))?;
         Ok(Session::new(self.base_url(), user_id, device_id, token))
     }
 
-    pub(crate) async fn who_is(&self, token: &AccessToken) -> Result<WhoAmI, Error> {
-        let path = Path::fixed("/_matrix/client/v3/account/whoami");
-        let request = Request::get(path).with_token(token);
-        let body: WhoAmIBody = self.transport.send(&request).await?.json("/whoami")?;
-        self.check_user_id(&body.user_id, "/whoami")?;
-        Ok(WhoAmI {
-            user_id: body.user_id,
-            device_id: body.device_id,
-            is_guest: body.is_guest,
-        })
+    /// What the server says of the token of a session, if it is about that session.
+    pub(crate) async fn who_is_in(&self, session: &Session) -> Result<WhoAmI, Error> {
+        let body = self.who_is(session.access_token()).await?;
+        let is_guest = body.is_guest;
+        let of_session = || {
+            let user_id = body.user_id.known_as(&session.user_id, WHOAMI)?;
+            let known = session.device_id.as_deref();
+            let device_id = body.device_id.map(|device| device.asked_for(known, WHOAMI));
+            Ok(WhoAmI {
+                user_id,
+                device_id: device_id.transpose()?,
+                is_guest,
+            })
+        };
+        of_session().map_err(|kind| self.error(kind))
     }
 
-    fn session_from(
+    /// Ends the session of a token. One that the server has ended already is a success.
+    pub(crate) async fn end_session(&self, token: &AccessToken) -> Result<(), Error> {
+        let path = Path::fixed("/_matrix/client/v3/logout");
+        let request = Request::post(path, &serde_json::Map::new()).repeatable();
+        let answer = self.transport.send(&request.with_token(token)).await?;
+        if answer.is_success() {
+            return Ok(());
+        }
+        let error = answer.into_error("/logout");
+        if error.is_logged_out() {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    }
+
+    async fn who_is(&self, token: &AccessToken) -> Result<WhoAmIBody, Error> {
+        let path = Path::fixed("/_matrix/client/v3/account/whoami");
+        let request = Request::get(path).with_token(token);
+        self.transport.send(&request).await?.json(WHOAMI)
+    }
+
+    /// The session in an answer, if it is of the user, and of the device, that was asked for.
+    async fn session_from(
         &self,
         answer: Answer,
         to: &'static str,
-        expected: Option<&str>,
+        user: &LoginName,
+        device_id: Option<&str>,
     ) -> Result<Session, Error> {
         let body: SessionBody = answer.json(to)?;
         let token = AccessToken::new(body.access_token);
-        self.check_user_id(&body.user_id, to)?;
-        if expected.is_some_and(|expected| !expected.eq_ignore_ascii_case(&body.user_id)) {
-            // Otherwise a server could put itself in the place of another one's session.
-            let user_id = escape_untrusted(&body.user_id);
-            return Err(Error::from(ErrorKind::OtherUser { user_id }).at(self.base_url()));
+        let asked_for = || {
+            let user_id = body.user_id.asked_for(user, self, to)?;
+            let device_id = body.device_id.map(|said| said.asked_for(device_id, to));
+            Ok((user_id, device_id.transpose()?))
+        };
+        match asked_for() {
+            Ok((user_id, device_id)) => {
+                Ok(Session::new(self.base_url(), user_id, device_id, token))
+            }
+            Err(kind) => {
+                // Nobody will use it. That the server does not end it changes nothing here.
+                let _ = self.end_session(&token).await;
+                Err(self.error(kind))
+            }
         }
-        Ok(Session::new(
-            self.base_url(),
-            body.user_id,
-            body.device_id,
-            token,
-        ))
     }
 
-    fn check_user_id(&self, user_id: &str, to: &'static str) -> Result<(), Error> {
-        if is_user_id(user_id) {
-            Ok(())
-        } else {
-            Err(Error::from(ErrorKind::Malformed { to }).at(self.base_url()))
-        }
+    fn error(&self, kind: ErrorKind) -> Error {
+        Error::from(kind).at(self.base_url())
     }
 }
+
+const WHOAMI: &str = "/whoami";
 
 // Types of our own instead of those of ruma: these keep passwords and tokens out of memory that is
 // not wiped and out of `Debug`, and they accept what servers leave out.
@@ -165,23 +198,25 @@ struct LogInBody<'a> {
 
 #[derive(Deserialize)]
 struct SessionBody {
-    user_id: String,
+    user_id: ClaimedUser,
     access_token: String,
     #[serde(default)]
-    device_id: Option<String>,
+    device_id: Option<ClaimedDevice>,
 }
 
 #[derive(Deserialize)]
 struct WhoAmIBody {
-    user_id: String,
+    user_id: ClaimedUser,
     #[serde(default)]
-    device_id: Option<String>,
+    device_id: Option<ClaimedDevice>,
     #[serde(default)]
     is_guest: bool,
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, OnceLock};
+
     use super::*;
     use crate::testing::{Reply, Server, TOKEN, USER, all_texts, once};
 
@@ -197,17 +232,21 @@ mod tests {
         serde_json::from_str(&server.received()[index].body).unwrap()
     }
 
+    fn name(name: &str) -> LoginName {
+        LoginName::new(name).unwrap()
+    }
+
     async fn register(server: &Server) -> Result<Session, Error> {
         let (homeserver, _) = server.homeserver(&once());
         homeserver
-            .register("alice", &Password::new("canary"), Some("laptop"))
+            .register(&name(USER), &Password::new("canary"), Some("laptop"))
             .await
     }
 
     async fn log_in(server: &Server, user: &str) -> Result<Session, Error> {
         let (homeserver, _) = server.homeserver(&once());
         homeserver
-            .log_in(user, &Password::new("canary"), Some("D"), None)
+            .log_in(&name(user), &Password::new("canary"), Some("D"), None)
             .await
     }
 
@@ -265,7 +304,7 @@ mod tests {
     #[tokio::test]
     async fn refusals_are_told_without_the_password() {
         let server = Server::start(|_| Reply::error(403, "M_FORBIDDEN")).await;
-        for error in [register(&server).await, log_in(&server, "alice").await] {
+        for error in [register(&server).await, log_in(&server, USER).await] {
             let error = error.unwrap_err();
             assert!(
                 matches!(error.kind(), ErrorKind::Matrix { status: 403, .. }),
@@ -293,14 +332,74 @@ mod tests {
     #[tokio::test]
     async fn a_session_of_somebody_else_is_refused() {
         let server = Server::start(|_| session()).await;
-        log_in(&server, "alice").await.unwrap();
+        log_in(&server, USER).await.unwrap();
         log_in(&server, "@Alice:example.org").await.unwrap();
-        let error = log_in(&server, "@bob:example.org").await.unwrap_err();
-        assert!(
-            matches!(error.kind(), ErrorKind::OtherUser { .. }),
-            "{error}"
-        );
-        assert!(!all_texts(&error).contains(TOKEN));
+        // The server is called 127.0.0.1, and somebody else may be example.org.
+        for user in ["@bob:example.org", "@alice:example.com", "bob", "alice"] {
+            let before = server.received().len();
+            let error = log_in(&server, user).await.unwrap_err();
+            let other = ErrorKind::OtherUser {
+                user_id: USER.to_owned(),
+            };
+            assert_eq!(error.kind(), &other, "{user}");
+            assert!(!all_texts(&error).contains(TOKEN));
+            is_ended(&server, before + 1);
+        }
+        let (homeserver, _) = server.homeserver(&once());
+        let password = Password::new("canary");
+        let other = homeserver.register(&name("bob"), &password, None).await;
+        assert!(matches!(
+            other.unwrap_err().kind(),
+            ErrorKind::OtherUser { .. }
+        ));
+        is_ended(&server, server.received().len() - 1);
+    }
+
+    #[tokio::test]
+    async fn a_name_alone_is_a_user_of_the_server_that_was_asked() {
+        let host = Arc::new(OnceLock::<String>::new());
+        let said = Arc::clone(&host);
+        let server = Server::start(move |_| {
+            let host = said.get().unwrap();
+            let body = format!(r#"{{"user_id":"@alice:{host}","access_token":"t"}}"#);
+            Reply::json(200, body)
+        })
+        .await;
+        host.set(server.server_name().to_owned()).unwrap();
+        let session = log_in(&server, "Alice").await.unwrap();
+        assert_eq!(session.user_id, format!("@alice:{}", server.server_name()));
+        assert!(log_in(&server, "bob").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_session_of_another_device_is_refused() {
+        for (device_id, refused) in [
+            ("E", true),
+            (r"\u001b]0;owned\u0007", true),
+            (r"\u009b2J", true),
+            ("", true),
+            ("D", false),
+        ] {
+            let body = format!(
+                r#"{{"user_id":"{USER}","access_token":"{TOKEN}","device_id":"{device_id}"}}"#
+            );
+            let server = Server::start(move |_| Reply::json(200, body.as_str())).await;
+            let session = log_in(&server, USER).await;
+            assert_eq!(session.is_err(), refused, "{device_id}");
+            if refused {
+                is_ended(&server, 1);
+            }
+        }
+    }
+
+    /// The last request of so many ended the session that was made.
+    #[track_caller]
+    fn is_ended(server: &Server, before: usize) {
+        let received = server.received();
+        assert_eq!(received.len(), before + 1);
+        let last = &received[before];
+        assert_eq!(last.target, "/_matrix/client/v3/logout");
+        assert_eq!(last.headers["authorization"], format!("Bearer {TOKEN}"));
     }
 
     #[tokio::test]
@@ -314,7 +413,7 @@ mod tests {
             r#"{"user_id":"@a:b","access_token":7}"#,
         ] {
             let server = Server::scripted([Reply::json(200, body)]).await;
-            let error = log_in(&server, "a").await.unwrap_err();
+            let error = log_in(&server, "@a:b").await.unwrap_err();
             assert_eq!(
                 error.kind(),
                 &ErrorKind::Malformed { to: "/login" },
@@ -328,18 +427,36 @@ mod tests {
         let server = Server::scripted([
             Reply::json(200, format!(r#"{{"user_id":"{USER}","is_guest":false}}"#)),
             Reply::error(401, "M_UNKNOWN_TOKEN"),
+            Reply::json(200, r#"{"user_id":"@bob:example.org"}"#),
         ])
         .await;
         let (homeserver, _) = server.homeserver(&once());
-        let session = homeserver
-            .session_of(AccessToken::new(TOKEN))
-            .await
-            .unwrap();
+        let session_of = async || {
+            homeserver
+                .session_of(&name(USER), AccessToken::new(TOKEN))
+                .await
+        };
+        let session = session_of().await.unwrap();
         assert_eq!((session.user_id.as_str(), session.device_id), (USER, None));
-        let error = homeserver
-            .session_of(AccessToken::new(TOKEN))
-            .await
-            .unwrap_err();
-        assert!(error.is_logged_out());
+        assert!(session_of().await.unwrap_err().is_logged_out());
+        let error = session_of().await.unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::OtherUser { .. }));
+        // It was not made here, so it is not ended here.
+        assert_eq!(server.received().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_a_session_is_somebody_elses_is_not_believed() {
+        for body in [
+            r#"{"user_id":"@bob:example.org","device_id":"DEVICE"}"#,
+            r#"{"user_id":"@Alice:example.org","device_id":"DEVICE"}"#,
+            r#"{"user_id":"@alice:example.org","device_id":"OTHER"}"#,
+            r#"{"user_id":"@alice:example.org","device_id":"\u001b[2J"}"#,
+        ] {
+            let server = Server::scripted([Reply::json(200, body)]).await;
+            let (account, _) = server.account(&once());
+            let error = account.whoami().await.unwrap_err();
+            assert!(!all_texts(&error).contains('\u{1b}'), "{error}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use tracing::{
 };
 
 use crate::{
-    LocalState, Options, Password, apply,
+    LocalState, LoginName, Options, Password, apply,
     testing::{Received, Reply, Server, Store, TOKEN, USER, all_texts, once, session},
 };
 
@@ -94,8 +94,9 @@ async fn tokens_passwords_and_contents_are_neither_logged_nor_said() {
     let homeserver = crate::Homeserver::discover(&server.base_url, &once())
         .await
         .unwrap();
+    let user = LoginName::new(USER).unwrap();
     let session = homeserver
-        .log_in("alice", &Password::new(PASSWORD), None, None)
+        .log_in(&user, &Password::new(PASSWORD), None, None)
         .await
         .unwrap();
     let account = homeserver.account(session.clone()).unwrap();

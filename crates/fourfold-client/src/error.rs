@@ -89,6 +89,12 @@ pub enum ErrorKind {
         /// What was given, escaped.
         input: String,
     },
+    /// Not a user ID, nor the part of one before the colon.
+    #[error("{input} is not the ID of a user: write it like @alice:example.org")]
+    InvalidUser {
+        /// What was given, escaped.
+        input: String,
+    },
     /// Plain HTTP to another machine.
     #[error(
         "passwords and tokens would cross the network unencrypted: use an address that starts \
@@ -110,6 +116,12 @@ pub enum ErrorKind {
     OtherUser {
         /// The user that it answered for, escaped.
         user_id: String,
+    },
+    /// The server answered for another device than was asked for.
+    #[error("the server answered for another device, {device_id}: check the address")]
+    OtherDevice {
+        /// The device that it answered for, escaped.
+        device_id: String,
     },
     /// No connection, or it broke before the answer was complete.
     #[error("it cannot be reached, or the connection broke: check the address and the network")]

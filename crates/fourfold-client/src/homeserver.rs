@@ -51,6 +51,16 @@ impl Homeserver {
         self.discovered_from.as_deref()
     }
 
+    /// Whether a server has this name for all that its addresses say: where it is, or whose
+    /// well-known file led there.
+    pub(crate) fn is_called(&self, server_name: &str) -> bool {
+        let addresses = [Some(self.base_url()), self.discovered_from()];
+        addresses
+            .into_iter()
+            .flatten()
+            .any(|address| is_at(server_name, address))
+    }
+
     /// Acts for the user of a session, over the connections of this value.
     ///
     /// # Errors
@@ -63,6 +73,18 @@ impl Homeserver {
         }
         Account::at(self.clone(), session)
     }
+}
+
+/// Whether a server name is the authority of an address, with or without the port that goes without
+/// saying.
+fn is_at(server_name: &str, address: &str) -> bool {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    !authority.is_empty()
+        && (server_name == authority || server_name.strip_suffix(default_port) == Some(authority))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | find a homeserver, register, log in | [`Homeserver`] |
+//! | find a homeserver, register, log in | [`Homeserver`], [`LoginName`] |
 //! | read and write account data | [`Account`] |
 //! | keep the session and what was seen before | [`LocalState`] |
 //! | be a device that other devices of the user can send secrets to | [`Device`], [`SealingKey`] |
@@ -24,12 +24,13 @@
 //! # Example
 //!
 //! ```no_run
-//! use fourfold_client::{Account, Homeserver, LocalState, Options, Password};
+//! use fourfold_client::{Account, Homeserver, LocalState, LoginName, Options, Password};
 //! # async fn example(folder: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
 //! let options = Options::default();
-//! let homeserver = Homeserver::discover("@alice:example.org", &options).await?;
+//! let alice = LoginName::new("@alice:example.org")?;
+//! let homeserver = Homeserver::discover(alice.as_str(), &options).await?;
 //! let password = Password::new("correct horse battery staple");
-//! let session = homeserver.log_in("alice", &password, None, Some("laptop")).await?;
+//! let session = homeserver.log_in(&alice, &password, None, Some("laptop")).await?;
 //! let mut state = LocalState::create(folder, &session)?;
 //!
 //! let account = Account::new(session, &options)?;
@@ -55,6 +56,7 @@ mod escape;
 mod homeserver;
 mod interactive;
 mod local_state;
+mod login_name;
 mod options;
 mod path;
 mod sealing_key;
@@ -76,6 +78,7 @@ pub use error::{Error, ErrorKind};
 pub use escape::escape_untrusted;
 pub use homeserver::Homeserver;
 pub use local_state::{LocalState, LocalStateError};
+pub use login_name::LoginName;
 pub use options::Options;
 pub use sealing_key::SealingKey;
 pub use session::{AccessToken, Password, Session, WhoAmI};

@@ -10,7 +10,9 @@ use fourfold::{
     plan::{self, WritingKey},
     rand_core::UnwrapErr,
 };
-use fourfold_client::{Account, ApplyError, Homeserver, LocalState, Options, Password, apply};
+use fourfold_client::{
+    Account, ApplyError, Homeserver, LocalState, LoginName, Options, Password, apply,
+};
 use fourfold_server::{Config, PasswordCost, RateLimits, Server};
 use getrandom::SysRng;
 use tempfile::TempDir;
@@ -28,7 +30,7 @@ impl Writer {
     async fn log_in(homeserver: &Homeserver, folder: &TempDir, name: &str) -> Self {
         let password = Password::new("a password");
         let session = homeserver
-            .log_in("alice", &password, None, Some(name))
+            .log_in(&alice(), &password, None, Some(name))
             .await
             .unwrap();
         Self {
@@ -81,7 +83,7 @@ async fn nothing_that_was_acknowledged_is_lost_in_a_thousand_rounds() {
 
     let homeserver = Homeserver::new(&address, &Options::default()).unwrap();
     homeserver
-        .register("alice", &Password::new("a password"), None)
+        .register(&alice(), &Password::new("a password"), None)
         .await
         .unwrap();
     let mut left = Writer::log_in(&homeserver, &folder, "left").await;
@@ -132,4 +134,8 @@ async fn nothing_that_was_acknowledged_is_lost_in_a_thousand_rounds() {
     assert!(one > 0, "the writers never met");
     drop(stop);
     running.await.unwrap();
+}
+
+fn alice() -> LoginName {
+    LoginName::new("@alice:localhost").unwrap()
 }

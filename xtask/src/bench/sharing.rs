@@ -15,10 +15,9 @@ const USERS: usize = 12;
 pub(super) fn run(workspace: &Workspace) -> Result<(), Failure> {
     let server = live::start_fourfold(workspace)?;
     let client = Client::new(server.base());
-    let users: Vec<String> = (0..USERS).map(|user| format!("bench{user:02}")).collect();
-    for user in &users {
-        client.register(user)?;
-    }
+    let users = (0..USERS)
+        .map(|user| Ok(client.register(&format!("bench{user:02}"))?.user_id))
+        .collect::<Result<Vec<_>, Failure>>()?;
     let example = ["--package", "fourfold-client", "--example", "time_sharing"];
     let said = command::output(
         cargo(workspace)

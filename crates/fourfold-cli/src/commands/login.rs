@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fourfold::Snapshot;
-use fourfold_client::{AccessToken, Account, ErrorKind, Homeserver, LocalState, Password, Session};
+use fourfold_client::{
+    AccessToken, ErrorKind, Homeserver, LocalState, LocalStateError, LoginName, Password, Session,
+};
 use serde_json::json;
 
 use crate::{
@@ -55,17 +57,25 @@ pub(crate) struct LogoutOptions {
 
 /// Logs in and keeps the session.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let name = LoginName::new(&options.user)
+        .map_err(|error| Error::usage(format!("{error}, or give a name and --homeserver URL")))?;
     let folder = account::state_folder(global)?;
     // Better now than after a device was made that nobody can use.
     LocalState::accounts(&folder)?;
     let runtime = account::runtime()?;
     let client_options = fourfold_client::Options::default();
+    if options.homeserver.is_none() && name.server_name().is_none() {
+        return Err(
+            Error::usage(format!("nobody knows which server {name} is a user of"))
+                .hint("write the whole ID, like @alice:example.org, or add --homeserver URL"),
+        );
+    }
     let homeserver = {
         let _busy = ui::busy("looking for the homeserver");
         runtime.block_on(async {
             match &options.homeserver {
                 Some(url) => Homeserver::new(url, &client_options),
-                None => Homeserver::discover(&options.user, &client_options).await,
+                None => Homeserver::discover(name.as_str(), &client_options).await,
             }
         })
     };
@@ -81,45 +91,59 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             homeserver.base_url()
         ));
     }
-    let session = match access_token(options)? {
-        Some(token) => runtime.block_on(homeserver.session_of(token))?,
+    let (session, is_new) = match access_token(options)? {
+        Some(token) => (runtime.block_on(homeserver.session_of(&name, token)), false),
         None => {
             let password = password(options)?;
             let device_id = options.device_id.as_deref();
             let device_name = Some(options.device_name.as_str());
-            runtime
-                .block_on(homeserver.log_in(&options.user, &password, device_id, device_name))
-                .map_err(login_failed)?
+            let made = homeserver.log_in(&name, &password, device_id, device_name);
+            (runtime.block_on(made), true)
         }
     };
-    check_user(&options.user, &session)?;
-    let earlier = earlier_session(&folder, &session);
-    let mut state = LocalState::create(&folder, &session)?;
-    let account = Account::new(session, &client_options)?;
+    let session = session.map_err(|error| login_failed(&name, error))?;
+    let account = homeserver.account(session.clone())?;
+    let kept = keep(&folder, &session);
+    if kept.is_err() && is_new {
+        // Nobody could use it.
+        let _ = runtime.block_on(account.log_out());
+    }
+    let (mut state, earlier) = kept?;
     let snapshot = runtime.block_on(account.snapshot());
     let works = snapshot.is_ok();
     remember(&mut state, snapshot)?;
     if let Some(earlier) = earlier {
         let device = earlier.device_id.clone().unwrap_or_default();
+        let at = earlier.homeserver.clone();
+        // What one homeserver says ends no session at another.
         let ended = works
-            && Account::new(earlier, &client_options)
+            && homeserver
+                .account(earlier)
                 .is_ok_and(|earlier| runtime.block_on(earlier.log_out()).is_ok());
         if !ended {
             ui::warn(format_args!(
                 "the earlier session of this machine could not be ended: its device {device} is \
-                 still logged in on the homeserver"
+                 still logged in at {at}"
             ));
         }
     }
     report(global, account.session())
 }
 
-/// The session that a new one takes the place of, when it is another device's: what nobody can use
-/// any more should not stay logged in.
-fn earlier_session(folder: &Path, new: &Session) -> Option<Session> {
-    let state = LocalState::open(folder, &new.user_id).ok()?;
-    let earlier = state.session().ok()??;
-    (earlier.device_id != new.device_id).then_some(earlier)
+/// Keeps a session. Gives the one that it takes the place of, when that is another device's: what
+/// nobody can use any more should not stay logged in.
+fn keep(
+    folder: &Path,
+    session: &Session,
+) -> std::result::Result<(LocalState, Option<Session>), LocalStateError> {
+    let earlier = LocalState::open(folder, &session.user_id)
+        .ok()
+        .and_then(|state| state.session().ok().flatten());
+    let state = LocalState::create(folder, session)?;
+    let is_other = |earlier: &Session| {
+        earlier.device_id != session.device_id || earlier.homeserver != session.homeserver
+    };
+    Ok((state, earlier.filter(is_other)))
 }
 
 /// Ends the session on the homeserver and forgets it here. What this machine has seen stays, so
@@ -197,24 +221,20 @@ fn password(options: &Options) -> Result<Password> {
     Ok(Password::new(text.as_str()))
 }
 
-fn login_failed(error: fourfold_client::Error) -> Error {
-    if matches!(error.kind(), ErrorKind::Matrix { errcode, .. } if errcode == "M_FORBIDDEN") {
-        return Error::new(
+fn login_failed(name: &LoginName, error: fourfold_client::Error) -> Error {
+    match error.kind() {
+        ErrorKind::Matrix { errcode, .. } if errcode == "M_FORBIDDEN" => Error::new(
             Exit::Refused,
             "the homeserver refuses the user name or the password",
-        );
+        ),
+        // A token may belong to somebody else than the user thinks, and a server may lie.
+        ErrorKind::OtherUser { user_id } => {
+            let hint = match name.server_name() {
+                Some(_) => "check the address of the homeserver",
+                None => "if that is whom you mean, write the whole ID",
+            };
+            Error::refused(format!("this session belongs to {user_id}, not to {name}")).hint(hint)
+        }
+        _ => error.into(),
     }
-    error.into()
-}
-
-/// A token may belong to somebody else than the user thinks.
-fn check_user(user: &str, session: &Session) -> Result<()> {
-    let is_same = !user.starts_with('@') || user == session.user_id;
-    if is_same {
-        return Ok(());
-    }
-    Err(Error::refused(format!(
-        "this session belongs to {}, not to {user}",
-        session.user_id
-    )))
 }

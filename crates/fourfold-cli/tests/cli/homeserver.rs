@@ -8,7 +8,7 @@ use std::{
 };
 
 use fourfold::{Content, Snapshot};
-use fourfold_client::{Account, Options, Password};
+use fourfold_client::{Account, LoginName, Options, Password};
 
 use crate::invocation::{Folder, Invocation, fourfold};
 
@@ -75,8 +75,8 @@ impl Homeserver {
     pub(crate) fn register(&self, name: &str) {
         let account = self.with_client(async |homeserver| {
             let password = Password::new(PASSWORD);
-            let session = homeserver.register(name, &password, None).await.unwrap();
-            homeserver.account(session).unwrap()
+            let session = homeserver.register(&name_of(name), &password, None).await;
+            homeserver.account(session.unwrap()).unwrap()
         });
         wait(account.log_out()).unwrap();
     }
@@ -93,7 +93,9 @@ impl Homeserver {
     pub(crate) fn other_client(&self, name: &str) -> OtherClient {
         OtherClient(self.with_client(async |homeserver| {
             let password = Password::new(PASSWORD);
-            let session = homeserver.log_in(name, &password, None, None).await;
+            let session = homeserver
+                .log_in(&name_of(name), &password, None, None)
+                .await;
             homeserver.account(session.unwrap()).unwrap()
         }))
     }
@@ -248,9 +250,18 @@ impl OtherClient {
         wait(self.0.log_out()).unwrap();
     }
 
+    /// How many devices the user has.
+    pub(crate) fn devices(&self) -> usize {
+        wait(self.0.devices()).unwrap().len()
+    }
+
     pub(crate) fn access_token(&self) -> String {
         self.0.session().access_token().expose_secret().to_owned()
     }
+}
+
+fn name_of(name: &str) -> LoginName {
+    LoginName::new(&format!("@{name}:localhost")).unwrap()
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {

@@ -86,13 +86,15 @@ impl Account {
         self.session.device_id.as_deref()
     }
 
-    /// Asks the server whom the access token belongs to.
+    /// Asks the server whether the access token still is that of this user and this device.
     ///
     /// # Errors
     ///
-    /// [`LoggedOut`](crate::ErrorKind::LoggedOut), and the errors of every call.
+    /// [`LoggedOut`](crate::ErrorKind::LoggedOut), [`OtherUser`](crate::ErrorKind::OtherUser) and
+    /// [`OtherDevice`](crate::ErrorKind::OtherDevice) when the server says that it is somebody
+    /// else's, and the errors of every call.
     pub async fn whoami(&self) -> Result<WhoAmI, Error> {
-        self.homeserver.who_is(self.session.access_token()).await
+        self.homeserver.who_is_in(&self.session).await
     }
 
     /// Ends the session. A session that the server has ended already is a success.
@@ -102,22 +104,8 @@ impl Account {
     /// The errors of every call.
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn log_out(&self) -> Result<(), Error> {
-        let path = Path::fixed("/_matrix/client/v3/logout");
-        let request = Request::post(path, &serde_json::Map::new()).repeatable();
-        let answer = self
-            .homeserver
-            .transport
-            .send(&self.signed(request))
-            .await?;
-        if answer.is_success() {
-            return Ok(());
-        }
-        let error = answer.into_error("/logout");
-        if error.is_logged_out() {
-            Ok(())
-        } else {
-            Err(error)
-        }
+        let token = self.session.access_token();
+        self.homeserver.end_session(token).await
     }
 
     /// The content of an event of global account data: the JSON text exactly as it was received,

@@ -10,7 +10,7 @@ use std::{
 
 use clap::Args;
 use fourfold::{Secret, plan};
-use fourfold_client::{Account, Homeserver, LocalState, Password};
+use fourfold_client::{Account, Homeserver, LocalState, LoginName, Password};
 use fourfold_server::{Config, Server};
 
 use crate::{
@@ -96,7 +96,9 @@ impl Device {
         let options = fourfold_client::Options::default();
         let homeserver = Homeserver::new(address, &options)?;
         let password = Password::new(PASSWORD);
-        let session = homeserver.log_in(USER, &password, None, Some(name)).await?;
+        let session = homeserver
+            .log_in(&LoginName::new(USER)?, &password, None, Some(name))
+            .await?;
         let state = LocalState::create(&folder.join(name), &session)?;
         Ok(Self {
             account: Account::new(session, &options)?,
@@ -112,7 +114,7 @@ impl Device {
     }
 }
 
-const USER: &str = "alice";
+const USER: &str = "@alice:localhost";
 const PASSWORD: &str = "a login password, which opens no secret";
 
 fn check(holds: bool, otherwise: &str) -> Result<()> {

@@ -7,7 +7,7 @@ use fourfold::{
     plan::{self, Destination, WritingKey},
     rand_core::Rng as _,
 };
-use fourfold_client::{Account, Homeserver, Password};
+use fourfold_client::{Account, Homeserver, LoginName, Password};
 use zeroize::Zeroizing;
 
 use super::{Device, PASSWORD, USER, broken, check, detail, holds, title};
@@ -19,7 +19,7 @@ pub(super) async fn tell(address: &str, folder: &Path) -> Result<Device> {
     let options = fourfold_client::Options::default();
     let homeserver = Homeserver::new(address, &options)?;
     let session = homeserver
-        .register(USER, &Password::new(PASSWORD), None)
+        .register(&LoginName::new(USER)?, &Password::new(PASSWORD), None)
         .await?;
     detail(format_args!("{} at {address}", session.user_id))?;
     Account::new(session, &options)?.log_out().await?;
