@@ -5,6 +5,7 @@ use fourfold::{
     cross_signing::{ConfirmedDevice, NotConfirmed, SignDeviceError},
     identity::{PinnedBy, UserKeys},
     plan::{self, Action},
+    signable::Signable,
     signed_json::SigningKey,
 };
 use fourfold_client::{ApplyError, Device, DeviceError, ErrorKind, NewDevice, escape_untrusted};
@@ -86,7 +87,7 @@ impl ThisDevice {
         }
     }
 
-    pub(crate) fn sign(&self, object: &mut Content) -> std::result::Result<(), DeviceError> {
+    pub(crate) fn sign(&self, object: &mut Signable) -> std::result::Result<(), DeviceError> {
         match self {
             Self::Kept(device) => device.sign(object),
             Self::New(new) => new.sign(object),

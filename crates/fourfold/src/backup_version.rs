@@ -1,6 +1,9 @@
 //! The current version of the server-side key backup.
 
-use crate::{Content, ContentError, base64};
+use crate::{
+    Content, ContentError, base64,
+    signable::{BackupPassphrase, ForeignMember, Kind, Signable},
+};
 
 /// What `GET /room_keys/version` says
 /// ([Server-side key backups](https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups)).
@@ -16,7 +19,8 @@ impl BackupVersion {
     ///
     /// # Errors
     ///
-    /// [`BackupVersionError`] when it is not of an algorithm with a Curve25519 key, or damaged.
+    /// [`BackupVersionError`] when it is not of an algorithm with a Curve25519 key, damaged, or
+    /// could be taken for something else that carries signatures, such as a cross-signing key.
     pub fn from_json(body: &str) -> Result<Self, BackupVersionError> {
         let body = Content::from_json(body)?;
         match body.get::<String>("algorithm") {
@@ -26,6 +30,7 @@ impl BackupVersion {
         let auth_data = body
             .object("auth_data")
             .ok_or(BackupVersionError::NoPublicKey)??;
+        Kind::KeyBackup.check(&auth_data)?;
         let Some(Ok(public_key)) = auth_data.get::<String>("public_key") else {
             return Err(BackupVersionError::NoPublicKey);
         };
@@ -60,6 +65,18 @@ impl BackupVersion {
         &self.auth_data
     }
 
+    /// What of `auth_data` is known, built anew: that may be signed, and nothing else of it. The
+    /// signatures of others stay if they can still fit.
+    pub(crate) fn to_sign(&self) -> Signable {
+        let passphrase = BackupPassphrase::from_auth_data(&self.auth_data);
+        let known = Signable::key_backup(&self.public_key, passphrase.as_ref());
+        if known.is_same(&self.auth_data) {
+            known.with_signatures_of(&self.auth_data)
+        } else {
+            known
+        }
+    }
+
     /// The body of `PUT /room_keys/version/{version}`.
     pub(crate) fn with_auth_data(&self, auth_data: &Content) -> Content {
         let mut content = Content::default();
@@ -77,6 +94,9 @@ pub enum BackupVersionError {
     /// The answer is no JSON object.
     #[error("the backup version {0}")]
     Content(#[from] ContentError),
+    /// `auth_data` has a member that belongs to something else that carries signatures.
+    #[error("the backup version {0}")]
+    Foreign(#[from] ForeignMember),
     /// `auth_data.public_key` is missing or no string.
     #[error("the backup version has no public key")]
     NoPublicKey,

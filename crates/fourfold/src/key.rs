@@ -11,6 +11,7 @@ use crate::{
     base64,
     passphrase::{Bounds, ParametersError, Passphrase, PassphraseParameters},
     recovery_key::{self, RecoveryKeyError},
+    signable::Signable,
     signed_json::{PublicKey, SignatureError, SigningKey},
 };
 
@@ -370,15 +371,11 @@ impl NewKey {
     ) -> Result<Self, SignatureError> {
         let mut bytes = Zeroizing::new([0; 32]);
         rng.fill_bytes(bytes.as_mut_slice());
-        let mut content = Content::default();
-        content.insert("algorithm", Algorithm::Curve25519AesSha2.name());
-        content.insert("name", name);
-        content.insert(
-            "pubkey",
-            &base64::encode(curve25519_aes_sha2::public_key(&bytes)),
-        );
-        master_key.sign(&mut content, user_id)?;
+        let public_key = curve25519_aes_sha2::public_key(&bytes);
+        let mut description = Signable::key_description(Some(name), &public_key, None);
+        master_key.sign(&mut description, user_id)?;
         let material = KeyMaterial::Curve25519AesSha2(bytes);
+        let content = description.into_content();
         Ok(Self::assemble(KeyId::random(rng), material, content))
     }
 

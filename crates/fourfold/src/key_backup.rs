@@ -10,7 +10,10 @@ use std::fmt;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::{Content, Secret, algorithm::curve25519_aes_sha2, backup_version::ALGORITHM, base64};
+use crate::{
+    Content, Secret, algorithm::curve25519_aes_sha2, backup_version::ALGORITHM, base64,
+    signable::Signable,
+};
 
 /// The key of a backup that was made here, and what is published about it. Wiped when dropped, never
 /// printed.
@@ -27,7 +30,7 @@ use crate::{Content, Secret, algorithm::curve25519_aes_sha2, backup_version::ALG
 /// ```
 pub struct NewKeyBackup {
     private_key: Zeroizing<[u8; 32]>,
-    auth_data: Content,
+    auth_data: Signable,
 }
 
 impl NewKeyBackup {
@@ -36,12 +39,10 @@ impl NewKeyBackup {
     pub fn random(rng: &mut impl CryptoRng) -> Self {
         let mut private_key = Zeroizing::new([0; 32]);
         rng.fill_bytes(private_key.as_mut_slice());
-        let mut auth_data = Content::default();
         let public_key = curve25519_aes_sha2::public_key(&private_key);
-        auth_data.insert("public_key", &base64::encode(public_key));
         Self {
             private_key,
-            auth_data,
+            auth_data: Signable::key_backup(&public_key, None),
         }
     }
 
@@ -54,7 +55,7 @@ impl NewKeyBackup {
     ///
     /// [`SigningKey::sign`]: crate::signed_json::SigningKey::sign
     /// [`signed_json::sign_with`]: crate::signed_json::sign_with
-    pub fn sign<E>(&mut self, sign: impl FnOnce(&mut Content) -> Result<(), E>) -> Result<(), E> {
+    pub fn sign<E>(&mut self, sign: impl FnOnce(&mut Signable) -> Result<(), E>) -> Result<(), E> {
         sign(&mut self.auth_data)
     }
 
@@ -65,7 +66,7 @@ impl NewKeyBackup {
     pub fn to_content(&self) -> Content {
         let mut content = Content::default();
         content.insert("algorithm", ALGORITHM);
-        content.insert("auth_data", &self.auth_data);
+        content.insert("auth_data", self.auth_data.content());
         content
     }
 

@@ -8,6 +8,7 @@ use crate::{
     base64,
     key::KeyMaterial,
     passphrase::{ParametersError, PassphraseParameters},
+    signable::Kind,
     signed_json::{PublicKey, SignatureError},
 };
 use subtle::ConstantTimeEq as _;
@@ -137,12 +138,14 @@ impl KeyDescription {
     ///
     /// # Errors
     ///
-    /// [`SignatureError`]: no signature, or not by this key over this description.
+    /// [`SignatureError`]: no signature, not by this key over this description, or an object that
+    /// could be taken for another kind, too.
     pub fn verify_signature(
         &self,
         user_id: &str,
         master_key: &PublicKey,
     ) -> Result<(), SignatureError> {
+        Kind::KeyDescription.check(&self.content)?;
         master_key.verify(&self.content, user_id)
     }
 

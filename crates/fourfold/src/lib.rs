@@ -21,6 +21,8 @@
 //!
 //! - Only a [`ProvenKey`] can encrypt: its key check verified, a stored secret's MAC verified under
 //!   it, or it was made here.
+//! - Only a [`Signable`](signable::Signable) can be signed: an object that was built here, member by
+//!   member, never one that arrived.
 //! - What the server chooses (iterations, check data, the default key, names) is bounded and never
 //!   decides what is written.
 //! - Real accounts carry the quirks of a dozen clients. Reading accepts and reports them; writing
@@ -83,6 +85,7 @@ pub mod secret_kind;
 mod secret_name;
 mod secret_storage;
 pub mod sharing;
+pub mod signable;
 pub mod signed_json;
 mod snapshot;
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! [Signing JSON](https://spec.matrix.org/v1.19/appendices/#signing-json): the signature is over
 //! the canonical JSON of the object without `signatures` and `unsigned`, and stands at
-//! `signatures[entity]["ed25519:…"]`.
+//! `signatures[entity]["ed25519:…"]`. Any object can be verified; only a
+//! [`Signable`], which was built here, can be signed.
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     Content, ContentError, base64,
     canonical_json::{self, CanonicalJsonError},
+    signable::{ForeignMember, Signable},
 };
 
 /// The public half of an Ed25519 key, such as a master cross-signing key.
@@ -140,37 +142,24 @@ impl SigningKey {
         PublicKey(self.0.verifying_key())
     }
 
-    /// Adds a signature to an object under this key's own [key ID](PublicKey::key_id). Other
-    /// signatures stay.
+    /// Adds a signature to an object that was built here, under this key's own
+    /// [key ID](PublicKey::key_id). Other signatures stay.
     ///
     /// # Errors
     ///
-    /// [`SignatureError`] when the object has no canonical form or a malformed `signatures`.
+    /// [`SignatureError`] when the object has no canonical form; it always has one.
     ///
     /// ```
-    /// use fourfold::{Content, signed_json::SigningKey};
+    /// use fourfold::{signable::{KeyUsage, Signable}, signed_json::SigningKey};
     /// let key = SigningKey::from_seed(&[7; 32].into());
-    /// let mut object = Content::from_json(r#"{"one":1}"#)?;
-    /// key.sign(&mut object, "@alice:example.org")?;
-    /// key.public_key().verify(&object, "@alice:example.org")?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// let user_id = "@alice:example.org";
+    /// let mut object = Signable::cross_signing_key(user_id, KeyUsage::Master, key.public_key());
+    /// key.sign(&mut object, user_id)?;
+    /// key.public_key().verify(object.content(), user_id)?;
+    /// # Ok::<(), fourfold::signed_json::SignatureError>(())
     /// ```
-    pub fn sign(&self, object: &mut Content, entity: &str) -> Result<(), SignatureError> {
-        self.sign_as(object, entity, &self.public_key().key_id())
-    }
-
-    /// As [`sign`](Self::sign), under another key ID.
-    ///
-    /// # Errors
-    ///
-    /// As [`sign`](Self::sign).
-    pub fn sign_as(
-        &self,
-        object: &mut Content,
-        entity: &str,
-        key_id: &str,
-    ) -> Result<(), SignatureError> {
-        sign_with(object, entity, key_id, |message| {
+    pub fn sign(&self, object: &mut Signable, entity: &str) -> Result<(), SignatureError> {
+        object.add_signature(entity, &self.public_key().key_id(), |message| {
             self.0.sign(message.as_bytes()).to_bytes()
         })
     }
@@ -181,36 +170,31 @@ impl SigningKey {
     }
 }
 
-/// Adds a signature that is made elsewhere, such as by the key of an Olm account, to an object.
-/// `sign` gets the canonical JSON and gives the 64 bytes of the signature. Other signatures stay.
+/// Adds a signature that is made elsewhere, such as by the key of an Olm account, to an object that
+/// was built here. `sign` gets the canonical JSON and gives the 64 bytes of the signature. Other
+/// signatures stay.
 ///
 /// # Errors
 ///
-/// [`SignatureError`] when the object has no canonical form or a malformed `signatures`; `sign` is
-/// not called then.
+/// [`SignatureError`] when the object has no canonical form; it always has one. `sign` is not called
+/// then.
 ///
 /// ```
-/// use fourfold::{Content, signed_json};
-/// let mut object = Content::from_json(r#"{"one":1}"#)?;
+/// use fourfold::{identity::Curve25519PublicKey, signable::Signable, signed_json};
+/// let mut object = Signable::one_time_key(Curve25519PublicKey::from_bytes([9; 32])?);
 /// signed_json::sign_with(&mut object, "@alice:example.org", "ed25519:LAPTOP", |message| {
-///     assert_eq!(message, r#"{"one":1}"#);
+///     assert!(message.starts_with(r#"{"key":"#));
 ///     [7; 64] // of a key that is kept elsewhere
 /// })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn sign_with(
-    object: &mut Content,
+    object: &mut Signable,
     entity: &str,
     key_id: &str,
     sign: impl FnOnce(&str) -> [u8; 64],
 ) -> Result<(), SignatureError> {
-    let message = canonical_json::of_signed(&object.to_json())?;
-    let mut signatures = member(object, "signatures")?;
-    let mut of_entity = member(&signatures, entity)?;
-    of_entity.insert(key_id, &base64::encode(sign(&message)));
-    signatures.insert(entity, &of_entity);
-    object.insert("signatures", &signatures);
-    Ok(())
+    object.add_signature(entity, key_id, sign)
 }
 
 impl fmt::Debug for SigningKey {
@@ -243,6 +227,9 @@ pub enum SignatureError {
     /// The object cannot be signed.
     #[error("the object {0}")]
     Canonical(#[from] CanonicalJsonError),
+    /// The object could be taken for one of another kind.
+    #[error("the object {0}")]
+    Foreign(#[from] ForeignMember),
     /// The signature is not base64 of 64 bytes, or `signatures` is no object of objects.
     #[error("the signature is malformed")]
     Malformed,

@@ -10,6 +10,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         &["fourfold", "fourfold-client", "fourfold-server"],
     ),
     ("fourfold-client", &["fourfold"]),
+    ("fourfold-hostile", &[]),
     ("fourfold-python", &["fourfold"]),
     ("fourfold-server", &[]),
     ("fourfold-wasm", &["fourfold"]),

@@ -1,14 +1,15 @@
 //! A homeserver that lies about the devices and the identity of a user, before an agent that would
 //! share a secret with a verified device, and would take one from it.
 
-use fourfold::{cross_signing::CrossSigningKeys, rand_core::UnwrapErr, signed_json::SigningKey};
+use fourfold::{cross_signing::CrossSigningKeys, rand_core::UnwrapErr};
+use fourfold_hostile::Forger;
 
 use serde_json::{Value, json};
 
 use crate::{
     agents::RunningAgent,
     key_endpoints::sealed,
-    liar::{BACKUP, Liar, self_signing_key},
+    liar::{BACKUP, Liar, forger, self_signing_key},
     peer::{Peer, Target, signed_by},
     proxy::{Message, Turn},
 };
@@ -91,6 +92,11 @@ fn another_identity() -> CrossSigningKeys {
     CrossSigningKeys::generate(&mut UnwrapErr(getrandom::SysRng))
 }
 
+fn self_signing(identity: &CrossSigningKeys) -> Forger {
+    let [_, (_, seed), _] = identity.secrets();
+    forger(seed.expose_secret())
+}
+
 // Another identity is published, and everything is signed by it.
 #[test]
 fn nothing_is_shared_with_another_identity() {
@@ -101,7 +107,7 @@ fn nothing_is_shared_with_another_identity() {
         .unwrap()
         .as_keys_query(&home.user);
     let published: Value = serde_json::from_str(&published).unwrap();
-    let phone = home.phone.cross_signed(identity.self_signing_key());
+    let phone = home.phone.cross_signed(&self_signing(&identity));
     let (user, device) = (home.user.clone(), home.phone.device_id.clone());
     home.liar.lie_about_keys(move |body| {
         for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
@@ -133,7 +139,7 @@ fn a_self_signing_key_of_another_master_key_signs_nothing() {
         .unwrap()
         .as_keys_query(&home.user);
     let published: Value = serde_json::from_str(&published).unwrap();
-    let phone = home.phone.cross_signed(identity.self_signing_key());
+    let phone = home.phone.cross_signed(&self_signing(&identity));
     let (user, device) = (home.user.clone(), home.phone.device_id.clone());
     home.liar.lie_about_keys(move |body| {
         body["self_signing_keys"] = published["self_signing_keys"].clone();
@@ -152,7 +158,7 @@ fn a_device_that_the_identity_did_not_sign_gets_nothing() {
     let id = rogue.device_id.clone();
     home.list(&id, rogue.device_keys());
     home.does_not_answer(&id);
-    let fake = SigningKey::from_seed(&[7; 32].into());
+    let fake = Forger::from_seed([7; 32]);
     home.list(&id, rogue.cross_signed(&fake));
     home.does_not_answer(&id);
     home.list(
@@ -162,8 +168,8 @@ fn a_device_that_the_identity_did_not_sign_gets_nothing() {
     home.does_not_answer(&id);
     // A signature under the name of the true key.
     let mut keys = rogue.cross_signed(&fake);
-    let fake_id = fake.public_key().key_id();
-    let true_id = home.liar.self_signing.public_key().key_id();
+    let fake_id = format!("ed25519:{}", fake.public_key());
+    let true_id = format!("ed25519:{}", home.liar.self_signing.public_key());
     let signatures = keys["signatures"][&home.user].as_object_mut().unwrap();
     let signature = signatures.remove(&fake_id).unwrap();
     signatures.insert(true_id, signature);

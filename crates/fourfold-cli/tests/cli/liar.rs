@@ -9,7 +9,8 @@ use std::{
     },
 };
 
-use fourfold::{base64, signed_json::SigningKey};
+use fourfold::base64;
+use fourfold_hostile::Forger;
 use serde_json::{Value, json};
 
 use crate::{
@@ -33,7 +34,7 @@ pub(crate) struct Liar {
     pub(crate) laptop: Person,
     pub(crate) laptop_id: String,
     /// The private half of the self-signing key.
-    pub(crate) self_signing: SigningKey,
+    pub(crate) self_signing: Forger,
     /// By a part of the path.
     lies: Arc<Mutex<HashMap<&'static str, Lie>>>,
     injected: Arc<Mutex<Vec<Value>>>,
@@ -240,9 +241,13 @@ impl Liar {
 }
 
 /// The private half of the self-signing key of somebody whose recovery key is in the file `key`.
-pub(crate) fn self_signing_key(person: &Person) -> SigningKey {
-    let seed = person.get(SELF_SIGNING, "key").run().succeeds();
-    SigningKey::from_seed(&base64::decode_array(&seed).unwrap())
+pub(crate) fn self_signing_key(person: &Person) -> Forger {
+    forger(&person.get(SELF_SIGNING, "key").run().succeeds())
+}
+
+/// The key of a seed in base64, in hands that sign anything.
+pub(crate) fn forger(seed: &str) -> Forger {
+    Forger::from_seed(*base64::decode_array(seed).unwrap())
 }
 
 /// How far the answers read in which there is this.

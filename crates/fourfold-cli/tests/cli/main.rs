@@ -27,6 +27,7 @@ mod help;
 mod homeserver;
 mod hostile;
 mod hostile_answers;
+mod hostile_backup;
 mod hostile_devices;
 mod hostile_logins;
 mod hostile_one_time_keys;

@@ -7,10 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fourfold::{
-    Content,
-    signed_json::{SigningKey, sign_with},
-};
+use fourfold_hostile::{Forger, sign_with};
 use serde_json::{Value, json};
 use vodozemac::{
     Curve25519PublicKey,
@@ -108,19 +105,19 @@ impl Peer {
     }
 
     fn sign_as(&self, object: Value, id: &str) -> Value {
-        let mut content = Content::from_json(&object.to_string()).unwrap();
         let sign = |message: &str| self.account.sign(message).to_bytes();
-        sign_with(&mut content, &self.user_id, &format!("ed25519:{id}"), sign).unwrap();
-        serde_json::from_str(&content.to_json()).unwrap()
+        let key_id = format!("ed25519:{id}");
+        let signed = sign_with(&object.to_string(), &self.user_id, &key_id, sign);
+        serde_json::from_str(&signed).unwrap()
     }
 
     /// Its keys with the signature of this key too.
-    pub(crate) fn cross_signed(&self, key: &SigningKey) -> Value {
+    pub(crate) fn cross_signed(&self, key: &Forger) -> Value {
         signed_by(&self.device_keys(), key, &self.user_id)
     }
 
     /// Publishes the signature of this key.
-    pub(crate) fn verify(self, key: &SigningKey) -> Self {
+    pub(crate) fn verify(self, key: &Forger) -> Self {
         let body = json!({&self.user_id: {&self.device_id: self.cross_signed(key)}});
         let answer = self.call("POST", "keys/signatures/upload", &body);
         assert_eq!(answer["failures"], json!({}));
@@ -345,10 +342,8 @@ impl Peer {
 }
 
 /// An object with one more signature.
-pub(crate) fn signed_by(object: &Value, key: &SigningKey, user_id: &str) -> Value {
-    let mut content = Content::from_json(&object.to_string()).unwrap();
-    key.sign(&mut content, user_id).unwrap();
-    serde_json::from_str(&content.to_json()).unwrap()
+pub(crate) fn signed_by(object: &Value, key: &Forger, user_id: &str) -> Value {
+    serde_json::from_str(&key.sign(&object.to_string(), user_id)).unwrap()
 }
 
 fn text(value: &Value) -> String {

@@ -1,6 +1,6 @@
 //! Encrypting for other devices of the user.
 
-use fourfold::Content;
+use fourfold::{Content, signable::Kind};
 use serde_json::{json, value::RawValue};
 use vodozemac::{Curve25519PublicKey, olm::SessionConfig};
 
@@ -102,6 +102,9 @@ impl Device {
             .object(id)
             .and_then(Result::ok)
             .ok_or(OneTimeKeyError::Malformed)?;
+        Kind::OneTimeKey
+            .check(&signed)
+            .map_err(|_| OneTimeKeyError::Malformed)?;
         to.ed25519
             .verify_as(&signed, &self.user_id, &format!("ed25519:{}", to.device_id))
             .map_err(|_| OneTimeKeyError::Signature)?;

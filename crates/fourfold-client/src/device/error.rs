@@ -54,6 +54,12 @@ pub enum DeviceError {
     Server(#[from] Error),
 }
 
+impl From<fourfold::signed_json::SignatureError> for DeviceError {
+    fn from(_: fourfold::signed_json::SignatureError) -> Self {
+        Self::Unsignable
+    }
+}
+
 impl From<SealedError> for DeviceError {
     fn from(error: SealedError) -> Self {
         match error {

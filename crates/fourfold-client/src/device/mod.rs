@@ -32,6 +32,7 @@ use fourfold::{
     Content, Evidence, Timestamp,
     identity::Trust,
     sharing::{Received, SecretSharing, Share, ToDeviceEvent},
+    signable::Signable,
 };
 
 use self::{clock::Clock, own_keys::OwnKeys, sync::Position};
@@ -179,14 +180,14 @@ impl Device {
         &self.device_keys
     }
 
-    /// Adds the signature of this device to an object, such as the master key or the data of a key
-    /// backup, under `signatures[user]["ed25519:DEVICE"]`. Other signatures stay.
+    /// Adds the signature of this device to an object that was built here, such as the master key or
+    /// the data of a key backup, under `signatures[user]["ed25519:DEVICE"]`. Other signatures stay.
     ///
     /// # Errors
     ///
     /// [`DeviceError::Unsignable`] when the object has no canonical form, and the errors of the file
     /// system.
-    pub fn sign(&self, object: &mut Content) -> Result<(), DeviceError> {
+    pub fn sign(&self, object: &mut Signable) -> Result<(), DeviceError> {
         self.keys()?.sign(object)
     }
 

@@ -1,6 +1,6 @@
 //! The keys of a device that was made here and is not kept yet.
 
-use fourfold::{Content, identity::Trust};
+use fourfold::{Content, identity::Trust, signable::Signable};
 
 use super::{Clock, Device, DeviceError, OwnKeys};
 use crate::{
@@ -48,7 +48,7 @@ impl NewDevice {
     /// # Errors
     ///
     /// [`DeviceError::Unsignable`] when the object has no canonical form.
-    pub fn sign(&self, object: &mut Content) -> Result<(), DeviceError> {
+    pub fn sign(&self, object: &mut Signable) -> Result<(), DeviceError> {
         self.keys.sign(object)
     }
 

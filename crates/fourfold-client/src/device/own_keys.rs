@@ -1,6 +1,10 @@
 //! The private keys of this device, and how its public ones look.
 
-use fourfold::{Content, base64, canonical_json};
+use fourfold::{
+    Content, identity,
+    signable::Signable,
+    signed_json::{self, PublicKey},
+};
 use serde::{Deserialize, Serialize};
 use vodozemac::{
     Curve25519PublicKey,
@@ -74,19 +78,18 @@ impl OwnKeys {
 
     /// The published form, signed by itself.
     pub(super) fn device_keys(&self) -> Result<Content, DeviceError> {
-        let mut keys = Content::default();
-        keys.insert(
-            format!("curve25519:{}", self.device_id),
-            &self.account.curve25519_key().to_base64(),
+        let curve25519 = core_key(self.account.curve25519_key())?;
+        let ed25519 = PublicKey::from_base64(&self.account.ed25519_key().to_base64())
+            .map_err(|_| DeviceError::Unsignable)?;
+        let mut keys = Signable::device_keys(
+            &self.user_id,
+            &self.device_id,
+            &ALGORITHMS,
+            curve25519,
+            ed25519,
         );
-        keys.insert(self.key_id(), &self.account.ed25519_key().to_base64());
-        let mut content = Content::default();
-        content.insert("user_id", &self.user_id);
-        content.insert("device_id", &self.device_id);
-        content.insert("algorithms", &ALGORITHMS);
-        content.insert("keys", &keys);
-        self.sign(&mut content)?;
-        Ok(content)
+        self.sign(&mut keys)?;
+        Ok(keys.into_content())
     }
 
     /// The one-time keys that were not published yet, each signed, by the ID under which the server
@@ -110,42 +113,34 @@ impl OwnKeys {
         Ok(keys)
     }
 
-    /// Adds the signature of this device; see [`Device::sign`](super::Device::sign).
-    pub(super) fn sign(&self, object: &mut Content) -> Result<(), DeviceError> {
-        let unsignable = |_| DeviceError::Unsignable;
-        let mut bare = object.clone();
-        bare.remove("signatures");
-        bare.remove("unsigned");
-        let message =
-            canonical_json::from_json(&bare.to_json()).map_err(|_| DeviceError::Unsignable)?;
-        let signature = base64::encode(self.account.sign(message).to_bytes());
-        let mut signatures = object
-            .object("signatures")
-            .unwrap_or_else(|| Ok(Content::default()))
-            .map_err(unsignable)?;
-        let mut own = signatures
-            .object(&self.user_id)
-            .unwrap_or_else(|| Ok(Content::default()))
-            .map_err(unsignable)?;
-        own.insert(self.key_id(), &signature);
-        signatures.insert(&self.user_id, &own);
-        object.insert("signatures", &signatures);
+    /// Adds the signature of this device; see [`Device::sign`](super::Device::sign). Nothing else
+    /// here signs.
+    pub(super) fn sign(&self, object: &mut Signable) -> Result<(), DeviceError> {
+        signed_json::sign_with(object, &self.user_id, &self.key_id(), |message| {
+            self.account.sign(message).to_bytes()
+        })?;
         Ok(())
     }
 
     fn signed_key(&self, key: Curve25519PublicKey, fallback: bool) -> Result<Content, DeviceError> {
-        let mut content = Content::default();
-        content.insert("key", &key.to_base64());
-        if fallback {
-            content.insert("fallback", &true);
-        }
-        self.sign(&mut content)?;
-        Ok(content)
+        let key = core_key(key)?;
+        let mut object = if fallback {
+            Signable::fallback_key(key)
+        } else {
+            Signable::one_time_key(key)
+        };
+        self.sign(&mut object)?;
+        Ok(object.into_content())
     }
 
     fn key_id(&self) -> String {
         format!("ed25519:{}", self.device_id)
     }
+}
+
+/// A key as the core knows it. It has no low-order points, and an honest account makes none.
+fn core_key(key: Curve25519PublicKey) -> Result<identity::Curve25519PublicKey, DeviceError> {
+    identity::Curve25519PublicKey::from_bytes(key.to_bytes()).map_err(|_| DeviceError::Unsignable)
 }
 
 /// What this device says to understand. It has no rooms, but other clients take a device without

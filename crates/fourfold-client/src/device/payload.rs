@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use fourfold::{Content, signed_json::PublicKey};
+use fourfold::{Content, signable::Kind, signed_json::PublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -128,6 +128,9 @@ fn check_device_keys(device_keys: &Content, sender: &str, from: &Peer) -> Result
     if device_id != from.device_id {
         return Err(OlmError::DeviceKeysDevice);
     }
+    Kind::Device
+        .check(device_keys)
+        .map_err(|_| OlmError::DeviceKeysSignature)?;
     from.ed25519
         .verify_as(device_keys, sender, &format!("ed25519:{device_id}"))
         .map_err(|_| OlmError::DeviceKeysSignature)

@@ -4,8 +4,9 @@ use crate::{
     Content, PublishedIdentity,
     identity::{
         CrossSigningKeyError, DeviceKeys, DeviceKeysError, OwnDeviceMismatch, UserKeys,
-        own_device_to_sign,
+        check_same_device,
     },
+    signable::Signable,
     signed_json::{PublicKey, SignatureError, SigningKey},
 };
 
@@ -16,8 +17,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct ConfirmedDevice {
     keys: DeviceKeys,
-    /// What is signed: the keys without any signature.
-    to_sign: Content,
+    /// What is signed: what is known of the device, without any signature.
+    to_sign: Signable,
 }
 
 impl ConfirmedDevice {
@@ -31,9 +32,11 @@ impl ConfirmedDevice {
             Some(Ok(text)) => Ok(text),
             _ => Err(NotConfirmed::Keys(DeviceKeysError::Malformed)),
         };
-        let keys = DeviceKeys::from_content(&text("user_id")?, &text("device_id")?, local)?;
-        let to_sign = own_device_to_sign(local, local)?;
-        Ok(Self { keys, to_sign })
+        Self::of(DeviceKeys::from_content(
+            &text("user_id")?,
+            &text("device_id")?,
+            local,
+        )?)
     }
 
     /// Another device, whose Ed25519 key the user has read there or compared with it.
@@ -51,8 +54,7 @@ impl ConfirmedDevice {
         if keys.ed25519() != *fingerprint {
             return Err(NotConfirmed::OtherFingerprint);
         }
-        let to_sign = own_device_to_sign(keys.content(), keys.content())?;
-        Ok(Self { keys, to_sign })
+        Self::of(keys)
     }
 
     /// The user.
@@ -80,7 +82,7 @@ impl ConfirmedDevice {
     /// [`NotConfirmed`]: it shows none, or [another one](NotConfirmed::Differs).
     pub fn check_served(&self, keys: &UserKeys) -> Result<(), NotConfirmed> {
         let served = served(keys, self.device_id())?;
-        own_device_to_sign(&self.to_sign, served.content())?;
+        check_same_device(self.to_sign.content(), served.content())?;
         Ok(())
     }
 
@@ -90,7 +92,7 @@ impl ConfirmedDevice {
         &self,
         self_signing_key: &SigningKey,
         keys: &UserKeys,
-    ) -> Result<Content, SignDeviceError> {
+    ) -> Result<Signable, SignDeviceError> {
         if keys.identity().self_signing_key()? != self_signing_key.public_key() {
             return Err(SignDeviceError::OtherKey);
         }
@@ -118,6 +120,17 @@ impl ConfirmedDevice {
         let served = served(keys, self.device_id())?.content();
         let key = keys.identity().self_signing_key()?;
         Ok(key.verify(served, self.user_id())?)
+    }
+
+    /// A signature covers the whole object, so that one with more than is known cannot be signed.
+    fn of(keys: DeviceKeys) -> Result<Self, NotConfirmed> {
+        let to_sign = keys.to_sign();
+        // That of a dehydrated device is never asked for.
+        if keys.is_dehydrated() || to_sign.is_same(keys.content()) {
+            Ok(Self { keys, to_sign })
+        } else {
+            Err(NotConfirmed::UnknownMembers)
+        }
     }
 
     fn check_id(&self, identity: &PublishedIdentity) -> Result<(), SignDeviceError> {
@@ -151,6 +164,12 @@ pub enum NotConfirmed {
     /// The keys of the device cannot be used.
     #[error(transparent)]
     Keys(#[from] DeviceKeysError),
+    /// The device publishes more than is known here, which a signature would cover.
+    #[error(
+        "the keys of the device have members that are not known here, so they are not signed; \
+         verify the device from another client"
+    )]
+    UnknownMembers,
     /// The fingerprint is another.
     #[error("the server shows another key for the device than the fingerprint that was given")]
     OtherFingerprint,

@@ -39,6 +39,7 @@ use zeroize::Zeroizing;
 use crate::{
     Evidence, Secret, SecretKind, SecretName, SecretValueError, Verdict, base64,
     secret_kind::KeyValue,
+    signable::Signable,
     signed_json::{SignatureError, SigningKey},
 };
 
@@ -90,7 +91,23 @@ impl CrossSigningKeys {
     ///
     /// [`SignatureError`] when an object cannot be signed; it always can.
     pub fn public_keys(&self, user_id: &str) -> Result<PublicKeys, SignatureError> {
-        PublicKeys::of(self, user_id)
+        PublicKeys::of(self, user_id, |_| Ok(()))
+    }
+
+    /// The same with the master key signed by a device, by which the user's other devices of old
+    /// know it. `sign` adds the signature of the device, as [`signed_json::sign_with`] does.
+    ///
+    /// # Errors
+    ///
+    /// What `sign` gives, and as [`public_keys`](Self::public_keys).
+    ///
+    /// [`signed_json::sign_with`]: crate::signed_json::sign_with
+    pub fn public_keys_signed_by<E: From<SignatureError>>(
+        &self,
+        user_id: &str,
+        sign: impl FnOnce(&mut Signable) -> Result<(), E>,
+    ) -> Result<PublicKeys, E> {
+        PublicKeys::of(self, user_id, sign)
     }
 
     /// What secret storage keeps of it: the three seeds as unpadded base64.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Content,
     cross_signing::CrossSigningKeys,
+    signable::{KeyUsage, Signable},
     signed_json::{SignatureError, SigningKey},
 };
 
@@ -20,32 +21,26 @@ pub struct PublicKeys {
 }
 
 impl PublicKeys {
-    pub(super) fn of(keys: &CrossSigningKeys, user_id: &str) -> Result<Self, SignatureError> {
-        let signed = |key, usage| -> Result<_, SignatureError> {
-            let mut object = public_key(key, user_id, usage);
+    /// `sign` adds the signature of a device to the master key.
+    pub(super) fn of<E: From<SignatureError>>(
+        keys: &CrossSigningKeys,
+        user_id: &str,
+        sign: impl FnOnce(&mut Signable) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let object =
+            |usage, key: &SigningKey| Signable::cross_signing_key(user_id, usage, key.public_key());
+        let signed = |usage, key| -> Result<_, SignatureError> {
+            let mut object = object(usage, key);
             keys.master_key().sign(&mut object, user_id)?;
-            Ok(object)
+            Ok(object.into_content())
         };
+        let mut master_key = object(KeyUsage::Master, keys.master_key());
+        sign(&mut master_key)?;
         Ok(Self {
-            master_key: public_key(keys.master_key(), user_id, "master"),
-            self_signing_key: signed(keys.self_signing_key(), "self_signing")?,
-            user_signing_key: signed(keys.user_signing_key(), "user_signing")?,
+            master_key: master_key.into_content(),
+            self_signing_key: signed(KeyUsage::SelfSigning, keys.self_signing_key())?,
+            user_signing_key: signed(KeyUsage::UserSigning, keys.user_signing_key())?,
         })
-    }
-
-    /// Lets a device sign the master key, by which the user's other devices of old know it. `sign`
-    /// adds the signature of the device, as [`signed_json::sign_with`] does.
-    ///
-    /// # Errors
-    ///
-    /// What `sign` gives.
-    ///
-    /// [`signed_json::sign_with`]: crate::signed_json::sign_with
-    pub fn sign_master_key<E>(
-        &mut self,
-        sign: impl FnOnce(&mut Content) -> Result<(), E>,
-    ) -> Result<(), E> {
-        sign(&mut self.master_key)
     }
 
     /// `{"user_id", "usage", "keys", "signatures"}` of the master key; signed once a device did.
@@ -82,15 +77,4 @@ impl PublicKeys {
         }
         body.to_json()
     }
-}
-
-fn public_key(key: &SigningKey, user_id: &str, usage: &str) -> Content {
-    let public = key.public_key();
-    let mut keys = Content::default();
-    keys.insert(public.key_id(), &public.to_base64());
-    let mut object = Content::default();
-    object.insert("keys", &keys);
-    object.insert("usage", &[usage]);
-    object.insert("user_id", user_id);
-    object
 }

@@ -1,5 +1,7 @@
 //! Identities: what is published of them, what is kept, and which devices are signed.
 
+use fourfold_hostile::Forger;
+
 use super::*;
 use crate::{
     Content, PublishedIdentity, SecretValueError,
@@ -54,9 +56,13 @@ fn device(seed: u8, id: &str) -> Content {
     content.insert("device_id", id);
     content.insert("keys", &keys);
     content.insert("user_id", USER);
-    key.sign_as(&mut content, USER, &format!("ed25519:{id}"))
-        .unwrap();
-    content
+    signed_by_itself(content, seed, id)
+}
+
+fn signed_by_itself(content: Content, seed: u8, id: &str) -> Content {
+    let forger = Forger::from_seed([seed; 32]);
+    let signed = forger.sign_as(&content.to_json(), USER, &format!("ed25519:{id}"));
+    Content::from_json(&signed).unwrap()
 }
 
 fn fingerprint(seed: u8) -> PublicKey {
@@ -90,10 +96,9 @@ fn all_three_keys_are_published_and_hang_on_the_master_key() {
 #[test]
 fn a_device_signs_the_master_key() {
     use ed25519_dalek::Signer as _;
-    let mut public = identity().public_keys(USER).unwrap();
     let key = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
-    public
-        .sign_master_key(|object| {
+    let public = identity()
+        .public_keys_signed_by(USER, |object| {
             signed_json::sign_with(object, USER, "ed25519:LAPTOP", |message| {
                 key.sign(message.as_bytes()).to_bytes()
             })
@@ -194,14 +199,12 @@ fn a_signed_device_verifies_and_keeps_nothing_that_is_not_its_own() {
     );
     let signed = laptop
         .sign(keys.self_signing_key(), &user_keys(identity.clone()))
-        .unwrap();
+        .unwrap()
+        .into_content();
     assert!(signed.raw("unsigned").is_none());
     // What is uploaded is only the signature; the server keeps the one of the device itself.
     assert!(laptop.check_signed(&shown(&signed)).is_err());
-    let mut merged = signed.clone();
-    SigningKey::from_seed(&[9; 32].into())
-        .sign_as(&mut merged, USER, "ed25519:LAPTOP")
-        .unwrap();
+    let merged = signed_by_itself(signed.clone(), 9, "LAPTOP");
     laptop.check_signed(&shown(&merged)).unwrap();
     assert_eq!(
         signed
@@ -231,9 +234,7 @@ fn what_the_server_shows_is_signed_only_when_the_device_has_it() {
         served.remove("signatures");
         let value: serde_json::Value = serde_json::from_str(value).unwrap();
         served.insert(member, &value);
-        let key = SigningKey::from_seed(&[9; 32].into());
-        key.sign_as(&mut served, USER, "ed25519:LAPTOP").unwrap();
-        served
+        signed_by_itself(served, 9, "LAPTOP")
     };
     let other = resigned("algorithms", r#"["m.megolm.v1"]"#);
     assert_eq!(refused(&other), differs("algorithms"));
@@ -347,11 +348,10 @@ fn a_device_named_like_a_key_is_not_signed() {
 #[test]
 fn a_dehydrated_device_is_not_signed() {
     let keys = identity();
-    let key = SigningKey::from_seed(&[9; 32].into());
     let mut content = device(9, "HALL");
     content.remove("signatures");
     content.insert("dehydrated", &true);
-    key.sign_as(&mut content, USER, "ed25519:HALL").unwrap();
+    let content = signed_by_itself(content, 9, "HALL");
     let hall = ConfirmedDevice::own(&content).unwrap();
     let published = user_keys(published(&keys));
     let refused = hall.sign(keys.self_signing_key(), &published).unwrap_err();

@@ -3,6 +3,7 @@
 use crate::{
     Content,
     identity::Curve25519PublicKey,
+    signable::{ForeignMember, Kind, Signable},
     signed_json::{PublicKey, PublicKeyError, SignatureError},
 };
 
@@ -19,6 +20,7 @@ pub struct DeviceKeys {
     curve25519: Curve25519PublicKey,
     display_name: Option<String>,
     dehydrated: bool,
+    algorithms: Vec<String>,
     content: Content,
 }
 
@@ -32,8 +34,8 @@ impl DeviceKeys {
     ///
     /// # Errors
     ///
-    /// [`DeviceKeysError`]: it speaks of another device, lacks a key, or its signature by its own
-    /// Ed25519 key does not fit.
+    /// [`DeviceKeysError`]: it speaks of another device, lacks a key, could be taken for something
+    /// else that carries signatures, or its signature by its own Ed25519 key does not fit.
     pub fn from_content(
         user_id: &str,
         device_id: &str,
@@ -45,12 +47,13 @@ impl DeviceKeys {
         {
             return Err(DeviceKeysError::DeviceId);
         }
+        Kind::Device.check(content)?;
         let says =
             |member, expected: &str| content.get::<String>(member) == Some(Ok(expected.to_owned()));
         if !says("user_id", user_id) || !says("device_id", device_id) {
             return Err(DeviceKeysError::OtherDevice);
         }
-        let Some(Ok(_)) = content.get::<Vec<String>>("algorithms") else {
+        let Some(Ok(algorithms)) = content.get::<Vec<String>>("algorithms") else {
             return Err(DeviceKeysError::Malformed);
         };
         let Some(Ok(keys)) = content.object("keys") else {
@@ -71,6 +74,7 @@ impl DeviceKeys {
             display_name: display_name(content),
             // Whatever is not plainly "no" is a device that nobody sits at (MSC3814).
             dehydrated: !matches!(content.raw("dehydrated"), None | Some("false")),
+            algorithms,
             content: content.clone(),
         })
     }
@@ -114,6 +118,22 @@ impl DeviceKeys {
         self.dehydrated
     }
 
+    /// What is known of the device, built anew: that may be signed, and nothing else of it.
+    pub(crate) fn to_sign(&self) -> Signable {
+        let (curve25519, ed25519) = (self.curve25519, self.ed25519);
+        let built = Signable::device_keys(
+            &self.user_id,
+            &self.device_id,
+            &self.algorithms,
+            curve25519,
+            ed25519,
+        );
+        match self.content.raw("dehydrated") {
+            Some("false") => built.not_dehydrated(),
+            _ => built,
+        }
+    }
+
     /// The object itself, as it came.
     #[must_use]
     pub const fn content(&self) -> &Content {
@@ -128,6 +148,9 @@ pub enum DeviceKeysError {
     /// The ID is empty, too long, or has control characters.
     #[error("the device ID is not one that a device can have")]
     DeviceId,
+    /// It could be taken for something else that carries signatures, such as a cross-signing key.
+    #[error("the object of the device {0}")]
+    Foreign(#[from] ForeignMember),
     /// `keys` or `algorithms` is missing or of the wrong type.
     #[error("the device keys are malformed")]
     Malformed,

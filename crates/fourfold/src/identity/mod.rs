@@ -9,7 +9,7 @@ mod curve25519;
 mod device_keys;
 mod known_device;
 mod published;
-mod signable;
+mod same_device;
 mod trust;
 mod user_keys;
 
@@ -17,6 +17,6 @@ pub use curve25519::Curve25519PublicKey;
 pub use device_keys::{DeviceKeys, DeviceKeysError};
 pub use known_device::{DeviceTrust, KnownDevice, Tombstone, TombstoneReason};
 pub use published::{CrossSigningKeyError, PublishedIdentity};
-pub use signable::{OwnDeviceMismatch, own_device_to_sign};
+pub use same_device::{OwnDeviceMismatch, check_same_device};
 pub use trust::{IdentityAlarm, PinnedBy, Trust, TrustChange};
 pub use user_keys::{UserKeys, UserKeysError};

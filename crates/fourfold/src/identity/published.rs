@@ -3,6 +3,7 @@
 use crate::{
     Content, ContentError,
     cross_signing::PublicKeys,
+    signable::{ForeignMember, KeyUsage, Kind},
     signed_json::{PublicKey, PublicKeyError, SignatureError},
 };
 
@@ -25,9 +26,9 @@ impl PublishedIdentity {
         let body = Content::from_json(body)?;
         let key = |member, usage| CrossSigningKey::find(&body, member, user_id, usage);
         Ok(Self {
-            master_key: key("master_keys", "master"),
-            self_signing_key: key("self_signing_keys", "self_signing"),
-            user_signing_key: key("user_signing_keys", "user_signing"),
+            master_key: key("master_keys", KeyUsage::Master),
+            self_signing_key: key("self_signing_keys", KeyUsage::SelfSigning),
+            user_signing_key: key("user_signing_keys", KeyUsage::UserSigning),
         })
     }
 
@@ -37,9 +38,9 @@ impl PublishedIdentity {
     pub fn of(user_id: &str, keys: &PublicKeys) -> Self {
         let key = |object: &Content, usage| CrossSigningKey::read(object, user_id, usage);
         Self {
-            master_key: key(keys.master_key(), "master"),
-            self_signing_key: key(keys.self_signing_key(), "self_signing"),
-            user_signing_key: key(keys.user_signing_key(), "user_signing"),
+            master_key: key(keys.master_key(), KeyUsage::Master),
+            self_signing_key: key(keys.self_signing_key(), KeyUsage::SelfSigning),
+            user_signing_key: key(keys.user_signing_key(), KeyUsage::UserSigning),
         }
     }
 
@@ -105,8 +106,11 @@ impl PublishedIdentity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CrossSigningKeyError {
+    /// It could be taken for something else that carries signatures, such as a key backup.
+    #[error("the published key {0}")]
+    Foreign(#[from] ForeignMember),
     /// It is not what a cross-signing key looks like: `keys` has not exactly one Ed25519 key whose
-    /// ID names it, `usage` or `user_id` is another.
+    /// ID names it, `usage` is not this use alone, `user_id` is another.
     #[error("the published key is malformed")]
     Malformed,
     /// The server publishes none.
@@ -132,7 +136,7 @@ impl CrossSigningKey {
         body: &Content,
         member: &str,
         user_id: &str,
-        usage: &str,
+        usage: KeyUsage,
     ) -> Result<Self, CrossSigningKeyError> {
         let missing = CrossSigningKeyError::NotPublished;
         let of_users = body.object(member).ok_or(missing)?.map_err(malformed)?;
@@ -143,12 +147,18 @@ impl CrossSigningKey {
         Self::read(&content, user_id, usage)
     }
 
-    fn read(content: &Content, user_id: &str, usage: &str) -> Result<Self, CrossSigningKeyError> {
+    fn read(
+        content: &Content,
+        user_id: &str,
+        usage: KeyUsage,
+    ) -> Result<Self, CrossSigningKeyError> {
+        Kind::CrossSigningKey.check(content)?;
         if content.get("user_id") != Some(Ok(user_id.to_owned())) {
             return Err(CrossSigningKeyError::Malformed);
         }
-        match content.get::<Vec<String>>("usage") {
-            Some(Ok(usages)) if usages.iter().any(|one| one == usage) => {}
+        // A key of two uses could be signed as one of them and taken for the other.
+        match content.get::<[String; 1]>("usage") {
+            Some(Ok([only])) if only == usage.name() => {}
             _ => return Err(CrossSigningKeyError::Malformed),
         }
         let public_key = single_key(content)?;

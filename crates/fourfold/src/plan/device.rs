@@ -6,7 +6,7 @@ use super::{Action, Plan, StepState};
 use crate::{
     Content,
     cross_signing::{ConfirmedDevice, NotConfirmed, SignDeviceError},
-    identity::{DeviceKeys, UserKeys, own_device_to_sign},
+    identity::{DeviceKeys, UserKeys, check_same_device},
     signed_json::{PublicKey, SigningKey},
 };
 
@@ -50,7 +50,7 @@ pub fn sign_device(
     let signed = device.sign(self_signing_key, keys)?;
     let step = SignDevice {
         device_id: device.device_id().to_owned(),
-        signed,
+        signed: signed.into_content(),
         self_signing_key: self_signing_key.public_key().to_base64(),
     };
     // It may be going to be published by a step before.
@@ -208,5 +208,5 @@ fn fingerprint(keys: &UserKeys, device_id: &str) -> Option<String> {
 }
 
 fn is_same_device(ours: &Content, served: &DeviceKeys) -> bool {
-    own_device_to_sign(ours, served.content()).is_ok()
+    check_same_device(ours, served.content()).is_ok()
 }

@@ -28,13 +28,15 @@ pub fn create_key_backup(current: Option<&BackupVersion>, new: &NewKeyBackup) ->
 /// Signs the current version of the key backup with the master key, so that devices that trust the
 /// identity write to it. The plan is empty when it is signed already.
 ///
+/// What is signed is built here: the public key, and how a passphrase became the private one if the
+/// version says so. Whatever else the server shows in `auth_data` is left out, and the plan warns.
+///
 /// `private_key` is the secret `m.megolm_backup.v1`: only who knows it knows that the backup is the
 /// user's and not one that a server made up.
 ///
 /// # Errors
 ///
-/// [`SignKeyBackupError`]: the private key does not belong to this version, or what the server shows
-/// of it cannot be signed.
+/// [`SignKeyBackupError`]: the private key does not belong to this version.
 pub fn sign_key_backup(
     current: &BackupVersion,
     private_key: &Secret,
@@ -50,15 +52,21 @@ pub fn sign_key_backup(
         _ => return Err(SignKeyBackupError::NotCompared),
     }
     let mut plan = Plan::new("sign the key backup");
-    let mut auth_data = current.auth_data().clone();
     let signer = master_key.public_key();
-    if signer.verify(&auth_data, user_id).is_ok() {
+    if signer.verify(current.auth_data(), user_id).is_ok() {
         return Ok(plan);
     }
-    master_key.sign(&mut auth_data, user_id)?;
+    let mut signed = current.to_sign();
+    if !signed.is_same(current.auth_data()) {
+        plan.warn(
+            "the server shows more in the data of the backup than is known here: that is left out, \
+             and signatures of other devices with it",
+        );
+    }
+    master_key.sign(&mut signed, user_id)?;
     let step = SignKeyBackup {
         version: current.version().to_owned(),
-        content: current.with_auth_data(&auth_data),
+        content: current.with_auth_data(signed.content()),
         public_key: current.public_key(),
         user_id: user_id.to_owned(),
         master_key: signer.to_base64(),
@@ -80,8 +88,8 @@ pub enum SignKeyBackupError {
     /// The private key belongs to another backup.
     #[error(transparent)]
     PrivateKey(#[from] SecretValueError),
-    /// The server shows something that has no canonical form.
-    #[error("what the server shows of the backup cannot be signed: {0}")]
+    /// The data of the backup has no canonical form; it always has one.
+    #[error("the backup cannot be signed: {0}")]
     Signature(#[from] SignatureError),
 }
 

@@ -5,7 +5,8 @@
 
 use super::{Draft, Plan, key::put_description};
 use crate::{
-    Algorithm, NewKey, SecretStorage,
+    Algorithm, Content, KeyDescription, NewKey, SecretStorage,
+    signable::Signable,
     signed_json::{SignatureError, SigningKey},
 };
 
@@ -27,27 +28,65 @@ pub fn create_key_2019(
     if is_default(new.description().name()) {
         let others = storage.keys().filter(|key| key.id() != new.key().id());
         for old in others.filter(|key| is_default(key.name())) {
-            let mut content = old.content().clone();
-            content.remove("name");
-            // No signature fits the description without its name.
-            let was_signed = content.remove("signatures");
-            if old
-                .verify_signature(user_id, &master_key.public_key())
-                .is_ok()
-            {
-                master_key.sign(&mut content, user_id)?;
-            } else if was_signed || old.algorithm() == Some(Algorithm::Curve25519AesSha2) {
-                draft.warn(format!(
-                    "the description of {} was not signed by the master key, so it is not signed now",
-                    old.id()
-                ));
-            }
+            let content = without_name(&mut draft, &old, user_id, master_key)?;
             let reason = format!("{} is no longer the default key", old.id());
             draft.put(old.id().event_type(), content, reason);
         }
     }
     put_description(&mut draft, new);
     Ok(draft.finish())
+}
+
+/// A description without its name, signed again if the master key had signed it.
+fn without_name(
+    draft: &mut Draft,
+    old: &KeyDescription,
+    user_id: &str,
+    master_key: &SigningKey,
+) -> Result<Content, SignatureError> {
+    let mut content = old.content().clone();
+    content.remove("name");
+    // No signature fits the description without its name.
+    let was_signed = content.remove("signatures");
+    if old
+        .verify_signature(user_id, &master_key.public_key())
+        .is_err()
+    {
+        if was_signed || old.algorithm() == Some(Algorithm::Curve25519AesSha2) {
+            draft.warn(format!(
+                "the description of {} was not signed by the master key, so it is not signed now",
+                old.id()
+            ));
+        }
+        return Ok(content);
+    }
+    // What is signed is built here. Where that is not all that the description has, what it has
+    // stays, unsigned.
+    if let Some(mut rebuilt) = rebuilt(old)
+        && rebuilt.content().is_same(&content)
+    {
+        master_key.sign(&mut rebuilt, user_id)?;
+        return Ok(rebuilt.into_content());
+    }
+    draft.warn(format!(
+        "the description of {} has members that are not known here, so it is not signed now",
+        old.id()
+    ));
+    Ok(content)
+}
+
+/// What is known of a key of 2019, without its name.
+fn rebuilt(description: &KeyDescription) -> Option<Signable> {
+    if description.algorithm() != Some(Algorithm::Curve25519AesSha2) {
+        return None;
+    }
+    let public_key = description.public_key().ok()??;
+    let passphrase = description.passphrase().transpose().ok()?;
+    Some(Signable::key_description(
+        None,
+        &public_key,
+        passphrase.as_ref(),
+    ))
 }
 
 /// The name that made a key the default in 2019.

@@ -8,6 +8,7 @@ use fourfold::{
     sharing::Channel,
     signed_json::{PublicKey, SigningKey},
 };
+use fourfold_hostile::Forger;
 
 pub(crate) const USER: &str = "@alice:example.org";
 
@@ -99,7 +100,6 @@ impl Account {
         listed.insert(USER, &devices);
         let mut body = Content::default();
         body.insert("device_keys", &listed);
-        let master = self.master();
         for (member, usage, key) in [
             ("master_keys", "master", self.master()),
             ("self_signing_keys", "self_signing", self.self_signing()),
@@ -107,7 +107,7 @@ impl Account {
         ] {
             let mut content = cross_signing_key(usage, &key);
             if usage != "master" {
-                master.sign(&mut content, USER).unwrap();
+                forge(self.seed, &mut content);
             }
             let mut of_user = Content::default();
             of_user.insert(USER, &content);
@@ -125,12 +125,9 @@ impl Account {
             device.dehydrated,
         );
         let mut content = Content::from_json(&json).unwrap();
-        signing
-            .sign_as(&mut content, USER, &format!("ed25519:{id}"))
-            .unwrap();
+        forge_as(device.seed, &mut content, &format!("ed25519:{id}"));
         if device.signed {
-            let signer = device.signer.map_or_else(|| self.self_signing(), key);
-            signer.sign(&mut content, USER).unwrap();
+            forge(device.signer.unwrap_or(self.seed + 1), &mut content);
         }
         content
     }
@@ -187,6 +184,16 @@ impl Device {
 
 pub(crate) fn id(number: u8) -> String {
     char::from(b'A' + number).to_string()
+}
+
+/// Signs any object with the key of a seed: the library signs only what it built.
+pub(crate) fn forge(seed: u8, content: &mut Content) {
+    forge_as(seed, content, &key(seed).public_key().key_id());
+}
+
+pub(crate) fn forge_as(seed: u8, content: &mut Content, key_id: &str) {
+    let signed = Forger::from_seed([seed; 32]).sign_as(&content.to_json(), USER, key_id);
+    *content = Content::from_json(&signed).unwrap();
 }
 
 pub(crate) fn key(seed: u8) -> SigningKey {

@@ -6,6 +6,7 @@ use fourfold::{
     algorithm::curve25519_aes_sha2::MacMode, base64, passphrase::PassphraseParameters,
     plan::PutAccountData, secret_kind::KeyValue, signed_json::SigningKey,
 };
+use fourfold_hostile::Forger;
 
 use crate::dice::Dice;
 
@@ -43,6 +44,11 @@ impl Identity {
         SigningKey::from_seed(&self.master.into())
     }
 
+    /// The master key in hands that sign anything.
+    pub(crate) fn forger(&self) -> Forger {
+        Forger::from_seed(self.master)
+    }
+
     /// The seed or private key that a standard secret holds.
     pub(crate) fn bytes(&self, name: &SecretName) -> Option<[u8; 32]> {
         match SecretKind::of(name) {
@@ -66,7 +72,8 @@ impl Identity {
         key.insert("keys", &keys);
         key.insert("usage", &[usage]);
         key.insert("user_id", USER);
-        self.master_key().sign(&mut key, USER).unwrap();
+        let signed = self.forger().sign(&key.to_json(), USER);
+        let key = Content::from_json(&signed).unwrap();
         let mut of_user = Content::default();
         of_user.insert(USER, &key);
         of_user

@@ -172,7 +172,8 @@ fn a_signed_key_of_low_order_is_not_encrypted_to() {
     let mut content = Content::default();
     content.insert("algorithm", "m.secret_storage.v1.curve25519-aes-sha2");
     content.insert("pubkey", &fourfold::base64::encode([0; 32]));
-    master.sign(&mut content, USER).unwrap();
+    let signed = Identity::ALICE.forger().sign(&content.to_json(), USER);
+    let content = Content::from_json(&signed).unwrap();
     let id = fourfold::KeyId::new("low").unwrap();
     let description = fourfold::KeyDescription::new(id, content).unwrap();
     let recipient =

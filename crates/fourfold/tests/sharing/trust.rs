@@ -4,11 +4,11 @@ use fourfold::{
     Content,
     identity::{
         DeviceTrust, IdentityAlarm, PinnedBy, TombstoneReason, Trust, TrustChange, UserKeys,
-        UserKeysError, own_device_to_sign,
+        UserKeysError, check_same_device,
     },
 };
 
-use crate::own_devices::{Account, Device, USER, at, key};
+use crate::own_devices::{Account, Device, USER, at, forge, forge_as, key};
 
 #[test]
 fn a_device_is_verified_by_the_chain_from_the_pinned_master_key() {
@@ -82,7 +82,7 @@ fn another_self_signing_key_is_an_alarm_even_when_the_master_key_signed_it() {
         ))
         .unwrap();
         if signed {
-            account.master().sign(&mut content, USER).unwrap();
+            forge(account.seed, &mut content);
         }
         let mut of_user = Content::default();
         of_user.insert(USER, &content);
@@ -265,14 +265,12 @@ fn a_device_with_the_id_of_a_cross_signing_key_stops_verification() {
 }
 
 #[test]
-fn signs_its_own_device_only_as_it_was_built_here() {
+fn knows_its_own_device_as_it_was_built_here() {
     let account = Account::new(1);
     let local = account.device_keys("A", &account.devices["A"]);
     let mut served = local.clone();
     served.insert("unsigned", &serde_json::json!({"device_display_name": "x"}));
-    let object = own_device_to_sign(&local, &served).unwrap();
-    assert!(object.raw("signatures").is_none());
-    assert_eq!(object.raw("keys"), local.raw("keys"));
+    check_same_device(&local, &served).unwrap();
     let other = account.device_keys(
         "A",
         &Device {
@@ -284,17 +282,17 @@ fn signs_its_own_device_only_as_it_was_built_here() {
         let mut wrong = served.clone();
         wrong.insert(member, &"x");
         assert_eq!(
-            own_device_to_sign(&local, &wrong).unwrap_err().member,
+            check_same_device(&local, &wrong).unwrap_err().member,
             member
         );
         wrong.remove(member);
         assert_eq!(
-            own_device_to_sign(&local, &wrong).unwrap_err().member,
+            check_same_device(&local, &wrong).unwrap_err().member,
             member
         );
     }
     assert_eq!(
-        own_device_to_sign(&local, &other).unwrap_err().member,
+        check_same_device(&local, &other).unwrap_err().member,
         "keys"
     );
 }
@@ -364,7 +362,7 @@ fn a_key_that_two_devices_claim_belongs_to_none() {
     keys.insert("curve25519:M", &curve25519.to_base64());
     content.insert("keys", &keys);
     content.remove("signatures");
-    key(140).sign_as(&mut content, USER, "ed25519:M").unwrap();
+    forge_as(140, &mut content, "ed25519:M");
     body["device_keys"][USER]["M"] = serde_json::from_str(&content.to_json()).unwrap();
     let mut trust = trust.clone();
     trust.observe(

@@ -28,6 +28,7 @@ use fourfold::{
     sharing::SharingEvent,
     signed_json::{PublicKey, SignatureError, SigningKey},
 };
+use fourfold_hostile::Forger;
 use known_answer::{Found, Input, Vector};
 use scripted_rng::Scripted;
 use serde_json::{Value, json};
@@ -148,9 +149,12 @@ fn canonical_error(error: CanonicalJsonError) -> &'static str {
 fn sign_json(input: &Input) -> Found {
     let seed = base64::decode_array(&input.text("seed")).unwrap();
     let (entity, key_id) = (input.text("entity"), input.text("key_id"));
-    let mut object = Content::from_json(&input.text("json")).unwrap();
+    // The library signs only what it built, and verifies what anybody signed.
+    let signed = Forger::from_seed(*seed).sign_as(&input.text("json"), &entity, &key_id);
+    let object = Content::from_json(&signed).unwrap();
     SigningKey::from_seed(&seed)
-        .sign_as(&mut object, &entity, &key_id)
+        .public_key()
+        .verify_as(&object, &entity, &key_id)
         .map_err(signature_error)?;
     let signatures = object.object("signatures").unwrap().unwrap();
     let signature: String = signatures
@@ -378,7 +382,8 @@ fn seal_curve25519_aes_sha2(input: &Input) -> Found {
     let mut content = Content::default();
     content.insert("algorithm", Algorithm::Curve25519AesSha2.name());
     content.insert("pubkey", &input.text("public_key"));
-    master.sign(&mut content, "@a:b").unwrap();
+    let signed = Forger::from_seed([1; 32]).sign(&content.to_json(), "@a:b");
+    let content = Content::from_json(&signed).unwrap();
     let description = KeyDescription::new(KeyId::new("key").unwrap(), content).unwrap();
     let recipient =
         TrustedPublicKey::from_signed_description(&description, "@a:b", &master.public_key())

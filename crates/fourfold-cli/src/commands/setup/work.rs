@@ -65,8 +65,7 @@ impl Work {
             let keys = known
                 .unpublished(identity, reset)
                 .unwrap_or_else(|| CrossSigningKeys::generate(&mut rng()));
-            let mut public = keys.public_keys(&user_id).map_err(Error::usage)?;
-            public.sign_master_key(|object| device.sign(object))?;
+            let public = keys.public_keys_signed_by(&user_id, |object| device.sign(object))?;
             (KnownKeys::from(keys), Some(public))
         } else {
             (known.published(identity, &mut warnings)?, None)

@@ -37,8 +37,12 @@ impl Laptop {
         device_keys.insert("device_id", "DEVICE");
         device_keys.insert("keys", &keys);
         device_keys.insert("user_id", USER);
-        key.sign_as(&mut device_keys, USER, "ed25519:DEVICE")
-            .unwrap();
+        let signed = fourfold_hostile::Forger::from_seed([9; 32]).sign_as(
+            &device_keys.to_json(),
+            USER,
+            "ed25519:DEVICE",
+        );
+        let device_keys = Content::from_json(&signed).unwrap();
         Self {
             identity: CrossSigningKeys::generate(&mut UnwrapErr(getrandom::SysRng)),
             device_keys,

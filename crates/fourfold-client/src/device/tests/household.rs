@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use fourfold::{Secret, SecretName, identity::PinnedBy, sharing::Rule, signed_json::SigningKey};
+use fourfold_hostile::Forger;
 use serde_json::{Value, json};
 
 use super::{homeserver::Fake, *};
@@ -24,12 +25,22 @@ pub(super) fn token() -> SecretName {
     SecretName::new("org.example.token").unwrap()
 }
 
+/// The seeds of the identity.
+const MASTER: [u8; 32] = [101; 32];
+const SELF_SIGNING: [u8; 32] = [102; 32];
+
 fn master() -> SigningKey {
-    SigningKey::from_seed(&[101; 32].into())
+    SigningKey::from_seed(&MASTER.into())
 }
 
 fn self_signing() -> SigningKey {
-    SigningKey::from_seed(&[102; 32].into())
+    SigningKey::from_seed(&SELF_SIGNING.into())
+}
+
+/// Signs any object: the library signs only what it built.
+fn forge(seed: [u8; 32], object: &mut Content) {
+    let signed = Forger::from_seed(seed).sign(&object.to_json(), USER);
+    *object = Content::from_json(&signed).unwrap();
 }
 
 fn cross_signing(key: &SigningKey, usage: &str) -> Content {
@@ -51,7 +62,7 @@ impl Household {
     pub(super) async fn new(ids: &[&str]) -> Self {
         let fake = Fake::start().await;
         let mut keys = cross_signing(&self_signing(), "self_signing");
-        master().sign(&mut keys, USER).unwrap();
+        forge(MASTER, &mut keys);
         fake.with(|world| {
             let of_master = value(&cross_signing(&master(), "master"));
             world.cross_signing.insert("master_keys".into(), of_master);
@@ -117,7 +128,7 @@ impl Household {
         self.fake.with(|world| {
             let keys = world.device_keys.get_mut(id).unwrap();
             let mut content = Content::from_json(&keys.to_string()).unwrap();
-            self_signing().sign(&mut content, USER).unwrap();
+            forge(SELF_SIGNING, &mut content);
             *keys = value(&content);
             world.changed();
         });

@@ -28,6 +28,16 @@ use crate::{
     testing::{USER, session},
 };
 
+/// Signs any object with the key of a device, which itself signs only what it built.
+fn forge_by(device: &Device, object: &mut Content) {
+    let keys = device.keys().unwrap();
+    let key_id = format!("ed25519:{}", keys.device_id);
+    let signed = fourfold_hostile::sign_with(&object.to_json(), USER, &key_id, |message| {
+        keys.account.sign(message).to_bytes()
+    });
+    *object = Content::from_json(&signed).unwrap();
+}
+
 /// A log-in on a machine of its own.
 struct Machine {
     _parent: tempfile::TempDir,

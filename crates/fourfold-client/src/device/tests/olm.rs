@@ -194,7 +194,7 @@ fn one_time_keys_are_used_only_as_the_device_signed_them() {
     let mut unsigned = signed.clone();
     unsigned.remove("signatures");
     let mut foreign = unsigned.clone();
-    stranger.sign(&mut foreign).unwrap();
+    forge_by(&stranger, &mut foreign);
     let mut changed = signed.clone();
     changed.insert("key", stranger.curve25519());
     let mut made_fallback = signed.clone();
@@ -239,9 +239,17 @@ fn one_time_keys_are_used_only_as_the_device_signed_them() {
     ] {
         let mut low = Content::default();
         low.insert("key", text);
-        pair.two.sign(&mut low).unwrap();
+        forge_by(&pair.two, &mut low);
         let refused = pair.one.begin_outbound(&to, &with(&low)).unwrap();
         assert_eq!(refused, Err(expected), "{text}");
+    }
+    // A good key, in an object that the device may have signed as something else.
+    for member in ["public_key", "usage", "keys", "algorithm", "device_id"] {
+        let mut foreign = unsigned.clone();
+        foreign.insert(member, "x");
+        forge_by(&pair.two, &mut foreign);
+        let refused = pair.one.begin_outbound(&to, &with(&foreign)).unwrap();
+        assert_eq!(refused, Err(OneTimeKeyError::Malformed), "{member}");
     }
     pair.one.begin_outbound(&to, &claimed).unwrap().unwrap();
 }

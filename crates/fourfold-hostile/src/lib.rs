@@ -1,0 +1,6 @@
+//! What an attacker has. For tests only: nothing that is shipped links this crate, and it links none
+//! of our crates, so that it shares none of their mistakes.
+
+mod forger;
+
+pub use forger::{Forger, sign_with};
