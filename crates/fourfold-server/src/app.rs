@@ -1,7 +1,7 @@
 //! What every request may reach.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -12,7 +12,7 @@ use crate::interactive::Interactive;
 use crate::password::Passwords;
 use crate::push_rules::PushRules;
 use crate::rate_limit::RateLimiter;
-use crate::store::{Session, Store, UserId};
+use crate::store::{DeviceId, Session, Store, UserId};
 use crate::sync_token::SyncTokens;
 
 /// The server without its socket.
@@ -29,7 +29,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// The full ID of a local user.
+    /// The full ID of a local user whose name was checked.
     pub(crate) fn user_id(&self, localpart: &str) -> UserId {
         UserId::new(format!("@{localpart}:{}", self.config.server_name))
     }
@@ -47,13 +47,23 @@ impl App {
         server == Some(self.config.server_name.as_str())
     }
 
-    /// The ID that a person typed, full or only its local part; `None` for another server's.
+    /// The ID of whoever may have an account here; `None` when nobody can have that name.
+    pub(crate) fn possible_user_id(&self, localpart: &str) -> Option<UserId> {
+        check_localpart(localpart, &self.config.server_name).ok()?;
+        Some(self.user_id(localpart))
+    }
+
+    /// The ID that a person typed, full or only its local part; `None` for another server's, and when
+    /// nobody can have that name.
     pub(crate) fn typed_user_id(&self, typed: &str) -> Option<UserId> {
         let Some(rest) = typed.strip_prefix('@') else {
-            return Some(self.user_id(typed));
+            return self.possible_user_id(typed);
         };
         let (localpart, server_name) = rest.split_once(':')?;
-        (server_name == self.config.server_name).then(|| self.user_id(localpart))
+        if server_name != self.config.server_name {
+            return None;
+        }
+        self.possible_user_id(localpart)
     }
 }
 
@@ -113,9 +123,9 @@ impl Rates {
     }
 }
 
-/// The text under which a device is limited. A user ID has no space.
-fn device_key(session: &Session) -> String {
-    format!("{} {}", session.user.as_str(), session.device.as_str())
+/// What a device is limited under.
+fn device_key(session: &Session) -> (&UserId, &DeviceId) {
+    (&session.user, &session.device)
 }
 
 /// Bytes of a body that count as one request.
@@ -127,13 +137,13 @@ pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
     drop(stopping.wait_for(|stopping| *stopping).await);
 }
 
-/// The text under which an address is limited. The networks of IPv6 are handed out as /64.
-pub(crate) fn address_key(address: IpAddr) -> String {
+/// What an address is limited under: its network. Those of IPv6 are handed out as /64.
+pub(crate) fn address_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
     }
 }

@@ -31,7 +31,9 @@ pub(crate) async fn authenticate(
     let Some((localpart, hash)) = token::parse_access(token) else {
         return Err(refuse(app, address));
     };
-    let user = app.user_id(&localpart);
+    let Some(user) = app.possible_user_id(&localpart) else {
+        return Err(refuse(app, address));
+    };
     let Some(session) = app.store.session(&user, &hash).await? else {
         return Err(refuse(app, address));
     };

@@ -60,6 +60,12 @@ impl<K: Eq + Hash, V> Generations<K, V> {
         self.young.remove(key).or_else(|| self.old.remove(key))
     }
 
+    /// How many entries there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
     /// Notes that an entry grew by `weight`.
     pub(crate) fn grow(&mut self, weight: usize) {
         self.young_weight = self.young_weight.saturating_add(weight);

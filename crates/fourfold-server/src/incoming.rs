@@ -4,24 +4,21 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{HeaderMap, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::watch;
 use tokio::time::Sleep;
 
 /// Passes everything through.
 pub(crate) struct Incoming<S> {
     stream: S,
-    lengths: Lengths,
+    connection: Connection,
     line: Line,
     /// Whether the last thing that happened was an answer, not a request.
     answered: bool,
-    /// True when the server stops: then nobody is waited for.
-    stopping: watch::Receiver<bool>,
     draining: Option<Draining>,
 }
 
@@ -33,43 +30,54 @@ struct Draining {
 }
 
 impl<S> Incoming<S> {
-    pub(crate) fn new(stream: S, stopping: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self {
             stream,
-            lengths: Lengths::default(),
+            connection: Connection::default(),
             line: Line::default(),
             answered: false,
-            stopping,
             draining: None,
         }
     }
 
-    /// What is known of the lengths that came in.
-    pub(crate) fn lengths(&self) -> Lengths {
-        self.lengths.clone()
+    /// What its requests, and the end of the server, have to do with it.
+    pub(crate) fn connection(&self) -> Connection {
+        self.connection.clone()
     }
 }
 
-/// Lines `Content-Length` that came in and belong to no request that was handed out yet.
-///
-/// A request with chunks and a length is read differently by different programs, so that whoever
-/// stands between can be made to see another request than we do. The HTTP implementation goes by the
-/// chunks and drops the length before anybody sees it; so the lines are counted as they come in.
+/// A connection, for those who do not hold its stream.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lengths(Arc<AtomicUsize>);
+pub(crate) struct Connection(Arc<Shared>);
 
-impl Lengths {
-    /// Takes the line of a request that was read; `false` when the request has chunks and a length.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Lines `Content-Length` that came in and belong to no request that was handed out yet.
+    lengths: AtomicUsize,
+    is_stopping: AtomicBool,
+}
+
+impl Connection {
+    /// Takes in a request that was read; `false` when it has chunks and a length.
+    ///
+    /// Such a request is read differently by different programs, so that whoever stands between can be
+    /// made to see another request than we do. The HTTP implementation goes by the chunks and drops
+    /// the length before anybody sees it; so the lines are counted as they come in.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
-        let outstanding = self.0.load(Ordering::Relaxed);
+        let lengths = &self.0.lengths;
+        let outstanding = lengths.load(Ordering::Relaxed);
         if headers.contains_key(header::TRANSFER_ENCODING) {
             return outstanding == 0;
         }
         if headers.contains_key(header::CONTENT_LENGTH) {
-            self.0
-                .store(outstanding.saturating_sub(1), Ordering::Relaxed);
+            lengths.store(outstanding.saturating_sub(1), Ordering::Relaxed);
         }
         true
+    }
+
+    /// The server stops: nobody is waited for any more.
+    pub(crate) fn stop(&self) {
+        self.0.is_stopping.store(true, Ordering::Relaxed);
     }
 }
 
@@ -121,7 +129,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Incoming<S> {
         let new = buffer.filled().get(before..).unwrap_or_default();
         let found = self.line.read(new);
         if found > 0 {
-            self.lengths.0.fetch_add(found, Ordering::Relaxed);
+            let lengths = &self.connection.0.lengths;
+            lengths.fetch_add(found, Ordering::Relaxed);
         }
         if !new.is_empty() {
             self.answered = false;
@@ -164,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Incoming<S> {
             Some(draining) => draining,
             None => {
                 ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
-                if !this.answered || *this.stopping.borrow() {
+                if !this.answered || this.connection.0.is_stopping.load(Ordering::Relaxed) {
                     return Poll::Ready(Ok(()));
                 }
                 Draining {
@@ -225,20 +234,19 @@ mod tests {
         let (mut chunks, mut length) = (HeaderMap::new(), HeaderMap::new());
         chunks.insert(header::TRANSFER_ENCODING, "chunked".parse().unwrap());
         length.insert(header::CONTENT_LENGTH, "2".parse().unwrap());
-        let lengths = Lengths::default();
-        lengths.0.store(2, Ordering::Relaxed);
-        assert!(lengths.admit(&length));
-        assert!(!lengths.admit(&chunks));
-        assert!(lengths.admit(&length));
-        assert!(lengths.admit(&chunks));
-        assert!(lengths.admit(&HeaderMap::new()));
+        let connection = Connection::default();
+        connection.0.lengths.store(2, Ordering::Relaxed);
+        assert!(connection.admit(&length));
+        assert!(!connection.admit(&chunks));
+        assert!(connection.admit(&length));
+        assert!(connection.admit(&chunks));
+        assert!(connection.admit(&HeaderMap::new()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn reads_on_after_an_answer_until_the_other_side_ends() {
         let (ours, mut theirs) = duplex(64);
-        let stopping = watch::channel(false);
-        let mut ours = Incoming::new(ours, stopping.1);
+        let mut ours = Incoming::new(ours);
         ours.write_all(b"400").await.unwrap();
         let sending = async move {
             theirs.write_all(&[b'x'; 1000]).await.unwrap();
@@ -256,8 +264,10 @@ mod tests {
         let started = tokio::time::Instant::now();
         for (answers, stops, waits) in [(false, false, 0), (true, true, 0), (true, false, 1)] {
             let (ours, _theirs) = duplex(64);
-            let stopping = watch::channel(stops);
-            let mut ours = Incoming::new(ours, stopping.1);
+            let mut ours = Incoming::new(ours);
+            if stops {
+                ours.connection().stop();
+            }
             if answers {
                 ours.write_all(b"400").await.unwrap();
             }

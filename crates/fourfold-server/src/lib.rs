@@ -35,6 +35,7 @@ mod devices;
 mod discovery;
 mod error;
 mod filter;
+mod fingerprint;
 mod generations;
 mod idle;
 mod incoming;

@@ -19,6 +19,8 @@ pub(crate) struct Passwords {
     decoy: String,
     /// Each hash takes its memory; more than the processors can work on would only take more.
     permits: Arc<Semaphore>,
+    #[cfg(test)]
+    hashed: std::sync::atomic::AtomicUsize,
 }
 
 impl Passwords {
@@ -31,6 +33,8 @@ impl Passwords {
             params,
             decoy,
             permits: Arc::new(Semaphore::new(processors)),
+            #[cfg(test)]
+            hashed: std::sync::atomic::AtomicUsize::default(),
         })
     }
 
@@ -69,12 +73,20 @@ impl Passwords {
         Ok(matches && known)
     }
 
+    #[cfg(test)]
+    pub(crate) fn hashed(&self) -> usize {
+        self.hashed.load(std::sync::atomic::Ordering::SeqCst)
+    }
+
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, MatrixError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|_| MatrixError::ShuttingDown)?;
+        #[cfg(test)]
+        self.hashed
+            .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         // The permit goes with the work: a client that hangs up does not make room for another.
         let worked = tokio::task::spawn_blocking(move || {
             let outcome = work();

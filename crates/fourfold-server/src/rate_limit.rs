@@ -1,21 +1,23 @@
 //! Token buckets, one for each address or user and kind of request.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Rate;
 use crate::error::MatrixError;
+use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::generations::Generations;
 use crate::store::Timestamp;
 
-/// One kind of request, limited for each key by itself.
+/// One kind of request, limited for each key by itself. Of a key, which may be a name that a stranger
+/// chose, only its fingerprint is kept.
 pub(crate) struct RateLimiter {
     rate: Option<Rate>,
     clock: Clock,
-    hasher: RandomState,
-    shards: Vec<Mutex<Generations<Box<str>, Bucket>>>,
+    fingerprints: Fingerprints,
+    shards: Vec<Mutex<Generations<Fingerprint, Bucket>>>,
 }
 
 impl RateLimiter {
@@ -24,32 +26,36 @@ impl RateLimiter {
         Self {
             rate,
             clock,
-            hasher: RandomState::new(),
+            fingerprints: Fingerprints::new(),
             shards: (0..SHARDS).map(|_| shard()).collect(),
         }
     }
 
     /// Takes one token of the key's bucket, or says when the next comes.
-    pub(crate) fn take(&self, key: &str) -> Result<(), MatrixError> {
+    pub(crate) fn take(&self, key: &(impl Hash + ?Sized)) -> Result<(), MatrixError> {
         let taken = self.with_bucket(key, Bucket::take);
         taken.unwrap_or(Ok(()))
     }
 
     /// Takes tokens for a request that began and costs more than one. The bucket may owe them: then
     /// who comes next waits until they are there.
-    pub(crate) fn charge(&self, key: &str, tokens: usize) {
+    pub(crate) fn charge(&self, key: &(impl Hash + ?Sized), tokens: usize) {
         let tokens = f64::from(u32::try_from(tokens).unwrap_or(u32::MAX));
         self.with_bucket(key, |bucket, _| bucket.level -= tokens);
     }
 
     /// Works on the bucket as it is now; `None` when nothing is limited.
-    fn with_bucket<T>(&self, key: &str, work: impl FnOnce(&mut Bucket, Rate) -> T) -> Option<T> {
+    fn with_bucket<T>(
+        &self,
+        key: &(impl Hash + ?Sized),
+        work: impl FnOnce(&mut Bucket, Rate) -> T,
+    ) -> Option<T> {
         let rate = self.rate?;
-        let hash = usize::try_from(self.hasher.hash_one(key) >> 32).unwrap_or(0);
-        let shard = self.shards.get(hash % SHARDS)?;
+        let key = self.fingerprints.of(key);
+        let shard = self.shards.get(key.part(SHARDS))?;
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
-        if let Some(bucket) = shard.entry(key, |_| 1) {
+        if let Some(bucket) = shard.entry(&key, |_| 1) {
             bucket.refill(rate, now);
             return Some(work(bucket, rate));
         }
@@ -58,7 +64,7 @@ impl RateLimiter {
             at: now,
         };
         let done = work(&mut bucket, rate);
-        shard.insert(key.into(), bucket, 1);
+        shard.insert(key, bucket, 1);
         Some(done)
     }
 }
@@ -99,6 +105,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RateLimits;
 
     #[test]
     fn refuses_after_the_burst_and_says_when_to_come_back() {
@@ -138,6 +145,22 @@ mod tests {
         clock.advance(retry_after);
         limiter.take("a").unwrap();
         limiter.take("b").unwrap();
+    }
+
+    // shows: SRV-11
+    #[test]
+    fn what_is_kept_does_not_grow_with_the_names_nor_beyond_a_number() {
+        let limiter = RateLimiter::new(RateLimits::default().login_per_user, Clock::system());
+        for number in 0..2 * BUCKETS {
+            limiter.take(&number).unwrap();
+        }
+        let kept = |shard: &Mutex<Generations<Fingerprint, Bucket>>| shard.lock().unwrap().len();
+        let kept: usize = limiter.shards.iter().map(kept).sum();
+        assert!(
+            (BUCKETS / 2..=BUCKETS + 2 * SHARDS).contains(&kept),
+            "{kept}"
+        );
+        assert!(size_of::<(Fingerprint, Bucket)>() <= 32);
     }
 
     #[test]

@@ -125,6 +125,12 @@ impl Homeserver {
         })
     }
 
+    /// How many passwords were hashed, with all that were compared.
+    #[cfg(test)]
+    pub(crate) fn hashed(&self) -> usize {
+        self.app.passwords.hashed()
+    }
+
     /// Ends open long polls, finishes every accepted write and closes the store.
     pub async fn close(&self) {
         self.app.stopping.send_replace(true);
@@ -337,11 +343,11 @@ async fn serve(
     stopping: watch::Receiver<bool>,
 ) {
     let peer = PeerAddress(peer.ip());
-    let stream = Incoming::new(stream, stopping.clone());
-    let lengths = stream.lengths();
+    let stream = Incoming::new(stream);
+    let (requests, incoming) = (stream.connection(), stream.connection());
     let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer);
-        let admitted = lengths.admit(request.headers());
+        let admitted = requests.admit(request.headers());
         let router = router.clone();
         async move {
             if admitted {
@@ -354,6 +360,7 @@ async fn serve(
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(stopping) => {
+            incoming.stop();
             connection.as_mut().graceful_shutdown();
             connection.await
         }

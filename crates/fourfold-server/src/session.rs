@@ -81,7 +81,7 @@ pub(crate) async fn refresh(call: Call) -> Handled {
     let presented = refresh_token.ok_or(MatrixError::MissingParam("refresh_token"))?;
     let unknown = || MatrixError::UnknownToken { soft_logout: true };
     let (localpart, hash) = token::parse_refresh(&presented).ok_or_else(unknown)?;
-    let user = app.user_id(&localpart);
+    let user = app.possible_user_id(&localpart).ok_or_else(unknown)?;
     let (access, refresh, tokens) = make_pair(app, &user, true)?;
     let now = app.config.clock.now();
     let refreshed = app.store.refresh_session(&user, &hash, tokens, now).await;

@@ -1,6 +1,6 @@
-//! Making accounts.
+//! Accounts: making them, and the row of their password.
 
-use rusqlite::params;
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::{Batch, WriteError};
 use super::{integer, sessions};
@@ -32,4 +32,15 @@ pub(super) fn create(
         sessions::open(batch, user, session, u64::MAX)?;
     }
     Ok(())
+}
+
+/// One row of one table, whoever it is.
+pub(super) fn password_hash(
+    connection: &Connection,
+    user: &UserId,
+) -> Result<Option<String>, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT password_hash FROM users WHERE user_id = ?1")?
+        .query_row([user.as_str()], |row| row.get(0))
+        .optional()
 }

@@ -19,6 +19,8 @@ mod secret_requests;
 mod sessions;
 mod state;
 mod unseen;
+#[cfg(test)]
+pub(crate) mod work;
 mod writer;
 
 use std::fmt;
@@ -205,10 +207,10 @@ impl Store for SqliteStore {
     }
 
     async fn password_hash(&self, user: &UserId) -> Result<Option<String>, StoreError> {
-        Ok(self
-            .user(user)
-            .await?
-            .map(|entry| entry.read().password_hash.clone()))
+        // Always from the file and never from memory, so that no name costs more than another.
+        let user = user.clone();
+        self.read(move |connection| accounts::password_hash(connection, &user).map_err(unavailable))
+            .await
     }
 
     async fn open_session(&self, user: &UserId, session: NewSession) -> Result<(), StoreError> {
@@ -223,10 +225,22 @@ impl Store for SqliteStore {
         user: &UserId,
         access: &TokenHash,
     ) -> Result<Option<Session>, StoreError> {
-        Ok(self
-            .user(user)
-            .await?
-            .and_then(|entry| entry.read().sessions.get(access).cloned()))
+        if let Ok(entry) = self.cache.lookup(user)
+            && let Some(session) = entry.read().sessions.get(access)
+        {
+            return Ok(Some(session.clone()));
+        }
+        // One row says whether there is such a session: a wrong token neither loads an account nor
+        // tells by the time whether there is one.
+        let (owned, access) = (user.clone(), *access);
+        let known = self.read(move |connection| {
+            sessions::exists(connection, &owned, &access).map_err(unavailable)
+        });
+        if !known.await? {
+            return Ok(None);
+        }
+        let entry = self.user(user).await?;
+        Ok(entry.and_then(|entry| entry.read().sessions.get(&access).cloned()))
     }
 
     async fn refresh_session(

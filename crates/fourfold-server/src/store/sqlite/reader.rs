@@ -20,6 +20,9 @@ pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     turns: Arc<Semaphore>,
+    /// What was read so far.
+    #[cfg(test)]
+    pub(super) work: super::work::Counter,
 }
 
 /// Leave to read, on a thread that may block.
@@ -43,6 +46,8 @@ impl Readers {
             path: path.to_owned(),
             idle: Mutex::default(),
             turns: Arc::new(Semaphore::new(KEPT)),
+            #[cfg(test)]
+            work: super::work::Counter::default(),
         })
     }
 
@@ -57,6 +62,8 @@ impl Readers {
 
     /// Reads all rows of a user as one snapshot; `None` when there is no such user. Blocks.
     pub(super) fn load(&self, user: &UserId) -> Result<Option<UserState>, rusqlite::Error> {
+        #[cfg(test)]
+        self.work.loads();
         self.with(|connection| {
             let transaction = connection.transaction()?;
             let state = load(&transaction, user)?;
@@ -70,6 +77,8 @@ impl Readers {
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, rusqlite::Error> {
+        #[cfg(test)]
+        self.work.reads();
         let idle = self
             .idle
             .lock()
@@ -110,14 +119,11 @@ fn load(
 ) -> Result<Option<UserState>, rusqlite::Error> {
     let id = user.as_str();
     let state = transaction
-        .prepare_cached(
-            "SELECT password_hash, position, device_list_position FROM users WHERE user_id = ?1",
-        )?
+        .prepare_cached("SELECT position, device_list_position FROM users WHERE user_id = ?1")?
         .query_row([id], |row| {
             Ok(UserState {
-                password_hash: row.get(0)?,
-                position: Position(unsigned(row.get(1)?)),
-                device_list_position: Position(unsigned(row.get(2)?)),
+                position: Position(unsigned(row.get(0)?)),
+                device_list_position: Position(unsigned(row.get(1)?)),
                 ..UserState::default()
             })
         })

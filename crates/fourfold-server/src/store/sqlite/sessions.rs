@@ -1,6 +1,6 @@
 //! Writing sessions.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::writer::{Batch, WriteError};
 use super::{integer, keys, unsigned};
@@ -122,6 +122,17 @@ pub(super) fn confirm(
     // A long poll under the old token must end.
     batch.wake(user);
     Ok(())
+}
+
+/// Whether there is a session, by one row.
+pub(super) fn exists(
+    connection: &Connection,
+    user: &UserId,
+    access: &TokenHash,
+) -> Result<bool, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT 1 FROM sessions WHERE user_id = ?1 AND access_hash = ?2")?
+        .exists(params![user.as_str(), access.0])
 }
 
 fn insert(

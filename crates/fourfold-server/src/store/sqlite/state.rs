@@ -13,7 +13,6 @@ use crate::store::{
 /// A snapshot of the rows of one user. What reads see once it is in the cache.
 #[derive(Default)]
 pub(super) struct UserState {
-    pub(super) password_hash: String,
     pub(super) position: Position,
     pub(super) device_list_position: Position,
     pub(super) devices: Vec<Device>,

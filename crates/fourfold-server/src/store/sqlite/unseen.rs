@@ -12,15 +12,24 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::fingerprint::{Fingerprint, Fingerprints};
 use crate::generations::Generations;
 use crate::store::{DeviceId, Position, UserId};
 
 /// The position after which nothing was shown, for inboxes in which a request arrived.
-pub(super) struct Unseen(Mutex<Generations<(UserId, DeviceId), Position>>);
+pub(super) struct Unseen {
+    fingerprints: Fingerprints,
+    inboxes: Mutex<Inboxes>,
+}
+
+type Inboxes = Generations<Fingerprint, Position>;
 
 impl Unseen {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Generations::new(INBOXES)))
+        Self {
+            fingerprints: Fingerprints::new(),
+            inboxes: Mutex::new(Generations::new(INBOXES)),
+        }
     }
 
     /// Notes that a device is about to see what waits for it up to a position. May block until a
@@ -33,19 +42,26 @@ impl Unseen {
 
     /// Stops the readers of inboxes until the answer is dropped.
     pub(super) fn lock(&self) -> Locked<'_> {
-        Locked(self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        Locked {
+            fingerprints: &self.fingerprints,
+            inboxes: self.inboxes.lock().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 }
 
 /// While this lives, no reader begins to read an inbox.
-pub(super) struct Locked<'a>(MutexGuard<'a, Generations<(UserId, DeviceId), Position>>);
+pub(super) struct Locked<'a> {
+    fingerprints: &'a Fingerprints,
+    inboxes: MutexGuard<'a, Inboxes>,
+}
 
 impl Locked<'_> {
     /// Notes that a request takes a position, which is higher than all that were given out.
     pub(super) fn arrives(&mut self, user: &UserId, device: &DeviceId, position: Position) {
         if self.entry(user, device).is_none() {
             let before = Position(position.0.saturating_sub(1));
-            self.0.insert((user.clone(), device.clone()), before, 1);
+            let inbox = self.fingerprints.of(&(user, device));
+            self.inboxes.insert(inbox, before, 1);
         }
     }
 
@@ -56,7 +72,8 @@ impl Locked<'_> {
     }
 
     fn entry(&mut self, user: &UserId, device: &DeviceId) -> Option<&mut Position> {
-        self.0.entry(&(user.clone(), device.clone()), |_| 1)
+        let inbox = self.fingerprints.of(&(user, device));
+        self.inboxes.entry(&inbox, |_| 1)
     }
 }
 

@@ -1,0 +1,30 @@
+//! What was read of the file, counted for the tests that compare the work of requests.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::SqliteStore;
+
+/// Counts.
+#[derive(Debug, Default)]
+pub(super) struct Counter {
+    reads: AtomicUsize,
+    loads: AtomicUsize,
+}
+
+impl Counter {
+    pub(super) fn reads(&self) {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn loads(&self) {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl SqliteStore {
+    /// How often the file was read, and how often for all rows of an account.
+    pub(crate) fn work(&self) -> [usize; 2] {
+        let counter = &self.readers.work;
+        [&counter.reads, &counter.loads].map(|count| count.load(Ordering::SeqCst))
+    }
+}
