@@ -5,6 +5,7 @@ use ruma::canonical_json::CanonicalJsonValue;
 use serde::Deserialize;
 
 use super::signed::{SignedObject, normalised_key};
+use super::upload::public_keys;
 use crate::answer;
 use crate::call::Call;
 use crate::error::MatrixError;
@@ -114,6 +115,12 @@ impl Uploaded {
             let same = |device: &Device| device.id.as_str().trim_end_matches('=') == key.public_key;
             if devices.iter().any(same) {
                 return Err(MatrixError::Forbidden("a key is the ID of a device"));
+            }
+        }
+        for device in &published.devices {
+            let object = SignedObject::from_stored(&device.keys)?;
+            if public_keys(&object).iter().any(|key| seen.contains(&key)) {
+                return Err(MatrixError::InvalidParam("a key is that of a device"));
             }
         }
         Ok(())

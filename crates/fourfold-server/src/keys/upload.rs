@@ -18,7 +18,9 @@ use crate::store::{
 
 /// `POST /keys/upload`: device keys, one-time keys and fallback keys, all of them or none.
 ///
-/// The identity keys of a device never change: a device that has lost its keys is a new device.
+/// The identity keys of a device never change: a device that has lost its keys is a new device. Nor are
+/// they those of another device or of the cross-signing identity: messages are encrypted for a key and
+/// signatures are made by one, and neither may belong to two.
 pub(crate) async fn upload(call: Call) -> Handled {
     let session = call.session()?;
     let wanted: Upload = call.body()?;
@@ -108,11 +110,49 @@ fn merge(
             return Ok(None);
         }
     }
+    if is_taken(published, device, uploaded)? {
+        return Err(MatrixError::InvalidParam(
+            "an identity key is already that of another device or of the cross-signing identity",
+        ));
+    }
     Ok(Some(KeyObjects {
         revision: published.revision,
         devices: vec![(device.clone(), merged.to_bytes())],
         ..KeyObjects::default()
     }))
+}
+
+/// Whether one of the identity keys is published by the same user already, in any spelling and for
+/// whatever purpose, but by this device.
+fn is_taken(
+    published: &PublishedKeys,
+    device: &DeviceId,
+    uploaded: &SignedObject,
+) -> Result<bool, MatrixError> {
+    let wanted = public_keys(uploaded);
+    let is_wanted = |key: &String| wanted.contains(key);
+    if published
+        .cross_signing
+        .iter()
+        .any(|key| is_wanted(&key.public_key))
+    {
+        return Ok(true);
+    }
+    for other in published.devices.iter().filter(|it| it.device != *device) {
+        let other = SignedObject::from_stored(&other.keys)?;
+        if public_keys(&other).iter().any(is_wanted) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The identity keys in one spelling.
+pub(super) fn public_keys(keys: &SignedObject) -> Vec<String> {
+    let keys = identity_keys(keys).unwrap_or_default();
+    keys.into_iter()
+        .filter_map(|(_, key)| normalised_key(key))
+        .collect()
 }
 
 fn identity_keys(keys: &SignedObject) -> Option<Vec<(&str, &str)>> {

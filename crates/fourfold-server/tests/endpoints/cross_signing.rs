@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::keys::{post, publish, query};
-use crate::signing::Key;
+use crate::signing::{Key, device_keys};
 use crate::under_test::{PASSWORD, Person, Reply, UnderTest};
 
 const UPLOAD: &str = "/keys/device_signing/upload";
@@ -30,6 +30,26 @@ fn three(who: &Person, seed: u8) -> Value {
 
 async fn upload(server: &UnderTest, who: &Person, body: &Value) -> Reply {
     post(server, who, UPLOAD, body).await
+}
+
+// shows: SRV-15, SRV-16
+#[tokio::test]
+async fn dk_05_a_key_is_that_of_a_device_or_of_the_identity() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    let second = server.login("alice", "SECOND").await;
+    publish(&server, &alice, &Key::new(11)).await;
+    // The self-signing key of these is the key of the device.
+    upload(&server, &alice, &three(&alice, 10))
+        .await
+        .is(400, "M_INVALID_PARAM");
+    upload(&server, &alice, &three(&alice, 20)).await.ok();
+    let keys = device_keys(&second, &Key::new(22));
+    let body = json!({ "device_keys": keys });
+    post(&server, &second, "/keys/upload", &body)
+        .await
+        .is(400, "M_INVALID_PARAM");
+    publish(&server, &second, &Key::new(23)).await;
 }
 
 #[tokio::test]

@@ -77,6 +77,50 @@ async fn what_was_uploaded_is_found_with_the_name_of_the_device() {
     assert_eq!(found["device_keys"][&alice.user], json!({}));
 }
 
+/// Whoever publishes the key of another device would be sent what is meant for that one, or keep it
+/// from being sent.
+// shows: SRV-16
+#[tokio::test]
+async fn dk_01_identity_keys_of_another_device_of_the_user_are_refused() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    let second = server.login("alice", "SECOND").await;
+    let bob = server.register("bob").await;
+    let (first_key, second_key) = (Key::new(1), Key::new(2));
+    publish(&server, &alice, &first_key).await;
+    let ed25519 = format!("ed25519:{}", second.device);
+    let curve25519 = format!("curve25519:{}", second.device);
+    let padded = format!("{}=", first_key.curve25519());
+    for key in [&first_key.curve25519(), &padded, &first_key.public()] {
+        let mut keys = device_keys(&second, &second_key);
+        keys["keys"][&curve25519] = json!(key);
+        keys.as_object_mut().unwrap().remove("signatures");
+        second_key.sign(&mut keys, &second.user, &ed25519);
+        let reply = upload(&server, &second, json!({ "device_keys": keys })).await;
+        reply.is(400, "M_INVALID_PARAM");
+    }
+    let mut keys = device_keys(&second, &first_key);
+    keys["keys"][&curve25519] = json!(second_key.curve25519());
+    keys.as_object_mut().unwrap().remove("signatures");
+    first_key.sign(&mut keys, &second.user, &ed25519);
+    let reply = upload(&server, &second, json!({ "device_keys": keys })).await;
+    reply.is(400, "M_INVALID_PARAM");
+    let found = query(&server, &bob, &[&alice]).await;
+    let devices = found["device_keys"][&alice.user].as_object().unwrap();
+    assert_eq!(devices.len(), 1);
+    // Its own keys again, keys of its own, and what another user may happen to have.
+    publish(&server, &alice, &first_key).await;
+    publish(&server, &second, &second_key).await;
+    publish(&server, &bob, &first_key).await;
+    // A device that is gone has left its keys.
+    server
+        .send("POST", "/logout", Some(&second.token), "")
+        .await
+        .ok();
+    let third = server.login("alice", "THIRD").await;
+    publish(&server, &third, &second_key).await;
+}
+
 #[tokio::test]
 async fn dk_01_keys_of_others_and_without_a_valid_signature_are_refused() {
     let server = UnderTest::start().await;

@@ -21,6 +21,11 @@ impl Key {
         STANDARD_NO_PAD.encode(self.0.verifying_key().as_bytes())
     }
 
+    /// What looks like a Curve25519 key and belongs to this one.
+    pub(crate) fn curve25519(&self) -> String {
+        STANDARD_NO_PAD.encode(self.0.verifying_key().as_bytes().map(|byte| !byte))
+    }
+
     /// The ID of a cross-signing key.
     pub(crate) fn id(&self) -> String {
         format!("ed25519:{}", self.public())
@@ -51,7 +56,7 @@ pub(crate) fn device_keys(person: &Person, key: &Key) -> Value {
         "keys": {},
     });
     keys["keys"][format!("ed25519:{device}")] = json!(key.public());
-    keys["keys"][format!("curve25519:{device}")] = json!(curve25519(7));
+    keys["keys"][format!("curve25519:{device}")] = json!(key.curve25519());
     key.sign(&mut keys, &person.user, &format!("ed25519:{device}"));
     keys
 }
