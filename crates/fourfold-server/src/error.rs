@@ -86,6 +86,16 @@ pub(crate) enum MatrixError {
     /// 429.
     #[error("too many requests")]
     LimitExceeded { retry_after: Duration },
+    /// 429: too many messages wait for a device of another user.
+    #[error(
+        "too many messages of other users wait for a device; what it has no room for was not delivered"
+    )]
+    InboxFull { retry_after: Duration },
+    /// 507: too many messages wait for one of the user's own devices.
+    #[error(
+        "too many messages wait for one of your devices; use that device or delete it; the others have theirs"
+    )]
+    OwnInboxFull,
     /// 507: the disk is full.
     #[error("the server has no room left to store anything; nothing was changed")]
     NoRoom,
@@ -125,7 +135,13 @@ impl MatrixError {
             Self::WrongBackupVersion { .. } => (StatusCode::FORBIDDEN, "M_WRONG_ROOM_KEYS_VERSION"),
             Self::ConcurrentWrite => (StatusCode::PRECONDITION_FAILED, "M_CONCURRENT_WRITE"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE"),
-            Self::LimitExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED"),
+            Self::LimitExceeded { .. } | Self::InboxFull { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "M_LIMIT_EXCEEDED")
+            }
+            Self::OwnInboxFull => (
+                StatusCode::INSUFFICIENT_STORAGE,
+                "M_RESOURCE_LIMIT_EXCEEDED",
+            ),
             Self::NoRoom => (StatusCode::INSUFFICIENT_STORAGE, "M_UNKNOWN"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
@@ -149,7 +165,7 @@ impl MatrixError {
                     body.insert("current_version".to_owned(), current.to_string().into());
                 }
             }
-            Self::LimitExceeded { retry_after } => {
+            Self::LimitExceeded { retry_after } | Self::InboxFull { retry_after } => {
                 if let Some(body) = body.as_object_mut() {
                     let milliseconds = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
                     body.insert("retry_after_ms".to_owned(), milliseconds.into());
@@ -158,7 +174,7 @@ impl MatrixError {
             _ => {}
         }
         let mut answer = answer::with_status(status, body.to_string().into());
-        if let Self::LimitExceeded { retry_after } = self {
+        if let Self::LimitExceeded { retry_after } | Self::InboxFull { retry_after } = self {
             // Whole seconds, rounded up: sooner would be refused again.
             let seconds = u64::try_from(retry_after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
             answer

@@ -1,6 +1,7 @@
 //! `/sendToDevice`: messages from device to device.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -19,8 +20,9 @@ use crate::store::{DeviceId, Outgoing, Recipient, SecretRequest, Transaction, Us
 /// those of all devices of the user. Durable before the answer.
 ///
 /// The same transaction ID from the same device for the same type is the same request: it is
-/// answered again and delivers nothing. Receivers that do not exist are passed over without a word,
-/// and so is an inbox that is full.
+/// answered again and delivers nothing. Receivers that do not exist are passed over without a word. When
+/// an inbox has no room the rest is delivered and the answer is 429, or 507 when the inbox is the user's
+/// own; the same request again then delivers what is missing.
 pub(crate) async fn send(call: Call) -> Handled {
     let session = call.session()?;
     call.check_body()?;
@@ -62,8 +64,16 @@ pub(crate) async fn send(call: Call) -> Handled {
         at: call.app.config.clock.now(),
     };
     let store = &call.app.store;
-    let copies = store.send(&session.user, transaction, outgoing).await?;
-    rate.charge(user, copies.saturating_sub(count));
+    let sent = store.send(&session.user, transaction, outgoing).await?;
+    rate.charge(user, sent.copies.saturating_sub(count));
+    if sent.refused_own > 0 {
+        return Err(MatrixError::OwnInboxFull);
+    }
+    if sent.refused > 0 {
+        return Err(MatrixError::InboxFull {
+            retry_after: INBOX_RETRY,
+        });
+    }
     Ok(answer::empty())
 }
 
@@ -133,6 +143,9 @@ fn transaction_hash(event_type: &str, transaction: &str) -> [u8; 32] {
     }
     hash.finalize().into()
 }
+
+/// When an inbox that had no room may have been read.
+const INBOX_RETRY: Duration = Duration::from_secs(60);
 
 /// Bytes of one content, as Synapse has it.
 const LARGEST_CONTENT: usize = 65_536;

@@ -86,6 +86,13 @@ impl Device {
 fn is_refused(kind: &ErrorKind) -> bool {
     match kind {
         ErrorKind::InvalidSegment => true,
+        // An inbox of the user that is full: what had room was delivered, and a device that nobody uses
+        // must not keep what comes next from the others.
+        ErrorKind::Matrix {
+            status: 507,
+            errcode,
+            ..
+        } => errcode == "M_RESOURCE_LIMIT_EXCEEDED",
         ErrorKind::Matrix { status, .. } => (400..500).contains(status) && *status != 408,
         _ => false,
     }

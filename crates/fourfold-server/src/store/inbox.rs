@@ -20,7 +20,7 @@ use super::{DeviceId, Position, StoreError, Timestamp, UserId};
 /// 2. When a device is deleted, the requests that it made of the user's other devices leave their
 ///    inboxes.
 /// 3. In a full inbox, requests older than [`SECRET_REQUEST_LIFETIME`] make room. Only when that is
-///    not enough is the newest message dropped.
+///    not enough is the newest message refused.
 ///
 /// A request is named by its sender, the requesting device and the request ID together; a client that
 /// sends it again does so with the same transaction ID.
@@ -32,10 +32,10 @@ pub trait InboxStore {
     /// This alone reaches the rows of other users. A store whose users lie on several machines needs
     /// a distributed transaction here, and nowhere else.
     ///
-    /// Unknown receivers are passed over, and so is a device whose inbox is full: a device that
-    /// nobody uses must not keep messages from the others.
-    ///
-    /// Returns how many copies there were, one for each device: what the request cost.
+    /// Unknown receivers are passed over. A copy for which an inbox has no room, as
+    /// [`admission`](super::admission) decides, is refused and counted; the others are delivered, for
+    /// a device that nobody uses must not keep messages from the others. The same transaction again
+    /// then delivers the copies that were refused and no other.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ pub trait InboxStore {
         sender: &UserId,
         transaction: Transaction,
         messages: Vec<Outgoing>,
-    ) -> Result<usize, StoreError>;
+    ) -> Result<Sent, StoreError>;
 
     /// What waits for a device.
     async fn inbox(&self, user: &UserId, device: &DeviceId) -> Result<Inbox, StoreError>;
@@ -79,6 +79,19 @@ pub struct Transaction {
     pub hash: [u8; 32],
     /// Now. Transactions are remembered for a day at least, unless a device has very many of them.
     pub at: Timestamp,
+}
+
+/// What became of the messages of a request.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// How many copies there were, one for each device: what the request cost.
+    pub copies: usize,
+    /// Those of other users' devices that were refused, because too much of the sender or of others
+    /// waits there.
+    pub refused: usize,
+    /// Those of the sender's own devices that were refused, because their inboxes are full.
+    pub refused_own: usize,
 }
 
 /// A message on its way.

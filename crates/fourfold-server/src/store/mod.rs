@@ -26,6 +26,7 @@
 //! 4. A write that is refused ([`StoreError::Quota`], [`StoreError::Changed`],
 //!    [`StoreError::UserInUse`]) changed nothing.
 
+pub mod admission;
 mod inbox;
 mod key_backup;
 mod keys;
@@ -37,7 +38,7 @@ use bytes::Bytes;
 
 pub use self::inbox::{
     Inbox, InboxMessage, InboxStore, Outgoing, Recipient, SECRET_REQUEST_LIFETIME, SecretRequest,
-    Transaction,
+    Sent, Transaction,
 };
 pub use self::key_backup::{BackedUpKey, KeyBackup, KeyBackupState, KeyBackupStore, KeySelection};
 pub use self::keys::{
@@ -65,6 +66,8 @@ pub trait Store:
     async fn create_account(&self, user: &UserId, account: NewAccount) -> Result<(), StoreError>;
 
     /// The password hash (a PHC string) of an account; `None` when there is no such account.
+    ///
+    /// Takes the same work for every user, known or not, in use or not: strangers ask it.
     async fn password_hash(&self, user: &UserId) -> Result<Option<String>, StoreError>;
 
     /// Opens a session on a device.

@@ -313,11 +313,20 @@ pub struct Quotas {
     pub inbox_messages: u64,
     /// Bytes of the messages that wait for one device.
     pub inbox_bytes: u64,
+    /// Of these messages, those that other users sent: the rest is kept for the user's own devices.
+    pub inbox_messages_of_others: u64,
+    /// Bytes of the messages of other users.
+    pub inbox_bytes_of_others: u64,
+    /// Messages of one other user that wait for one device.
+    pub inbox_messages_of_sender: u64,
+    /// Bytes of the messages of one other user.
+    pub inbox_bytes_of_sender: u64,
 }
 
 impl Default for Quotas {
     /// 2,000 types, 32 MiB, 500 devices, 500 filters; 500 one-time keys; 10,000 signatures; inboxes
-    /// of 5,000 messages and 16 MiB; 100 key backups with 100,000 keys and 128 MiB together.
+    /// of 5,000 messages and 16 MiB, of them 4,000 and 12 MiB for other users together and 500 and
+    /// 2 MiB for one of them; 100 key backups with 100,000 keys and 128 MiB together.
     fn default() -> Self {
         Self {
             account_data_types: 2_000,
@@ -331,6 +340,10 @@ impl Default for Quotas {
             user_signatures: 10_000,
             inbox_messages: 5_000,
             inbox_bytes: 16 * 1024 * 1024,
+            inbox_messages_of_others: 4_000,
+            inbox_bytes_of_others: 12 * 1024 * 1024,
+            inbox_messages_of_sender: 500,
+            inbox_bytes_of_sender: 2 * 1024 * 1024,
         }
     }
 }

@@ -17,6 +17,7 @@ mod devices;
 mod discovery;
 mod disk_faults;
 mod durability;
+mod full_inboxes;
 mod hostile_connections;
 mod key_backup;
 mod keys;

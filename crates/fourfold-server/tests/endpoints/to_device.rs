@@ -282,49 +282,6 @@ async fn td_06_a_backlog_of_large_messages_is_cut_by_size() {
 }
 
 #[tokio::test]
-async fn td_08_a_flood_fills_one_inbox_and_no_more() {
-    let server = UnderTest::with(|config| {
-        config.quotas.inbox_messages = 5;
-        config.quotas.inbox_bytes = 2_000;
-    })
-    .await;
-    let alice = server.register("alice").await;
-    let second = server.login("alice", "SECOND").await;
-    let eve = server.register("eve").await;
-    for n in 0..20 {
-        let device = &alice.device;
-        send(
-            &server,
-            &eve,
-            &n.to_string(),
-            &alice,
-            device,
-            json!({ "n": n }),
-        )
-        .await
-        .ok();
-    }
-    // The other device is not concerned.
-    send(&server, &eve, "all", &alice, "*", json!({ "n": 99 }))
-        .await
-        .ok();
-    assert_eq!(numbers(&server.sync(&second, "").await), [99]);
-    let sync = server.sync(&alice, "").await;
-    assert_eq!(numbers(&sync), [0, 1, 2, 3, 4]);
-    // Once they are read there is room again.
-    server
-        .sync(&alice, &format!("since={}", token(&sync)))
-        .await;
-    send(&server, &eve, "again", &alice, "*", json!({ "n": 100 }))
-        .await
-        .ok();
-    assert_eq!(numbers(&server.sync(&alice, "").await), [100]);
-    let large = json!({ "n": 1, "x": "x".repeat(2_000) });
-    send(&server, &eve, "large", &alice, "*", large).await.ok();
-    assert_eq!(numbers(&server.sync(&alice, "").await), [100]);
-}
-
-#[tokio::test]
 async fn td_09_a_deleted_device_leaves_no_messages() {
     let server = UnderTest::start().await;
     let alice = server.register("alice").await;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fourfold_server::store::{
-    DeviceId, Outgoing, Position, Recipient, SECRET_REQUEST_LIFETIME, SecretRequest, Store,
+    DeviceId, Outgoing, Position, Recipient, SECRET_REQUEST_LIFETIME, SecretRequest, Sent, Store,
     StoreError, Timestamp, Transaction, UserId,
 };
 
@@ -34,6 +34,24 @@ impl<'s> Inbox<'s> {
         event: &str,
         secret_request: Option<SecretRequest>,
     ) {
+        let sent = self.is_sent(from, at, event, secret_request).await;
+        assert_eq!((sent.refused, sent.refused_own), (0, 0), "{event}");
+    }
+
+    /// As [`gets`](Self::gets), where there must be no room.
+    async fn refuses(&mut self, from: &UserId, at: Timestamp, event: &str) {
+        let sent = self.is_sent(from, at, event, None).await;
+        assert_eq!((sent.copies, sent.refused + sent.refused_own), (1, 1));
+        assert_eq!(sent.refused_own == 1, *from == self.user);
+    }
+
+    async fn is_sent(
+        &mut self,
+        from: &UserId,
+        at: Timestamp,
+        event: &str,
+        secret_request: Option<SecretRequest>,
+    ) -> Sent {
         self.sent += 1;
         let transaction = Transaction {
             device: DeviceId::new("D"),
@@ -47,7 +65,7 @@ impl<'s> Inbox<'s> {
             secret_request,
         };
         let sent = self.store.send(from, transaction, vec![message]).await;
-        sent.unwrap();
+        sent.unwrap()
     }
 
     /// How many wait. Unlike [`reads`](Self::reads), this shows the device nothing.
@@ -257,19 +275,19 @@ pub(crate) async fn expired_requests_make_room_in_a_full_inbox(store: &dyn Store
     inbox.gets(&alice, later, "last", None).await;
     assert_eq!(inbox.waiting().await, 6);
     let early = Timestamp(later.0 - 1);
-    inbox.gets(&alice, early, "dropped", None).await;
+    inbox.refuses(&alice, early, "refused").await;
     assert_eq!(inbox.waiting().await, 6);
     inbox.gets(&alice, later, "new 1", None).await;
     assert_eq!(inbox.waiting().await, 5);
     inbox.gets(&alice, later, "new 2", None).await;
-    inbox.gets(&alice, later, "dropped", None).await;
+    inbox.refuses(&alice, later, "refused").await;
     let kept = ["old", "cancel", "ask 2", "last", "new 1", "new 2"];
     assert_eq!(inbox.reads().await, kept);
     inbox.acknowledges_all().await;
     // Bytes count as messages do.
     inbox.gets(&alice, NOW, "ask 4", asks("D", "4")).await;
     let large = "x".repeat(1_000);
-    inbox.gets(&alice, early, &large, None).await;
+    inbox.refuses(&alice, early, &large).await;
     assert_eq!(inbox.waiting().await, 1);
     inbox.gets(&alice, later, &large, None).await;
     assert_eq!(inbox.reads().await, [large]);
@@ -296,14 +314,87 @@ pub(crate) async fn a_request_has_a_cost_and_a_limit(store: &dyn Store) {
         let messages = vec![message; times];
         store.send(&alice, transaction, messages).await
     };
-    assert_eq!(send(1, 2).await.unwrap(), 6);
+    assert_eq!(send(1, 2).await.unwrap().copies, 6);
     // Done before, so it costs nothing.
-    assert_eq!(send(1, 2).await.unwrap(), 0);
+    assert_eq!(send(1, 2).await.unwrap().copies, 0);
     let inbox = Inbox::new(store, &alice, "E");
     assert_eq!(inbox.waiting().await, 2);
     let refused = send(2, 2_000).await;
     assert!(matches!(refused, Err(StoreError::Quota(_))), "{refused:?}");
     assert_eq!(inbox.waiting().await, 2);
     // Refused, so it was not done.
-    assert_eq!(send(2, 1).await.unwrap(), 3);
+    assert_eq!(send(2, 1).await.unwrap().copies, 3);
+}
+
+pub(crate) async fn an_inbox_keeps_room_for_its_user_and_for_each_sender(store: &dyn Store) {
+    let alice = account(store, "alice", Some(session("D", 1))).await;
+    let bob = account(store, "bob", Some(session("D", 2))).await;
+    let eve = account(store, "eve", Some(session("D", 3))).await;
+    let mut inbox = Inbox::new(store, &alice, "D");
+    // Three of one sender, four of all others, six in all.
+    inbox.gets(&eve, NOW, "eve 1", None).await;
+    inbox.gets(&eve, NOW, "eve 2", asks("D", "1")).await;
+    inbox.gets(&eve, NOW, "eve 3", None).await;
+    inbox.refuses(&eve, NOW, "eve 0").await;
+    inbox.gets(&bob, NOW, "bob 1", None).await;
+    let carol = account(store, "carol", Some(session("D", 4))).await;
+    inbox.refuses(&carol, NOW, "carol 1").await;
+    inbox.gets(&alice, NOW, "own 1", None).await;
+    inbox.gets(&alice, NOW, "own 2", None).await;
+    inbox.refuses(&alice, NOW, "own 3").await;
+    assert_eq!(inbox.waiting().await, 6);
+    // What leaves unseen makes room for the one whose it was: a request with its cancellation.
+    inbox.gets(&eve, NOW, "cancel 1", cancels("D", "1")).await;
+    inbox.gets(&eve, NOW, "eve 4", None).await;
+    inbox.refuses(&eve, NOW, "eve 5").await;
+    let kept = ["eve 1", "eve 3", "bob 1", "own 1", "own 2", "eve 4"];
+    assert_eq!(inbox.reads().await, kept);
+    // What is acknowledged makes room.
+    inbox.acknowledges_all().await;
+    for (from, event) in [(&eve, "a"), (&eve, "b"), (&bob, "c"), (&carol, "d")] {
+        inbox.gets(from, NOW, event, None).await;
+    }
+    inbox.refuses(&bob, NOW, "e").await;
+    // Bytes count as messages do.
+    inbox.acknowledges_all().await;
+    let half = "x".repeat(200);
+    inbox.gets(&eve, NOW, &half, None).await;
+    inbox.refuses(&eve, NOW, &half).await;
+    inbox.gets(&bob, NOW, &half, None).await;
+    inbox.refuses(&carol, NOW, &half).await;
+    inbox.gets(&alice, NOW, &half, None).await;
+}
+
+pub(crate) async fn a_copy_that_was_refused_comes_with_the_same_transaction(store: &dyn Store) {
+    let alice = account(store, "alice", Some(session("D", 1))).await;
+    let eve = account(store, "eve", Some(session("D", 2))).await;
+    store.open_session(&alice, session("E", 3)).await.unwrap();
+    let mut full = Inbox::new(store, &alice, "E");
+    full.gets(&eve, NOW, "1", None).await;
+    full.gets(&eve, NOW, "2", None).await;
+    full.gets(&eve, NOW, "3", None).await;
+    let send = async |number: u8| {
+        let transaction = Transaction {
+            device: DeviceId::new("D"),
+            hash: [number; 32],
+            at: NOW,
+        };
+        let message = Outgoing {
+            user: alice.clone(),
+            recipient: Recipient::Every,
+            event: Bytes::from_static(b"all"),
+            secret_request: None,
+        };
+        let sent = store.send(&eve, transaction, vec![message]).await.unwrap();
+        (sent.copies, sent.refused)
+    };
+    assert_eq!(send(200).await, (2, 1));
+    assert_eq!(send(200).await, (1, 1));
+    let other = Inbox::new(store, &alice, "D");
+    assert_eq!(other.reads().await, ["all"]);
+    full.acknowledges_all().await;
+    assert_eq!(send(200).await, (1, 0));
+    assert_eq!(send(200).await, (0, 0));
+    assert_eq!(full.reads().await, ["all"]);
+    assert_eq!(other.reads().await, ["all"]);
 }

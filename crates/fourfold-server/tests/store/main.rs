@@ -27,9 +27,10 @@ use account_data::{
 };
 
 use inbox::{
-    a_request_has_a_cost_and_a_limit,
+    a_copy_that_was_refused_comes_with_the_same_transaction, a_request_has_a_cost_and_a_limit,
     a_request_that_may_have_been_seen_is_followed_by_its_cancellation,
     an_inbox_keeps_its_order_until_it_is_acknowledged,
+    an_inbox_keeps_room_for_its_user_and_for_each_sender,
     an_unseen_request_goes_with_its_cancellation, expired_requests_make_room_in_a_full_inbox,
     requests_leave_with_the_device_that_asks, whoever_saw_a_request_sees_its_cancellation,
 };
@@ -59,6 +60,10 @@ fn quotas() -> Quotas {
     quotas.backup_bytes = 2_000;
     quotas.inbox_messages = 6;
     quotas.inbox_bytes = 1_000;
+    quotas.inbox_messages_of_others = 4;
+    quotas.inbox_bytes_of_others = 450;
+    quotas.inbox_messages_of_sender = 3;
+    quotas.inbox_bytes_of_sender = 300;
     quotas
 }
 
@@ -520,6 +525,8 @@ macro_rules! conforms {
             requests_leave_with_the_device_that_asks
             expired_requests_make_room_in_a_full_inbox
             a_request_has_a_cost_and_a_limit
+            an_inbox_keeps_room_for_its_user_and_for_each_sender
+            a_copy_that_was_refused_comes_with_the_same_transaction
             backup_versions_are_never_given_out_again
             a_backed_up_key_is_replaced_by_a_better_one_alone
             backed_up_keys_are_selected_and_deleted

@@ -68,6 +68,24 @@ async fn what_is_refused_for_good_holds_nothing_up() {
 }
 
 #[tokio::test]
+async fn a_full_inbox_holds_nothing_up_and_a_full_disk_does() {
+    let server = Server::scripted([
+        Reply::error(507, "M_RESOURCE_LIMIT_EXCEEDED"),
+        Reply::error(507, "M_UNKNOWN"),
+    ])
+    .await;
+    let (account, _) = server.account(&once());
+    let mut machine = Machine::new(&server.base_url);
+    let mut device = Device::create(&mut machine.state, &key(1)).unwrap();
+    for value in ["one", "two"] {
+        enqueue(&mut device, value);
+    }
+    device.send_waiting(&account).await.unwrap_err();
+    assert_eq!(device.rows.names(Table::Outbox, "").unwrap().len(), 1);
+    assert!(server.received()[1].body.contains("two"));
+}
+
+#[tokio::test]
 async fn the_order_is_that_of_the_queue() {
     let server = Server::start(|_| Reply::json(200, "{}")).await;
     let (account, _) = server.account(&once());

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use super::{Options, SqliteStore};
 use crate::store::{
     Condition, DeviceId, InboxStore, KeyChange, KeyStore, NewAccount, NewSession, OneTimeKey,
-    OneTimeUpload, Outgoing, Position, Recipient, Scope, Store, StoreError, Timestamp, TokenHash,
-    TokenPair, Transaction, UserId,
+    OneTimeUpload, Outgoing, Position, Recipient, Scope, Sent, Store, StoreError, Timestamp,
+    TokenHash, TokenPair, Transaction, UserId,
 };
 
 /// A store whose every read goes to the file.
@@ -116,7 +116,7 @@ fn content(length: usize) -> Bytes {
     Bytes::from(vec![b'x'; length])
 }
 
-async fn send(store: &SqliteStore, user: &UserId, length: usize) -> Result<usize, StoreError> {
+async fn send(store: &SqliteStore, user: &UserId, length: usize) -> Result<Sent, StoreError> {
     let transaction = Transaction {
         device: DeviceId::new("D"),
         hash: [7; 32],
@@ -195,7 +195,7 @@ async fn a_full_disk_refuses_writes_whole_and_keeps_what_was_acknowledged() {
     // Once there is room the same requests are done, the same transaction among them.
     it.leaves_room_for(1_000).await;
     it.put(&alice, &refused, &content(3_000)).await.unwrap();
-    assert_eq!(send(&it.store, &alice, 60_000).await.unwrap(), 2);
+    assert_eq!(send(&it.store, &alice, 60_000).await.unwrap().copies, 2);
     publish(&it.store, &alice).await.unwrap();
     kept.push(refused);
     it.store.close().await;

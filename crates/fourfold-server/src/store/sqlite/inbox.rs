@@ -1,7 +1,6 @@
-//! Inboxes, and the transactions that fill them once.
+//! Inboxes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,10 +9,11 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction as ReadTransactio
 use super::cache::Effect;
 use super::state::UserState;
 use super::writer::{Batch, WriteError};
-use super::{SqliteStore, integer, milliseconds, secret_requests, unavailable, unsigned};
+use super::{SqliteStore, integer, secret_requests, transactions, unavailable, unsigned};
+use crate::store::admission::{self, Amount, Sender, Waiting};
 use crate::store::{
-    DeviceId, Inbox, InboxMessage, InboxStore, Outgoing, Position, Quotas, Recipient, StoreError,
-    Timestamp, Transaction, UserId,
+    DeviceId, Inbox, InboxMessage, InboxStore, Outgoing, Position, Quotas, Recipient, Sent,
+    StoreError, Timestamp, Transaction, UserId,
 };
 
 #[async_trait]
@@ -23,7 +23,7 @@ impl InboxStore for SqliteStore {
         sender: &UserId,
         transaction: Transaction,
         messages: Vec<Outgoing>,
-    ) -> Result<usize, StoreError> {
+    ) -> Result<Sent, StoreError> {
         let (sender, quotas) = (sender.clone(), self.quotas.clone());
         self.writer
             .write(move |batch| send(batch, &sender, &transaction, &messages, &quotas))
@@ -73,90 +73,57 @@ fn send(
     transaction: &Transaction,
     messages: &[Outgoing],
     quotas: &Quotas,
-) -> Result<usize, WriteError> {
+) -> Result<Sent, WriteError> {
     if !exists(batch.connection(), sender, &transaction.device)? {
         return Err(WriteError::Refused(StoreError::NoSuchDevice));
     }
     let mut copies = Vec::with_capacity(messages.len());
     let mut bytes = 0;
-    for message in messages {
+    for (index, message) in messages.iter().enumerate() {
         let devices = match &message.recipient {
             Recipient::Device(device) => vec![device.clone()],
             Recipient::Every => devices(batch.connection(), &message.user)?,
         };
         bytes += devices.len() * message.event.len();
-        copies.extend(devices.into_iter().map(|device| (device, message)));
+        copies.extend(devices.into_iter().map(|device| (index, device, message)));
         if copies.len() > MOST_COPIES || bytes > MOST_BYTES {
             return Err(WriteError::Refused(StoreError::Quota(
                 "messages for all devices together",
             )));
         }
     }
-    if !note(batch.connection(), sender, transaction)? {
-        return Ok(0);
+    let begun = transactions::begin(batch.connection(), sender, transaction)?;
+    let mut sent = Sent::default();
+    let mut refused = Vec::new();
+    for (index, device, message) in &copies {
+        if !begun.wants(|| transactions::copy(*index, device)) {
+            continue;
+        }
+        sent.copies += 1;
+        let own = message.user == *sender;
+        if !deliver(batch, sender, device, message, transaction.at, quotas)? {
+            refused.push(transactions::copy(*index, device));
+            let count = if own {
+                &mut sent.refused_own
+            } else {
+                &mut sent.refused
+            };
+            *count += 1;
+        }
     }
-    for (device, message) in &copies {
-        deliver(batch, sender, device, message, transaction.at, quotas)?;
-    }
-    Ok(copies.len())
+    let nothing = refused.len() == sent.copies;
+    transactions::end(
+        batch.connection(),
+        sender,
+        transaction,
+        &begun,
+        &refused,
+        nothing,
+    )?;
+    Ok(sent)
 }
 
-/// Notes a transaction; `false` when it was done before.
-fn note(
-    connection: &Connection,
-    user: &UserId,
-    transaction: &Transaction,
-) -> Result<bool, WriteError> {
-    let (user, device) = (user.as_str(), transaction.device.as_str());
-    let inserted = connection
-        .prepare_cached(
-            "INSERT INTO transactions (user_id, device_id, hash, at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![
-            user,
-            device,
-            transaction.hash,
-            integer(transaction.at.0)
-        ])?;
-    let [first, ..] = transaction.hash;
-    if inserted > 0 && first.is_multiple_of(FORGET_EVERY) {
-        let end = transaction.at.0.saturating_sub(milliseconds(REMEMBERED));
-        forget(connection, integer(end))?;
-        forget_most(connection, user, device)?;
-    }
-    Ok(inserted > 0)
-}
-
-/// Forgets transactions that are older than `end`, a bounded number at once: of all users, because the
-/// table is in the order of arrival and of no other.
-fn forget(connection: &Connection, end: i64) -> Result<(), rusqlite::Error> {
-    connection
-        .prepare_cached(
-            "DELETE FROM transactions WHERE at < ?1
-                AND rowid IN (SELECT rowid FROM transactions ORDER BY rowid LIMIT ?2)",
-        )?
-        .execute([end, FORGOTTEN_AT_ONCE])?;
-    Ok(())
-}
-
-/// Forgets the oldest transactions of a device that made too many.
-fn forget_most(connection: &Connection, user: &str, device: &str) -> Result<(), rusqlite::Error> {
-    let remembered: i64 = connection
-        .prepare_cached("SELECT count(*) FROM transactions WHERE user_id = ?1 AND device_id = ?2")?
-        .query_row([user, device], |row| row.get(0))?;
-    if remembered <= MOST_REMEMBERED {
-        return Ok(());
-    }
-    connection
-        .prepare_cached(
-            "DELETE FROM transactions WHERE rowid IN (SELECT rowid FROM transactions
-                WHERE user_id = ?1 AND device_id = ?2 ORDER BY rowid LIMIT ?3)",
-        )?
-        .execute(params![user, device, remembered - KEPT_OF_TOO_MANY])?;
-    Ok(())
-}
-
+/// Puts a copy into its inbox; `false` when there is no room.
 fn deliver(
     batch: &mut Batch<'_>,
     sender: &UserId,
@@ -164,31 +131,35 @@ fn deliver(
     message: &Outgoing,
     now: Timestamp,
     quotas: &Quotas,
-) -> Result<(), WriteError> {
+) -> Result<bool, WriteError> {
     let connection = batch.connection();
     let user = &message.user;
     if secret_requests::cancel(batch, sender, device, message)? {
-        return Ok(());
+        return Ok(true);
     }
     let position = match batch.counters(user) {
         Ok(counters) => Position(counters.position.0 + 1),
-        Err(WriteError::Refused(StoreError::NoSuchUser)) => return Ok(()),
+        Err(WriteError::Refused(StoreError::NoSuchUser)) => return Ok(true),
         Err(error) => return Err(error),
     };
-    let mut inbox = enter(connection, device, message, position, quotas)?;
-    if inbox.is_none() && secret_requests::expire(batch, user, device, now)? {
-        inbox = enter(connection, device, message, position, quotas)?;
+    let mut verdict = judge(connection, sender, device, message, quotas)?;
+    if verdict == Verdict::Full && secret_requests::expire(batch, user, device, now)? {
+        verdict = judge(connection, sender, device, message, quotas)?;
     }
-    let Some(inbox) = inbox else {
-        tracing::debug!("a message to a device that is unknown or has a full inbox was dropped");
-        return Ok(());
+    match verdict {
+        Verdict::Admitted => {}
+        Verdict::NoSuchDevice => return Ok(true),
+        Verdict::Full => return Ok(false),
+    }
+    let Some(inbox) = enter(connection, sender, device, message, position)? else {
+        return Ok(true);
     };
     let request = secret_requests::Columns::of(sender, message, now);
     connection
         .prepare_cached(
             "INSERT INTO to_device
-                (user_id, device_id, position, event, request, requesting_device, arrived_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                (user_id, device_id, position, event, request, requesting_device, arrived_at, sender)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             user.as_str(),
@@ -198,6 +169,7 @@ fn deliver(
             request.as_ref().map(|it| it.request),
             request.as_ref().and_then(|it| it.requesting_device),
             request.as_ref().map(|it| it.arrived_at),
+            (sender != user).then(|| sender.as_str()),
         ])?;
     if request.is_some() {
         batch.unseen().arrives(user, device, position);
@@ -210,34 +182,102 @@ fn deliver(
         position,
     });
     batch.wake(user);
-    Ok(())
+    Ok(true)
 }
 
-/// Counts a message in; `None` when there is no such device or no room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    Admitted,
+    Full,
+    NoSuchDevice,
+}
+
+/// Asks [`admission`](crate::store::admission), with what waits.
+fn judge(
+    connection: &Connection,
+    sender: &UserId,
+    device: &DeviceId,
+    message: &Outgoing,
+    quotas: &Quotas,
+) -> Result<Verdict, rusqlite::Error> {
+    let inbox = params![message.user.as_str(), device.as_str()];
+    let waiting = connection
+        .prepare_cached(
+            "SELECT inbox_messages, inbox_bytes, inbox_messages_of_others, inbox_bytes_of_others
+             FROM devices WHERE user_id = ?1 AND device_id = ?2",
+        )?
+        .query_row(inbox, |row| {
+            Ok(Waiting {
+                all: amount(row, 0)?,
+                of_others: amount(row, 2)?,
+            })
+        })
+        .optional()?;
+    let Some(waiting) = waiting else {
+        return Ok(Verdict::NoSuchDevice);
+    };
+    let length = u64::try_from(message.event.len()).unwrap_or(u64::MAX);
+    let kind = kind(sender, message);
+    let mut of_sender = Amount::default();
+    if admission::depends_on_sender(quotas, &waiting, kind, length) {
+        let values = params![message.user.as_str(), device.as_str(), sender.as_str()];
+        of_sender = connection
+            .prepare_cached(
+                "SELECT count(*), coalesce(sum(length(event)), 0) FROM to_device
+                 WHERE user_id = ?1 AND device_id = ?2 AND sender = ?3",
+            )?
+            .query_row(values, |row| amount(row, 0))?;
+    }
+    if admission::admits(quotas, &waiting, kind, of_sender, length) {
+        return Ok(Verdict::Admitted);
+    }
+    Ok(Verdict::Full)
+}
+
+fn kind(sender: &UserId, message: &Outgoing) -> Sender {
+    if *sender == message.user {
+        Sender::Own
+    } else {
+        Sender::Other
+    }
+}
+
+/// Two columns, from `first` on.
+fn amount(row: &Row<'_>, first: usize) -> Result<Amount, rusqlite::Error> {
+    Ok(Amount {
+        messages: unsigned(row.get(first)?),
+        bytes: unsigned(row.get(first + 1)?),
+    })
+}
+
+/// Counts a message in; `None` when there is no such device.
 fn enter(
     connection: &Connection,
+    sender: &UserId,
     device: &DeviceId,
     message: &Outgoing,
     position: Position,
-    quotas: &Quotas,
 ) -> Result<Option<Inbox>, rusqlite::Error> {
-    let length = i64::try_from(message.event.len()).unwrap_or(i64::MAX);
+    let length = u64::try_from(message.event.len()).unwrap_or(u64::MAX);
+    let mut more = Waiting::default();
+    more.add(kind(sender, message), length);
     connection
         .prepare_cached(
             "UPDATE devices SET inbox_messages = inbox_messages + 1,
-                inbox_bytes = inbox_bytes + ?3, inbox_newest = ?4
+                inbox_bytes = inbox_bytes + ?3, inbox_newest = ?4,
+                inbox_messages_of_others = inbox_messages_of_others + ?5,
+                inbox_bytes_of_others = inbox_bytes_of_others + ?6
              WHERE user_id = ?1 AND device_id = ?2
-                AND inbox_messages < ?5 AND inbox_bytes + ?3 <= ?6
              RETURNING inbox_messages, inbox_newest, inbox_acknowledged",
         )?
         .query_row(
             params![
                 message.user.as_str(),
                 device.as_str(),
-                length,
+                integer(more.all.bytes),
                 integer(position.0),
-                integer(quotas.inbox_messages),
-                integer(quotas.inbox_bytes),
+                integer(more.of_others.messages),
+                integer(more.of_others.bytes),
             ],
             counted,
         )
@@ -257,20 +297,26 @@ fn acknowledge(
     }
     let connection = batch.connection();
     let values = params![user.as_str(), device.as_str(), integer(up_to.0)];
-    let (messages, bytes): (i64, i64) = connection
+    let gone = connection
         .prepare_cached(
-            "SELECT count(*), coalesce(sum(length(event)), 0) FROM to_device
-             WHERE user_id = ?1 AND device_id = ?2 AND position <= ?3",
+            "SELECT count(*), coalesce(sum(length(event)), 0), count(sender),
+                coalesce(sum(length(event)) FILTER (WHERE sender IS NOT NULL), 0)
+             FROM to_device WHERE user_id = ?1 AND device_id = ?2 AND position <= ?3",
         )?
-        .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if messages > 0 {
+        .query_row(values, |row| {
+            Ok(Waiting {
+                all: amount(row, 0)?,
+                of_others: amount(row, 2)?,
+            })
+        })?;
+    if gone.all.messages > 0 {
         connection
             .prepare_cached(
                 "DELETE FROM to_device WHERE user_id = ?1 AND device_id = ?2 AND position <= ?3",
             )?
             .execute(values)?;
     }
-    count_out(batch, user, device, messages, bytes, up_to)
+    count_out(batch, user, device, &gone, up_to)
 }
 
 /// Counts messages out that left before they were acknowledged.
@@ -278,19 +324,16 @@ pub(super) fn removed(
     batch: &mut Batch<'_>,
     user: &UserId,
     device: &DeviceId,
-    messages: usize,
-    bytes: i64,
+    gone: &Waiting,
 ) -> Result<(), WriteError> {
-    let messages = i64::try_from(messages).unwrap_or(i64::MAX);
-    count_out(batch, user, device, messages, bytes, Position::default())
+    count_out(batch, user, device, gone, Position::default())
 }
 
 fn count_out(
     batch: &mut Batch<'_>,
     user: &UserId,
     device: &DeviceId,
-    messages: i64,
-    bytes: i64,
+    gone: &Waiting,
     acknowledged: Position,
 ) -> Result<(), WriteError> {
     let position = batch.counters(user)?.position;
@@ -298,7 +341,9 @@ fn count_out(
         .connection()
         .prepare_cached(
             "UPDATE devices SET inbox_messages = inbox_messages - ?3,
-                inbox_bytes = inbox_bytes - ?4, inbox_acknowledged = max(inbox_acknowledged, ?5)
+                inbox_bytes = inbox_bytes - ?4, inbox_acknowledged = max(inbox_acknowledged, ?5),
+                inbox_messages_of_others = inbox_messages_of_others - ?6,
+                inbox_bytes_of_others = inbox_bytes_of_others - ?7
              WHERE user_id = ?1 AND device_id = ?2
              RETURNING inbox_messages, inbox_newest, inbox_acknowledged",
         )?
@@ -306,9 +351,11 @@ fn count_out(
             params![
                 user.as_str(),
                 device.as_str(),
-                messages,
-                bytes,
-                integer(acknowledged.0)
+                integer(gone.all.messages),
+                integer(gone.all.bytes),
+                integer(acknowledged.0),
+                integer(gone.of_others.messages),
+                integer(gone.of_others.bytes),
             ],
             counted,
         )
@@ -423,70 +470,3 @@ const MOST_COPIES: usize = 5_000;
 
 /// Bytes that one request may put into inboxes.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
-
-/// How long a transaction is remembered.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
-
-/// Transactions of one device that are remembered; of more, the oldest are forgotten early.
-const MOST_REMEMBERED: i64 = 50_000;
-
-/// Those that stay then, fewer so that the next does not come at once.
-const KEPT_OF_TOO_MANY: i64 = 49_000;
-
-/// One in so many transactions looks for what may be forgotten.
-const FORGET_EVERY: u8 = 64;
-
-/// Transactions that it forgets at most: more than came since the last time.
-const FORGOTTEN_AT_ONCE: i64 = 4 * FORGET_EVERY as i64;
-
-#[cfg(test)]
-mod tests {
-    use super::super::schema;
-    use super::*;
-
-    /// A file with so many transactions of a device, one each millisecond, and one of another device
-    /// before them.
-    fn with(transactions: i64) -> Connection {
-        let mut connection = Connection::open_in_memory().unwrap();
-        schema::migrate(&mut connection).unwrap();
-        connection
-            .execute_batch(&format!(
-                "INSERT INTO transactions VALUES ('@a:a', 'E', x'00', 1);
-                 INSERT INTO transactions WITH RECURSIVE n(n) AS
-                    (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {transactions})
-                    SELECT '@a:a', 'D', CAST(n AS BLOB), n FROM n;"
-            ))
-            .unwrap();
-        connection
-    }
-
-    /// How many of the device are remembered, and since when; and how many of the other.
-    fn remembered(connection: &Connection) -> (i64, i64, i64) {
-        let query = "SELECT count(*) FILTER (WHERE device_id = 'D'),
-            coalesce(min(at) FILTER (WHERE device_id = 'D'), 0),
-            count(*) FILTER (WHERE device_id = 'E') FROM transactions";
-        let row =
-            connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-        row.unwrap()
-    }
-
-    #[test]
-    fn what_is_old_is_forgotten_a_bounded_number_at_once() {
-        let connection = with(1_000);
-        forget(&connection, 11).unwrap();
-        assert_eq!(remembered(&connection), (990, 11, 0));
-        forget(&connection, 1_000_000).unwrap();
-        assert_eq!(remembered(&connection), (990 - 256, 11 + 256, 0));
-    }
-
-    #[test]
-    fn of_too_many_the_oldest_are_forgotten_and_nobody_elses() {
-        let connection = with(MOST_REMEMBERED);
-        forget_most(&connection, "@a:a", "D").unwrap();
-        assert_eq!(remembered(&connection), (MOST_REMEMBERED, 1, 1));
-        let connection = with(MOST_REMEMBERED + 1);
-        forget_most(&connection, "@a:a", "D").unwrap();
-        let oldest = MOST_REMEMBERED + 2 - KEPT_OF_TOO_MANY;
-        assert_eq!(remembered(&connection), (KEPT_OF_TOO_MANY, oldest, 1));
-    }
-}

@@ -18,6 +18,7 @@ mod schema;
 mod secret_requests;
 mod sessions;
 mod state;
+mod transactions;
 mod unseen;
 #[cfg(test)]
 pub(crate) mod work;

@@ -40,7 +40,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
 const APPLICATION_ID: i32 = 0x3453_7276;
 
 /// Step `n` takes a file from version `n` to version `n + 1`. Never edit a step that was released.
-const MIGRATIONS: [&str; 5] = [V1, V2, KEY_BACKUP, SECRET_REQUESTS, ARRIVAL_ORDER];
+const MIGRATIONS: [&str; 6] = [V1, V2, KEY_BACKUP, SECRET_REQUESTS, ARRIVAL_ORDER, SENDERS];
 
 /// Every primary key begins with the user ID, and a table is its primary key (`WITHOUT ROWID`) unless
 /// it says why not: one user's rows lie side by side and a write touches one tree.
@@ -103,6 +103,27 @@ CREATE TABLE filters (
     definition BLOB    NOT NULL,
     PRIMARY KEY (user_id, filter_id)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Who sent what waits, so that nobody takes the room of others; and what a request could not deliver.
+const SENDERS: &str = "
+-- Null when it is the user to whom the inbox belongs.
+ALTER TABLE to_device ADD COLUMN sender TEXT;
+UPDATE to_device SET sender = nullif(json_extract(CAST(event AS TEXT), '$.sender'), user_id)
+    WHERE json_valid(CAST(event AS TEXT));
+CREATE INDEX messages_of_others ON to_device (user_id, device_id, sender)
+    WHERE sender IS NOT NULL;
+
+-- What other users sent of what waits.
+ALTER TABLE devices ADD COLUMN inbox_messages_of_others INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN inbox_bytes_of_others    INTEGER NOT NULL DEFAULT 0;
+UPDATE devices SET (inbox_messages_of_others, inbox_bytes_of_others) =
+    (SELECT count(*), coalesce(sum(length(event)), 0) FROM to_device
+     WHERE to_device.user_id = devices.user_id AND to_device.device_id = devices.device_id
+        AND sender IS NOT NULL);
+
+-- The copies that are still to be delivered, eight bytes each; null when there are none.
+ALTER TABLE transactions ADD COLUMN refused BLOB;
 ";
 
 /// Messages and transactions in the order of arrival, not one device's side by side: those of one
@@ -292,7 +313,10 @@ mod tests {
         connection.execute_batch(&MIGRATIONS[..4].concat()).unwrap();
         connection
             .execute_batch(
-                "INSERT INTO to_device VALUES ('@a:a', 'D', 7, x'7b7d', x'01', 'E', 5);
+                "INSERT INTO to_device VALUES ('@a:a', 'D', 7, x'7b7d', x'01', 'E', 5),
+                    ('@a:a', 'D', 8, CAST('{\"sender\":\"@b:a\"}' AS BLOB), NULL, NULL, NULL),
+                    ('@a:a', 'D', 9, CAST('{\"sender\":\"@a:a\"}' AS BLOB), NULL, NULL, NULL);
+                 INSERT INTO devices VALUES ('@a:a', 'D', NULL, 1, 1, NULL, 3, 36, 9, 0);
                  INSERT INTO transactions VALUES ('@a:a', 'D', x'02', 9), ('@a:a', 'D', x'03', 8);",
             )
             .unwrap();
@@ -303,8 +327,14 @@ mod tests {
         migrate(&mut connection).unwrap();
         let text = |query| -> String { connection.query_row(query, [], |row| row.get(0)).unwrap() };
         let message = "SELECT user_id || device_id || position || hex(event) || hex(request)
-            || requesting_device || arrived_at FROM to_device";
+            || requesting_device || arrived_at FROM to_device WHERE position = 7";
         assert_eq!(text(message), "@a:aD77B7D01E5");
+        let others = "SELECT group_concat(coalesce(sender, '-') || position, ' ') FROM
+            (SELECT sender, position FROM to_device ORDER BY position)";
+        assert_eq!(text(others), "-7 @b:a8 -9");
+        let counted =
+            "SELECT inbox_messages_of_others || ' ' || inbox_bytes_of_others FROM devices";
+        assert_eq!(text(counted), "1 17");
         let transactions = "SELECT group_concat(hex(hash) || at) FROM
             (SELECT hash, at FROM transactions ORDER BY rowid)";
         assert_eq!(text(transactions), "038,029");
@@ -320,7 +350,7 @@ mod tests {
             refused,
             Err(OpenError::NewerSchema {
                 found: 99,
-                known: 5
+                known: 6
             })
         ));
     }

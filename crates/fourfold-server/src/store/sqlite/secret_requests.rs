@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::inbox::removed;
 use super::writer::{Batch, WriteError};
 use super::{integer, milliseconds, unsigned};
+use crate::store::admission::{Sender, Waiting};
 use crate::store::{
     DeviceId, Outgoing, Position, SECRET_REQUEST_LIFETIME, SecretRequest, Timestamp, UserId,
 };
@@ -51,7 +52,7 @@ pub(super) fn cancel(
     )?;
     let values = params![user.as_str(), device.as_str(), name(sender, request)];
     let gone = statement.query_map(values, |row| {
-        Ok((Position(unsigned(row.get(0)?)), row.get::<_, i64>(1)?))
+        Ok((Position(unsigned(row.get(0)?)), unsigned(row.get(1)?)))
     })?;
     let gone: Vec<_> = gone.collect::<Result<_, _>>()?;
     if gone.is_empty() {
@@ -61,8 +62,12 @@ pub(super) fn cancel(
     let unseen = gone
         .iter()
         .all(|(position, _)| unseen.holds(user, device, *position));
-    let bytes = gone.iter().map(|(_, length)| length).sum();
-    removed(batch, user, device, gone.len(), bytes)?;
+    let own = sender == user;
+    let mut left = Waiting::default();
+    for (_, length) in gone {
+        left.add(whose(own), length);
+    }
+    removed(batch, user, device, &left)?;
     Ok(unseen)
 }
 
@@ -76,15 +81,17 @@ pub(super) fn expire(
     let end = now.0.saturating_sub(milliseconds(SECRET_REQUEST_LIFETIME));
     let mut statement = batch.connection().prepare_cached(
         "DELETE FROM to_device WHERE user_id = ?1 AND device_id = ?2 AND arrived_at <= ?3
-         RETURNING length(event)",
+         RETURNING length(event), sender IS NULL",
     )?;
-    let values = params![user.as_str(), device.as_str(), integer(end)];
-    let gone = statement.query_map(values, |row| row.get(0))?;
-    let gone: Vec<i64> = gone.collect::<Result<_, _>>()?;
-    if gone.is_empty() {
+    let mut left = Waiting::default();
+    let mut gone = statement.query(params![user.as_str(), device.as_str(), integer(end)])?;
+    while let Some(row) = gone.next()? {
+        left.add(whose(row.get(1)?), unsigned(row.get(0)?));
+    }
+    if left == Waiting::default() {
         return Ok(false);
     }
-    removed(batch, user, device, gone.len(), gone.iter().sum())?;
+    removed(batch, user, device, &left)?;
     Ok(true)
 }
 
@@ -102,17 +109,21 @@ pub(super) fn forget(
     let gone = statement.query_map(values, |row| {
         Ok((DeviceId::new(row.get::<_, Box<str>>(0)?), row.get(1)?))
     })?;
-    let mut inboxes: BTreeMap<DeviceId, (usize, i64)> = BTreeMap::new();
+    let mut inboxes: BTreeMap<DeviceId, Waiting> = BTreeMap::new();
     for row in gone {
-        let (device, length): (_, i64) = row?;
-        let (messages, bytes) = inboxes.entry(device).or_default();
-        *messages += 1;
-        *bytes += length;
+        let (device, length) = row?;
+        // Only requests of the user's own devices name one.
+        let left = inboxes.entry(device).or_default();
+        left.add(Sender::Own, unsigned(length));
     }
-    for (device, (messages, bytes)) in inboxes {
-        removed(batch, user, &device, messages, bytes)?;
+    for (device, left) in inboxes {
+        removed(batch, user, &device, &left)?;
     }
     Ok(())
+}
+
+fn whose(own: bool) -> Sender {
+    if own { Sender::Own } else { Sender::Other }
 }
 
 fn name(sender: &UserId, request: &SecretRequest) -> [u8; 32] {
