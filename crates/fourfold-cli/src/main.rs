@@ -30,8 +30,9 @@ use arguments::{Arguments, Command};
 use error::Result;
 
 fn main() -> ExitCode {
+    // First of all, whatever the command: any of them may be given a secret.
+    agent::close_memory();
     agent::end_at_panics();
-    agent::forbid_core_dumps();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return ui::arguments(&error, wants_json()),

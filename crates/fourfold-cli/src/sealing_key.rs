@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use clap::Args;
 use fourfold::base64;
 use fourfold_client::{Device, LocalState, SealingKey};
@@ -360,8 +360,12 @@ fn derive(passphrase: &str, salt: &str, memory_kib: u32, passes: u32) -> Result<
     let parameters = Params::new(memory_kib, passes, 1, Some(32)).map_err(|_| damaged())?;
     let salt = base64::decode(salt).map_err(|_| damaged())?;
     let mut key = Zeroizing::new([0; 32]);
+    // Ours, because the key can be computed from what is left in it, which argon2 does not wipe.
+    let memory = vec![Block::default(); parameters.block_count()];
+    let mut memory = Zeroizing::new(memory);
+    let (passphrase, salt) = (passphrase.as_bytes(), salt.bytes.as_slice());
     Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
-        .hash_password_into(passphrase.as_bytes(), &salt.bytes, key.as_mut_slice())
+        .hash_password_into_with_memory(passphrase, salt, key.as_mut_slice(), memory.as_mut_slice())
         .map_err(|_| damaged())?;
     Ok(SealingKey::from_bytes(&key))
 }

@@ -13,31 +13,32 @@ use rustix::{
 
 use crate::ui;
 
-/// Keeps other processes of the user out of this one, and its memory, as far as the limits of the
-/// system allow, out of swap. What could not be had is said aloud.
-pub(crate) fn harden() {
+/// Closes the memory of this process to the user's other processes, and leaves no copy of it on disk,
+/// however it ends. What could not be had is said aloud.
+pub(crate) fn close() {
     #[cfg(target_os = "linux")]
     if rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .is_err()
     {
-        ui::warn("the memory of the agent cannot be closed to the user's other processes");
+        ui::warn("the memory of this process cannot be closed to the user's other processes");
     }
-    if !lock_in_memory() {
-        ui::warn(
-            "the memory of the agent may be written to swap: encrypt it, or raise the limit of \
-             locked memory (ulimit -l unlimited)",
-        );
-    }
-}
-
-/// Leaves no copy of the memory on disk, however this process ends.
-pub(crate) fn forbid_core_dumps() {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
     if setrlimit(Resource::Core, none).is_err() {
         ui::warn("core dumps cannot be switched off: they would hold secrets");
+    }
+}
+
+/// Keeps the memory of this process, as far as the limits of the system allow, out of swap: for one
+/// that lives long. What could not be had is said aloud.
+pub(crate) fn keep_out_of_swap() {
+    if !lock_in_memory() {
+        ui::warn(
+            "the memory of the agent may be written to swap: encrypt it, or raise the limit of \
+             locked memory (ulimit -l unlimited)",
+        );
     }
 }
 
@@ -122,7 +123,7 @@ mod tests {
     #[test]
     fn a_panic_in_a_task_ends_the_whole_process_and_tells_nothing() {
         if std::env::var_os(BREAKS_DOWN).is_some() {
-            forbid_core_dumps();
+            close();
             end_at_panics();
             let runtime = crate::account::runtime().unwrap();
             let secret = "four folds of paper".to_owned();
@@ -146,6 +147,19 @@ mod tests {
             "{said}"
         );
         assert!(!said.contains("paper"), "{said}");
+    }
+
+    // shows: AGT-03, LIB-21
+    #[test]
+    fn a_closed_process_is_neither_inspected_nor_dumped() {
+        close();
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            rustix::process::dumpable_behavior().unwrap(),
+            rustix::process::DumpableBehavior::NotDumpable
+        );
+        let core = getrlimit(Resource::Core);
+        assert_eq!((core.current, core.maximum), (Some(0), Some(0)));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(crate) use audit::{AuditLog, Following, Record};
 pub(crate) use client::{Agent, Loan};
 pub(crate) use exchange::{Exchange, Surroundings};
 pub(crate) use frame::Payload;
-pub(crate) use memory::{end_at_panics, forbid_core_dumps};
+pub(crate) use memory::{close as close_memory, end_at_panics};
 pub(crate) use policy::load as load_policy;
 pub(crate) use requests::{Delivery, Requests};
 pub(crate) use run::{Running, run};

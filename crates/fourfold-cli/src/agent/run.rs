@@ -42,7 +42,7 @@ pub(crate) struct Running {
 /// Runs the agent until it is stopped, by a signal or by a command, or until the account is logged
 /// out. `ready` is called when commands can connect.
 pub(crate) async fn run(running: Running, ready: impl FnOnce() -> Result<()>) -> Result<()> {
-    memory::harden();
+    memory::keep_out_of_swap();
     let signalled = Stop::listen()?;
     interrupt::hand_over();
     let account = running.account;

@@ -71,14 +71,29 @@ fn person(server: &Homeserver) -> (Person, Vec<Canary>) {
         .run()
         .succeeds();
     alice.put(NAME, SECRET, "key").run().succeeds();
+    let recovery_key = alice.folder.read("key");
+    let [aes, mac] = derived(recovery_key.trim());
     let canaries = vec![
         Canary::new("the secret", SECRET),
         Canary::new("the passphrase", PASSPHRASE),
-        Canary::recovery_key("the recovery key", alice.folder.read("key").trim()),
+        Canary::recovery_key("the recovery key", recovery_key.trim()),
+        Canary::bytes("the derived cipher key", &aes),
+        Canary::bytes("the derived MAC key", &mac),
     ];
     (alice, canaries)
 }
 
+/// What is derived from a storage key for the secret.
+fn derived(recovery_key: &str) -> [[u8; 32]; 2] {
+    let key = fourfold::recovery_key::decode(recovery_key).unwrap();
+    let mut keys = [[0; 32]; 2];
+    hkdf::Hkdf::<sha2::Sha256>::new(Some(&[0; 32]), key.as_slice())
+        .expand(NAME.as_bytes(), keys.as_flattened_mut())
+        .unwrap();
+    keys
+}
+
+// shows: AGT-02, LIB-21, SUP-02
 #[test]
 fn a_locked_agent_has_forgotten_everything() {
     let server = Homeserver::start();
@@ -104,11 +119,13 @@ fn a_locked_agent_has_forgotten_everything() {
             [""; 0],
             "the scanner sees nothing"
         );
-        assert_eq!(
-            places(&agent, &canaries[0]),
-            [""; 0],
-            "a secret outlives its use"
-        );
+        for gone in [0, 3, 4] {
+            assert_eq!(
+                places(&agent, &canaries[gone]),
+                [""; 0],
+                "it outlives its use"
+            );
+        }
         alice.call(&["lock"]).run().succeeds();
         for canary in &canaries {
             assert_eq!(places(&agent, canary), [""; 0]);
@@ -116,6 +133,7 @@ fn a_locked_agent_has_forgotten_everything() {
     }
 }
 
+// shows: AGT-03
 #[test]
 fn other_processes_of_the_user_are_kept_out() {
     let server = Homeserver::start();

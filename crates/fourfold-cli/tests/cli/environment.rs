@@ -38,8 +38,9 @@ fn a_command_that_cannot_complain_ends_as_it_would() {
     }
 }
 
+// shows: AGT-03, LIB-21
 #[test]
-fn no_command_leaves_a_core_dump() {
+fn no_command_leaves_a_core_dump_or_lets_others_look_inside() {
     let folder = Folder::new();
     let put = ["put", "a", "-", "--state", &folder.name_of("none")];
     let get = [
@@ -50,8 +51,10 @@ fn no_command_leaves_a_core_dump() {
         "--snapshot",
         FIXTURE,
     ];
-    for arguments in [put.as_slice(), &get] {
-        // It reads what it is given, which does not come.
+    let data = folder.name_of("data");
+    let serve = ["serve", "--bind", "127.0.0.1:0", "--data", &data];
+    for arguments in [put.as_slice(), &get, &serve] {
+        // It reads what it is given, which does not come; or it serves.
         let call = fourfold(arguments).after("ulimit -c hard 2>/dev/null");
         let mut child = call.spawn();
         let path = format!("/proc/{}/limits", child.id());
@@ -61,7 +64,12 @@ fn no_command_leaves_a_core_dump() {
             let line = limits.lines().find(|line| line.starts_with("Max core"));
             line.is_some_and(|line| line.split_whitespace().skip(4).take(2).eq(["0", "0"]))
         };
-        while !has_none() {
+        // What is not dumpable belongs to root, so that nobody else may look inside.
+        let is_closed = || {
+            let owner = std::fs::metadata(format!("/proc/{}/mem", child.id()));
+            std::os::unix::fs::MetadataExt::uid(&owner.unwrap()) == 0
+        };
+        while !has_none() || !is_closed() {
             assert!(begun.elapsed().as_secs() < 30, "{arguments:?}");
             std::thread::yield_now();
         }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -245,7 +245,11 @@ fn seen_from_outside(child: &mut Child) -> Vec<u8> {
         let path = format!("/proc/{}/{file}", child.id());
         // Right after the start there is nothing yet, and after the end there is nothing any more.
         loop {
-            let seen = std::fs::read(&path).unwrap_or_default();
+            let seen = match std::fs::read(&path) {
+                // A process closes itself to the others of its user.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => return Vec::new(),
+                seen => seen.unwrap_or_default(),
+            };
             if !seen.is_empty() || !matches!(child.try_wait(), Ok(None)) {
                 return seen;
             }

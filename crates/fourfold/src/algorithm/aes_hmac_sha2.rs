@@ -204,11 +204,20 @@ mod tests {
         }
     }
 
+    // shows: SUP-02, LIB-21
     #[test]
-    fn what_is_extracted_from_a_key_is_wiped() {
-        // HKDF holds an HMAC, and HMAC holds this.
+    fn the_states_of_ciphers_hashes_and_keys_are_wiped() {
         fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
+        is_wiped::<Aes256>();
+        is_wiped::<Ctr128BE<Aes256>>();
+        is_wiped::<cbc::Encryptor<Aes256>>();
+        is_wiped::<cbc::Decryptor<Aes256>>();
+        // HKDF and PBKDF2 hold an HMAC, and HMAC holds these.
         is_wiped::<Sha256>();
+        is_wiped::<sha2::Sha512>();
+        is_wiped::<ed25519_dalek::SigningKey>();
+        is_wiped::<x25519_dalek::StaticSecret>();
+        is_wiped::<x25519_dalek::SharedSecret>();
     }
 
     #[test]
