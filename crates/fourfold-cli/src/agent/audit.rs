@@ -3,6 +3,7 @@
 mod follow;
 
 use std::{
+    collections::HashSet,
     fs::{self, File, OpenOptions},
     io::{BufRead as _, BufReader, ErrorKind, Write as _},
     os::unix::fs::OpenOptionsExt as _,
@@ -18,11 +19,11 @@ use crate::error::{Error, Exit, Result};
 pub(crate) use self::follow::Following;
 
 /// A line of the log.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub(crate) struct Record {
     /// Milliseconds since 1970, by the clock on the wall.
     pub(crate) time: u64,
-    /// What happened: `answered`, `refused`, `asked`, `received`, `unlocked`, `locked`, `alert`, …
+    /// What happened: `shared`, `refused`, `asked`, `received`, `unlocked`, `locked`, `alert`, …
     pub(crate) event: String,
     /// The secret that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,8 +81,8 @@ impl Record {
     }
 }
 
-/// The log of one account: lines of JSON in a file that is only ever appended to. When it is full it
-/// becomes the older half, in the place of the one before.
+/// The log of one account: lines of JSON in files that are only ever appended to. There is one for each
+/// [`Place`]. When it is full it becomes the older half, in the place of the one before.
 #[derive(Clone, Debug)]
 pub(crate) struct AuditLog {
     path: PathBuf,
@@ -102,24 +103,7 @@ impl AuditLog {
     /// happen.
     pub(crate) fn write(&self, mut record: Record) -> Result<()> {
         record.stamp();
-        let mut line = serde_json::to_string(&record).map_err(|error| self.failed(error))?;
-        line.push('\n');
-        let mut file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(no_follow())
-            .open(&self.path)
-            .map_err(|error| self.failed(error))?;
-        let metadata = file.metadata().map_err(|error| self.failed(error))?;
-        if metadata.len() + line.len() as u64 > self.largest && metadata.len() > 0 {
-            fs::rename(&self.path, self.older()).map_err(|error| self.failed(error))?;
-            return self.write(record);
-        }
-        // One write, so that lines never mix.
-        file.write_all(line.as_bytes())
-            .and_then(|()| file.sync_data())
-            .map_err(|error| self.failed(error))
+        self.append(&record)
     }
 
     /// As [`write`](Self::write), unless the very same line is there: whoever tells it does not know
@@ -134,17 +118,16 @@ impl AuditLog {
     /// All lines that are kept, the oldest first. Of a line that is damaged nothing is left out but
     /// itself.
     pub(crate) fn read(&self) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
-        for path in [self.older(), self.path.clone()] {
-            let file = match File::open(&path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                file => file.map_err(|error| self.failed(error))?,
-            };
-            for line in BufReader::new(file).split(b'\n') {
-                let line = line.map_err(|error| self.failed(error))?;
-                records.extend(Record::read(&line));
-            }
-        }
+        let shared = self.lines_of(Place::Shared)?;
+        let known: HashSet<&Record> = shared.iter().collect();
+        let decisions = self.lines_of(Place::Decisions)?.into_iter();
+        // Earlier versions kept them here, and those that were taken out are still there.
+        let mut records: Vec<_> = decisions
+            .filter(|record| Place::of(record) != Place::Shared || !known.contains(record))
+            .collect();
+        records.extend(shared);
+        records.extend(self.lines_of(Place::Notices)?);
+        records.sort_by_key(|record| record.time);
         Ok(records)
     }
 
@@ -153,8 +136,83 @@ impl AuditLog {
         Following::new(self)
     }
 
-    fn older(&self) -> PathBuf {
-        self.path.with_extension("1.jsonl")
+    fn append(&self, record: &Record) -> Result<()> {
+        let place = Place::of(record);
+        let mut line = serde_json::to_string(record).map_err(|error| self.failed(error))?;
+        line.push('\n');
+        let path = self.path(place);
+        let mut file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(no_follow())
+            .open(&path)
+            .map_err(|error| self.failed(error))?;
+        let metadata = file.metadata().map_err(|error| self.failed(error))?;
+        if metadata.len() + line.len() as u64 > self.largest && metadata.len() > 0 {
+            self.keep_shared(place)?;
+            fs::rename(&path, self.older(place)).map_err(|error| self.failed(error))?;
+            return self.append(record);
+        }
+        // One write, so that lines never mix.
+        file.write_all(line.as_bytes())
+            .and_then(|()| file.sync_data())
+            .map_err(|error| self.failed(error))
+    }
+
+    /// Takes the lines that must not go out of the half that is about to: earlier versions wrote
+    /// them among the others.
+    fn keep_shared(&self, place: Place) -> Result<()> {
+        if place != Place::Decisions {
+            return Ok(());
+        }
+        let mut kept = None;
+        for record in self.lines_in(&self.older(place))? {
+            if Place::of(&record) == Place::Shared {
+                let kept = match &mut kept {
+                    Some(kept) => kept,
+                    none => none.insert(self.lines_of(Place::Shared)?),
+                };
+                // They may be there since a crash.
+                if !kept.contains(&record) {
+                    self.append(&record)?;
+                    kept.push(record);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The lines of both halves, as they stand there.
+    fn lines_of(&self, place: Place) -> Result<Vec<Record>> {
+        let mut records = self.lines_in(&self.older(place))?;
+        records.extend(self.lines_in(&self.path(place))?);
+        Ok(records)
+    }
+
+    fn lines_in(&self, path: &Path) -> Result<Vec<Record>> {
+        let file = match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            file => file.map_err(|error| self.failed(error))?,
+        };
+        let mut records = Vec::new();
+        for line in BufReader::new(file).split(b'\n') {
+            let line = line.map_err(|error| self.failed(error))?;
+            records.extend(Record::read(&line));
+        }
+        Ok(records)
+    }
+
+    fn path(&self, place: Place) -> PathBuf {
+        match place {
+            Place::Shared => self.path.with_extension("shared.jsonl"),
+            Place::Decisions => self.path.clone(),
+            Place::Notices => self.path.with_extension("notices.jsonl"),
+        }
+    }
+
+    fn older(&self, place: Place) -> PathBuf {
+        self.path(place).with_extension("1.jsonl")
     }
 
     fn failed(&self, error: impl std::fmt::Display) -> Error {
@@ -162,7 +220,37 @@ impl AuditLog {
     }
 }
 
-/// A megabyte, and another one of the older half: some ten thousand lines.
+/// Where a line is kept. Lines of one place never push out those of another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// What left this machine.
+    Shared,
+    /// What was asked, decided and received otherwise, and the locks.
+    Decisions,
+    /// What a homeserver can bring about as often as it likes.
+    Notices,
+}
+
+impl Place {
+    const ALL: [Self; 3] = [Self::Shared, Self::Decisions, Self::Notices];
+
+    fn of(record: &Record) -> Self {
+        match record.event.as_str() {
+            SHARED => Self::Shared,
+            TRUST | ALERT => Self::Notices,
+            _ => Self::Decisions,
+        }
+    }
+}
+
+/// A secret was given to another device.
+pub(crate) const SHARED: &str = "shared";
+/// Who is trusted, or which devices there are, changed.
+pub(crate) const TRUST: &str = "trust";
+/// Something that is not as it should be.
+pub(crate) const ALERT: &str = "alert";
+
+/// A megabyte, and another one of the older half, in each place: some ten thousand lines.
 const LARGEST: u64 = 1024 * 1024;
 
 fn no_follow() -> i32 {
@@ -236,6 +324,66 @@ mod tests {
         let newest = read.last().unwrap().secret.clone();
         assert_eq!(newest.as_deref(), Some("secret 99"));
         assert!(fs::metadata(&log.path).unwrap().len() <= 1000);
+    }
+
+    fn secrets(log: &AuditLog, event: &str) -> Vec<String> {
+        let read = log.read().unwrap().into_iter();
+        let of_it = read.filter(|one| one.event == event);
+        of_it.map(|one| one.secret.unwrap_or_default()).collect()
+    }
+
+    // shows: AGT-09
+    #[test]
+    fn notices_push_out_no_decision_and_decisions_nothing_that_was_shared() {
+        let (_folder, mut log) = log();
+        log.largest = 1000;
+        let of = |event: &str, number| Record {
+            event: event.to_owned(),
+            ..record(number)
+        };
+        log.write(of("shared", 1)).unwrap();
+        log.write(of("received", 2)).unwrap();
+        for number in 0..100 {
+            log.write(of("trust", number)).unwrap();
+            log.write(of("alert", number)).unwrap();
+        }
+        assert_eq!(secrets(&log, "received"), ["secret 2"]);
+        for number in 0..100 {
+            log.write(of("refused", number)).unwrap();
+        }
+        assert_eq!(secrets(&log, "shared"), ["secret 1"]);
+        assert!(secrets(&log, "trust").len() < 10);
+        assert_eq!(secrets(&log, "refused").last().unwrap(), "secret 99");
+        for place in Place::ALL {
+            let mode = fs::metadata(log.path(place)).unwrap().mode();
+            assert_eq!(mode & 0o777, 0o600, "{place:?}");
+        }
+    }
+
+    /// A log of a version that wrote everything into one file.
+    #[test]
+    fn what_an_older_log_says_was_shared_is_kept() {
+        let (_folder, mut log) = log();
+        log.largest = 1000;
+        let old = |time| Record {
+            time,
+            event: SHARED.to_owned(),
+            ..record(usize::try_from(time).unwrap())
+        };
+        let lines = |times: &[u64]| -> String {
+            let line = |time: &u64| serde_json::to_string(&old(*time)).unwrap() + "\n";
+            times.iter().map(line).collect()
+        };
+        fs::write(log.older(Place::Decisions), lines(&[1, 2])).unwrap();
+        fs::write(&log.path, lines(&[3, 4])).unwrap();
+        let all = ["secret 1", "secret 2", "secret 3", "secret 4"];
+        assert_eq!(secrets(&log, SHARED), all);
+        // A crash while they were taken out.
+        log.append(&old(1)).unwrap();
+        for number in 0..100 {
+            log.write(record(number)).unwrap();
+            assert_eq!(secrets(&log, SHARED), all);
+        }
     }
 
     #[test]

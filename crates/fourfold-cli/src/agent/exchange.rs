@@ -25,10 +25,11 @@ use tokio::{
 use crate::{
     agent::{
         asker::Asker,
-        audit::{AuditLog, Record},
+        audit::{ALERT, AuditLog, Record},
         questions::Questions,
         report,
         requests::{Delivery, Recipient, Requests},
+        sieve::{Kind, Sieve},
     },
     error::{Error, Exit, Result},
     ui,
@@ -59,6 +60,8 @@ pub(crate) struct Exchange<S> {
     has_told: bool,
     /// What is to be written down.
     unwritten: VecDeque<Entry>,
+    /// Keeps a homeserver from filling the terminal and the log.
+    sieve: Sieve,
 }
 
 /// A line for the audit log.
@@ -102,6 +105,7 @@ impl<S: SecretSource> Exchange<S> {
             not_before: Instant::now(),
             has_told: false,
             unwritten: VecDeque::new(),
+            sieve: Sieve::default(),
         })
     }
 
@@ -292,7 +296,8 @@ impl<S: SecretSource> Exchange<S> {
 
     fn pause(&mut self, pause: Duration, reason: &dyn std::fmt::Display) {
         self.not_before = Instant::now() + pause;
-        if self.around.in_sync.swap(false, Ordering::Relaxed) {
+        let is_news = self.around.in_sync.swap(false, Ordering::Relaxed);
+        if is_news && self.is_told(Kind::OutOfSync) {
             ui::warn(format_args!("not in sync: {reason}"));
         }
     }
@@ -325,7 +330,7 @@ impl<S: SecretSource> Exchange<S> {
     fn handle(&mut self, events: Vec<DeviceEvent>, requests: &mut Requests) -> Result<()> {
         for event in events {
             match event {
-                DeviceEvent::Alert(alert) => self.warn(report::alert(&alert)),
+                DeviceEvent::Alert(alert) => self.tell(report::alert(&alert)),
                 DeviceEvent::Audit(audit) => {
                     let may_be_there = !self.has_told;
                     self.note(report::decision(&audit), may_be_there);
@@ -361,26 +366,25 @@ impl<S: SecretSource> Exchange<S> {
                         secret,
                     }),
                 ),
-                DeviceEvent::Restored => self.warn(Record::new("alert").reason(
-                    "the files of this device are an older copy: its sessions were dropped",
-                )),
-                DeviceEvent::Trust(change) => {
-                    let (record, is_urgent) = report::change(&change);
-                    if is_urgent {
-                        self.warn(record);
-                    } else {
-                        self.note(record, false);
-                    }
+                DeviceEvent::Restored => {
+                    let record = Record::new(ALERT).reason(
+                        "the files of this device are an older copy: its sessions were dropped",
+                    );
+                    self.tell((record, Kind::Restored));
                 }
+                DeviceEvent::Trust(change) => self.tell(report::change(&change)),
                 DeviceEvent::Verification {
                     event: VerificationEvent::Requested { device_id },
                     ..
-                } => ui::say(format_args!(
+                } if self.is_told(Kind::Verification) => ui::say(format_args!(
                     "the device {} asks to be verified: fourfold device verify",
                     escape_untrusted(&device_id)
                 )),
                 _ => {}
             }
+        }
+        for line in self.sieve.left_out(std::time::Instant::now()) {
+            self.tell_anyway(line);
         }
         self.has_told = true;
         self.write_down();
@@ -395,7 +399,26 @@ impl<S: SecretSource> Exchange<S> {
         });
     }
 
-    fn warn(&mut self, record: Record) {
+    fn is_told(&mut self, kind: Kind) -> bool {
+        self.sieve.lets_through(kind, std::time::Instant::now())
+    }
+
+    /// Writes a line down, and shows it when the user should know now; unless there were many of its
+    /// kind, which are counted.
+    fn tell(&mut self, (record, kind): (Record, Kind)) {
+        if self.is_told(kind) {
+            self.tell_anyway((kind, record));
+        }
+    }
+
+    fn tell_anyway(&mut self, (kind, record): (Kind, Record)) {
+        if kind.is_urgent() {
+            self.warn(&record);
+        }
+        self.note(record, false);
+    }
+
+    fn warn(&self, record: &Record) {
         let of = |text: &Option<String>| text.as_deref().map(escape_untrusted);
         let parts = [
             of(&record.device_id),
@@ -404,7 +427,6 @@ impl<S: SecretSource> Exchange<S> {
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
         ui::warn(parts.join(": "));
-        self.note(record, false);
     }
 
     fn ask_user(&mut self, prompt: Prompt) {
@@ -483,6 +505,17 @@ impl<S: SecretSource> Exchange<S> {
             )
             .hint("fourfold device ls shows them")),
             None => Ok(()),
+        }
+    }
+}
+
+impl<S> Drop for Exchange<S> {
+    /// What was left out is told before nobody knows of it any more.
+    fn drop(&mut self) {
+        for (_, record) in self.sieve.left_out_so_far() {
+            if let Err(error) = self.around.audit.write(record) {
+                ui::warn(error.message);
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ mod run;
 mod secrets;
 mod service;
 mod session;
+mod sieve;
 mod vault;
 
 pub(crate) use address::Address;

@@ -6,7 +6,11 @@ use fourfold::{
 };
 
 use crate::{
-    agent::{audit::Record, protocol::Question},
+    agent::{
+        audit::{ALERT, Record, SHARED, TRUST},
+        protocol::Question,
+        sieve::Kind,
+    },
     duration::written,
     own_device,
 };
@@ -21,7 +25,7 @@ pub(crate) fn decision(audit: &Audit) -> Record {
         AuditDecision::PushReceived => "pushed",
         AuditDecision::RateLimited => "limited",
         AuditDecision::Received => "received",
-        AuditDecision::Shared => "shared",
+        AuditDecision::Shared => SHARED,
         AuditDecision::UserDenied => "refused",
         _ => "decided",
     };
@@ -42,60 +46,73 @@ pub(crate) fn decision(audit: &Audit) -> Record {
     }
 }
 
-/// An alert as a line of the log.
-pub(crate) fn alert(alert: &Alert) -> Record {
-    let record = Record::new("alert");
+/// An alert as a line of the log, and what it is about.
+pub(crate) fn alert(alert: &Alert) -> (Record, Kind) {
+    let record = Record::new(ALERT);
     match alert {
-        Alert::ConflictingAnswers { name, device_id } => record
-            .secret(name.as_str())
-            .device(device_id, None)
-            .reason("it sent another value than the device that answered first"),
-        Alert::GoneDevice { device_id, trust } => record
-            .device(device_id, None)
-            .reason(format!("it asks or answers, and must not: {trust}")),
-        Alert::InvalidValue { name, device_id } => record
-            .secret(name.as_str())
-            .device(device_id, None)
-            .reason("it sent a value that does not fit the public key"),
-        Alert::RateLimited { device_id, name } => record
-            .secret(name.as_str())
-            .device(device_id, None)
-            .reason("it asks too often; somebody may forge its requests"),
-        _ => record.reason("something is wrong"),
+        Alert::ConflictingAnswers { name, device_id } => (
+            record
+                .secret(name.as_str())
+                .device(device_id, None)
+                .reason("it sent another value than the device that answered first"),
+            Kind::ConflictingAnswers,
+        ),
+        Alert::GoneDevice { device_id, trust } => (
+            record
+                .device(device_id, None)
+                .reason(format!("it asks or answers, and must not: {trust}")),
+            Kind::GoneDevice,
+        ),
+        Alert::InvalidValue { name, device_id } => (
+            record
+                .secret(name.as_str())
+                .device(device_id, None)
+                .reason("it sent a value that does not fit the public key"),
+            Kind::InvalidValue,
+        ),
+        Alert::RateLimited { device_id, name } => (
+            record
+                .secret(name.as_str())
+                .device(device_id, None)
+                .reason("it asks too often; somebody may forge its requests"),
+            Kind::Limited,
+        ),
+        _ => (record.reason("something is wrong"), Kind::OtherAlert),
     }
 }
 
-/// A change of trust as a line of the log, and whether the user should know now.
-pub(crate) fn change(change: &TrustChange) -> (Record, bool) {
-    let record = Record::new("trust");
+/// A change of trust as a line of the log, and what it is about.
+pub(crate) fn change(change: &TrustChange) -> (Record, Kind) {
+    let record = Record::new(TRUST);
     match change {
-        TrustChange::Appeared { device_id } => {
-            (record.device(device_id, None).reason("it is new"), false)
-        }
+        TrustChange::Appeared { device_id } => (
+            record.device(device_id, None).reason("it is new"),
+            Kind::Appeared,
+        ),
         TrustChange::CollidingId { device_id } => (
             record
                 .device(device_id, None)
                 .reason("its ID is a key of the account: it is never trusted"),
-            true,
+            Kind::CollidingId,
         ),
-        TrustChange::IdentityChanged(alarm) => (record.reason(alarm.to_string()), true),
+        TrustChange::IdentityChanged(alarm) => (record.reason(alarm.to_string()), Kind::Identity),
         TrustChange::IdentityUnusable => (
             record.reason("the identity is not published as it should be: nothing is shared"),
-            true,
+            Kind::Identity,
         ),
         TrustChange::ThisDeviceMissing => (
             record.reason("the homeserver does not list this device"),
-            true,
+            Kind::ThisDeviceMissing,
         ),
         TrustChange::Tombstoned { device_id, reason } => (
             record.device(device_id, None).reason(reason.to_string()),
-            false,
+            Kind::Gone,
         ),
         TrustChange::Verified { device_id } => (
             record.device(device_id, None).reason("it is verified"),
-            false,
+            Kind::Verified,
         ),
-        _ => (record.reason("something changed"), false),
+        _ => (record.reason("something changed"), Kind::OtherChange),
     }
 }
 

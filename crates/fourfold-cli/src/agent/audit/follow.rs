@@ -1,18 +1,27 @@
 //! The audit log, while it is written.
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io::{BufRead as _, BufReader, ErrorKind},
     os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
-use super::{AuditLog, Record};
+use super::{AuditLog, Place, Record};
 use crate::error::Result;
 
 /// A log that is read on and on. Each line comes once.
 pub(crate) struct Following {
     log: AuditLog,
+    tails: [Tail; 3],
+    /// What was shared stands in two places when an earlier version wrote it.
+    shared: HashSet<Record>,
+}
+
+/// The files of one place.
+struct Tail {
+    place: Place,
     file: Option<BufReader<File>>,
     /// The beginning of a line whose end is not written yet.
     line: Vec<u8>,
@@ -20,22 +29,40 @@ pub(crate) struct Following {
 
 impl Following {
     pub(super) fn new(log: AuditLog) -> Self {
-        Self {
-            log,
+        let tail = |place| Tail {
+            place,
             file: None,
             line: Vec::new(),
+        };
+        Self {
+            log,
+            tails: Place::ALL.map(tail),
+            shared: HashSet::new(),
         }
     }
 
     /// What was written since the last call; the first time, everything that is kept.
     pub(crate) fn more(&mut self) -> Result<Vec<Record>> {
         let mut records = Vec::new();
+        for tail in &mut self.tails {
+            tail.more(&self.log, &mut records)?;
+        }
+        records.retain(|record| {
+            Place::of(record) != Place::Shared || self.shared.insert(record.clone())
+        });
+        records.sort_by_key(|record| record.time);
+        Ok(records)
+    }
+}
+
+impl Tail {
+    fn more(&mut self, log: &AuditLog, records: &mut Vec<Record>) -> Result<()> {
         loop {
             // Asked first: what is read after that is all of a file that is full.
-            let next = self.next_file()?;
-            self.read_on(&mut records)?;
+            let next = self.next_file(log)?;
+            self.read_on(log, records)?;
             let Some(next) = next else {
-                return Ok(records);
+                return Ok(());
             };
             self.file = Some(BufReader::new(next));
             self.line.clear();
@@ -43,8 +70,9 @@ impl Following {
     }
 
     /// The file after the one that is being read, if there is one.
-    fn next_file(&self) -> Result<Option<File>> {
-        let (older, current) = (self.open(&self.log.older())?, self.open(&self.log.path)?);
+    fn next_file(&self, log: &AuditLog) -> Result<Option<File>> {
+        let older = open(log, &log.older(self.place))?;
+        let current = open(log, &log.path(self.place))?;
         if self.is_being_read(current.as_ref()) {
             return Ok(None);
         }
@@ -53,13 +81,6 @@ impl Following {
             Ok(current)
         } else {
             Ok(older)
-        }
-    }
-
-    fn open(&self, path: &Path) -> Result<Option<File>> {
-        match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            file => file.map(Some).map_err(|error| self.log.failed(error)),
         }
     }
 
@@ -74,19 +95,26 @@ impl Following {
         }
     }
 
-    fn read_on(&mut self, records: &mut Vec<Record>) -> Result<()> {
+    fn read_on(&mut self, log: &AuditLog, records: &mut Vec<Record>) -> Result<()> {
         let Some(file) = &mut self.file else {
             return Ok(());
         };
         loop {
             let read = file.read_until(b'\n', &mut self.line);
-            read.map_err(|error| self.log.failed(error))?;
+            read.map_err(|error| log.failed(error))?;
             if self.line.last() != Some(&b'\n') {
                 return Ok(());
             }
             records.extend(Record::read(&self.line));
             self.line.clear();
         }
+    }
+}
+
+fn open(log: &AuditLog, path: &Path) -> Result<Option<File>> {
+    match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        file => file.map(Some).map_err(|error| log.failed(error)),
     }
 }
 
@@ -135,6 +163,26 @@ mod tests {
             .collect();
         assert_eq!(more(&mut log.follow()), kept);
         assert!(kept.len() > 3);
+    }
+
+    #[test]
+    fn lines_of_all_places_come_in_the_order_of_their_times() {
+        let (_folder, log) = log(1000);
+        let mut following = log.clone().follow();
+        let mut told = Vec::new();
+        for (time, event) in [(1, "trust"), (2, "shared"), (3, "asked"), (4, "alert")] {
+            let event = event.to_owned();
+            log.write(Record {
+                time,
+                event,
+                ..Record::default()
+            })
+            .unwrap();
+            if time % 2 == 0 {
+                told.extend(more(&mut following));
+            }
+        }
+        assert_eq!(told, ["trust", "shared", "asked", "alert"]);
     }
 
     #[test]
