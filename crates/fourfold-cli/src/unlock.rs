@@ -1,9 +1,9 @@
 //! From what the user gave to the key that it is.
 
 use fourfold::{
-    DefaultKey, KeyCheckOutcome, KeyDescription, KeyId, NotProvenReason, ProvenKey, SecretStorage,
-    SecretStorageKey,
-    passphrase::{Bounds, ParametersError, Passphrase},
+    DefaultKey, KeyCheckOutcome, KeyDescription, KeyId, KeyInputError, NotProvenReason, ProvenKey,
+    SecretStorage, SecretStorageKey,
+    passphrase::{Bounds, Budget, ParametersError, Passphrase},
     recovery_key::{self, RecoveryKeyError},
 };
 use fourfold_client::escape_untrusted;
@@ -25,12 +25,13 @@ pub(crate) struct Found {
 /// Finds the key that an offer is, among the candidates in their order.
 ///
 /// A recovery key is tried as one first; only what cannot be one is taken for a passphrase. A key
-/// whose check verifies wins over one that cannot be checked.
+/// whose check verifies wins over one that cannot be checked. All offers of a command share one
+/// budget.
 pub(crate) fn find(
     storage: &SecretStorage<'_>,
     offer: &Offer,
     candidates: &[KeyDescription],
-    bounds: Bounds,
+    budget: &mut Budget,
 ) -> Result<Found> {
     if candidates.is_empty() {
         return Err(Error::refused("there is no key of secret storage")
@@ -56,7 +57,7 @@ pub(crate) fn find(
             .filter_map(|description| SecretStorageKey::from_recovery_key(description, text).ok());
         best(storage, keys).ok_or_else(|| wrong(candidates, "recovery key"))
     } else {
-        by_passphrase(storage, &Passphrase::new(text.as_str()), candidates, bounds)
+        by_passphrase(storage, &Passphrase::new(text.as_str()), candidates, budget)
     }
 }
 
@@ -122,7 +123,7 @@ pub(crate) fn one(storage: &SecretStorage<'_>, options: &UnlockOptions) -> Resul
     let [offer] = offers.as_slice() else {
         return Err(Error::usage("exactly one key is needed here"));
     };
-    find(storage, offer, &candidates, bounds(&options.input))
+    find(storage, offer, &candidates, &mut budget(&options.input))
 }
 
 /// The one key that was given, for writing.
@@ -146,12 +147,14 @@ fn has_passphrase(candidates: &[KeyDescription]) -> bool {
     candidates.iter().any(|key| key.passphrase().is_some())
 }
 
-pub(crate) fn bounds(input: &KeyInput) -> Bounds {
-    if input.allow_weak_kdf {
+/// What the command may spend on derivations.
+pub(crate) fn budget(input: &KeyInput) -> Budget {
+    let bounds = if input.allow_weak_kdf {
         Bounds::allow_weak()
     } else {
         Bounds::DEFAULT
-    }
+    };
+    bounds.budget()
 }
 
 pub(crate) fn key_id(text: &str) -> Result<KeyId> {
@@ -196,11 +199,12 @@ fn by_passphrase(
     storage: &SecretStorage<'_>,
     passphrase: &Passphrase,
     candidates: &[KeyDescription],
-    bounds: Bounds,
+    budget: &mut Budget,
 ) -> Result<Found> {
     let mut refused = None;
+    let mut left_out = 0;
     let mut keys = Vec::new();
-    for description in candidates {
+    for description in by_cost(candidates) {
         let Some(parameters) = description.passphrase() else {
             continue;
         };
@@ -211,7 +215,7 @@ fn by_passphrase(
                 parameters.iterations()
             ));
         }
-        match SecretStorageKey::from_passphrase(description, passphrase, bounds) {
+        match SecretStorageKey::from_passphrase(description, passphrase, budget) {
             Ok(key) if is_verified(storage, &key) => {
                 return Ok(Found {
                     key,
@@ -219,8 +223,14 @@ fn by_passphrase(
                 });
             }
             Ok(key) => keys.push(key),
+            Err(KeyInputError::Parameters(ParametersError::OverBudget { .. })) => left_out += 1,
             Err(error) => refused = Some((description.id().clone(), error)),
         }
+    }
+    // One of those that were not tried may be the key, and none that cannot be checked is taken for
+    // it.
+    if left_out > 0 {
+        return Err(not_all_tried(left_out));
     }
     let found = best(storage, keys.into_iter());
     found.ok_or_else(|| match refused {
@@ -232,10 +242,36 @@ fn by_passphrase(
     })
 }
 
-fn unusable_passphrase(id: &KeyId, error: &fourfold::KeyInputError) -> Error {
+/// The key that is most likely meant first, and then those that cost least: so a server that lists
+/// expensive keys does not keep the others from being tried.
+fn by_cost(candidates: &[KeyDescription]) -> Vec<&KeyDescription> {
+    let iterations = |key: &KeyDescription| match key.passphrase() {
+        Some(Ok(parameters)) => parameters.iterations(),
+        _ => 0,
+    };
+    let mut keys: Vec<_> = candidates.iter().collect();
+    if let Some((_, others)) = keys.split_first_mut() {
+        others.sort_by_key(|key| iterations(key));
+    }
+    keys
+}
+
+fn not_all_tried(left_out: usize) -> Error {
+    Error::new(
+        Exit::WrongKey,
+        format!(
+            "the passphrase fits none of the keys that were tried, and {left_out} more would take \
+             more than {} iterations in all",
+            Budget::TOTAL
+        ),
+    )
+    .hint("name the key with --key, or use its recovery key")
+}
+
+fn unusable_passphrase(id: &KeyId, error: &KeyInputError) -> Error {
     let message = format!("key {}: {error}", escape_untrusted(id.as_str()));
     match error {
-        fourfold::KeyInputError::Parameters(ParametersError::TooFewIterations { .. }) => {
+        KeyInputError::Parameters(ParametersError::TooFewIterations { .. }) => {
             Error::new(Exit::Policy, message)
                 .hint("use the recovery key; or read once with --allow-weak-kdf and rotate the key")
         }

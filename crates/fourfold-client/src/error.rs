@@ -43,7 +43,9 @@ impl Error {
     /// Whether the server answered, and would answer the same again.
     pub(crate) fn is_final_answer(&self) -> bool {
         match self.kind {
-            ErrorKind::Malformed { .. } | ErrorKind::TooLarge { .. } => true,
+            ErrorKind::Malformed { .. }
+            | ErrorKind::TooLarge { .. }
+            | ErrorKind::TooManyEvents { .. } => true,
             ErrorKind::Matrix { status, .. } => (400..500).contains(&status) && status != 408,
             _ => false,
         }
@@ -169,6 +171,15 @@ pub enum ErrorKind {
     #[error("it sent more than {limit} bytes, which is not read: ask its administrator")]
     TooLarge {
         /// The limit in bytes.
+        limit: usize,
+    },
+    /// The account has more events of account data than are read.
+    #[error(
+        "it sent more than {limit} events of account data, and an account with so many is not \
+         read: find out which client writes them, or ask the administrator"
+    )]
+    TooManyEvents {
+        /// The limit.
         limit: usize,
     },
     /// The server wants fewer requests than patience allows for.

@@ -32,10 +32,16 @@ impl AccountData {
     ///
     /// # Errors
     ///
-    /// [`ContentError::NotJson`] when it is not an object.
+    /// [`ContentError::NotJson`] when it is not an object, [`ContentError::TooManyEvents`].
     pub fn from_json(json: &str) -> Result<Self, ContentError> {
-        serde_json::from_str(json).map_err(|_| ContentError::NotJson)
+        let data: Self = serde_json::from_str(json).map_err(|_| ContentError::NotJson)?;
+        data.check_number()?;
+        Ok(data)
     }
+
+    /// The most events that are read. An account with more is refused as a whole: to read some of
+    /// them would be to let the server choose which secrets there are.
+    pub const MAX_EVENTS: usize = 20_000;
 
     /// Writes `{type: content, …}`.
     #[must_use]
@@ -47,14 +53,19 @@ impl AccountData {
     ///
     /// # Errors
     ///
-    /// [`ContentError::NotJson`] when it is not JSON; nothing is changed then.
+    /// [`ContentError::NotJson`] when it is not JSON, and [`ContentError::TooManyEvents`] when it would
+    /// be one more than [`MAX_EVENTS`](Self::MAX_EVENTS); nothing is changed then.
     pub fn insert_json(
         &mut self,
         event_type: impl Into<String>,
         content: impl Into<String>,
     ) -> Result<(), ContentError> {
+        let event_type = event_type.into();
+        if self.events.len() >= Self::MAX_EVENTS && !self.events.contains_key(&event_type) {
+            return Err(ContentError::TooManyEvents);
+        }
         let raw = RawValue::from_string(content.into()).map_err(|_| ContentError::NotJson)?;
-        self.events.insert(event_type.into(), raw);
+        self.events.insert(event_type, raw);
         Ok(())
     }
 
@@ -93,6 +104,14 @@ impl AccountData {
     /// The event types, in order.
     pub fn event_types(&self) -> impl Iterator<Item = &str> {
         self.events.keys().map(String::as_str)
+    }
+
+    /// What was read without [`insert_json`](Self::insert_json).
+    pub(crate) fn check_number(&self) -> Result<(), ContentError> {
+        if self.events.len() > Self::MAX_EVENTS {
+            return Err(ContentError::TooManyEvents);
+        }
+        Ok(())
     }
 }
 

@@ -264,6 +264,9 @@ pub enum ContentError {
     /// Larger than [`Content::MAX_BYTES`].
     #[error("is larger than {} bytes", Content::MAX_BYTES)]
     TooLarge,
+    /// Account data with more than [`AccountData::MAX_EVENTS`](crate::AccountData::MAX_EVENTS).
+    #[error("holds more than {} events", crate::AccountData::MAX_EVENTS)]
+    TooManyEvents,
 }
 
 /// A member is there but has another JSON type than belongs there.

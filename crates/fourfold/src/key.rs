@@ -9,7 +9,7 @@ use crate::{
     Algorithm, Content, KeyDescription, KeyId, Secret, SecretKind, SecretName,
     algorithm::{OpenEntryError, aes_hmac_sha2, curve25519_aes_sha2},
     base64,
-    passphrase::{Bounds, ParametersError, Passphrase, PassphraseParameters},
+    passphrase::{Bounds, Budget, ParametersError, Passphrase, PassphraseParameters},
     recovery_key::{self, RecoveryKeyError},
     signable::Signable,
     signed_json::{PublicKey, SignatureError, SigningKey},
@@ -58,21 +58,22 @@ impl SecretStorageKey {
 
     /// Derives the key of this description from a passphrase. Whether it fits is not checked yet.
     ///
-    /// Takes about 0.2 s for 500,000 iterations; the bounds are checked before.
+    /// Takes about 0.2 s for 500,000 iterations. They are taken from the budget before: whoever tries
+    /// a passphrase on several keys gives the same budget to each.
     ///
     /// # Errors
     ///
-    /// [`KeyInputError`]: the key has no passphrase, its parameters are damaged or out of bounds,
-    /// or it is of an unknown algorithm.
+    /// [`KeyInputError`]: the key has no passphrase, its parameters are damaged, out of bounds or
+    /// over the budget, or it is of an unknown algorithm.
     pub fn from_passphrase(
         description: &KeyDescription,
         passphrase: &Passphrase,
-        bounds: Bounds,
+        budget: &mut Budget,
     ) -> Result<Self, KeyInputError> {
         let parameters = description
             .passphrase()
             .ok_or(KeyInputError::NoPassphrase)??;
-        bounds.check(&parameters)?;
+        budget.spend(&parameters)?;
         Self::of(
             description,
             passphrase.derive(&parameters),

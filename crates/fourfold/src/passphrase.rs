@@ -227,6 +227,12 @@ impl Bounds {
         }
     }
 
+    /// A budget for derivations within these bounds.
+    #[must_use]
+    pub const fn budget(self) -> Budget {
+        Budget::new(self)
+    }
+
     /// Whether a key derived like this may only read.
     pub(crate) fn is_weak(parameters: &PassphraseParameters) -> bool {
         parameters.iterations < Self::DEFAULT.minimum
@@ -236,6 +242,43 @@ impl Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self::DEFAULT
+    }
+}
+
+/// What one task may spend on derivations in all, however many keys the server lists: the bounds of
+/// each derivation, and the iterations that are left.
+///
+/// One budget goes through everything that belongs to one question to the user.
+#[derive(Debug)]
+pub struct Budget {
+    bounds: Bounds,
+    left: u32,
+}
+
+impl Budget {
+    /// The iterations of all derivations together: 10,000,000, as many as one key may ask for.
+    pub const TOTAL: u32 = Bounds::DEFAULT.maximum;
+
+    /// All of it, with these bounds for each derivation.
+    #[must_use]
+    pub const fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            left: Self::TOTAL,
+        }
+    }
+
+    /// Spends what these parameters ask for, before anything is derived.
+    pub(crate) fn spend(
+        &mut self,
+        parameters: &PassphraseParameters,
+    ) -> Result<(), ParametersError> {
+        self.bounds.check(parameters)?;
+        let left = self.left.checked_sub(parameters.iterations);
+        self.left = left.ok_or(ParametersError::OverBudget {
+            requested: parameters.iterations,
+        })?;
+        Ok(())
     }
 }
 
@@ -252,6 +295,16 @@ pub enum ParametersError {
     /// `algorithm` is missing or no string.
     #[error("the key description does not say how to derive the key")]
     NoAlgorithm,
+    /// More iterations than are left of [`Budget::TOTAL`] after other keys were tried.
+    #[error(
+        "the key description asks for {requested} iterations, and no more than {} are carried out \
+         in all",
+        Budget::TOTAL
+    )]
+    OverBudget {
+        /// What the description asks for.
+        requested: u32,
+    },
     /// `salt` is missing, no string, or not 8 to 1024 bytes long.
     #[error("the key description has no valid salt")]
     Salt,

@@ -56,9 +56,11 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`ContentError::NotJson`] when it is not a snapshot.
+    /// [`ContentError::NotJson`] when it is not a snapshot, [`ContentError::TooManyEvents`].
     pub fn from_json(json: &str) -> Result<Self, ContentError> {
-        serde_json::from_str(json).map_err(|_| ContentError::NotJson)
+        let snapshot: Self = serde_json::from_str(json).map_err(|_| ContentError::NotJson)?;
+        snapshot.account_data.check_number()?;
+        Ok(snapshot)
     }
 
     /// Writes the snapshot to be kept.

@@ -167,9 +167,14 @@ fn a_key_from_a_passphrase_shows_neither() {
     content.insert("passphrase", &Content::from_json(weak).unwrap());
     let description = KeyDescription::new(KeyId::new("abc").unwrap(), content).unwrap();
     let passphrase = Passphrase::new("s3cret canary");
-    let error = SecretStorageKey::from_passphrase(&description, &passphrase, Bounds::DEFAULT);
+    let error =
+        SecretStorageKey::from_passphrase(&description, &passphrase, &mut Bounds::DEFAULT.budget());
     shown(&error.unwrap_err());
-    let key = SecretStorageKey::from_passphrase(&description, &passphrase, Bounds::allow_weak());
+    let key = SecretStorageKey::from_passphrase(
+        &description,
+        &passphrase,
+        &mut Bounds::allow_weak().budget(),
+    );
     assert_snapshot!(shown(&key.unwrap()), @r#"SecretStorageKey { id: KeyId("abc"), algorithm: AesHmacSha2, .. }"#);
     assert_snapshot!(shown(&parameters), @r#"PassphraseParameters { iterations: 500000, salt: "tOljaCvUdWjLirO0wCN787IaZ1VwqAVp" }"#);
     shown(&passphrase.strength());

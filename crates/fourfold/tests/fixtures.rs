@@ -263,7 +263,11 @@ impl Account {
         }
         if let Some(text) = &self.given.passphrase {
             let passphrase = Passphrase::new(text.as_str());
-            let key = SecretStorageKey::from_passphrase(&default, &passphrase, Bounds::DEFAULT);
+            let key = SecretStorageKey::from_passphrase(
+                &default,
+                &passphrase,
+                &mut Bounds::DEFAULT.budget(),
+            );
             keys.push(key.unwrap());
         }
         if let Some(hex) = &self.given.default_key_hex {

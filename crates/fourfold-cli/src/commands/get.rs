@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use fourfold::{
     Algorithm, KeyDescription, SecretName, SecretState, SecretStorage, SecretStorageKey, Snapshot,
-    recovery_key,
+    passphrase::Budget, recovery_key,
 };
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -54,8 +54,16 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     output::check_secret(options.out.as_deref(), options.show)?;
     let candidates = candidates(&storage, &name, &options.unlock)?;
     let mut failed = Error::usage("no key was given");
+    let mut budget = unlock::budget(&options.unlock.input);
     for offer in options.unlock.input.offers(unlock::question(&candidates))? {
-        match open(&snapshot, &name, &offer, &candidates, &options.unlock) {
+        match open(
+            &snapshot,
+            &name,
+            &offer,
+            &candidates,
+            &options.unlock,
+            &mut budget,
+        ) {
             Ok(opened) => {
                 let provenance = opened.provenance(&storage, name);
                 return deliver(global, options, &provenance, opened.secret.expose_secret());
@@ -112,9 +120,10 @@ fn open(
     offer: &Offer,
     candidates: &[KeyDescription],
     options: &UnlockOptions,
+    budget: &mut Budget,
 ) -> Result<Opened> {
     let storage = SecretStorage::new(&snapshot.account_data);
-    let key = match unlock::find(&storage, offer, candidates, unlock::bounds(&options.input)) {
+    let key = match unlock::find(&storage, offer, candidates, budget) {
         Ok(found) => found.key,
         Err(error) => undescribed(&storage, name, offer, options).ok_or(error)?,
     };

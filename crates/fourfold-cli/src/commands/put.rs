@@ -111,13 +111,9 @@ fn proven_keys(snapshot: &Snapshot, options: &Options) -> Result<Vec<ProvenKey>>
         described.collect::<Result<Vec<_>>>()?
     };
     let mut keys: Vec<ProvenKey> = Vec::new();
+    let mut budget = unlock::budget(&options.unlock.input);
     for offer in options.unlock.input.offers(unlock::question(&candidates))? {
-        let found = unlock::find(
-            &storage,
-            &offer,
-            &candidates,
-            unlock::bounds(&options.unlock.input),
-        )?;
+        let found = unlock::find(&storage, &offer, &candidates, &mut budget)?;
         keys.push(unlock::prove(&storage, found)?);
     }
     for id in &options.under {

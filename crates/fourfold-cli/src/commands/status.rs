@@ -187,16 +187,30 @@ impl Report {
 
 /// All keys with what they open, the default first.
 pub(crate) fn keys(storage: &SecretStorage<'_>) -> Vec<Key> {
+    // Looked at once, and not once for each key.
+    let mut opened: BTreeMap<KeyId, Vec<SecretName>> = BTreeMap::new();
+    for (name, secret) in storage.secrets() {
+        for id in secret.key_ids() {
+            opened.entry(id.clone()).or_default().push(name.clone());
+        }
+    }
     let mut keys: Vec<_> = storage
         .keys()
-        .map(|description| Key::of(storage, &description))
+        .map(|description| {
+            let secrets = opened.remove(description.id()).unwrap_or_default();
+            Key::of(storage, &description, secrets)
+        })
         .collect();
     keys.sort_by_key(|key| !key.is_default);
     keys
 }
 
 impl Key {
-    fn of(storage: &SecretStorage<'_>, description: &KeyDescription) -> Self {
+    fn of(
+        storage: &SecretStorage<'_>,
+        description: &KeyDescription,
+        secrets: Vec<SecretName>,
+    ) -> Self {
         let passphrase = match description.passphrase() {
             None => Passphrase::None,
             Some(Ok(parameters)) => Passphrase::Usable {
@@ -205,9 +219,6 @@ impl Key {
             Some(Err(error)) => Passphrase::Unusable {
                 reason: error.to_string(),
             },
-        };
-        let opens = |(name, secret): (SecretName, fourfold::EncryptedSecret)| {
-            secret.entry(description.id()).is_some().then_some(name)
         };
         let check_members = ["iv", "mac", "pubkey"];
         Self {
@@ -220,7 +231,7 @@ impl Key {
                 .iter()
                 .any(|one| description.content().raw(one).is_some()),
             passphrase,
-            secrets: storage.secrets().filter_map(opens).collect(),
+            secrets,
         }
     }
 

@@ -28,6 +28,7 @@ mod homeserver;
 mod hostile;
 mod hostile_answers;
 mod hostile_backup;
+mod hostile_bounds;
 mod hostile_devices;
 mod hostile_logins;
 mod hostile_one_time_keys;

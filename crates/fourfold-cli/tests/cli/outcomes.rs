@@ -229,7 +229,11 @@ fn weak_account() -> Made {
     let storage = SecretStorage::new(&made.account_data);
     let description = storage.key(&KeyId::new("weak").unwrap()).unwrap();
     let passphrase = Passphrase::new(PASSPHRASE);
-    let weak = SecretStorageKey::from_passphrase(&description, &passphrase, Bounds::allow_weak());
+    let weak = SecretStorageKey::from_passphrase(
+        &description,
+        &passphrase,
+        &mut Bounds::allow_weak().budget(),
+    );
     // Its recovery key may write.
     let recovery_key = weak.unwrap().expose_recovery_key();
     let key = SecretStorageKey::from_recovery_key(&description, &recovery_key).unwrap();

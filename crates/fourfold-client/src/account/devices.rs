@@ -18,7 +18,7 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`](crate::ErrorKind::TooLarge) beyond 16 MiB, and the errors of every call.
+    /// [`TooLarge`](crate::ErrorKind::TooLarge) beyond 4 MiB, and the errors of every call.
     ///
     /// [devices]: https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3devices
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
@@ -86,8 +86,8 @@ struct DevicesBody {
     devices: Vec<DeviceInfo>,
 }
 
-/// The largest list that is read: 16 MiB.
-const LIST_LIMIT: usize = 16 * 1024 * 1024;
+/// The largest list that is read: 4 MiB.
+const LIST_LIMIT: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

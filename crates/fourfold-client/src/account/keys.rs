@@ -17,7 +17,7 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`](crate::ErrorKind::TooLarge) beyond 16 MiB,
+    /// [`TooLarge`](crate::ErrorKind::TooLarge) beyond 4 MiB,
     /// [`Malformed`](crate::ErrorKind::Malformed) when it is not JSON, and the errors of every call.
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn keys_query(&self, user_id: &str) -> Result<String, Error> {
@@ -80,8 +80,8 @@ pub(super) fn keys_query(user_id: &str) -> Request<'static> {
     Request::post(path, &body).repeatable()
 }
 
-/// The largest answer to a query that is read: 16 MiB.
-const QUERY_LIMIT: usize = 16 * 1024 * 1024;
+/// The largest answer to a query that is read: 4 MiB.
+const QUERY_LIMIT: usize = 4 * 1024 * 1024;
 
 #[derive(Deserialize)]
 struct UploadBody {

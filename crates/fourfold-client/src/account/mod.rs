@@ -4,6 +4,7 @@ mod cross_signing;
 mod devices;
 mod key_backup;
 mod keys;
+mod names;
 mod snapshot;
 mod sync;
 mod to_device;
@@ -207,8 +208,8 @@ impl Account {
     }
 }
 
-/// The largest event that is read: 16 MiB, far beyond what servers accept.
-const EVENT_LIMIT: usize = 16 * 1024 * 1024;
+/// The largest event that is read: 4 MiB, far beyond what servers accept.
+const EVENT_LIMIT: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

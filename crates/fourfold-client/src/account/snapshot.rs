@@ -1,7 +1,12 @@
 //! Fetching everything that secret storage is about.
 
-use fourfold::{AccountData, Snapshot};
-use serde::Deserialize;
+use std::{borrow::Cow, fmt};
+
+use fourfold::{AccountData, Content, Snapshot};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
 use serde_json::{json, value::RawValue};
 use tracing::{instrument, warn};
 
@@ -20,8 +25,9 @@ impl Account {
     ///
     /// # Errors
     ///
-    /// [`TooLarge`](ErrorKind::TooLarge) beyond 64 MiB, [`Malformed`](ErrorKind::Malformed), and the
-    /// errors of every call.
+    /// [`TooLarge`](ErrorKind::TooLarge) beyond 64 MiB,
+    /// [`TooManyEvents`](ErrorKind::TooManyEvents) beyond [`AccountData::MAX_EVENTS`],
+    /// [`Malformed`](ErrorKind::Malformed), and the errors of every call.
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         let (account_data, keys_query, backup_version) = tokio::try_join!(
@@ -54,17 +60,13 @@ impl Account {
         let request = self.signed(Request::get(path).with_limit(SYNC_LIMIT));
         let answer = self.homeserver.transport.send(&request).await?;
         let body: SyncBody = answer.json("/sync")?;
-        let mut account_data = AccountData::default();
-        for event in body.account_data.unwrap_or_default().events {
-            // One damaged event never hides another.
-            match serde_json::from_str::<Event>(event.get()) {
-                Ok(event) => account_data
-                    .insert_json(event.kind, event.content.get())
-                    .map_err(|error| self.malformed("/sync").because(error))?,
-                Err(_) => warn!("an event of account data without a type or a content is left out"),
-            }
+        let events = body.account_data.unwrap_or_default().events;
+        if events.are_too_many {
+            // To read some of them would let the server choose which.
+            let limit = AccountData::MAX_EVENTS;
+            return Err(self.at_server(ErrorKind::TooManyEvents { limit }));
         }
-        Ok(account_data)
+        Ok(events.read)
     }
 
     async fn published_if_any(&self) -> Result<Option<String>, Error> {
@@ -84,7 +86,7 @@ impl Account {
         request: Request<'_>,
         to: &'static str,
     ) -> Result<Option<String>, Error> {
-        let request = self.signed(request.with_limit(SYNC_LIMIT));
+        let request = self.signed(request.with_limit(ANSWER_LIMIT));
         let answer = self.homeserver.transport.send(&request).await?;
         if matches!(answer.status(), 404 | 405) || answer.is_matrix_error("M_UNRECOGNIZED") {
             return Ok(None);
@@ -93,12 +95,21 @@ impl Account {
     }
 
     pub(super) fn malformed(&self, to: &'static str) -> Error {
-        Error::from(ErrorKind::Malformed { to }).at(self.homeserver.base_url())
+        self.at_server(ErrorKind::Malformed { to })
+    }
+
+    fn at_server(&self, kind: ErrorKind) -> Error {
+        Error::from(kind).at(self.homeserver.base_url())
     }
 }
 
-/// The largest answer that is read: 64 MiB.
+/// The largest answer with account data that is read: 64 MiB. Held twice for a moment: as it came,
+/// and as the contents in it.
 const SYNC_LIMIT: usize = 64 * 1024 * 1024;
+
+/// The largest answer about one thing of the account that is read. Four times what is understood, so
+/// that it is told why it is not.
+const ANSWER_LIMIT: usize = 4 * Content::MAX_BYTES;
 
 #[derive(Deserialize)]
 struct SyncBody {
@@ -112,12 +123,58 @@ struct SyncBody {
 #[derive(Default, Deserialize)]
 struct SyncAccountData {
     #[serde(default)]
-    events: Vec<Box<RawValue>>,
+    events: Events,
+}
+
+/// The events, read one by one out of the answer: nothing is copied but the contents.
+#[derive(Default)]
+struct Events {
+    read: AccountData,
+    /// Whether there are more than are read.
+    are_too_many: bool,
+}
+
+impl<'de> Deserialize<'de> for Events {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(EventsVisitor)
+    }
+}
+
+struct EventsVisitor;
+
+impl<'de> Visitor<'de> for EventsVisitor {
+    type Value = Events;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Events, A::Error> {
+        let mut events = Events::default();
+        while let Some(event) = sequence.next_element::<&RawValue>()? {
+            // One damaged event never hides another.
+            let Ok(event) = serde_json::from_str::<Event<'_>>(event.get()) else {
+                warn!("an event of account data without a type or a content is left out");
+                continue;
+            };
+            if events
+                .read
+                .insert_json(event.kind, event.content.get())
+                .is_err()
+            {
+                events.are_too_many = true;
+                break;
+            }
+        }
+        while sequence.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(events)
+    }
 }
 
 #[derive(Deserialize)]
-struct Event {
-    #[serde(rename = "type")]
-    kind: String,
-    content: Box<RawValue>,
+struct Event<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    content: &'a RawValue,
 }

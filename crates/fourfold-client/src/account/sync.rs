@@ -9,7 +9,7 @@ use serde::{
 use serde_json::{json, value::RawValue};
 use tracing::instrument;
 
-use super::Account;
+use super::{Account, names::Names};
 use crate::{error::Error, path::Path, transport::Request};
 
 impl Account {
@@ -65,16 +65,16 @@ pub(crate) struct SyncAnswer {
     pub(crate) device_one_time_keys_count: Option<OneTimeKeysCount>,
     /// The algorithms of fallback keys that were not used yet.
     #[serde(default)]
-    pub(crate) device_unused_fallback_key_types: Option<Vec<String>>,
+    pub(crate) device_unused_fallback_key_types: Option<Names>,
 }
 
 /// The users whose devices changed, and those with whom nothing is shared any more.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct DeviceLists {
     #[serde(default)]
-    pub(crate) changed: Vec<String>,
+    pub(crate) changed: Names,
     #[serde(default)]
-    pub(crate) left: Vec<String>,
+    pub(crate) left: Names,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -100,7 +100,12 @@ const MAX_TOKEN_BYTES: usize = 4096;
 /// How many events of one answer are looked at. Servers send a hundred at once.
 const MAX_EVENTS: usize = 10_000;
 
-/// The largest answer that is read: 64 MiB.
+/// How many bytes of events of one answer are looked at: 32 MiB. They lie in memory beside the whole
+/// answer, until that is read to its end.
+const MAX_EVENTS_BYTES: usize = 32 * 1024 * 1024;
+
+/// The largest answer that is read: 64 MiB. A server may give everything at once that waits, and an
+/// answer that is refused comes again.
 const SYNC_LIMIT: usize = 64 * 1024 * 1024;
 
 fn events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ToDevice, D::Error> {
@@ -134,11 +139,15 @@ impl<'de> Visitor<'de> for Events {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<ToDevice, A::Error> {
         let mut read = ToDevice::default();
+        let mut room = MAX_EVENTS_BYTES;
         while read.events.len() < MAX_EVENTS {
             match sequence.next_element::<&RawValue>()? {
                 None => return Ok(read),
-                Some(event) if event.get().len() > MAX_EVENT_BYTES => read.left_out += 1,
-                Some(event) => read.events.push(event.to_owned()),
+                Some(event) if event.get().len() > MAX_EVENT_BYTES.min(room) => read.left_out += 1,
+                Some(event) => {
+                    room -= event.get().len();
+                    read.events.push(event.to_owned());
+                }
             }
         }
         while sequence.next_element::<IgnoredAny>()?.is_some() {
@@ -187,5 +196,18 @@ mod tests {
         ));
         assert_eq!(answer.to_device.events.len(), MAX_EVENTS);
         assert_eq!(answer.to_device.left_out, 5);
+    }
+
+    // shows: LIB-22
+    #[test]
+    fn all_events_together_are_bounded() {
+        let large = format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_EVENT_BYTES - 8));
+        let most = MAX_EVENTS_BYTES / large.len();
+        let many = vec![large; most + 3].join(",");
+        let answer = read(&format!(
+            r#"{{"next_batch": "a", "to_device": {{"events": [{many}]}}}}"#
+        ));
+        assert_eq!(answer.to_device.events.len(), most);
+        assert_eq!(answer.to_device.left_out, 3);
     }
 }

@@ -192,8 +192,8 @@ impl Device {
     ) -> Result<(), DeviceError> {
         // The first answer tells no changes: what came before it may have been missed.
         if self.position.since.is_none()
-            || answer.device_lists.changed.contains(&self.user_id)
-            || answer.device_lists.left.contains(&self.user_id)
+            || answer.device_lists.changed.may_have(&self.user_id)
+            || answer.device_lists.left.may_have(&self.user_id)
         {
             self.trust.mark_stale();
             self.tell(Input::TrustChanged);

@@ -73,8 +73,7 @@ impl Device {
             .device_one_time_keys_count
             .map(|count| count.signed_curve25519);
         let unused = answer.device_unused_fallback_key_types.as_ref();
-        let has_fallback_key =
-            unused.map(|types| types.iter().any(|one| one == "signed_curve25519"));
+        let has_fallback_key = unused.map(|types| types.have("signed_curve25519"));
         let forget = keys.times.has_older_fallback_key && keys.times.may_make_fallback_key(now);
         let is_news = count.is_some_and(|count| keys.published.one_time_keys != Some(count))
             || has_fallback_key.is_some_and(|has| keys.published.fallback_key != has)

@@ -9,7 +9,7 @@ use reqwest::{
 };
 use zeroize::Zeroizing;
 
-use super::{Answer, Base, Condition, FOREVER, Request, Transport, retry, tls};
+use super::{Answer, Base, Condition, FOREVER, Request, SMALL_ANSWER, Transport, retry, tls};
 use crate::{
     Options,
     error::{Error, ErrorKind, MatrixErrorBody},
@@ -104,7 +104,12 @@ impl Transport {
             return Err(Failure::never(redirected(&response)));
         }
         let entity_tag = response.headers().get(ETAG).cloned();
-        let mut body = read_body(&mut response, request.limit).await?;
+        // An error is small, whatever was asked for.
+        let limit = match status {
+            200..300 => request.limit,
+            _ => request.limit.min(SMALL_ANSWER),
+        };
+        let mut body = read_body(&mut response, limit).await?;
         if status >= 400
             && let Some(token) = request.token
         {
@@ -168,14 +173,26 @@ impl Transport {
 
 /// Counts what arrives: what `Content-Length` promises means nothing.
 async fn read_body(response: &mut Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut body = Zeroizing::new(Vec::new());
+    let mut body = Zeroizing::new(Vec::with_capacity(limit.min(FIRST_PIECE)));
     while let Some(chunk) = response.chunk().await.map_err(Failure::of_connection)? {
-        if body.len() + chunk.len() > limit {
+        let needed = body.len() + chunk.len();
+        if needed > limit {
             return Err(Failure::never(ErrorKind::TooLarge { limit }));
+        }
+        if needed > body.capacity() {
+            body = moved(&body, needed.max(2 * body.capacity()).min(limit));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// The same with more room. A vector that grows by itself leaves what it held behind, and may take
+/// twice the limit, which wiping then touches.
+fn moved(body: &[u8], capacity: usize) -> Zeroizing<Vec<u8>> {
+    let mut roomy = Zeroizing::new(Vec::with_capacity(capacity));
+    roomy.extend_from_slice(body);
+    roomy
 }
 
 /// Removes the token from an error: some of it is going to be shown.
@@ -198,3 +215,6 @@ fn redirected(response: &Response) -> ErrorKind {
         location: escape_untrusted(location.unwrap_or("nowhere")),
     }
 }
+
+/// The room for an answer at first, which most do not outgrow: 16 KiB.
+const FIRST_PIECE: usize = 16 * 1024;

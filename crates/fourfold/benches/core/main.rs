@@ -152,8 +152,8 @@ fn passphrases(criterion: &mut Criterion) {
     group.sample_size(20);
     group.bench_function("fourfold", |bencher| {
         bencher.iter(|| {
-            let bounds = Bounds::allow_weak();
-            SecretStorageKey::from_passphrase(&description, black_box(&passphrase), bounds).unwrap()
+            let budget = &mut Bounds::allow_weak().budget();
+            SecretStorageKey::from_passphrase(&description, black_box(&passphrase), budget).unwrap()
         });
     });
     group.bench_function("raw", |bencher| {

@@ -1,5 +1,7 @@
 //! Plans that move secrets from keys that are given up to another key: rotation and migration.
 
+use std::collections::BTreeSet;
+
 use rand_core::CryptoRng;
 
 use super::{
@@ -134,18 +136,18 @@ fn transfer(
         Destination::Existing(key) => check_described(storage, key)?,
         Destination::New(new) => put_description(&mut draft, new),
     }
-    let mut left: Vec<(SecretName, KeyId)> = Vec::new();
+    let mut left: BTreeSet<(SecretName, KeyId)> = BTreeSet::new();
     for key in old {
         for name in storage.unreadable_secrets(key.id()) {
             draft.warn(format!("{name} is damaged and left as it is"));
-            left.push((name, key.id().clone()));
+            left.insert((name, key.id().clone()));
         }
     }
     for (name, existing) in storage.secrets() {
         let copies = Copies::open(storage, &name, &existing, old, new, evidence);
         for (id, reason) in copies.left {
             draft.warn(format!("{name} under {id} is left as it is: {reason}"));
-            left.push((name.clone(), id));
+            left.insert((name.clone(), id));
         }
         let Some(chosen) = copies.chosen else {
             continue;
@@ -198,13 +200,10 @@ fn opens_anything(storage: &SecretStorage<'_>, key: &SecretStorageKey) -> bool {
 
 /// Removes the entries of a key from all secrets, and then its description, unless something is
 /// left under it.
-fn retire(draft: &mut Draft, id: &KeyId, left: &[(SecretName, KeyId)]) {
+fn retire(draft: &mut Draft, id: &KeyId, left: &BTreeSet<(SecretName, KeyId)>) {
     let secrets: Vec<_> = draft.storage().secrets().collect();
     for (name, secret) in secrets {
-        let is_left = left
-            .iter()
-            .any(|(left_name, left_id)| *left_name == name && left_id == id);
-        if secret.entry(id).is_some() && !is_left {
+        if secret.entry(id).is_some() && !left.contains(&(name.clone(), id.clone())) {
             let reason = format!("remove the copy of {name} under {id}");
             draft.put(name.as_str(), secret.without_entry(id), reason);
         }

@@ -3,7 +3,7 @@
 use fourfold::{
     Content, KeyCheckOutcome, KeyDescription, KeyId, KeyInputError, NewKey, NotProvenReason,
     SecretStorage, SecretStorageKey,
-    passphrase::{Bounds, ParametersError, Passphrase, PassphraseParameters},
+    passphrase::{Bounds, Budget, ParametersError, Passphrase, PassphraseParameters},
     recovery_key,
 };
 
@@ -31,7 +31,9 @@ fn kdf_floor_is_enforced_on_read_and_write() {
         let passphrase = Passphrase::new(PASSPHRASE);
 
         // Reading is refused.
-        let derive = |bounds| SecretStorageKey::from_passphrase(&description, &passphrase, bounds);
+        let derive = |bounds: Bounds| {
+            SecretStorageKey::from_passphrase(&description, &passphrase, &mut bounds.budget())
+        };
         let error = derive(Bounds::DEFAULT).unwrap_err();
         let too_few = ParametersError::TooFewIterations {
             requested: iterations,
@@ -63,7 +65,12 @@ fn a_weak_key_that_is_right_still_only_reads() {
     let description = KeyDescription::new(KeyId::new("weak").unwrap(), content).unwrap();
     let derive = || {
         let passphrase = Passphrase::new(PASSPHRASE);
-        SecretStorageKey::from_passphrase(&description, &passphrase, Bounds::allow_weak()).unwrap()
+        SecretStorageKey::from_passphrase(
+            &description,
+            &passphrase,
+            &mut Bounds::allow_weak().budget(),
+        )
+        .unwrap()
     };
     // The same 32 bytes, with a description that verifies and a secret that opens.
     let bytes = recovery_key::decode(&derive().expose_recovery_key()).unwrap();
@@ -77,8 +84,12 @@ fn a_weak_key_that_is_right_still_only_reads() {
     let storage = SecretStorage::new(&data);
     let passphrase = Passphrase::new(PASSPHRASE);
     let described = storage.key(&id).unwrap();
-    let key =
-        SecretStorageKey::from_passphrase(&described, &passphrase, Bounds::allow_weak()).unwrap();
+    let key = SecretStorageKey::from_passphrase(
+        &described,
+        &passphrase,
+        &mut Bounds::allow_weak().budget(),
+    )
+    .unwrap();
     assert_eq!(storage.check(&key), KeyCheckOutcome::Verified);
     assert_eq!(
         storage.open(&name(), &key).unwrap().secret.expose_secret(),
@@ -108,12 +119,41 @@ fn too_many_iterations_are_refused_before_anything_is_derived() {
         for bounds in [Bounds::DEFAULT, Bounds::allow_weak()] {
             // Deriving with any of these would take minutes.
             let error =
-                SecretStorageKey::from_passphrase(&description, &passphrase, bounds).unwrap_err();
+                SecretStorageKey::from_passphrase(&description, &passphrase, &mut bounds.budget())
+                    .unwrap_err();
             let limit = 10_000_000;
             let expected = ParametersError::TooManyIterations { limit };
             assert_eq!(error, KeyInputError::Parameters(expected), "{iterations}");
         }
     }
+}
+
+/// A server that lists many keys makes a passphrase be tried on each of them.
+// shows: KEY-05, LIB-22
+#[test]
+fn what_all_derivations_cost_together_is_bounded() {
+    let of = |iterations: u32| {
+        let json = format!(
+            r#"{{"algorithm":"m.secret_storage.v1.aes-hmac-sha2","passphrase":
+                {{"algorithm":"m.pbkdf2","salt":"saltsaltsalt","iterations":{iterations}}}}}"#
+        );
+        KeyDescription::new(
+            KeyId::new("key").unwrap(),
+            Content::from_json(&json).unwrap(),
+        )
+        .unwrap()
+    };
+    let passphrase = Passphrase::new(PASSPHRASE);
+    let mut budget = Bounds::allow_weak().budget();
+    let mut derive =
+        |iterations| SecretStorageKey::from_passphrase(&of(iterations), &passphrase, &mut budget);
+    assert!(derive(1).is_ok());
+    // Alone it would be fine. Deriving would take seconds.
+    let requested = Budget::TOTAL;
+    let over = KeyInputError::Parameters(ParametersError::OverBudget { requested });
+    assert_eq!(derive(requested).unwrap_err(), over);
+    // What still fits is tried.
+    assert!(derive(2).is_ok());
 }
 
 #[test]

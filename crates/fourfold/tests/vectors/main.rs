@@ -225,7 +225,7 @@ fn passphrase(input: &Input) -> Found {
         Bounds::DEFAULT
     };
     let passphrase = Passphrase::new(input.text("passphrase"));
-    match SecretStorageKey::from_passphrase(&description, &passphrase, bounds) {
+    match SecretStorageKey::from_passphrase(&description, &passphrase, &mut bounds.budget()) {
         Ok(key) => {
             let bytes = recovery_key::decode(&key.expose_recovery_key()).unwrap();
             Ok(json!({"key_hex": hex(&*bytes)}))

@@ -88,7 +88,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     let [offer] = offers.as_slice() else {
         return Err(Error::usage("exactly one key is needed here"));
     };
-    let found = unlock::find(&storage, offer, &candidates, unlock::bounds(input))?;
+    let found = unlock::find(&storage, offer, &candidates, &mut unlock::budget(input))?;
     outcome.key_id = Some(found.key.id().clone());
     outcome.is_key_valid = found.outcome == KeyCheckOutcome::Verified;
     let is_certain = if outcome.is_key_valid {

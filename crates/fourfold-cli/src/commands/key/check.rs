@@ -3,7 +3,7 @@
 use clap::Args;
 use fourfold::{
     Evidence, KeyCheckOutcome, KeyDescription, Secret, SecretName, SecretStorage, Snapshot,
-    Verdict, base64, recovery_key,
+    Verdict, base64, passphrase::Budget, recovery_key,
 };
 use serde_json::json;
 
@@ -32,8 +32,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let candidates = unlock::candidates(&storage, &options.unlock)?;
     let question = unlock::question(&candidates);
     let mut failed = Ok(());
+    let mut budget = unlock::budget(&options.unlock.input);
     for offer in options.unlock.input.offers(question)? {
-        let checked = check(global, &snapshot, &offer, &candidates, &options.unlock);
+        let checked = check(global, &snapshot, &offer, &candidates, &mut budget);
         if checked.is_err() {
             failed = checked;
         }
@@ -46,11 +47,10 @@ fn check(
     snapshot: &Snapshot,
     offer: &Offer,
     candidates: &[KeyDescription],
-    options: &UnlockOptions,
+    budget: &mut Budget,
 ) -> Result<()> {
     let storage = SecretStorage::new(&snapshot.account_data);
-    let bounds = unlock::bounds(&options.input);
-    let found = match unlock::find(&storage, offer, candidates, bounds) {
+    let found = match unlock::find(&storage, offer, candidates, budget) {
         Ok(found) => found,
         Err(error) if is_backup_key(&snapshot.evidence(), offer) => {
             return Err(Error::new(

@@ -51,7 +51,7 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     let snapshot = logged_in.snapshot_for_change()?;
     let storage = SecretStorage::new(&snapshot.account_data);
-    let bounds = unlock::bounds(&options.input);
+    let mut budget = unlock::budget(&options.input);
     let (mut to, mut from) = (None, None);
     for offer in options.input.offers_twice(
         "Recovery key or passphrase that opens the secrets",
@@ -61,7 +61,7 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
             .keys()
             .filter(|key| key.algorithm().is_some())
             .collect();
-        let found = unlock::find(&storage, &offer, &all, bounds)?;
+        let found = unlock::find(&storage, &offer, &all, &mut budget)?;
         if *found.key.id() == id {
             to = Some(unlock::prove(&storage, found)?);
         } else {
@@ -98,8 +98,8 @@ pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
     let offer = offers
         .first()
         .ok_or_else(|| Error::usage("no key was given"))?;
-    let bounds = unlock::bounds(&options.remaining);
-    let remaining = unlock::find(&storage, offer, &others, bounds)?.key;
+    let mut budget = unlock::budget(&options.remaining);
+    let remaining = unlock::find(&storage, offer, &others, &mut budget)?.key;
     let (evidence, mut draft) = (snapshot.evidence(), None);
     for name in names(&storage, &options.names, &id)? {
         let plan = plan::take_key_away(&storage, &name, &id, &remaining, &evidence)?;

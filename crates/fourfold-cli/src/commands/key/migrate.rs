@@ -43,12 +43,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     }
     new_key::check_delivery(&options.new, options.change)?;
     let mut keys = Vec::new();
+    let mut budget = unlock::budget(&options.old);
     for offer in options
         .old
         .offers("Recovery key or passphrase of the old key")?
     {
-        let bounds = unlock::bounds(&options.old);
-        keys.push(unlock::find(&storage, &offer, &old, bounds)?.key);
+        keys.push(unlock::find(&storage, &offer, &old, &mut budget)?.key);
     }
     let new = new_key::make(&options.new)?;
     let (keys, evidence) = (keys.iter().collect::<Vec<_>>(), snapshot.evidence());

@@ -47,12 +47,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         .any(|(_, secret)| secret.entry(&id).is_some())
     {
         let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
+        let mut budget = unlock::budget(&options.remaining);
         for offer in options
             .remaining
             .offers("Recovery key or passphrase of a remaining key")?
         {
-            let bounds = unlock::bounds(&options.remaining);
-            keys.push(unlock::find(&storage, &offer, &others, bounds)?.key);
+            keys.push(unlock::find(&storage, &offer, &others, &mut budget)?.key);
         }
     }
     let plan = plan::remove_key(&storage, &id, &keys.iter().collect::<Vec<_>>(), &evidence)?;

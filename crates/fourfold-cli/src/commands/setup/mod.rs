@@ -129,8 +129,8 @@ impl StorageKey {
         let [offer] = offers.as_slice() else {
             return Err(Error::usage("exactly one key is needed here"));
         };
-        let bounds = unlock::bounds(&options.input);
-        let found = unlock::find(&storage, offer, &candidates, bounds)?;
+        let mut budget = unlock::budget(&options.input);
+        let found = unlock::find(&storage, offer, &candidates, &mut budget)?;
         Ok(Self::Existing(unlock::prove(&storage, found)?))
     }
 
