@@ -98,3 +98,28 @@ impl From<std::io::Error> for Error {
         Self::usage(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scripts rely on each of these.
+    // shows: CLI-04
+    #[test]
+    fn exit_codes_and_their_names_do_not_change() {
+        for (code, exit, name) in [
+            (1, Exit::Refused, "refused"),
+            (2, Exit::Usage, "usage"),
+            (3, Exit::WrongKey, "wrong_key"),
+            (4, Exit::Network, "network"),
+            (5, Exit::Conflict, "conflict"),
+            (6, Exit::Policy, "policy"),
+            (7, Exit::Corrupt, "corrupt"),
+            (8, Exit::NotVerified, "not_verified"),
+        ] {
+            assert_eq!(exit as u8, code, "{name}");
+            assert_eq!(exit.name(), name);
+            assert_eq!(Exit::from_code(code), exit);
+        }
+    }
+}

@@ -72,6 +72,7 @@ fn reused() -> Error {
 mod tests {
     use super::*;
 
+    // shows: KEY-12
     #[test]
     fn the_password_of_the_account_is_refused_whichever_is_known_first() {
         let mut seen = Seen::default();

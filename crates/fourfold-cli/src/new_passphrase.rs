@@ -133,6 +133,7 @@ const LONGEST_WORD: usize = 16;
 mod tests {
     use super::*;
 
+    // shows: KEY-11
     #[test]
     fn six_words_are_made_that_are_hard_to_guess() {
         let list = diceware_wordlists::EFF_LONG_WORDLIST;

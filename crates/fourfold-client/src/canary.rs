@@ -59,6 +59,7 @@ impl Visit for Fields<'_> {
     }
 }
 
+// shows: LIB-18, CLI-05
 #[tokio::test]
 async fn tokens_passwords_and_contents_are_neither_logged_nor_said() {
     const PASSWORD: &str = "canary_password";

@@ -233,6 +233,7 @@ mod tests {
         }
     }
 
+    // shows: LIB-23
     #[tokio::test]
     async fn the_well_known_file_cannot_lead_to_plain_http() {
         for (base_url, kind) in [

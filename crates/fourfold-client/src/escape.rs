@@ -74,6 +74,7 @@ mod tests {
         }
     }
 
+    // shows: LIB-19
     #[test]
     fn shows_what_deceives() {
         assert_eq!(
@@ -94,6 +95,7 @@ mod tests {
     }
 
     proptest! {
+        // shows: LIB-19
         #[test]
         fn is_bounded_idempotent_and_harmless(text in any::<String>()) {
             let escaped = escape_untrusted(&text);

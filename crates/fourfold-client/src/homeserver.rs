@@ -99,6 +99,7 @@ mod tests {
             .clone()
     }
 
+    // shows: LIB-23
     #[test]
     fn plain_http_stays_on_this_machine() {
         for base_url in [
@@ -146,6 +147,7 @@ mod tests {
         }
     }
 
+    // shows: LIB-23
     #[test]
     fn the_token_of_a_session_stays_with_its_homeserver() {
         let homeserver = Homeserver::new("http://localhost:1", &Options::default()).unwrap();

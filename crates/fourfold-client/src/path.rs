@@ -81,6 +81,7 @@ mod tests {
     use super::*;
     use crate::testing::percent_decode;
 
+    // shows: LIB-14
     #[test]
     fn encodes_what_key_ids_are_made_of() {
         let path = Path::fixed("/a")
@@ -89,6 +90,7 @@ mod tests {
         assert_eq!(path.as_str(), "/a/m.key.Me3n4Td%2Foh%2Bh%3D%252F%20%C3%A9");
     }
 
+    // shows: LIB-14
     #[test]
     fn refuses_segments_that_could_escape() {
         let long = "x".repeat(256);
@@ -104,6 +106,7 @@ mod tests {
     }
 
     proptest! {
+        // shows: LIB-14
         #[test]
         fn a_segment_stays_one_segment(text in any::<String>()) {
             let Ok(path) = Path::fixed("/a").segment(&text) else { return Ok(()) };

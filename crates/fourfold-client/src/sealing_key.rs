@@ -90,6 +90,7 @@ const NONCE_BYTES: usize = 24;
 mod tests {
     use super::*;
 
+    // shows: AGT-10
     #[test]
     fn opens_only_with_its_key_at_its_place_and_unchanged() {
         let key = SealingKey::from_bytes(&[7; 32]);
@@ -108,6 +109,7 @@ mod tests {
         }
     }
 
+    // shows: AGT-10
     #[test]
     fn the_same_bytes_are_never_sealed_the_same_way() {
         let key = SealingKey::from_bytes(&[7; 32]);

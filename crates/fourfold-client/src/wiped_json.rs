@@ -31,6 +31,7 @@ impl std::io::Write for Size {
 mod tests {
     use super::*;
 
+    // shows: LIB-21
     #[test]
     fn nothing_is_copied_while_it_is_written() {
         let bytes = to_wiped_json(&["sëcret", "b"]).unwrap();

@@ -69,6 +69,7 @@ impl Writer {
     }
 }
 
+// shows: STO-02
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_was_acknowledged_is_lost_in_a_thousand_rounds() {
     let folder = TempDir::new().unwrap();

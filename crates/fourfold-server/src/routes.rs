@@ -222,6 +222,7 @@ pub(crate) static ROUTES: &[Route] = &[
 mod tests {
     use super::*;
 
+    // shows: SRV-02
     #[test]
     fn whoever_is_named_in_the_path_owns_it() {
         for route in ROUTES

@@ -250,6 +250,7 @@ impl<'de> Visitor<'de> for Values {
 mod tests {
     use super::*;
 
+    // shows: LIB-15
     #[test]
     fn signing_refuses_numbers_that_are_only_written_like_integers() {
         for number in ["-0", "1e3", "1.0", "9007199254740992", "1e400"] {

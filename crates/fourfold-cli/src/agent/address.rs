@@ -200,6 +200,7 @@ mod tests {
         assert!(error.message.contains("too long"), "{}", error.message);
     }
 
+    // shows: AGT-01
     #[test]
     fn the_socket_is_private_and_goes_at_the_end() {
         let (_folder, runtime, state) = folders();
@@ -214,6 +215,7 @@ mod tests {
         assert!(!address.exists().unwrap());
     }
 
+    // shows: AGT-01
     #[test]
     fn a_socket_that_was_left_behind_is_replaced_and_one_in_use_is_not() {
         let (_folder, runtime, state) = folders();
@@ -230,6 +232,7 @@ mod tests {
         assert!(listener.accept().is_ok());
     }
 
+    // shows: AGT-01, AG-01
     #[test]
     fn refuses_what_others_could_have_put_there() {
         let (folder, runtime, state) = folders();
@@ -269,6 +272,7 @@ mod tests {
         assert_eq!(error.exit, Exit::Policy);
     }
 
+    // shows: AGT-01, AG-01
     #[test]
     fn refuses_what_belongs_to_another_user() {
         if own_uid() != 0 {

@@ -231,6 +231,7 @@ mod tests {
         }
     }
 
+    // shows: AGT-07
     #[test]
     fn nothing_in_the_question_can_pose_as_something_else() {
         let text = describe(&question());

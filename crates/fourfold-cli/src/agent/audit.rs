@@ -276,6 +276,7 @@ mod tests {
             .reason("policy")
     }
 
+    // shows: AGT-09
     #[test]
     fn what_was_written_is_read_in_order() {
         let (_folder, log) = log();

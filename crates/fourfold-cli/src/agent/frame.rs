@@ -127,6 +127,7 @@ mod tests {
         assert!(read(b"").unwrap().is_none());
     }
 
+    // shows: AGT-01
     #[test]
     fn the_limit_is_kept_on_both_sides() {
         let most = vec![0; LARGEST - 2];

@@ -144,6 +144,7 @@ mod tests {
         Kept::new((), limits, after(0))
     }
 
+    // shows: AGT-04
     #[test]
     fn use_prolongs_the_idle_time() {
         let mut kept = kept(None);
@@ -167,6 +168,7 @@ mod tests {
         assert_eq!(kept.remaining(after(30)), Duration::ZERO);
     }
 
+    // shows: AGT-04, AG-06
     #[test]
     fn a_suspended_machine_locks_however_short_it_was() {
         let kept = kept(None);

@@ -105,6 +105,7 @@ mod tests {
 
     use super::*;
 
+    // shows: AGT-14
     #[test]
     fn a_panic_tells_where_it_was_and_nothing_that_was_formatted() {
         let secret = "four folds of paper";
@@ -120,6 +121,7 @@ mod tests {
     /// Where this very test is the process that breaks down.
     const BREAKS_DOWN: &str = "FOURFOLD_TEST_BREAKS_DOWN";
 
+    // shows: AGT-14, AG-10
     #[test]
     fn a_panic_in_a_task_ends_the_whole_process_and_tells_nothing() {
         if std::env::var_os(BREAKS_DOWN).is_some() {

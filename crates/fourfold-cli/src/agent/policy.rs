@@ -96,6 +96,7 @@ mod tests {
         policy.rule(&SecretName::new(name).unwrap())
     }
 
+    // shows: AGT-05
     #[test]
     fn names_are_exact_and_what_is_not_named_keeps_its_rule() {
         let policy = parse(

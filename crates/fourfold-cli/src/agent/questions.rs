@@ -150,6 +150,7 @@ mod tests {
         assert!(questions.answer(7, true).is_err());
     }
 
+    // shows: AGT-07
     #[tokio::test(start_paused = true)]
     async fn no_answer_is_no() {
         let questions = Questions::default();

@@ -204,6 +204,7 @@ mod tests {
         assert_eq!(vault.audit.read().unwrap().len(), 2);
     }
 
+    // shows: AGT-04
     #[tokio::test(start_paused = true)]
     async fn the_key_goes_without_anybody_asking() {
         let (_folder, vault, seconds) = vault();

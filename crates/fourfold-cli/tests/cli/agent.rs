@@ -27,6 +27,7 @@ fn get(alice: &Person) -> crate::invocation::Outcome {
     alice.call(&["get", NAME]).run()
 }
 
+// shows: AGT-09
 #[test]
 fn a_secret_without_its_key_as_long_as_the_agent_is_unlocked() {
     let server = Homeserver::start();
@@ -177,6 +178,7 @@ fn what_the_server_takes_back_is_said_through_the_agent_too() {
     get(&alice).is_silent_about("warning");
 }
 
+// shows: AGT-12, AG-05
 #[test]
 fn a_second_agent_of_the_same_account_says_so() {
     let server = Homeserver::start();
@@ -218,6 +220,7 @@ fn logging_out_ends_the_agent() {
         .says("not logged in");
 }
 
+// shows: AGT-01
 #[test]
 fn the_socket_is_for_the_user_alone() {
     let server = Homeserver::start();

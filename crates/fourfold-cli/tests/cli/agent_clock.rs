@@ -59,6 +59,7 @@ impl Mistimed {
 const OF_THE_WALL: &str = "DONT_FAKE_MONOTONIC=1";
 
 // A year back, and then a year ahead.
+// shows: AGT-15, AG-06
 #[test]
 fn a_clock_that_is_set_changes_neither_sharing_nor_the_lifetime_of_a_key() {
     let liar = Liar::new();

@@ -185,6 +185,7 @@ fn an_agent_takes_its_state_back_once_it_can() {
 }
 
 // No space is left on the disk, for a while.
+// shows: AGT-11, AG-09
 #[test]
 fn nothing_leaves_that_cannot_be_kept_and_later_it_does() {
     let liar = Liar::new();

@@ -42,6 +42,7 @@ fn still_serves(alice: &Person) {
 }
 
 // Another user has got as far as the socket.
+// shows: AGT-01, AG-02
 #[test]
 fn another_user_gets_not_a_byte() {
     if !geteuid().is_root() {
@@ -87,6 +88,7 @@ fn frame(json: &str) -> Vec<u8> {
 }
 
 // A gigabyte is announced, half a request is sent, and thousands come and go.
+// shows: AGT-01, AG-02
 #[test]
 fn processes_of_the_user_that_say_anything_cost_little() {
     let server = Homeserver::start();
@@ -139,6 +141,7 @@ fn an_agent_that_was_stopped_has_no_key_when_it_goes_on() {
     assert_eq!(liar.logged("locked"), 1);
 }
 
+// shows: AGT-03, AG-08
 #[test]
 fn memory_that_cannot_be_locked_is_told_and_the_agent_works() {
     let server = Homeserver::start();
@@ -257,6 +260,7 @@ fn a_homeserver_that_never_answers_holds_up_neither_lock_nor_stop() {
 }
 
 // A backup of yesterday is put back.
+// shows: AGT-13, AG-04
 #[test]
 fn files_of_yesterday_are_noticed_and_nothing_is_encrypted_twice() {
     let liar = Liar::new();

@@ -93,7 +93,7 @@ fn derived(recovery_key: &str) -> [[u8; 32]; 2] {
     keys
 }
 
-// shows: AGT-02, LIB-21, SUP-02
+// shows: AGT-02, LIB-21, SUP-02, AG-07
 #[test]
 fn a_locked_agent_has_forgotten_everything() {
     let server = Homeserver::start();

@@ -113,6 +113,7 @@ fn finish(child: Child) -> (Option<i32>, String, String) {
     )
 }
 
+// shows: AGT-05, AGT-09
 #[test]
 fn the_policy_decides_what_the_phone_gets() {
     let server = Homeserver::start();
@@ -206,6 +207,7 @@ fn the_user_is_asked_and_answers_by_a_command() {
         .fails(1);
 }
 
+// shows: AGT-04
 #[test]
 fn a_locked_agent_answers_when_it_is_unlocked() {
     let server = Homeserver::start();
@@ -361,6 +363,7 @@ fn no_answer_is_an_end_too() {
     assert!(last.to_string().contains("request_cancellation"), "{last}");
 }
 
+// shows: AGT-02, LIB-21, AG-07, AGT-09
 #[test]
 fn a_locked_agent_has_forgotten_what_it_shared() {
     let server = Homeserver::start();
@@ -412,6 +415,7 @@ fn agent_at_a_terminal(home: &Household) -> Terminal {
     terminal
 }
 
+// shows: AGT-07
 #[test]
 fn the_user_is_asked_at_the_terminal_and_only_yes_is_yes() {
     for (typed, event) in [("y", "shared"), ("", "refused")] {
@@ -437,6 +441,7 @@ fn the_user_is_asked_at_the_terminal_and_only_yes_is_yes() {
 }
 
 // The window is closed in which the question stands.
+// shows: AGT-07, RQ-08
 #[test]
 fn a_question_at_a_terminal_that_goes_away_is_answered_with_no() {
     let server = Homeserver::start();

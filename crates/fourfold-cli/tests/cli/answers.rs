@@ -96,6 +96,7 @@ fn every_change_answers_in_one_shape() {
     assert_eq!(logout, json!({"user_id": "@alice:localhost"}));
 }
 
+// shows: CLI-04
 #[test]
 fn every_error_is_one_object() {
     let nobody = crate::invocation::Folder::new();

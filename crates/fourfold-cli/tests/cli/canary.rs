@@ -31,6 +31,7 @@ impl Shown {
     }
 }
 
+// shows: LIB-18, CLI-01, CLI-05, CL-08
 #[test]
 fn no_secret_is_where_it_does_not_belong() {
     let server = Homeserver::start_with(&["-vvv"]);

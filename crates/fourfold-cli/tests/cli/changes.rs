@@ -39,6 +39,7 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
     assert_eq!(server.other_client("alice").everything(), before);
 }
 
+// shows: CLI-03
 #[test]
 fn without_a_terminal_a_change_needs_yes() {
     let server = Homeserver::start();
@@ -82,6 +83,7 @@ fn without_a_terminal_a_change_needs_yes() {
         .says("--recovery-key-out");
 }
 
+// shows: STO-06
 #[test]
 fn secret_storage_is_set_up_once() {
     let server = Homeserver::start();
@@ -205,6 +207,7 @@ fn secrets_are_stored_opened_and_deleted() {
     alice.put("m.push_rules", SECRET, "key").run().fails(2);
 }
 
+// shows: STO-08
 #[test]
 fn a_value_that_does_not_belong_there_is_not_stored() {
     let server = Homeserver::start();
@@ -241,6 +244,7 @@ fn a_wrong_key_writes_nothing() {
     assert_eq!(server.other_client("alice").everything(), before);
 }
 
+// shows: KEY-07, KD-01
 #[test]
 fn kdf_floor_is_enforced_on_read_and_write() {
     let server = Homeserver::start();
@@ -319,6 +323,7 @@ fn somebody_else_changed_it_in_between() {
         .succeeds();
 }
 
+// shows: STO-10
 #[test]
 fn an_interrupted_change_is_resumed_or_given_up() {
     let server = Homeserver::start();

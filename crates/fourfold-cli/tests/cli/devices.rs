@@ -123,6 +123,7 @@ fn keys_that_this_device_does_not_have_are_not_signed() {
     verify(&machine, &scene).run().succeeds();
 }
 
+// shows: CLI-10
 #[test]
 fn accepted_is_not_signed() {
     let server = Homeserver::start();

@@ -58,6 +58,7 @@ fn help_says_what_every_command_does() {
     }
 }
 
+// shows: CLI-01
 #[test]
 fn no_option_takes_a_secret() {
     for command in commands() {

@@ -73,6 +73,7 @@ fn replace(sync: &mut Value, event_type: &str, content: Option<Value>) {
     }
 }
 
+// shows: STO-06, MS-01
 #[test]
 fn a_store_that_is_remembered_is_not_set_up_anew() {
     let scene = Scene::new();
@@ -111,6 +112,7 @@ fn a_store_that_is_remembered_is_not_set_up_anew() {
     assert_eq!(scene.account_data(), before);
 }
 
+// shows: MS-02
 #[test]
 fn a_write_that_was_not_kept_does_not_count() {
     let scene = Scene::new();
@@ -166,6 +168,7 @@ fn what_changes_between_two_looks_is_not_overwritten() {
     assert_eq!(scene.account_data(), before);
 }
 
+// shows: LIB-23, MS-19
 #[test]
 fn a_redirect_leads_nowhere() {
     let scene = Scene::new();
@@ -186,6 +189,7 @@ fn a_redirect_leads_nowhere() {
     assert!(elsewhere.seen().is_empty());
 }
 
+// shows: MS-24
 #[test]
 fn a_page_of_a_proxy_is_an_error_and_is_not_printed() {
     let scene = Scene::new();
@@ -233,6 +237,7 @@ fn an_answer_that_breaks_off_is_asked_for_again() {
     assert_eq!(scene.alice.get(NAME, "key").run().succeeds(), SECRET);
 }
 
+// shows: AGT-15, MS-23
 #[test]
 fn a_clock_that_is_ten_years_off_changes_nothing() {
     let scene = Scene::new();
@@ -254,6 +259,7 @@ fn a_clock_that_is_ten_years_off_changes_nothing() {
     }
 }
 
+// shows: STO-10, MS-22
 #[test]
 fn a_session_that_ends_in_the_middle_of_a_rotation() {
     let scene = Scene::new();
@@ -280,6 +286,7 @@ fn a_session_that_ends_in_the_middle_of_a_rotation() {
     }
 }
 
+// shows: STO-10, MS-25
 #[test]
 fn a_connection_that_breaks_at_any_byte_of_a_write() {
     let scene = Scene::new();

@@ -67,6 +67,7 @@ impl Asking {
 }
 
 // The homeserver makes up an answer, which is not encrypted.
+// shows: SHR-01, OE-01
 #[test]
 fn a_secret_in_clear_is_not_taken() {
     let mut asking = Asking::new();
@@ -76,6 +77,7 @@ fn a_secret_in_clear_is_not_taken() {
 }
 
 // An answer is called Megolm, which says nothing of the device that wrote it.
+// shows: SHR-01, OE-02
 #[test]
 fn a_secret_by_megolm_is_not_taken() {
     let mut asking = Asking::new();
@@ -97,6 +99,7 @@ fn a_secret_by_megolm_is_not_taken() {
 }
 
 // Somebody else guesses the ID of the request.
+// shows: SHR-02, OE-03
 #[test]
 fn a_secret_of_another_user_is_not_taken() {
     let asking = Asking::new();
@@ -122,6 +125,7 @@ fn a_secret_of_another_user_is_not_taken() {
 }
 
 // A log-in of somebody who knows the password, but no key of the user.
+// shows: SHR-09, OE-04
 #[test]
 fn a_secret_of_an_unverified_device_is_not_taken() {
     let asking = Asking::new();
@@ -131,6 +135,7 @@ fn a_secret_of_an_unverified_device_is_not_taken() {
 }
 
 // A verified device that appeared after the request.
+// shows: SHR-04, OE-05
 #[test]
 fn a_secret_of_a_device_that_was_not_asked_is_not_taken() {
     let asking = Asking::new();
@@ -140,6 +145,7 @@ fn a_secret_of_a_device_that_was_not_asked_is_not_taken() {
 }
 
 // IDs that nobody asked with, that are no IDs, and the ID of something else.
+// shows: SHR-04, OE-06
 #[test]
 fn a_secret_for_no_open_request_is_not_taken() {
     let mut asking = Asking::new();
@@ -150,6 +156,7 @@ fn a_secret_for_no_open_request_is_not_taken() {
 }
 
 // The answer to a request that was taken back.
+// shows: SHR-04, OE-06
 #[test]
 fn a_secret_for_a_cancelled_request_is_not_taken() {
     let asking = Asking::new();
@@ -172,6 +179,7 @@ fn a_secret_for_a_cancelled_request_is_not_taken() {
 }
 
 // The homeserver says that the event is of another user than the one inside.
+// shows: SHR-03, OE-07
 #[test]
 fn a_secret_with_another_sender_inside_is_not_taken() {
     let mut asking = Asking::new();
@@ -182,6 +190,7 @@ fn a_secret_with_another_sender_inside_is_not_taken() {
 }
 
 // A message to somebody else is passed on to this device.
+// shows: SHR-03, OE-08
 #[test]
 fn a_secret_for_another_recipient_is_not_taken() {
     let mut asking = Asking::new();
@@ -195,6 +204,7 @@ fn a_secret_for_another_recipient_is_not_taken() {
 }
 
 // The device inside is another one than the one that wrote it.
+// shows: SHR-02, SHR-03, OE-09
 #[test]
 fn a_secret_with_the_keys_of_another_device_is_not_taken() {
     let mut asking = Asking::new();
@@ -212,6 +222,7 @@ fn a_secret_with_the_keys_of_another_device_is_not_taken() {
 }
 
 // The homeserver exchanges the key that says who wrote it.
+// shows: SHR-02, OE-11
 #[test]
 fn a_secret_under_the_sender_key_of_another_device_is_not_taken() {
     let mut asking = Asking::new();
@@ -230,6 +241,7 @@ fn a_secret_under_the_sender_key_of_another_device_is_not_taken() {
 }
 
 // Values that cannot be what was asked for.
+// shows: SHR-05, SHR-06, OE-12
 #[test]
 fn a_secret_that_is_none_leaves_the_request_open() {
     let mut asking = Asking::new();
@@ -242,6 +254,7 @@ fn a_secret_that_is_none_leaves_the_request_open() {
 }
 
 // A secret of a megabyte, and one that is a byte too long.
+// shows: SHR-06, OE-12
 #[test]
 fn a_secret_that_is_too_long_leaves_the_request_open() {
     let mut asking = Asking::new();
@@ -260,6 +273,7 @@ fn a_secret_that_is_too_long_leaves_the_request_open() {
 
 // Values that do not fit the public key which is published: one of nobody, and one that belongs to
 // another name.
+// shows: SHR-05, SHR-06, OE-12
 #[test]
 fn a_secret_that_fits_no_public_key_leaves_the_request_open() {
     for (name, other) in [(BACKUP, SELF_SIGNING), (SELF_SIGNING, BACKUP)] {
@@ -279,6 +293,7 @@ fn a_secret_that_fits_no_public_key_leaves_the_request_open() {
 }
 
 // The homeserver shows the backup with the signature of the identity, and then without.
+// shows: SHR-08
 #[test]
 fn a_backup_that_the_identity_did_not_sign_is_told() {
     let liar = Liar::new();
@@ -303,6 +318,7 @@ fn a_backup_that_the_identity_did_not_sign_is_told() {
 }
 
 // The homeserver gives the same message again and again.
+// shows: SHR-06, OE-15
 #[test]
 fn a_replayed_secret_is_not_taken() {
     let mut asking = Asking::new();
@@ -319,6 +335,7 @@ fn a_replayed_secret_is_not_taken() {
 }
 
 // The tablet was verified when it was asked, and is not when it answers.
+// shows: SHR-09, OE-17
 #[test]
 fn a_secret_of_a_device_that_is_not_verified_any_more_is_not_taken() {
     let liar = Liar::new();
@@ -337,6 +354,7 @@ fn a_secret_of_a_device_that_is_not_verified_any_more_is_not_taken() {
 }
 
 // Two verified devices say different things.
+// shows: SHR-06, OE-13
 #[test]
 fn the_first_of_two_answers_is_taken_and_the_second_is_an_alert() {
     let liar = Liar::new();
@@ -393,6 +411,7 @@ impl Locked {
 }
 
 // An answer comes while the agent has no key, and nobody waits.
+// shows: AGT-04, OE-14
 #[test]
 fn a_secret_that_comes_to_a_locked_agent_is_kept_sealed_and_taken_later() {
     let liar = Liar::new();
@@ -455,6 +474,7 @@ fn asking_agent() -> (Asking, RunningAgent) {
 }
 
 // Messages between are lost: as many as it makes up for, and one more.
+// shows: SHR-21, OE-16
 #[test]
 fn a_message_too_far_ahead_is_lost_and_the_agent_begins_anew() {
     let (mut asking, _agent) = asking_agent();
@@ -482,6 +502,7 @@ fn a_device_that_begins_ten_sessions_in_a_row_is_heard() {
 }
 
 // The master key is not even asked for.
+// shows: OE-18
 #[test]
 fn the_master_key_is_not_asked_for() {
     let liar = Liar::new();

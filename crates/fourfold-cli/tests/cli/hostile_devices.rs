@@ -98,6 +98,7 @@ fn self_signing(identity: &CrossSigningKeys) -> Forger {
 }
 
 // Another identity is published, and everything is signed by it.
+// shows: SHR-10, MS-04
 #[test]
 fn nothing_is_shared_with_another_identity() {
     let mut home = Household::new();
@@ -130,6 +131,7 @@ fn nothing_is_shared_with_another_identity() {
 }
 
 // The self-signing key is another one, signed by another master key than the one that is shown.
+// shows: SHR-09, MS-05
 #[test]
 fn a_self_signing_key_of_another_master_key_signs_nothing() {
     let mut home = Household::new();
@@ -151,6 +153,7 @@ fn a_self_signing_key_of_another_master_key_signs_nothing() {
 
 // A device of the homeserver's own is listed: signed by itself, by a key that is nobody's, and by
 // the key of another user.
+// shows: SHR-09, MS-06
 #[test]
 fn a_device_that_the_identity_did_not_sign_gets_nothing() {
     let mut home = Household::new();
@@ -179,6 +182,7 @@ fn a_device_that_the_identity_did_not_sign_gets_nothing() {
 }
 
 // A device of the homeserver's own is signed by the true self-signing key of another user.
+// shows: SHR-09, MS-06
 #[test]
 fn a_device_that_the_identity_of_another_user_signed_gets_nothing() {
     let mut home = Household::new();
@@ -220,6 +224,7 @@ fn a_device_that_the_identity_of_another_user_signed_gets_nothing() {
 }
 
 // A device is gone from the list, and back some time later.
+// shows: SHR-14, MS-07
 #[test]
 fn a_device_that_was_gone_gets_nothing_when_it_is_back() {
     let mut home = Household::new();
@@ -242,6 +247,7 @@ fn a_device_that_was_gone_gets_nothing_when_it_is_back() {
 }
 
 // The phone has other keys all at once, signed by the true identity.
+// shows: SHR-14, MS-08
 #[test]
 fn a_device_with_other_keys_gets_nothing() {
     let mut home = Household::new();
@@ -279,6 +285,7 @@ fn a_device_that_is_named_like_the_master_key_gets_nothing() {
 }
 
 // A device is to be verified by emoji, while another one is named like a key of the user.
+// shows: SHR-07, MS-10
 #[test]
 fn nothing_is_verified_beside_a_device_that_is_named_like_a_key() {
     let liar = Liar::new();
@@ -305,6 +312,7 @@ fn nothing_is_verified_beside_a_device_that_is_named_like_a_key() {
 }
 
 // The list of devices is without the user, full of failures, or endless.
+// shows: SHR-11, MS-11
 #[test]
 fn without_a_list_of_devices_nothing_is_shared() {
     let mut home = Household::new();
@@ -324,6 +332,7 @@ fn without_a_list_of_devices_nothing_is_shared() {
 }
 
 // Ten thousand devices.
+// shows: LIB-22, MS-11
 #[test]
 fn a_huge_list_of_devices_is_bounded() {
     let mut home = Household::new();
@@ -341,6 +350,7 @@ fn a_huge_list_of_devices_is_bounded() {
 }
 
 // The answer to `/sync` never gets on: the same position, an empty one, a huge one.
+// shows: AGT-15, MS-18
 #[test]
 fn a_homeserver_that_never_gets_on_is_not_asked_all_the_time() {
     let mut home = Household::new();
@@ -367,6 +377,7 @@ fn a_homeserver_that_never_gets_on_is_not_asked_all_the_time() {
 }
 
 // Names of a megabyte, which would do something to the terminal.
+// shows: AGT-07, LIB-19
 #[test]
 fn a_name_is_neither_long_nor_heard_by_the_terminal() {
     let liar = Liar::new();

@@ -71,12 +71,14 @@ fn keys(of_user: &mut Value) -> &mut Value {
 }
 
 // The one-time key is signed by nobody.
+// shows: SHR-13, MS-12
 #[test]
 fn a_one_time_key_without_a_signature_is_not_used() {
     is_not_used(|_, of_user| keys(of_user)["signatures"] = json!({}));
 }
 
 // The one-time key is another one than the one that the device signed.
+// shows: SHR-13, MS-12
 #[test]
 fn a_one_time_key_that_was_exchanged_is_not_used() {
     is_not_used(|others, of_user| {
@@ -85,6 +87,7 @@ fn a_one_time_key_that_was_exchanged_is_not_used() {
 }
 
 // The one-time key is signed by another verified device of the user.
+// shows: SHR-13, MS-12
 #[test]
 fn a_one_time_key_that_another_device_signed_is_not_used() {
     is_not_used(|others, of_user| {
@@ -94,12 +97,14 @@ fn a_one_time_key_that_another_device_signed_is_not_used() {
 }
 
 // The one-time key is one that every agreement comes out the same with.
+// shows: SHR-20, MS-12
 #[test]
 fn a_one_time_key_of_low_order_is_not_used() {
     is_not_used(|others, of_user| *keys(of_user) = others.low.clone());
 }
 
 // The key of one device is handed out for another one.
+// shows: SHR-13, MS-13
 #[test]
 fn a_one_time_key_of_another_device_is_not_used() {
     is_not_used(|others, of_user| {
@@ -115,6 +120,7 @@ fn a_one_time_key_of_another_device_is_not_used() {
 }
 
 // The one-time key is signed by a device of another user, in its own name.
+// shows: SHR-13, MS-12
 #[test]
 fn a_one_time_key_that_another_user_signed_is_not_used() {
     is_not_used(|others, of_user| {
@@ -124,6 +130,7 @@ fn a_one_time_key_that_another_user_signed_is_not_used() {
 }
 
 // The device is said to have no one-time keys left, and this to be its last resort.
+// shows: SHR-13, MS-12
 #[test]
 fn a_fallback_key_without_a_signature_is_not_used() {
     is_not_used(|others, of_user| {

@@ -82,6 +82,7 @@ impl Answering {
 }
 
 // Words that look like a request.
+// shows: SHR-19, RQ-01
 #[test]
 fn a_request_with_another_action_is_not_answered() {
     let mut scene = Answering::new();
@@ -103,6 +104,7 @@ fn a_request_with_another_action_is_not_answered() {
 }
 
 // Names that are none, nearly one, of a key of secret storage, and of what is never shared.
+// shows: AGT-05, RQ-02
 #[test]
 fn a_request_for_another_name_is_not_answered() {
     let mut scene = Answering::new();
@@ -127,6 +129,7 @@ fn a_request_for_another_name_is_not_answered() {
 }
 
 // In the name of the laptop itself, of nobody, of another user's device, and of no device.
+// shows: SHR-16, RQ-03
 #[test]
 fn a_request_of_another_device_is_not_answered() {
     let mut scene = Answering::new();
@@ -158,6 +161,7 @@ fn a_request_of_another_device_is_not_answered() {
 }
 
 // IDs that nobody could log or send back.
+// shows: SHR-19, RQ-09
 #[test]
 fn a_request_with_an_odd_id_is_not_answered() {
     let scene = Answering::new();
@@ -178,6 +182,7 @@ fn a_request_with_an_odd_id_is_not_answered() {
 }
 
 // A device that is not verified asks, in its own name and in that of the phone, encrypted.
+// shows: SHR-11, RQ-10
 #[test]
 fn a_request_of_a_stranger_in_the_name_of_the_phone_is_answered_to_the_phone_alone() {
     let scene = Answering::new();
@@ -202,6 +207,7 @@ fn a_request_of_a_stranger_in_the_name_of_the_phone_is_answered_to_the_phone_alo
 }
 
 // The homeserver says that the devices changed, and does not say how.
+// shows: SHR-11, RQ-04
 #[test]
 fn nothing_is_answered_while_the_devices_are_not_known() {
     let mut scene = Answering::new();
@@ -222,6 +228,7 @@ fn nothing_is_answered_while_the_devices_are_not_known() {
 }
 
 // The phone was verified when it asked, and is not any more when a session with it can be made.
+// shows: SHR-12, RQ-05
 #[test]
 fn a_device_that_is_blocked_before_there_is_a_session_gets_no_answer() {
     let mut scene = Answering::new();
@@ -252,6 +259,7 @@ fn a_device_that_is_blocked_before_there_is_a_session_gets_no_answer() {
 }
 
 // Real requests of a verified device, again and again.
+// shows: AGT-06, RQ-06
 #[test]
 fn the_fourth_request_in_an_hour_is_refused_and_told() {
     let mut scene = Answering::new();
@@ -268,6 +276,7 @@ fn the_fourth_request_in_an_hour_is_refused_and_told() {
 }
 
 // The agent ends while it asks the user.
+// shows: AGT-07, RQ-08
 #[test]
 fn a_question_that_a_restart_cut_off_is_a_no() {
     let mut scene = Answering::with(&[(BACKUP, "ask")]);
@@ -290,6 +299,7 @@ fn a_question_that_a_restart_cut_off_is_a_no() {
 }
 
 // The homeserver forges requests of the phone by the thousand.
+// shows: AGT-06, AGT-08, MS-14
 #[test]
 fn a_flood_in_the_name_of_the_phone_gets_three_answers() {
     let mut scene = Answering::new();
@@ -314,6 +324,7 @@ fn a_flood_in_the_name_of_the_phone_gets_three_answers() {
 }
 
 // The same in the name of users and devices that do not exist.
+// shows: SHR-16, AGT-08, MS-15
 #[test]
 fn a_flood_in_the_name_of_nobody_asks_for_nothing() {
     let mut scene = Answering::new();
@@ -346,6 +357,7 @@ fn a_flood_in_the_name_of_nobody_asks_for_nothing() {
 }
 
 // The homeserver gives everything three times, backwards, and again later.
+// shows: SHR-17, MS-16
 #[test]
 fn a_repeated_request_is_answered_once_and_prompts_once() {
     let mut scene = Answering::with(&[(BACKUP, "allow"), (SELF_SIGNING, "ask")]);
@@ -410,6 +422,7 @@ fn a_request_of_which_half_is_lost_is_answered_once() {
 }
 
 // Cancellations before the request, after it, and of other devices.
+// shows: SHR-17, MS-17
 #[test]
 fn a_request_that_was_taken_back_is_not_answered_and_others_are() {
     let mut scene = Answering::new();

@@ -115,6 +115,7 @@ fn a_dry_run_shows_every_step_and_does_none() {
     assert!(!scene.alice.folder.join("state.key").exists());
 }
 
+// shows: STO-10
 #[test]
 fn an_interruption_at_any_call_loses_nothing() {
     let server = Homeserver::start();
@@ -139,6 +140,7 @@ fn an_interruption_at_any_call_loses_nothing() {
     }
 }
 
+// shows: STO-10
 #[test]
 fn an_interruption_of_a_reset_loses_nothing() {
     let server = Homeserver::start();
@@ -175,6 +177,7 @@ fn an_interruption_of_a_reset_loses_nothing() {
     }
 }
 
+// shows: LIB-18
 #[test]
 fn no_private_key_is_where_it_does_not_belong() {
     let server = Homeserver::start();
@@ -287,6 +290,7 @@ fn an_identity_is_only_replaced_when_that_is_said() {
     assert_eq!(scene.master_key(), second);
 }
 
+// shows: CLI-03
 #[test]
 fn a_reset_needs_the_user_id_on_a_terminal() {
     let server = Homeserver::start();
@@ -313,6 +317,7 @@ fn a_reset_needs_the_user_id_on_a_terminal() {
     assert_eq!(scene.master_key(), master);
 }
 
+// shows: KEY-12
 #[test]
 fn the_password_of_the_account_is_not_the_new_passphrase() {
     let server = Homeserver::start();
@@ -340,6 +345,7 @@ fn the_password_of_the_account_is_not_the_new_passphrase() {
 }
 
 // The homeserver wants the password for the identity, after the key with the passphrase is there.
+// shows: KEY-12
 #[test]
 fn a_typed_password_is_compared_before_anything_is_written() {
     let server = Homeserver::start();

@@ -91,6 +91,7 @@ fn set_up(session: &Session, alice: &Person) {
     session.call(alice, &setup).run().succeeds();
 }
 
+// shows: AGT-10
 #[test]
 fn the_keyring_keeps_the_key_for_the_next_command() {
     let keyring = Folder::new();

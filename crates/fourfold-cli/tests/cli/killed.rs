@@ -134,11 +134,13 @@ fn answers_once_however_it_is_killed(is_carried_out: bool) {
     check_ciphertexts(&liar);
 }
 
+// shows: AGT-11, AG-03
 #[test]
 fn an_agent_that_is_killed_before_a_request_is_sent_on_answers_once() {
     answers_once_however_it_is_killed(false);
 }
 
+// shows: AGT-11, AG-03
 #[test]
 fn an_agent_that_is_killed_before_it_hears_the_answer_answers_once() {
     answers_once_however_it_is_killed(true);
@@ -203,6 +205,7 @@ fn a_request_that_is_killed_before_it_is_sent_on_gets_its_secret() {
     receives_once_however_it_is_killed(false);
 }
 
+// shows: AGT-15
 #[test]
 fn a_request_that_is_killed_before_it_hears_the_answer_gets_its_secret() {
     receives_once_however_it_is_killed(true);

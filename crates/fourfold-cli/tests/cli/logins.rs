@@ -259,6 +259,7 @@ fn a_session_that_could_not_be_ended_is_named() {
     alice.call(&["whoami"]).run().succeeds();
 }
 
+// shows: CLI-09, CL-05
 #[test]
 fn what_others_can_read_is_not_used() {
     let server = Homeserver::start();

@@ -97,6 +97,7 @@ fn a_wrong_key() {
     ));
 }
 
+// shows: KEY-10
 #[test]
 fn a_typing_error_is_located() {
     let (made, key) = account();
@@ -154,6 +155,7 @@ fn a_question_for_a_passphrase_is_only_put_when_there_is_one() {
     get_with(&account().0, &[], "").fails(2).says(asking);
 }
 
+// shows: KEY-13
 #[test]
 fn exactly_one_line_ending_is_taken_off_a_passphrase() {
     let mut made = Made::default();
@@ -174,6 +176,7 @@ fn exactly_one_line_ending_is_taken_off_a_passphrase() {
     }
 }
 
+// shows: KEY-13
 #[test]
 fn composed_and_decomposed_letters_are_different_passphrases() {
     let mut made = Made::default();
@@ -184,6 +187,7 @@ fn composed_and_decomposed_letters_are_different_passphrases() {
     get_with(&made, &arguments, "cafe\u{301} at the corner of the street").fails(3);
 }
 
+// shows: KEY-05, KEY-07
 #[test]
 fn a_derivation_that_the_server_made_cheap_is_refused() {
     let mut made = Made::default();
@@ -246,6 +250,7 @@ fn weak_account() -> Made {
     made
 }
 
+// shows: KEY-04
 #[test]
 fn a_recovery_key_is_never_taken_for_a_passphrase() {
     // The server offers a passphrase and no check data: the bait for KDF'ing what is typed.
@@ -303,6 +308,7 @@ fn a_snapshot_that_is_none() {
         .says(&missing);
 }
 
+// shows: LIB-09
 #[test]
 fn a_secret_that_belongs_to_another_published_key() {
     let (mut made, key) = Made::with_key();
@@ -370,6 +376,7 @@ fn errors_can_be_read_by_programs() {
     assert!(error["message"].is_string() && error["hint"].is_string());
 }
 
+// shows: LIB-19, CL-07
 #[test]
 fn names_that_others_chose_cannot_command_the_terminal() {
     let (mut made, key) = account();

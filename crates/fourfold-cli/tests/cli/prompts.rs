@@ -23,6 +23,7 @@ fn account() -> (Folder, String) {
     (folder, recovery_key(&key))
 }
 
+// shows: CLI-02, CL-04
 #[test]
 fn a_secret_is_not_shown_on_a_terminal_unless_asked() {
     let (folder, key) = account();
@@ -40,6 +41,7 @@ fn a_secret_is_not_shown_on_a_terminal_unless_asked() {
     assert_eq!(terminal.finish().0, Some(0));
 }
 
+// shows: CLI-01
 #[test]
 fn what_is_typed_is_not_shown() {
     let (folder, key) = account();
@@ -67,6 +69,7 @@ fn a_typing_error_at_the_prompt_is_located() {
     assert_eq!(terminal.finish().0, Some(3));
 }
 
+// shows: CLI-06, CL-06
 #[test]
 fn any_signal_at_a_prompt_leaves_the_terminal_as_it_was() {
     let (folder, _) = account();
@@ -86,6 +89,7 @@ fn any_signal_at_a_prompt_leaves_the_terminal_as_it_was() {
     }
 }
 
+// shows: KEY-05, KD-04
 #[test]
 fn ctrl_c_ends_a_long_derivation() {
     let folder = Folder::new();
@@ -232,6 +236,7 @@ fn a_change_is_only_made_when_the_answer_is_yes() {
     assert_eq!(alice.get(NAME, "key").run().succeeds(), SECRET);
 }
 
+// shows: KEY-11
 #[test]
 fn a_passphrase_is_made_when_it_is_asked_for_or_none_is_typed() {
     let server = Homeserver::start();

@@ -44,6 +44,7 @@ fn without_a_keyring_it_must_be_said_where_the_key_is() {
     assert!(!scene.alice.folder.join("key").exists());
 }
 
+// shows: AGT-10
 #[test]
 fn a_file_is_made_once_and_remembered() {
     let server = Homeserver::start();
@@ -84,6 +85,7 @@ fn a_file_is_made_once_and_remembered() {
     ls(&scene.alice, &[]).run().succeeds();
 }
 
+// shows: AGT-10
 #[test]
 fn a_passphrase_seals_it_too() {
     let server = Homeserver::start();

@@ -43,6 +43,7 @@ fn a_secret_goes_to_a_pipe_exactly_as_it_is() {
     }
 }
 
+// shows: CLI-02
 #[test]
 fn a_secret_goes_to_a_new_file_that_only_its_owner_reads() {
     let folder = folder();
@@ -54,6 +55,7 @@ fn a_secret_goes_to_a_new_file_that_only_its_owner_reads() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+// shows: CLI-02, CL-03
 #[test]
 fn a_file_that_is_there_is_never_touched() {
     let folder = folder();
@@ -90,6 +92,7 @@ fn a_file_that_is_there_is_never_touched() {
         .says(&out);
 }
 
+// shows: CL-03
 #[test]
 fn a_full_disk_is_an_error() {
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -155,6 +158,7 @@ fn standard_input_holds_one_secret_only() {
         .says("standard input can only be read once");
 }
 
+// shows: CLI-01, CL-01
 #[test]
 fn a_secret_is_not_an_argument() {
     let key = "EsTc LW2K PGiF wKEA 3As5 g5c4 BXwk qeeJ ZJV8 Q9fu gUMN UE4d";
@@ -191,6 +195,7 @@ fn a_secret_is_not_an_argument() {
         .is_silent_about("EsTc");
 }
 
+// shows: CLI-03
 #[test]
 fn without_a_terminal_nobody_is_asked() {
     let folder = folder();
@@ -293,6 +298,7 @@ fn the_largest_secret_survives() {
         .fails(2);
 }
 
+// shows: CLI-06
 #[test]
 fn no_temporary_files_are_left_when_it_is_stopped() {
     let folder = Folder::new();

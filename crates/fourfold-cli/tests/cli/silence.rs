@@ -36,6 +36,7 @@ fn seen(scene: &mut Answering, kind: &str, device_id: &str, name: &str) -> Vec<(
     calls.collect()
 }
 
+// shows: SHR-18, RQ-11
 #[test]
 fn a_thousand_requests_look_the_same_whatever_the_reason_for_silence() {
     let mut scene = Answering::with(&[

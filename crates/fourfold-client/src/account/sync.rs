@@ -180,6 +180,7 @@ mod tests {
         assert!(serde_json::from_str::<SyncAnswer>("{}").is_err());
     }
 
+    // shows: LIB-22
     #[test]
     fn events_are_bounded_in_size_and_number() {
         let large = "x".repeat(MAX_EVENT_BYTES);

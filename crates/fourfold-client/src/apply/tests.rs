@@ -213,21 +213,25 @@ async fn survives(crash: Crash, secrets: usize) {
     assert_eq!(rotation.plan.steps.len(), 2 * secrets + 3);
 }
 
+// shows: STO-10
 #[tokio::test]
 async fn survives_a_connection_that_breaks_before_any_call() {
     survives(Crash::ConnectionBefore, 20).await;
 }
 
+// shows: STO-10
 #[tokio::test]
 async fn survives_a_connection_that_breaks_after_any_call() {
     survives(Crash::ConnectionAfter, 20).await;
 }
 
+// shows: STO-10
 #[tokio::test]
 async fn survives_the_end_of_the_process_before_any_call() {
     survives(Crash::ProcessBefore, 4).await;
 }
 
+// shows: STO-10
 #[tokio::test]
 async fn survives_the_end_of_the_process_after_any_call() {
     survives(Crash::ProcessAfter, 4).await;
@@ -326,6 +330,7 @@ fn a_later_step_tells_that_an_earlier_one_was_done() {
     assert_eq!(in_plan(first, None), StepState::Conflict);
 }
 
+// shows: STO-02
 #[tokio::test]
 async fn a_change_by_somebody_else_stops_the_plan_and_keeps_the_journal() {
     let rotation = Rotation::new(3);
@@ -370,6 +375,7 @@ async fn a_change_by_somebody_else_stops_the_plan_and_keeps_the_journal() {
     }
 }
 
+// shows: STO-10, MS-02
 #[tokio::test]
 async fn a_server_that_forgets_or_alters_what_was_written_is_found_out() {
     let rotation = Rotation::new(2);

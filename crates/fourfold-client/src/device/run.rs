@@ -113,6 +113,7 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    // shows: AGT-15
     #[test]
     fn pauses_grow_until_something_comes() {
         let mut backoff = Backoff::default();

@@ -103,6 +103,7 @@ fn logging_in_again_keeps_what_was_seen() {
     assert_eq!(state.compare(&snapshot(&[])).unwrap().len(), 1);
 }
 
+// shows: AGT-12
 #[test]
 fn one_process_at_a_time() {
     let folder = Folder::new();
@@ -122,6 +123,7 @@ fn one_process_at_a_time() {
 }
 
 #[cfg(unix)]
+// shows: CLI-09
 #[test]
 fn files_are_private_or_not_used() {
     use std::os::unix::fs::PermissionsExt as _;

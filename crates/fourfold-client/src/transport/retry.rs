@@ -76,6 +76,7 @@ mod tests {
         asked(&headers, body.as_bytes(), now).map(|asked| asked.as_secs())
     }
 
+    // shows: AGT-15, MS-21
     #[test]
     fn every_shape_of_retry_after_is_understood_and_bounded() {
         for (header, expected) in [

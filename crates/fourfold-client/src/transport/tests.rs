@@ -142,6 +142,7 @@ async fn does_not_wait_longer_than_patience_lasts() {
     }
 }
 
+// shows: LIB-23, MS-19
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let elsewhere = Server::start(|_| Reply::json(200, "{}")).await;
@@ -162,6 +163,7 @@ async fn redirects_are_not_followed() {
     assert!(elsewhere.received().is_empty());
 }
 
+// shows: LIB-22
 #[tokio::test]
 async fn a_body_without_end_is_cut_off() {
     let heads = [
@@ -179,6 +181,7 @@ async fn a_body_without_end_is_cut_off() {
     }
 }
 
+// shows: LIB-22
 #[tokio::test]
 async fn a_head_without_end_is_cut_off() {
     let server = Server::start(|_| Reply::Endless("HTTP/1.1 200 OK\r\na: ".to_owned())).await;
@@ -205,6 +208,7 @@ async fn a_truncated_answer_is_no_answer() {
     assert_eq!(server.received().len(), 2);
 }
 
+// shows: LIB-23, MS-20
 #[tokio::test]
 async fn silence_ends_in_a_timeout() {
     for head in [
@@ -324,6 +328,7 @@ async fn a_server_that_is_not_there_is_unreachable() {
     assert_eq!(pauses.all().len(), 4);
 }
 
+// shows: LIB-23
 #[tokio::test]
 async fn a_server_without_tls_gets_nothing_over_https() {
     let server = Server::start(|_| Reply::json(200, "{}")).await;

@@ -32,6 +32,7 @@ pub(crate) fn is_ambiguous(device_id: &str, keys: &[PublicKey]) -> bool {
 mod tests {
     use super::*;
 
+    // shows: SHR-07
     #[test]
     fn a_device_that_is_named_like_a_key_is_ambiguous() {
         let text = "JeaT6F+mrkF6kNJa7uE+ELcEVSOjvtwvLDoECeQ8KJI";

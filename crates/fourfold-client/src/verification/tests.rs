@@ -297,6 +297,7 @@ fn keys_that_everybody_knows_are_refused() {
     assert!(pair.short_strings().is_empty());
 }
 
+// shows: SHR-07
 #[test]
 fn a_device_with_other_keys_than_were_fixed_is_not_verified() {
     let mut pair = Pair::ready();

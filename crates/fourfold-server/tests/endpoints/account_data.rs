@@ -27,6 +27,7 @@ async fn what_is_put_is_what_is_got() {
     assert_eq!(server.get(&alice, &old).await.body, content);
 }
 
+// shows: SRV-07, AD-07
 #[tokio::test]
 async fn ad_07_what_parsers_read_differently_comes_back_as_it_was_written() {
     let server = UnderTest::start().await;
@@ -73,6 +74,7 @@ async fn ad_07_what_parsers_read_differently_comes_back_as_it_was_written() {
     assert_eq!(after.body, before.body);
 }
 
+// shows: SRV-09, AD-11
 #[tokio::test]
 async fn a_conditional_write_happens_only_if_nobody_else_wrote() {
     let server = UnderTest::start().await;
@@ -180,6 +182,7 @@ async fn rooms_are_apart_from_the_account_and_each_other() {
     }
 }
 
+// shows: SRV-01, AD-01
 #[tokio::test]
 async fn other_peoples_data_is_forbidden_whether_they_exist_or_not() {
     let server = UnderTest::start().await;
@@ -257,6 +260,7 @@ async fn bodies_that_are_no_objects_are_refused() {
         .is(404, "M_NOT_FOUND");
 }
 
+// shows: SRV-06, AD-08
 #[tokio::test]
 async fn types_are_decoded_once() {
     let server = UnderTest::start().await;
@@ -301,6 +305,7 @@ async fn types_are_decoded_once() {
     server.get(&alice, &base).await.is(404, "M_UNRECOGNIZED");
 }
 
+// shows: SRV-06, AD-08
 #[tokio::test]
 async fn types_beyond_the_rules_are_refused() {
     let server = UnderTest::start().await;

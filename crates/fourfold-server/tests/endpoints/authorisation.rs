@@ -48,6 +48,7 @@ async fn deleted(server: &UnderTest, by: &Person) -> Person {
     person
 }
 
+// shows: SRV-01, SRV-02, SRV-04, AD-02
 #[tokio::test]
 async fn no_token_no_answer() {
     let server = UnderTest::start().await;
@@ -79,6 +80,7 @@ async fn no_token_no_answer() {
     assert!(tested > 40, "{tested}");
 }
 
+// shows: SRV-01, SRV-02, AD-01
 #[tokio::test]
 async fn the_path_must_name_the_owner_of_the_token_in_its_one_spelling() {
     let server = UnderTest::start().await;
@@ -160,6 +162,7 @@ async fn only_a_bearer_token_counts() {
     }
 }
 
+// shows: SRV-03
 #[tokio::test]
 async fn tokens_are_not_in_the_database() {
     let server = UnderTest::start().await;
@@ -184,6 +187,7 @@ async fn tokens_are_not_in_the_database() {
     }
 }
 
+// shows: SRV-03
 #[tokio::test]
 async fn debug_output_has_no_secrets() {
     let server = UnderTest::start().await;

@@ -16,6 +16,7 @@ struct Operation {
     end: u64,
 }
 
+// shows: SRV-09, AD-10
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writes_and_reads_of_one_type_have_an_order() {
     let server = Arc::new(UnderTest::start().await);
@@ -89,6 +90,7 @@ async fn writes_and_reads_of_one_type_have_an_order() {
     }
 }
 
+// shows: SRV-09
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_writers_on_two_types_lose_nothing() {
     let server = UnderTest::start().await;

@@ -52,6 +52,7 @@ async fn dk_05_a_key_is_that_of_a_device_or_of_the_identity() {
     publish(&server, &second, &Key::new(23)).await;
 }
 
+// shows: SRV-19, DK-05
 #[tokio::test]
 async fn dk_05_the_first_upload_is_free_and_a_replacement_needs_the_password() {
     let server = UnderTest::start().await;
@@ -84,6 +85,7 @@ async fn dk_05_the_first_upload_is_free_and_a_replacement_needs_the_password() {
     assert_eq!(own["user_signing_keys"], json!({}));
 }
 
+// shows: SRV-19, DK-05
 #[tokio::test]
 async fn dk_05_malformed_and_unsigned_keys_are_refused() {
     let server = UnderTest::start().await;
@@ -117,6 +119,7 @@ async fn dk_05_malformed_and_unsigned_keys_are_refused() {
         .is(400, "M_INVALID_PARAM");
 }
 
+// shows: SRV-15, DK-06
 #[tokio::test]
 async fn dk_06_no_device_has_the_id_of_a_cross_signing_key() {
     let server = UnderTest::start().await;
@@ -162,6 +165,7 @@ async fn dk_06_no_device_has_the_id_of_a_cross_signing_key() {
     assert_eq!(devices["devices"][0]["device_id"], alice.device);
 }
 
+// shows: DK-07
 #[tokio::test]
 async fn dk_07_signatures_are_merged_and_wrong_ones_are_named() {
     let server = UnderTest::start().await;

@@ -122,6 +122,7 @@ async fn unknown_paths_and_methods_say_so() {
         .is(404, "M_UNRECOGNIZED");
 }
 
+// shows: SRV-23
 #[tokio::test]
 async fn every_answer_has_the_headers() {
     let server = UnderTest::start().await;

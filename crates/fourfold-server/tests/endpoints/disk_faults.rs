@@ -213,6 +213,7 @@ fn failed_syncs(folder: &TempDir) -> usize {
         .count()
 }
 
+// shows: SRV-09, SRV-21, DB-04
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn db_04_a_write_that_was_not_synced_is_not_acknowledged() {
     if !has("strace") {
@@ -243,6 +244,7 @@ async fn db_04_a_write_that_was_not_synced_is_not_acknowledged() {
     running.stop().await;
 }
 
+// shows: SRV-21, DB-04
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn db_04_after_a_crash_a_write_that_was_not_synced_is_there_whole_or_not_at_all() {
     if !has("strace") {

@@ -17,6 +17,7 @@ use crate::signing::curve25519;
 use crate::under_test::config;
 use crate::victim::Victim;
 
+// shows: SRV-09, SRV-21
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_write_survives_a_kill() {
     let folder = TempDir::new().unwrap();
@@ -75,6 +76,7 @@ async fn survive_a_kill(folder: &TempDir, round: u64) {
     running.stop().await;
 }
 
+// shows: SRV-13, SRV-18, TD-07
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_message_is_lost_and_no_key_handed_out_twice_after_a_kill() {
     let folder = TempDir::new().unwrap();

@@ -24,6 +24,7 @@ async fn is_served(address: SocketAddr) {
     assert_eq!(wire.read().await.unwrap().0, 200);
 }
 
+// shows: HT-01
 #[tokio::test]
 async fn ht_01_requests_that_smuggle_are_refused_and_others_are_served() {
     let folder = TempDir::new().unwrap();

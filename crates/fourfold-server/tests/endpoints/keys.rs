@@ -121,6 +121,7 @@ async fn dk_01_identity_keys_of_another_device_of_the_user_are_refused() {
     publish(&server, &third, &second_key).await;
 }
 
+// shows: SRV-16, DK-01
 #[tokio::test]
 async fn dk_01_keys_of_others_and_without_a_valid_signature_are_refused() {
     let server = UnderTest::start().await;
@@ -170,6 +171,7 @@ async fn dk_01_keys_of_others_and_without_a_valid_signature_are_refused() {
     assert_eq!(found["device_keys"][&alice.user], json!({}));
 }
 
+// shows: SRV-17, DK-02
 #[tokio::test]
 async fn dk_02_identity_keys_never_change() {
     let server = UnderTest::start().await;
@@ -193,6 +195,7 @@ async fn dk_02_identity_keys_never_change() {
     assert_eq!(found["algorithms"], json!(["new"]));
 }
 
+// shows: SRV-10, SRV-18, DK-03
 #[tokio::test]
 async fn dk_03_one_time_keys_are_checked_and_counted() {
     let server = UnderTest::start().await;
@@ -239,6 +242,7 @@ async fn dk_03_one_time_keys_are_checked_and_counted() {
     );
 }
 
+// shows: SRV-18
 #[tokio::test]
 async fn keys_are_claimed_in_the_order_of_their_upload_and_then_the_fallback() {
     let server = UnderTest::start().await;
@@ -287,6 +291,7 @@ async fn keys_are_claimed_in_the_order_of_their_upload_and_then_the_fallback() {
     assert_eq!(claim(&server, &alice, &bob).await, json!(null));
 }
 
+// shows: SRV-18, DK-04
 #[tokio::test]
 async fn dk_04_a_hundred_claims_of_fifty_keys_get_each_once_and_then_none() {
     let server = UnderTest::start().await;
@@ -350,6 +355,7 @@ async fn uploading_device_keys_moves_the_list_and_one_time_keys_do_not() {
     waits(&mut poll).await;
 }
 
+// shows: DK-08
 #[tokio::test]
 async fn dk_08_queries_have_a_limit_and_a_shape() {
     let server = UnderTest::start().await;

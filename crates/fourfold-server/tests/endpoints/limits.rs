@@ -12,6 +12,7 @@ fn object(length: usize) -> String {
     format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8))
 }
 
+// shows: SRV-10, AD-05
 #[tokio::test]
 async fn a_content_has_a_largest_size() {
     let server = UnderTest::with(|config| config.limits.account_data = 1000).await;
@@ -38,6 +39,7 @@ async fn the_default_size_is_a_mebibyte() {
         .is(413, "M_TOO_LARGE");
 }
 
+// shows: SRV-10, AD-05
 #[tokio::test]
 async fn a_body_without_end_is_cut_off() {
     let server = UnderTest::start().await;
@@ -68,6 +70,7 @@ impl hyper::body::Body for Endless {
     }
 }
 
+// shows: SRV-10, AD-06
 #[tokio::test]
 async fn depth_has_a_limit() {
     let server = UnderTest::start().await;
@@ -95,6 +98,7 @@ async fn depth_has_a_limit() {
         .ok();
 }
 
+// shows: SRV-10, AD-13
 #[tokio::test]
 async fn one_user_has_so_many_types_and_bytes_and_no_more() {
     let server = UnderTest::with(|config| {
@@ -118,6 +122,7 @@ async fn one_user_has_so_many_types_and_bytes_and_no_more() {
     server.put(&bob, "d", &object(900)).await.ok();
 }
 
+// shows: SRV-10, AD-13
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ad_13_types_beyond_the_quota_are_refused_and_others_have_their_room() {
     let server = Arc::new(UnderTest::start().await);
@@ -152,6 +157,7 @@ async fn ad_13_types_beyond_the_quota_are_refused_and_others_have_their_room() {
     assert_eq!(events.len(), 2_001);
 }
 
+// shows: SRV-10
 #[tokio::test]
 async fn one_user_has_so_many_devices_and_filters() {
     let server = UnderTest::with(|config| {

@@ -153,6 +153,7 @@ async fn whoami_names_user_and_device() {
     server.get(&alice, old).await.ok();
 }
 
+// shows: SRV-03
 #[tokio::test]
 async fn logout_ends_the_session_and_the_device() {
     let server = UnderTest::start().await;
@@ -191,6 +192,7 @@ async fn logout_all_ends_every_session() {
     server.get(&bob, "/devices").await.ok();
 }
 
+// shows: SRV-03
 #[tokio::test]
 async fn the_end_of_a_session_ends_its_long_poll() {
     let server = UnderTest::start().await;

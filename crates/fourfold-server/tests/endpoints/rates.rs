@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::under_test::{Person, Reply, UnderTest};
 
+// shows: SRV-11
 #[tokio::test]
 async fn rates_answer_429_with_the_time_to_wait() {
     let once = Some(Rate {
@@ -89,6 +90,7 @@ fn rate(per_second: f64, burst: u32) -> Option<Rate> {
     Some(Rate { per_second, burst })
 }
 
+// shows: SRV-11
 #[tokio::test]
 async fn a_busy_device_leaves_the_others_of_its_user_their_share() {
     let server = UnderTest::with(|config| {
@@ -197,6 +199,7 @@ async fn messages_are_limited_by_their_copies() {
     message(&server, &alice, 4, &bob, &["B"]).await.ok();
 }
 
+// shows: SRV-11, TD-08
 #[tokio::test]
 async fn td_08_a_flood_from_many_senders_takes_bounded_room_and_its_victim_is_served() {
     let server = UnderTest::with(|config| {
@@ -243,6 +246,7 @@ async fn td_08_a_flood_from_many_senders_takes_bounded_room_and_its_victim_is_se
     server.put(&alice, "m.x", "{}").await.ok();
 }
 
+// shows: SRV-11
 #[tokio::test]
 async fn a_busy_user_is_slowed_down_alone() {
     let server = UnderTest::with(|config| {

@@ -54,6 +54,7 @@ fn event_type() -> impl Strategy<Value = String> {
     })
 }
 
+// shows: SRV-06, SRV-07
 #[test]
 fn any_type_and_any_object_come_back_byte_for_byte() {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -126,6 +126,7 @@ async fn a_request_leaves_with_the_device_that_asked() {
     assert_eq!(alice.sees().await, []);
 }
 
+// shows: SRV-11, TD-08
 #[tokio::test]
 async fn td_08_a_full_inbox_drops_expired_requests_before_it_refuses() {
     let mut alice = Conversation::start().await;

@@ -43,6 +43,7 @@ fn token(sync: &Value) -> String {
     sync["next_batch"].as_str().unwrap().to_owned()
 }
 
+// shows: SRV-12, TD-01
 #[tokio::test]
 async fn td_01_the_sender_is_who_holds_the_token() {
     let server = UnderTest::start().await;
@@ -62,6 +63,7 @@ async fn td_01_the_sender_is_who_holds_the_token() {
     assert_eq!(inbox(&server, &bob).await, [expected]);
 }
 
+// shows: TD-02
 #[tokio::test]
 async fn td_02_only_devices_that_exist_get_messages() {
     let server = UnderTest::start().await;
@@ -89,6 +91,7 @@ async fn td_02_only_devices_that_exist_get_messages() {
     reply.is(413, "M_TOO_LARGE");
 }
 
+// shows: SRV-10, TD-03
 #[tokio::test]
 async fn td_03_shapes_and_sizes_are_checked() {
     let server = UnderTest::start().await;
@@ -130,6 +133,7 @@ async fn td_03_shapes_and_sizes_are_checked() {
     assert_eq!(reply.status, 400);
 }
 
+// shows: SRV-14, TD-04
 #[tokio::test]
 async fn td_04_a_transaction_happens_once_for_a_device_and_a_type() {
     let server = UnderTest::start().await;
@@ -158,6 +162,7 @@ async fn td_04_a_transaction_happens_once_for_a_device_and_a_type() {
     assert_eq!(numbers(&server.sync(&bob, "").await), [1, 3, 4, 5, 6]);
 }
 
+// shows: SRV-14, TD-04
 #[tokio::test]
 async fn td_04_a_transaction_is_remembered_after_a_restart() {
     let server = UnderTest::start().await;
@@ -191,6 +196,7 @@ async fn td_04_a_transaction_is_remembered_after_a_restart() {
     assert_eq!(numbers(&server.sync(&alice, "").await), [1, 2]);
 }
 
+// shows: SRV-13, TD-05
 #[tokio::test]
 async fn td_05_only_a_token_of_the_device_itself_acknowledges() {
     let server = UnderTest::start().await;
@@ -220,6 +226,7 @@ async fn td_05_only_a_token_of_the_device_itself_acknowledges() {
     assert_eq!(numbers(&server.sync(&second, "").await), [1]);
 }
 
+// shows: SRV-13, TD-06
 #[tokio::test]
 async fn td_06_a_backlog_comes_in_batches_in_order_and_again_until_acknowledged() {
     let server = UnderTest::start().await;
@@ -281,6 +288,7 @@ async fn td_06_a_backlog_of_large_messages_is_cut_by_size() {
     assert_eq!(seen, (0..40).collect::<Vec<_>>());
 }
 
+// shows: TD-09
 #[tokio::test]
 async fn td_09_a_deleted_device_leaves_no_messages() {
     let server = UnderTest::start().await;

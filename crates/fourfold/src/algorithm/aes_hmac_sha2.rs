@@ -172,6 +172,7 @@ mod tests {
         Key::new(bytes.into())
     }
 
+    // shows: LIB-05, SE-01
     #[test]
     fn every_bit_of_ciphertext_and_mac_is_authenticated() {
         let (key, name) = (key([7; 32]), SecretName::new("org.example.secret").unwrap());
@@ -193,6 +194,7 @@ mod tests {
         }
     }
 
+    // shows: LIB-06, LIB-13
     #[test]
     fn ivs_are_fresh_and_have_bit_63_clear() {
         let mut rng = testing::rng();
@@ -220,6 +222,7 @@ mod tests {
         is_wiped::<x25519_dalek::SharedSecret>();
     }
 
+    // shows: LIB-07
     #[test]
     fn derives_the_known_keys() {
         for vector in testing::vectors("derive_keys") {

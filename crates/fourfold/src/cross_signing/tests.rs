@@ -157,6 +157,7 @@ fn a_part_of_the_keys_does_what_it_can() {
     assert!(known.complete().is_none());
 }
 
+// shows: STO-08
 #[test]
 fn seeds_of_another_identity_are_not_learnt() {
     let (keys, other) = (identity(), CrossSigningKeys::generate(&mut rng_from(100)));

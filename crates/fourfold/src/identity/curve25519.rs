@@ -86,6 +86,7 @@ impl TryFrom<String> for Curve25519PublicKey {
 mod tests {
     use super::*;
 
+    // shows: LIB-25, SHR-20
     #[test]
     fn points_of_small_order_are_refused() {
         // The canonical ones, and p, which some libraries take for another name of zero.

@@ -53,6 +53,7 @@ struct Answered {
 mod tests {
     use super::*;
 
+    // shows: AGT-06
     #[test]
     fn limits_each_device_and_secret_and_all_together() {
         let at = |minute: u64| Timestamp::from_millis(minute * 60_000);

@@ -232,6 +232,7 @@ mod tests {
         assert_eq!(secret.expose_secret(), "\u{8}\u{c}\n\r\t/\\\"é🔑");
     }
 
+    // shows: SHR-19
     #[test]
     fn incomplete_events_are_no_events() {
         for (event_type, json) in [

@@ -9,6 +9,7 @@ use fourfold::{
 use crate::{copy, described, name, put_entry, put_secret, rng, wrong};
 
 /// The MAC does not cover the IV, so a changed one gives another plaintext with a valid MAC.
+// shows: LIB-09, SE-02
 #[test]
 fn every_bit_of_the_iv_of_a_cross_signing_key_is_covered_by_its_public_key() {
     let new = NewKey::random(None, &mut rng());
@@ -54,6 +55,7 @@ fn evidence_for(seed: &[u8; 32]) -> Evidence {
         .evidence()
 }
 
+// shows: LIB-09, SE-19
 #[test]
 fn a_seed_from_before_an_identity_reset_shows_both_public_keys() {
     let error = evidence_for(&[6; 32])
@@ -70,6 +72,7 @@ fn a_seed_from_before_an_identity_reset_shows_both_public_keys() {
     assert!(!text.contains(&base64::encode([5; 32])));
 }
 
+// shows: LIB-07, SE-06
 #[test]
 fn entries_that_are_swapped_do_not_open() {
     let new = NewKey::random(None, &mut rng());
@@ -116,6 +119,7 @@ fn an_entry_that_is_damaged_is_told_from_a_wrong_key() {
     assert_eq!(error, OpenError::WrongKey);
 }
 
+// shows: LIB-14
 #[test]
 fn ids_and_names_are_data_whatever_they_are_called() {
     for id in [
@@ -147,6 +151,7 @@ fn ids_and_names_are_data_whatever_they_are_called() {
     }
 }
 
+// shows: STO-06, KD-16
 #[test]
 fn a_default_key_that_names_nothing_is_told_apart() {
     let long = format!(r#"{{"key":"{}"}}"#, "x".repeat(10_000));
@@ -175,6 +180,7 @@ fn a_default_key_that_names_nothing_is_told_apart() {
     }
 }
 
+// shows: LIB-24
 #[test]
 fn a_name_that_stands_twice_is_refused_and_hides_nothing_else() {
     let new = NewKey::random(None, &mut rng());

@@ -11,6 +11,7 @@ use crate::{
     without_check_data, wrong,
 };
 
+// shows: KEY-02, KD-08, KD-09
 #[test]
 fn a_key_without_check_data_is_unproven_until_a_secret_opens() {
     let new = NewKey::random(None, &mut rng());
@@ -38,6 +39,7 @@ fn a_key_without_check_data_is_unproven_until_a_secret_opens() {
     );
 }
 
+// shows: KEY-03, KD-10
 #[test]
 fn half_or_damaged_check_data_is_not_missing_check_data() {
     let new = NewKey::random(None, &mut rng());
@@ -64,6 +66,7 @@ fn half_or_damaged_check_data_is_not_missing_check_data() {
     }
 }
 
+// shows: KEY-02
 #[test]
 fn a_key_with_another_check_is_the_wrong_key() {
     let (new, other) = (
@@ -82,6 +85,7 @@ fn a_key_with_another_check_is_the_wrong_key() {
     assert_eq!(not_proven.reason, NotProvenReason::Mismatch);
 }
 
+// shows: KEY-02
 #[test]
 fn a_key_of_another_algorithm_than_its_description_is_never_proven() {
     let today = NewKey::random(None, &mut rng());
@@ -101,6 +105,7 @@ fn a_key_of_another_algorithm_than_its_description_is_never_proven() {
     }
 }
 
+// shows: KEY-01, KEY-02
 #[test]
 fn what_a_public_key_opens_proves_nothing() {
     let master = SigningKey::from_seed(&[1; 32].into());
@@ -118,6 +123,7 @@ fn what_a_public_key_opens_proves_nothing() {
     assert_eq!(not_proven.reason, NotProvenReason::NoSecretOpens);
 }
 
+// shows: KEY-02
 #[test]
 fn a_key_without_a_description_is_not_proven() {
     let new = NewKey::random(None, &mut rng());
@@ -141,6 +147,7 @@ fn a_key_without_a_description_is_not_proven() {
     }
 }
 
+// shows: KEY-01, KD-14
 #[test]
 fn unknown_algorithms_are_listed_and_never_used() {
     let mut data = AccountData::default();
@@ -162,6 +169,7 @@ fn unknown_algorithms_are_listed_and_never_used() {
     assert!(storage.prove(wrong(&id)).is_err());
 }
 
+// shows: KEY-01, KEY-09
 #[test]
 fn new_keys_are_as_the_rules_say() {
     let parameters = PassphraseParameters::random(&mut rng());

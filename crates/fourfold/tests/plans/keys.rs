@@ -49,6 +49,7 @@ fn the_first_key_is_described_before_it_is_the_default() {
     assert_eq!(again.unwrap_err(), SetUpError::AlreadySetUp);
 }
 
+// shows: STO-06
 #[test]
 fn nothing_is_set_up_over_traces_of_an_older_store() {
     let new = NewKey::random(None, &mut Dice::new(1));

@@ -62,6 +62,7 @@ fn a_key_of_another_name_leaves_the_default_alone() {
     );
 }
 
+// shows: KEY-01
 #[test]
 fn a_planted_description_never_gets_a_signature() {
     let master = Identity::ALICE.master_key();
@@ -108,6 +109,7 @@ fn a_planted_description_never_gets_a_signature() {
     }
 }
 
+// shows: LIB-20
 #[test]
 fn both_mac_modes_are_stored_and_opened() {
     let master = Identity::ALICE.master_key();
@@ -146,6 +148,7 @@ fn both_mac_modes_are_stored_and_opened() {
     }
 }
 
+// shows: KEY-01
 #[test]
 fn a_description_is_trusted_for_one_user_one_key_and_one_algorithm() {
     let master = Identity::ALICE.master_key();
@@ -166,6 +169,7 @@ fn a_description_is_trusted_for_one_user_one_key_and_one_algorithm() {
     );
 }
 
+// shows: LIB-25
 #[test]
 fn a_signed_key_of_low_order_is_not_encrypted_to() {
     let master = Identity::ALICE.master_key();

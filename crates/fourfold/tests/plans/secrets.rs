@@ -70,6 +70,7 @@ fn value(account: &Account, key: usize) -> Result<String, OpenError> {
     Ok(opened.secret.expose_secret().to_owned())
 }
 
+// shows: STO-03
 #[test]
 fn a_new_value_drops_and_names_what_it_does_not_refresh() {
     let (mut account, mut dice) = new_keys(3);
@@ -94,6 +95,7 @@ fn a_new_value_drops_and_names_what_it_does_not_refresh() {
     );
 }
 
+// shows: LIB-16, STO-01
 #[test]
 fn members_beside_the_entries_survive_a_new_value() {
     let metadata = r#"{"n":12345678901234567890,"f":[1.50]}"#;
@@ -113,6 +115,7 @@ fn members_beside_the_entries_survive_a_new_value() {
     }
 }
 
+// shows: STO-01, STO-11, SE-14
 #[test]
 fn other_and_damaged_account_data_is_not_overwritten() {
     for (json, error) in [
@@ -159,6 +162,7 @@ fn what_was_deleted_in_any_way_is_written_again() {
     }
 }
 
+// shows: STO-11
 #[test]
 fn reserved_names_name_no_secret() {
     for name in [
@@ -189,6 +193,7 @@ fn a_secret_needs_a_key_and_a_size() {
     assert_eq!(error.to_string(), "the secret is larger than 65536 bytes");
 }
 
+// shows: KEY-01
 #[test]
 fn a_key_of_2019_is_not_written_with_by_accident() {
     let mut dice = Dice::new(6);
@@ -199,6 +204,7 @@ fn a_key_of_2019_is_not_written_with_by_accident() {
     assert_eq!(error, StoreError::Needs2019Profile);
 }
 
+// shows: STO-08
 #[test]
 fn standard_secrets_are_compared_and_written_in_one_form() {
     let (mut account, _) = new_keys(1);
@@ -257,6 +263,7 @@ fn deleting_empties_the_event_and_says_so() {
     assert_eq!(value(&account, 0).unwrap_err(), OpenError::NoSuchSecret);
 }
 
+// shows: STO-01, STO-03
 #[test]
 fn one_more_key_changes_no_other_entry() {
     let (mut account, mut dice) = new_keys(2);
@@ -278,6 +285,7 @@ fn one_more_key_changes_no_other_entry() {
     assert!(again.is_empty());
 }
 
+// shows: STO-03
 #[test]
 fn one_more_key_never_replaces_another_value() {
     let (mut account, mut dice) = new_keys(2);
@@ -380,6 +388,7 @@ fn a_secret_that_does_not_fit_its_published_key_is_neither_copied_nor_left_alone
     assert!(take(1, 0).is_ok());
 }
 
+// shows: KEY-02
 #[test]
 fn nothing_is_encrypted_under_a_key_that_account_data_does_not_describe() {
     let (mut account, mut dice) = new_keys(3);

@@ -15,6 +15,7 @@ use crate::{
 
 const ACCOUNTS: u64 = 60;
 
+// shows: STO-10
 #[test]
 fn rotation_loses_nothing_whenever_it_stops() {
     let mut rotated = 0;
@@ -44,6 +45,7 @@ fn rotation_loses_nothing_whenever_it_stops() {
     assert!(rotated > ACCOUNTS as usize / 2, "{rotated}");
 }
 
+// shows: STO-10
 #[test]
 fn rotation_to_an_existing_key_loses_nothing_whenever_it_stops() {
     let mut rotated = 0;
@@ -75,6 +77,7 @@ fn rotation_to_an_existing_key_loses_nothing_whenever_it_stops() {
     assert!(rotated > ACCOUNTS as usize / 2, "{rotated}");
 }
 
+// shows: STO-10
 #[test]
 fn migration_loses_nothing_whenever_it_stops() {
     let mut migrated = 0;
@@ -108,6 +111,7 @@ fn migration_loses_nothing_whenever_it_stops() {
     assert!(migrated > ACCOUNTS as usize / 2, "{migrated}");
 }
 
+// shows: STO-10
 #[test]
 fn removing_a_key_loses_nothing_whenever_it_stops() {
     let mut removed = 0;

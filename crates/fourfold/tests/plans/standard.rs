@@ -40,6 +40,7 @@ fn complete(account: &Account, evidence: &Evidence) -> Result<Plan, CompleteErro
     plan::complete(&account.storage(), key, &secrets(), evidence, rng)
 }
 
+// shows: STO-10
 #[test]
 fn stores_everything_once_and_the_default_key_last() {
     let (mut account, _) = account();
@@ -147,6 +148,7 @@ fn another_value_is_replaced_only_when_the_published_key_says_so() {
     assert!(opened.secret.is_same(&Identity::ALICE.secret(&name)));
 }
 
+// shows: STO-08
 #[test]
 fn a_seed_of_another_identity_is_not_stored() {
     let (account, mut dice) = account();

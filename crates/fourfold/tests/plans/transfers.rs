@@ -66,6 +66,7 @@ fn value(account: &Account, name: &SecretName, key: usize) -> Result<String, Ope
     Ok(opened.secret.expose_secret().to_owned())
 }
 
+// shows: STO-10
 #[test]
 fn rotation_goes_in_the_order_that_keeps_the_account_usable() {
     let (mut account, mut dice) = new_keys(1);
@@ -223,6 +224,7 @@ fn a_key_is_not_moved_to_itself_or_to_one_of_2019() {
     assert_eq!(error.unwrap_err(), TransferError::Needs2019Profile);
 }
 
+// shows: STO-04, SE-16
 #[test]
 fn copies_that_differ_are_left_for_the_user() {
     let (mut account, mut dice) = new_keys(2);

@@ -56,6 +56,7 @@ fn shares_with_a_verified_device() {
 }
 
 /// What goes wrong between the request and the encryption, and what the final word is then.
+// shows: SHR-11, SHR-12
 #[test]
 fn the_final_word_is_no_when_one_thing_went_wrong() {
     type Fault = fn(&mut Story);
@@ -166,6 +167,7 @@ fn the_final_word_is_no_when_one_thing_went_wrong() {
 }
 
 /// Each of its two keys counts, even when the user verified the device anew.
+// shows: SHR-11, SHR-12
 #[test]
 fn the_final_word_is_no_when_one_key_of_the_device_changed() {
     for (seed, session_seed) in [(120, Some(101)), (101, Some(120))] {
@@ -233,6 +235,7 @@ fn a_request_waits_for_the_signature_of_its_device() {
     assert_eq!(story.shares().len(), 1);
 }
 
+// shows: SHR-11, SHR-16
 #[test]
 fn what_is_not_of_a_known_device_of_the_user_is_dropped() {
     for (device, reason) in [
@@ -258,6 +261,7 @@ fn what_is_not_of_a_known_device_of_the_user_is_dropped() {
     assert!(story.poll().is_empty());
 }
 
+// shows: SHR-14
 #[test]
 fn a_device_that_is_back_gets_nothing_and_the_user_is_told() {
     let mut story = Story::new(allowing());
@@ -273,6 +277,7 @@ fn a_device_that_is_back_gets_nothing_and_the_user_is_told() {
     assert_eq!(device_id, "B");
 }
 
+// shows: AGT-05
 #[test]
 fn every_rule_does_what_it_says() {
     for (rule, confirmed, shared, prompted) in [
@@ -323,6 +328,7 @@ fn prompts(story: &mut Story) -> Vec<Prompt> {
     story.poll().into_iter().filter_map(prompt).collect()
 }
 
+// shows: AGT-07
 #[test]
 fn one_prompt_asks_for_everything_and_the_next_comes_ten_minutes_later() {
     let mut story = Story::new(Policy::default());
@@ -368,6 +374,7 @@ fn a_prompt_that_waits_is_not_shown_about_a_device_that_is_no_longer_verified() 
     assert_eq!(prompts(&mut story).len(), 1);
 }
 
+// shows: AGT-07
 #[test]
 fn no_answer_is_no() {
     // A restart, the lock, a cancellation and time close a prompt; a copy opens no second one.
@@ -398,6 +405,7 @@ fn no_answer_is_no() {
     }
 }
 
+// shows: SHR-17
 #[test]
 fn a_cancellation_counts_even_when_it_comes_first_and_only_for_its_device() {
     let mut story = Story::new(allowing());
@@ -415,6 +423,7 @@ fn a_cancellation_counts_even_when_it_comes_first_and_only_for_its_device() {
     );
 }
 
+// shows: AGT-04, SHR-17, RQ-07
 #[test]
 fn a_locked_machine_answers_after_it_is_unlocked_unless_it_is_too_late() {
     for (seconds, shared) in [(15 * 60 - 1, 1), (15 * 60, 0)] {
@@ -479,6 +488,7 @@ fn pushes_to_every_verified_device_and_not_by_the_rate() {
     assert!(story.shares().is_empty());
 }
 
+// shows: SHR-10
 #[test]
 fn an_alarm_is_lifted_by_the_user_only() {
     let mut story = Story::new(allowing());

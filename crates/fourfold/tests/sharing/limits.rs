@@ -13,6 +13,7 @@ fn allowing() -> Policy {
     Policy::default().with_rule(name(TOKEN), Rule::Allow)
 }
 
+// shows: AGT-06
 #[test]
 fn the_fourth_answer_in_an_hour_is_an_alert() {
     let mut story = Story::new(allowing());
@@ -53,6 +54,7 @@ fn answers_that_are_under_way_count_when_they_are_authorised() {
     assert_eq!(authorised.count(), 2);
 }
 
+// shows: AGT-06, SHR-17
 #[test]
 fn a_flood_is_bounded_and_says_one_thing() {
     let mut story = Story::new(allowing());

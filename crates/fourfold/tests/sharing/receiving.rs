@@ -53,6 +53,7 @@ fn takes_the_longest_secret_that_there_may_be() {
 
 /// What is wrong with the answer, and why it must be ignored. After it, a right one is taken: the
 /// wrong one did not use the request up.
+// shows: SHR-04, SHR-05
 #[test]
 fn ignores_an_answer_with_one_thing_wrong() {
     type Fault = fn(&mut Story);
@@ -208,6 +209,7 @@ fn ignores_an_answer_with_one_thing_wrong() {
     }
 }
 
+// shows: SHR-10
 #[test]
 fn ignores_answers_while_the_identity_is_not_the_pinned_one() {
     let mut story = asked(TOKEN);
@@ -226,6 +228,7 @@ fn ignores_answers_while_the_identity_is_not_the_pinned_one() {
     assert_eq!(story.received().len(), 1);
 }
 
+// shows: SHR-04
 #[test]
 fn ignores_a_verified_device_that_was_not_asked() {
     let mut story = Story::new(Policy::default());
@@ -240,6 +243,7 @@ fn ignores_a_verified_device_that_was_not_asked() {
     assert_eq!(story.sharing.ignored(Ignored::NotAsked), 1);
 }
 
+// shows: SHR-02, SHR-04
 #[test]
 fn ignores_a_device_that_took_the_id_of_one_that_was_asked() {
     let mut story = asked(TOKEN);
@@ -254,6 +258,7 @@ fn ignores_a_device_that_took_the_id_of_one_that_was_asked() {
     assert_eq!(story.sharing.ignored(Ignored::NotAsked), 1);
 }
 
+// shows: SHR-04
 #[test]
 fn ignores_an_answer_that_comes_too_late() {
     for (seconds, taken) in [(15 * 60 - 1, 1), (15 * 60, 0)] {
@@ -266,6 +271,7 @@ fn ignores_an_answer_that_comes_too_late() {
     }
 }
 
+// shows: LIB-09, SHR-05
 #[test]
 fn compares_keys_with_what_is_pinned_or_published() {
     for secret in [
@@ -295,6 +301,7 @@ fn compares_keys_with_what_is_pinned_or_published() {
     }
 }
 
+// shows: SHR-08
 #[test]
 fn tells_a_backup_that_the_pinned_master_key_signed_from_any_other() {
     let secret = SecretName::backup_key();
@@ -359,6 +366,7 @@ fn takes_no_key_that_nothing_is_known_to_compare_with() {
     }
 }
 
+// shows: SHR-06
 #[test]
 fn the_first_valid_answer_wins_and_another_value_is_an_alert() {
     let mut story = asked(TOKEN);
@@ -375,6 +383,7 @@ fn the_first_valid_answer_wins_and_another_value_is_an_alert() {
     ));
 }
 
+// shows: SHR-06
 #[test]
 fn a_value_that_conflicts_with_the_held_one_is_kept_apart() {
     for (held, expected) in [("s3cret", "Same"), ("older", "Conflict")] {
@@ -386,6 +395,7 @@ fn a_value_that_conflicts_with_the_held_one_is_kept_apart() {
     }
 }
 
+// shows: SHR-22
 #[test]
 fn takes_pushes_only_of_names_that_the_policy_lists() {
     let json = r#"{"name":"org.example.token","secret":"s3cret"}"#;

@@ -55,6 +55,7 @@ fn shared(story: &mut Story, device: &str) -> usize {
     of_device.count()
 }
 
+// shows: SHR-17
 #[test]
 fn sixteen_requests_of_a_device_wait() {
     let mut story = story(Rule::Allow, &["B", "C"]);
@@ -133,6 +134,7 @@ fn what_the_user_sees_does_not_give_way() {
     }
 }
 
+// shows: SHR-17
 #[test]
 fn a_copy_of_what_waits_is_a_copy() {
     let mut story = story(Rule::Allow, &["B", "C"]);

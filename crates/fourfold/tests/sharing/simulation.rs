@@ -27,6 +27,7 @@ const STEPS: usize = 100_000;
 /// Every so often everything is mended, and then a secret that is asked for must arrive.
 const STEPS_BETWEEN_MENDING: usize = 2_500;
 
+// shows: SHR-11
 #[test]
 fn no_secret_goes_astray_and_one_that_is_asked_for_arrives() {
     for (devices, seed, steps) in [

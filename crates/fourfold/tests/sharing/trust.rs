@@ -10,6 +10,7 @@ use fourfold::{
 
 use crate::own_devices::{Account, Device, USER, at, forge, forge_as, key};
 
+// shows: SHR-09
 #[test]
 fn a_device_is_verified_by_the_chain_from_the_pinned_master_key() {
     let account = Account::new(2);
@@ -25,6 +26,7 @@ fn a_device_is_verified_by_the_chain_from_the_pinned_master_key() {
     assert_eq!(trust.verdict("Z"), DeviceTrust::Unknown);
 }
 
+// shows: SHR-09
 #[test]
 fn only_the_pinned_identity_vouches_for_a_device() {
     for (signed, signer) in [
@@ -43,6 +45,7 @@ fn only_the_pinned_identity_vouches_for_a_device() {
     assert_eq!(account.trust("A").verdict("B"), DeviceTrust::Dehydrated);
 }
 
+// shows: SHR-10
 #[test]
 fn another_master_key_is_an_alarm_until_the_user_pins_again() {
     let mut account = Account::new(2);
@@ -69,6 +72,7 @@ fn another_master_key_is_an_alarm_until_the_user_pins_again() {
 }
 
 /// The master key stays and the self-signing key is replaced, well signed by the master or not.
+// shows: SHR-10
 #[test]
 fn another_self_signing_key_is_an_alarm_even_when_the_master_key_signed_it() {
     for signed in [true, false] {
@@ -122,6 +126,7 @@ fn an_identity_that_is_not_published_is_no_alarm_but_vouches_for_nobody() {
     }
 }
 
+// shows: SHR-14
 #[test]
 fn a_device_that_went_or_changed_stays_untrusted_until_the_user_verifies_it() {
     type Change = fn(&mut Account, &mut Trust);
@@ -220,6 +225,7 @@ fn an_alarm_says_which_key_changed_from_what_to_what() {
     }
 }
 
+// shows: SHR-11
 #[test]
 fn a_list_is_fresh_when_it_was_queried_after_the_last_change() {
     let account = Account::new(2);
@@ -238,6 +244,7 @@ fn a_list_is_fresh_when_it_was_queried_after_the_last_change() {
     assert!(trust.is_fresh());
 }
 
+// shows: SHR-07
 #[test]
 fn a_device_with_the_id_of_a_cross_signing_key_stops_verification() {
     let account = Account::new(2);
@@ -297,6 +304,7 @@ fn knows_its_own_device_as_it_was_built_here() {
     );
 }
 
+// shows: LIB-22
 #[test]
 fn what_a_server_lists_is_bounded() {
     let mut devices = serde_json::Map::new();
@@ -325,6 +333,7 @@ fn what_a_server_lists_is_bounded() {
     assert!(serde_json::to_string(&trust).unwrap().len() < 200_000);
 }
 
+// shows: SHR-14
 #[test]
 fn a_full_table_of_tombstones_trusts_no_new_device_by_its_signature() {
     let account = Account::new(2);

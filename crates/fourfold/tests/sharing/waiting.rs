@@ -32,6 +32,7 @@ fn answered(story: &mut Story) -> Vec<String> {
     devices
 }
 
+// shows: SHR-17
 #[test]
 fn a_cancellation_takes_one_request_of_one_device_back() {
     let mut story = locked();

@@ -35,6 +35,7 @@ const TOKEN: &str = "org.example.token";
 const ASKER: &str = "A";
 const HOLDER: &str = "B";
 
+// shows: SHR-11, SHR-12
 #[test]
 fn a_secret_never_goes_astray_in_any_order_of_events() {
     let model = Sharing::new(Faults::All);

@@ -111,6 +111,7 @@ async fn what_an_honest_server_shows_is_verified() {
         .unwrap();
 }
 
+// shows: CLI-10
 #[tokio::test]
 async fn a_signature_that_is_accepted_and_not_shown_is_noticed() {
     type Lie = fn(&Laptop, Value) -> Value;

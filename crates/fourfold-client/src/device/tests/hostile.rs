@@ -162,6 +162,7 @@ async fn what_is_kept_while_locked_is_bounded() {
     assert_eq!(received, [("org.example.token".into(), "s3cret 0".into())]);
 }
 
+// shows: SHR-06
 #[tokio::test]
 async fn a_value_that_differs_from_the_one_held_is_kept_apart() {
     let (mut household, _) = asked().await;
@@ -196,6 +197,7 @@ async fn without_a_list_of_devices_nothing_is_shared() {
     assert_eq!(household.received("TWO").len(), 1);
 }
 
+// shows: SHR-11
 #[tokio::test]
 async fn while_the_list_of_devices_does_not_come_nothing_is_shared() {
     let (mut household, _) = asked().await;
@@ -229,6 +231,7 @@ async fn a_device_with_a_forged_one_time_key_gets_nothing() {
     assert_eq!(sent, 1, "only the request");
 }
 
+// shows: SHR-21
 #[tokio::test]
 async fn a_session_that_does_not_work_is_replaced_once_an_hour() {
     let mut household = Household::new(&["ONE", "TWO"]).await;
@@ -311,6 +314,7 @@ async fn a_request_that_is_given_up_is_over() {
     assert!(ended);
 }
 
+// shows: AGT-13
 #[tokio::test]
 async fn an_older_copy_is_noticed_and_works_again() {
     let mut household = Household::new(&["ONE", "TWO"]).await;
@@ -336,6 +340,7 @@ async fn an_older_copy_is_noticed_and_works_again() {
     household.assert_no_message_key_was_used_twice();
 }
 
+// shows: AGT-15
 #[tokio::test]
 async fn staying_in_sync_ends_when_the_session_does() {
     let mut rounds = 0;

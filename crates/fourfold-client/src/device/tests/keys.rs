@@ -72,6 +72,7 @@ fn keys_of_an_earlier_session_are_not_used_for_a_later_one() {
     assert_eq!(third.trust().pinned(), None);
 }
 
+// shows: AGT-12
 #[test]
 fn the_state_stays_locked_while_the_device_lives() {
     let parent = tempfile::tempdir().unwrap();

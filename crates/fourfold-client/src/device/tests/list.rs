@@ -81,6 +81,7 @@ async fn a_change_that_could_not_be_queried_is_queried_after_a_restart() {
     assert_eq!(shared(&household), 1);
 }
 
+// shows: SHR-11, SHR-12
 #[tokio::test]
 async fn a_device_that_goes_while_the_program_is_ended_gets_nothing() {
     let mut household = household().await;
@@ -107,6 +108,7 @@ async fn a_server_that_does_not_tell_a_change_is_asked_all_the_same() {
     assert_eq!(shared(&household), 0);
 }
 
+// shows: SHR-11
 #[tokio::test]
 async fn after_a_silence_of_the_server_nothing_is_shared_before_it_is_asked() {
     let mut household = household().await;

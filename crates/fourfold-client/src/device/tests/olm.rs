@@ -152,6 +152,7 @@ fn a_chain_of_an_earlier_run_is_not_continued() {
     assert!(!pair.one.has_session(&to).unwrap());
 }
 
+// shows: AGT-11
 #[test]
 fn copies_of_one_state_never_encrypt_under_one_message_key() {
     // The state of a machine is put back by a backup, after messages were sent.
@@ -177,6 +178,7 @@ fn copies_of_one_state_never_encrypt_under_one_message_key() {
     pair.receive(&first).unwrap();
 }
 
+// shows: SHR-13
 #[test]
 fn one_time_keys_are_used_only_as_the_device_signed_them() {
     let mut pair = Pair::new();
@@ -254,6 +256,7 @@ fn one_time_keys_are_used_only_as_the_device_signed_them() {
     pair.one.begin_outbound(&to, &claimed).unwrap().unwrap();
 }
 
+// shows: SHR-21
 #[test]
 fn too_many_failures_of_a_device_end_the_trying() {
     let mut pair = Pair::connected();

@@ -16,6 +16,7 @@ fn enqueue(device: &mut Device, value: &str) {
     device.rows.commit().unwrap();
 }
 
+// shows: AGT-11
 #[tokio::test]
 async fn a_retry_after_a_restart_sends_the_same_bytes() {
     let server = Server::scripted([

@@ -62,6 +62,7 @@ fn an_honest_payload_passes_with_and_without_device_keys() {
     assert_eq!(outcome(&mut pair, &payload), Ok(()));
 }
 
+// shows: SHR-03
 #[test]
 fn every_check_holds_by_itself() {
     let mut pair = Pair::connected();
@@ -84,6 +85,7 @@ fn every_check_holds_by_itself() {
     }
 }
 
+// shows: SHR-03, OE-10
 #[test]
 fn every_check_of_the_device_keys_holds_by_itself() {
     let mut pair = Pair::connected();
@@ -233,6 +235,7 @@ fn the_outside_is_checked_before_anything_is_spent_on_it() {
     pair.receive(&event).unwrap();
 }
 
+// shows: SHR-02
 #[test]
 fn the_key_outside_must_be_that_of_the_session() {
     // A message of the first, said to come from a third device of the same user.

@@ -122,6 +122,7 @@ async fn story(mut household: Household, fail: Option<Failure>) -> usize {
     household.fake.with(|world| world.requests) - before
 }
 
+// shows: AGT-11
 #[tokio::test]
 async fn whichever_request_fails_the_secret_comes_once_and_no_key_is_used_twice() {
     let household = pair().await;
@@ -137,6 +138,7 @@ async fn whichever_request_fails_the_secret_comes_once_and_no_key_is_used_twice(
     }
 }
 
+// shows: SHR-16
 #[tokio::test]
 async fn nothing_of_other_users_costs_anything() {
     let mut household = pair().await;
@@ -159,6 +161,7 @@ async fn nothing_of_other_users_costs_anything() {
     assert_eq!(log, [("ONE".to_owned(), "sync".to_owned())]);
 }
 
+// shows: SHR-09, SHR-18
 #[tokio::test]
 async fn a_device_that_is_not_signed_gets_nothing_and_is_not_told_apart() {
     let mut household = pair().await;
@@ -191,6 +194,7 @@ async fn a_replayed_request_is_answered_once() {
     assert_eq!(answers, 1);
 }
 
+// shows: SHR-01
 #[tokio::test]
 async fn a_secret_in_the_clear_or_by_megolm_is_not_taken() {
     let mut household = pair().await;

@@ -117,6 +117,7 @@ fn server_with(mut foreign: usize) -> impl FnMut(&Received) -> Reply + Send + 's
     }
 }
 
+// shows: AGT-13
 #[tokio::test]
 async fn an_older_copy_drops_its_sessions_and_replaces_its_keys() {
     let server = Server::start(server_with(3)).await;

@@ -74,6 +74,7 @@ async fn a_new_device_and_an_old_one_verify_each_other() {
     );
 }
 
+// shows: SHR-07
 #[tokio::test]
 async fn keys_that_change_meanwhile_change_nothing() {
     let mut household = old_and_new().await;
@@ -99,6 +100,7 @@ async fn keys_that_change_meanwhile_change_nothing() {
     assert_eq!(key, Some(ed25519));
 }
 
+// shows: SHR-07, MS-10
 #[tokio::test]
 async fn a_device_that_is_named_like_a_key_ends_all_verifying() {
     for (member, padding) in [

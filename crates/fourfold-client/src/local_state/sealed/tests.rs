@@ -65,6 +65,7 @@ fn a_failed_commit_leaves_everything_as_it_was() {
     assert_eq!(get(&rows, "a").unwrap(), "one");
 }
 
+// shows: AGT-10
 #[test]
 fn nothing_that_is_sealed_can_be_read_or_put_elsewhere() {
     let (parent, state) = state();
