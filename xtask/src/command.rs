@@ -1,6 +1,6 @@
 //! Running other programs.
 
-use std::{env, io, process::Command};
+use std::{env, io, path::PathBuf, process::Command};
 
 use crate::{failure::Failure, workspace::Workspace};
 
@@ -9,6 +9,14 @@ pub(crate) fn cargo(workspace: &Workspace) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&workspace.root);
     command
+}
+
+/// Where cargo keeps the sources of dependencies.
+pub(crate) fn cargo_home() -> Result<PathBuf, Failure> {
+    let named = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let usual = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
+    let missing = || Failure::Check("neither CARGO_HOME nor HOME is set".to_owned());
+    named.or_else(usual).ok_or_else(missing)
 }
 
 /// Runs a program whose output the reader sees, and requires that it succeeds.

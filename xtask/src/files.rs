@@ -31,6 +31,11 @@ pub(crate) fn create_folder(path: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::Check(format!("creating {}: {error}", path.display())))
 }
 
+pub(crate) fn remove_folder(path: &Path) -> Result<(), Failure> {
+    fs::remove_dir_all(path)
+        .map_err(|error| Failure::Check(format!("removing {}: {error}", path.display())))
+}
+
 /// Creates a folder that nobody else can enter.
 pub(crate) fn create_private_folder(path: &Path) -> Result<(), Failure> {
     DirBuilder::new()

@@ -11,6 +11,7 @@ mod http;
 mod lanes;
 mod live;
 mod report;
+mod reproduce;
 mod requirements;
 mod workspace;
 
@@ -44,6 +45,10 @@ fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
             requirements::write(&Workspace::find()?)?;
             Ok(ExitCode::SUCCESS)
         }
+        "reproduce" => {
+            reproduce::run(&Workspace::find()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         "bench" => bench::command(&Workspace::find()?, rest),
         "help" | "--help" | "-h" => {
             report::line(USAGE);
@@ -59,6 +64,7 @@ cargo xtask test --list     the lanes
 cargo xtask floors          short for `test floors`
 cargo xtask requirements --write
                             makes docs/requirements.md again
+cargo xtask reproduce       builds a release twice and compares (not in CI: it takes long)
 cargo xtask bench [LANE] [OPTION…]
                             figures for docs/performance.md
     server                  our server beside Synapse (the default; needs wrk)

@@ -61,6 +61,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(fuzzing)]
+compile_error!("checks of dependencies are off under cfg(fuzzing): build without it");
+
 mod account_data;
 pub mod algorithm;
 mod backup_version;

@@ -1,7 +1,9 @@
 //! What CI runs: named lanes, in order, each with a headline, a time and a verdict.
 
 mod checks;
+mod dependencies;
 mod fuzz;
+mod release;
 mod vectors;
 mod wasm;
 
@@ -39,6 +41,11 @@ const LANES: &[Lane] = &[
         run: vectors::run,
     },
     Lane {
+        name: "dependencies",
+        headline: "what is linked may be",
+        run: dependencies::run,
+    },
+    Lane {
         name: "clippy",
         headline: "no lint complains",
         run: checks::clippy,
@@ -52,6 +59,11 @@ const LANES: &[Lane] = &[
         name: "wasm",
         headline: "the core builds for the browser",
         run: wasm::run,
+    },
+    Lane {
+        name: "release",
+        headline: "nothing that is for tests is in a release",
+        run: release::run,
     },
     Lane {
         name: "tests",

@@ -7,7 +7,7 @@ mod fourfold;
 pub(crate) mod interop;
 mod interruptions;
 mod peer;
-mod python;
+pub(crate) mod python;
 mod story;
 mod synapse;
 mod transcript;

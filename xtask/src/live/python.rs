@@ -16,7 +16,7 @@ const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Installs a package below `home` if it is not there, and gives the folder of its programs.
-pub(super) fn install(home: &Path, package: &str, version: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn install(home: &Path, package: &str, version: &str) -> Result<PathBuf, Failure> {
     let environment = home.join(format!("venv-{version}"));
     let programs = environment.join("bin");
     let complete = environment.join("complete");
