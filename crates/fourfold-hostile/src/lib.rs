@@ -2,5 +2,7 @@
 //! of our crates, so that it shares none of their mistakes.
 
 mod forger;
+pub mod lies;
+pub mod proxy;
 
 pub use forger::{Forger, sign_with};

@@ -5,6 +5,7 @@
 //! and docs/requirements.md is made of them.
 
 mod document;
+mod lies;
 mod listed;
 mod marks;
 mod table;
@@ -41,6 +42,7 @@ pub(crate) fn run(workspace: &Workspace, lanes: &[&str]) -> Result<(), Failure> 
     let (table, shown) = read(workspace)?;
     let mut findings = table.unknown_lanes(lanes);
     findings.extend(not_shown(&table, &shown));
+    findings.extend(lies(workspace, &table)?);
     let listed = Listed::ask(workspace)?;
     findings.extend(
         shown
@@ -68,6 +70,19 @@ pub(crate) fn run(workspace: &Workspace, lanes: &[&str]) -> Result<(), Failure> 
         marked.len()
     ));
     Ok(())
+}
+
+/// What is wrong with the table of lies.
+fn lies(workspace: &Workspace, table: &Table) -> Result<Vec<String>, Failure> {
+    let mut tests = Vec::new();
+    for file in workspace.files()? {
+        let mut folders = file.iter();
+        if file.starts_with("crates") && folders.any(|folder| folder == "tests") {
+            tests.extend(workspace.text(&file)?);
+        }
+    }
+    let source = files::read_text(&workspace.root.join(lies::SOURCE))?;
+    Ok(lies::check(&source, table, &tests))
 }
 
 /// The marks, and for each ID those that name it.

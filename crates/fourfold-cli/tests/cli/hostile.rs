@@ -95,19 +95,16 @@ fn a_store_that_is_remembered_is_not_set_up_anew() {
         setup().fails(5);
         assert!(!scene.alice.folder.join("new").exists());
     }
-    // Nothing at all is there any more.
-    scene.proxy.lie(|request| {
-        if request.is_sync() {
-            Turn::Altered(Box::new(|answer| {
-                answer.with_json(|sync| sync["account_data"]["events"] = json!([]))
-            }))
-        } else if request.head.contains("/account_data/") {
-            Turn::Answered(Message::error(404, "M_NOT_FOUND", "there is none"))
-        } else {
-            Turn::Honest
-        }
-    });
-    setup().fails(5);
+    for lie in [
+        "no-default-key",
+        "empty-default-key",
+        "null-default-key",
+        "no-account-data",
+    ] {
+        scene.proxy.play(lie);
+        setup().fails(5);
+        assert!(!scene.alice.folder.join("new").exists(), "{lie}");
+    }
     assert_eq!(scene.writes(), writes);
     assert_eq!(scene.account_data(), before);
 }
@@ -117,9 +114,7 @@ fn a_store_that_is_remembered_is_not_set_up_anew() {
 fn a_write_that_was_not_kept_does_not_count() {
     let scene = Scene::new();
     let before = scene.account_data();
-    let done = || Message::answer(200, "application/json", "{}");
-
-    scene.proxy.answer_write_after(0, done());
+    scene.proxy.play("forgets-a-write");
     scene
         .alice
         .put(NAME, "new", "key")
@@ -131,13 +126,7 @@ fn a_write_that_was_not_kept_does_not_count() {
     assert_eq!(scene.alice.get(NAME, "key").run().succeeds(), "new");
 
     // What is kept is not what was written.
-    scene.proxy.lie(|request| {
-        if request.is_write() {
-            Turn::Forged(request.with_body(r#"{"encrypted":{}}"#))
-        } else {
-            Turn::Honest
-        }
-    });
+    scene.proxy.play("keeps-another-value");
     scene.alice.put(NAME, "newer", "key").run().fails(5);
     scene.proxy.be_honest();
     scene.alice.call(&["resume"]).run().fails(5);
@@ -176,13 +165,16 @@ fn a_redirect_leads_nowhere() {
     for (status, target) in [
         (307, format!("{}/_matrix/client/v3/sync", elsewhere.address)),
         (308, format!("{}/", elsewhere.address)),
-        (302, "file:///etc/passwd".to_owned()),
-        (301, "//127.0.0.1:1/".to_owned()),
     ] {
         scene.proxy.lie(move |_| {
             let answer = Message::answer(status, "application/json", "{}");
             Turn::Answered(answer.with_header("Location", &target))
         });
+        let outcome = scene.alice.get(NAME, "key").run();
+        outcome.fails(4).says("it redirects to");
+    }
+    for lie in ["redirects-to-a-file", "redirects-to-another-port"] {
+        scene.proxy.play(lie);
         let outcome = scene.alice.get(NAME, "key").run();
         outcome.fails(4).says("it redirects to");
     }
@@ -193,16 +185,7 @@ fn a_redirect_leads_nowhere() {
 #[test]
 fn a_page_of_a_proxy_is_an_error_and_is_not_printed() {
     let scene = Scene::new();
-    for (status, page) in [
-        (200, "<html>\u{1b}]0;owned\u{7} please log in</html>"),
-        (200, "\u{feff}{}"),
-        (403, "<html>\u{1b}[2J forbidden</html>"),
-        (404, "<html>no such page</html>"),
-        (401, ""),
-    ] {
-        scene
-            .proxy
-            .lie(move |_| Turn::Answered(Message::answer(status, "text/html", page)));
+    let is_told = || {
         scene
             .alice
             .get(NAME, "key")
@@ -210,7 +193,20 @@ fn a_page_of_a_proxy_is_an_error_and_is_not_printed() {
             .fails(4)
             .is_silent_about("\u{1b}")
             .is_silent_about("html");
+    };
+    for lie in [
+        "page-that-commands-the-terminal",
+        "byte-order-mark",
+        "page-that-forbids",
+        "page-that-is-missing",
+    ] {
+        scene.proxy.play(lie);
+        is_told();
     }
+    scene
+        .proxy
+        .lie(|_| Turn::Answered(Message::answer(401, "text/html", "")));
+    is_told();
 }
 
 #[test]
@@ -241,13 +237,8 @@ fn an_answer_that_breaks_off_is_asked_for_again() {
 #[test]
 fn a_clock_that_is_ten_years_off_changes_nothing() {
     let scene = Scene::new();
-    for year in ["2036", "2016"] {
-        scene.proxy.lie(move |_| {
-            Turn::Altered(Box::new(move |answer| {
-                let date = format!("Mon, 24 Nov {year} 00:00:00 GMT");
-                answer.with_header("Date", &date)
-            }))
-        });
+    for year in ["clock-of-2036", "clock-of-2016"] {
+        scene.proxy.play(year);
         scene.alice.put(NAME, year, "key").run().succeeds();
         assert_eq!(scene.alice.get(NAME, "key").run().succeeds(), year);
         scene

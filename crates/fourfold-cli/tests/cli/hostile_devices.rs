@@ -11,7 +11,6 @@ use crate::{
     key_endpoints::sealed,
     liar::{BACKUP, Liar, forger, self_signing_key},
     peer::{Peer, Target, signed_by},
-    proxy::{Message, Turn},
 };
 
 pub(crate) struct Household {
@@ -317,15 +316,14 @@ fn nothing_is_verified_beside_a_device_that_is_named_like_a_key() {
 fn without_a_list_of_devices_nothing_is_shared() {
     let mut home = Household::new();
     let device = home.phone.device_id.clone();
-    for answer in [
-        json!({}),
-        json!({"device_keys": {}}),
-        json!({"device_keys": {}, "failures": {"localhost": {}}}),
-        json!({"device_keys": {&home.user: 7}}),
-        json!([]),
+    for lie in [
+        "no-answer-about-devices",
+        "nobodys-devices",
+        "failed-query",
+        "devices-that-are-a-number",
+        "query-that-is-a-list",
     ] {
-        home.liar
-            .lie("/keys/query ", move |_| Message::json(&answer));
+        home.liar.play(lie);
         home.liar.say_changed();
         home.does_not_answer(&device);
     }
@@ -354,17 +352,10 @@ fn a_huge_list_of_devices_is_bounded() {
 #[test]
 fn a_homeserver_that_never_gets_on_is_not_asked_all_the_time() {
     let mut home = Household::new();
-    for token in [String::new(), "same".to_owned(), "x".repeat(1_000_000)] {
-        let body = json!({"next_batch": token});
+    for lie in ["empty-position", "same-position", "huge-position"] {
         let before = home.liar.proxy.seen().len();
         let begun = std::time::Instant::now();
-        home.liar.proxy.lie(move |request| {
-            if request.is_sync() {
-                Turn::Answered(Message::json(&body))
-            } else {
-                Turn::Honest
-            }
-        });
+        home.liar.proxy.play(lie);
         // The one that waits for something comes back at once.
         home.phone
             .send(&home.laptop, "org.example.wake", &json!({}));

@@ -26,6 +26,22 @@ struct Others {
 /// like this.
 #[track_caller]
 fn is_not_used(change: impl Fn(&Others, &mut Value) + Send + 'static) {
+    is_not_used_after(|home, others| {
+        let user = home.user.clone();
+        home.liar.lie("/keys/claim ", move |answer| {
+            answer.with_json(|body| change(&others, &mut body["one_time_keys"][&user]))
+        });
+    });
+}
+
+/// The same with a lie of the table.
+#[track_caller]
+fn is_not_used_when(lie: &str) {
+    is_not_used_after(|home, _| home.liar.play(lie));
+}
+
+#[track_caller]
+fn is_not_used_after(lie: impl FnOnce(&Household, Others)) {
     let mut home = Household::new();
     let mut tablet = home.liar.phone();
     home.liar.server.register("mallory");
@@ -35,11 +51,8 @@ fn is_not_used(change: impl Fn(&Others, &mut Value) + Send + 'static) {
         low: tablet.sign(json!({"key": "A".repeat(43)})),
     };
     home.liar.settle(&mut home.phone);
-    let user = home.user.clone();
     let sent = home.liar.sent().len();
-    home.liar.lie("/keys/claim ", move |answer| {
-        answer.with_json(|body| change(&others, &mut body["one_time_keys"][&user]))
-    });
+    lie(&home, others);
     let before = home.liar.proxy.seen().len();
     tablet.ask(&home.laptop, "early", BACKUP);
     has_claimed(&home, before);
@@ -74,7 +87,7 @@ fn keys(of_user: &mut Value) -> &mut Value {
 // shows: SHR-13, MS-12
 #[test]
 fn a_one_time_key_without_a_signature_is_not_used() {
-    is_not_used(|_, of_user| keys(of_user)["signatures"] = json!({}));
+    is_not_used_when("unsigned-one-time-key");
 }
 
 // The one-time key is another one than the one that the device signed.
@@ -142,7 +155,7 @@ fn a_fallback_key_without_a_signature_is_not_used() {
 // A key that the device signed for one use is called its last resort, which may be used again.
 #[test]
 fn a_one_time_key_that_is_called_a_fallback_key_is_not_used() {
-    is_not_used(|_, of_user| keys(of_user)["fallback"] = json!(true));
+    is_not_used_when("fallback-that-is-none");
 }
 
 // The homeserver hands out the key once more that it handed out before.

@@ -148,10 +148,3 @@ pub(crate) fn sealed(person: &Person, arguments: &[&str]) -> crate::invocation::
         .call(arguments)
         .arguments(["--store-key-file", &state_key])
 }
-
-impl Message {
-    /// An answer that went well.
-    pub(crate) fn json(body: &Value) -> Self {
-        Self::answer(200, "application/json", body.to_string())
-    }
-}

@@ -10,7 +10,7 @@ use std::{
 };
 
 use fourfold::base64;
-use fourfold_hostile::Forger;
+use fourfold_hostile::{Forger, lies};
 use serde_json::{Value, json};
 
 use crate::{
@@ -119,6 +119,12 @@ impl Liar {
         lie: impl FnMut(Message) -> Message + Send + 'static,
     ) {
         self.lies.lock().unwrap().insert(path, Box::new(lie));
+    }
+
+    /// Tells a lie of the table from now on.
+    pub(crate) fn play(&self, name: &str) {
+        let (path, lie) = lies::Lie::named(name).answers().unwrap();
+        self.lie(path, lie);
     }
 
     /// Changes what `/keys/query` says about the user's keys from now on, and says that it changed.
