@@ -14,6 +14,7 @@ use crate::{
 
 /// The server asks for one iteration and takes the check data away, so that anything looks right
 /// and the passphrase can be guessed from what is written next.
+// shows: KEY-05, KEY-07, KEY-02, KD-01
 #[test]
 fn kdf_floor_is_enforced_on_read_and_write() {
     let new = NewKey::random(None, &mut rng());
@@ -56,6 +57,7 @@ fn kdf_floor_is_enforced_on_read_and_write() {
     }
 }
 
+// shows: KEY-02, KEY-05, KEY-07
 #[test]
 fn a_weak_key_that_is_right_still_only_reads() {
     let weak = r#"{"algorithm":"m.pbkdf2","salt":"saltsaltsalt","iterations":2}"#;
@@ -101,6 +103,7 @@ fn a_weak_key_that_is_right_still_only_reads() {
     assert!(storage.open(&name(), &not_proven.key).is_ok());
 }
 
+// shows: KEY-05, KD-03
 #[test]
 fn too_many_iterations_are_refused_before_anything_is_derived() {
     for iterations in [
@@ -156,6 +159,7 @@ fn what_all_derivations_cost_together_is_bounded() {
     assert!(derive(2).is_ok());
 }
 
+// shows: KEY-05, LIB-19, KD-07
 #[test]
 fn an_unknown_derivation_is_named_and_its_name_stays_harmless() {
     let read = |algorithm: &str| {
@@ -178,6 +182,7 @@ fn an_unknown_derivation_is_named_and_its_name_stays_harmless() {
 }
 
 /// A recovery key is decided by its own form, never by what the server offers.
+// shows: KEY-04, KD-22
 #[test]
 fn a_recovery_key_is_never_taken_for_a_passphrase() {
     let new = NewKey::random(None, &mut rng());
@@ -207,6 +212,7 @@ fn a_recovery_key_is_never_taken_for_a_passphrase() {
     assert!(!recovery_key::is_probable(PASSPHRASE));
 }
 
+// shows: KEY-13
 #[test]
 fn passphrases_are_used_as_they_are_typed() {
     let parameters = PassphraseParameters::random_with_iterations(100_000, &mut rng()).unwrap();
@@ -228,6 +234,7 @@ fn passphrases_are_used_as_they_are_typed() {
     assert_eq!(keys.len(), texts.len());
 }
 
+// shows: KEY-10, KD-20
 #[test]
 fn every_substitution_in_a_recovery_key_fails_at_the_key_check() {
     let new = NewKey::random(None, &mut rng());
