@@ -149,10 +149,10 @@ pub(crate) fn agree(global: &Global, plan: &Plan, options: ChangeOptions) -> Res
 fn show(plan: &Plan) {
     ui::say(format_args!("plan: {}", escape_untrusted(&plan.title)));
     for (number, step) in plan.steps.iter().enumerate() {
+        let reason = escape_untrusted(&step.reason);
+        ui::say(format_args!("  {}. {reason}", number + 1));
         ui::say(format_args!(
-            "  {}. {}\n     {}",
-            number + 1,
-            escape_untrusted(&step.reason),
+            "     {}",
             escape_untrusted(&step.action.to_string())
         ));
     }

@@ -19,10 +19,11 @@ mod password;
 mod prompt;
 mod sealing_key;
 mod secret_input;
+mod shown;
 mod ui;
 mod unlock;
 
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 
@@ -97,7 +98,7 @@ fn start_log(verbose: u8) {
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_writer(|| ui::Log)
         .init();
 }

@@ -98,13 +98,14 @@ pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) 
     if options.recovery_key_out.is_some() || options.kit.is_some() {
         return Ok(());
     }
-    let shown = Zeroizing::new(format!(
-        "\nThe recovery key of {}:\n\n    {}\n\n\
-         It opens everything. Write it on paper and keep it in a safe place.\n",
-        new.key().id(),
-        *recovery_key,
-    ));
-    prompt::show(&shown)?;
+    prompt::show(&[
+        "",
+        &format!("The recovery key of {}:", new.key().id()),
+        "",
+        &Zeroizing::new(format!("    {}", *recovery_key)),
+        "",
+        "It opens everything. Write it on paper and keep it in a safe place.",
+    ])?;
     let last_group = recovery_key.rsplit(' ').next().unwrap_or_default();
     for _ in 0..3 {
         if prompt::visible("To go on, type its last group of four characters:")? == last_group {

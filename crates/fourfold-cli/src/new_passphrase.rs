@@ -61,11 +61,14 @@ fn generated() -> Result<Zeroizing<String>> {
         );
     }
     let words = six_words(&mut rng());
-    prompt::show(&Zeroizing::new(format!(
-        "\nThe new passphrase:\n\n    {}\n\n\
-         It opens everything. Write it on paper and keep it in a safe place.\n",
-        *words
-    )))?;
+    prompt::show(&[
+        "",
+        "The new passphrase:",
+        "",
+        &Zeroizing::new(format!("    {}", *words)),
+        "",
+        "It opens everything. Write it on paper and keep it in a safe place.",
+    ])?;
     for _ in 0..3 {
         if prompt::hidden("New passphrase again", HINT)? == words {
             return Ok(words);

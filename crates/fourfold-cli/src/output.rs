@@ -1,5 +1,10 @@
 //! Data: everything on standard output, and files that hold secrets.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to standard output"
+)]
+
 use std::{
     fs::OpenOptions,
     io::{ErrorKind, IsTerminal as _, Write as _, stdout},
@@ -8,26 +13,47 @@ use std::{
 };
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
-use crate::error::{Error, Exit, Result};
+use crate::{
+    error::{Error, Exit, Result},
+    shown::{Json, Line},
+};
 
-/// Prints a line of data. A reader that went away ends the output without an error.
+/// Prints one line of data. A reader that went away ends the output without an error.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
-    print(format!("{text}\n").as_bytes()).map(drop)
+    line_of_many(text).map(drop)
 }
 
 /// As [`line()`], for what has no end: whether the reader is still there.
 pub(crate) fn line_of_many(text: impl std::fmt::Display) -> Result<bool> {
-    print(format!("{text}\n").as_bytes())
+    print_line(Line::of(text).as_str())
+}
+
+/// Prints a line of data in columns, with a tab between them.
+pub(crate) fn columns(columns: &[&str]) -> Result<()> {
+    let columns: Vec<_> = columns.iter().map(Line::of).collect();
+    let columns: Vec<_> = columns.iter().map(Line::as_str).collect();
+    print_line(&columns.join("\t")).map(drop)
+}
+
+/// Prints a text that is a part of this program.
+pub(crate) fn program_text(text: &str) -> Result<()> {
+    print_line(text.trim_end()).map(drop)
 }
 
 /// Prints a JSON document.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(Error::usage)?;
-    line(text)
+    print_line(Json::pretty(value)?.as_str()).map(drop)
 }
 
-/// Prints a secret: to a pipe exactly as it is, to a terminal only when the user asked for that.
+/// Prints a JSON document in one line: whether the reader is still there.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<bool> {
+    print_line(Json::compact(value)?.as_str())
+}
+
+/// Prints a secret: to a pipe exactly as it is, to a terminal only when the user asked for that, and
+/// then as lines of visible characters.
 pub(crate) fn secret(text: &str, show: bool) -> Result<()> {
     if !stdout().is_terminal() {
         return print(text.as_bytes()).map(drop);
@@ -35,7 +61,17 @@ pub(crate) fn secret(text: &str, show: bool) -> Result<()> {
     if !show {
         return Err(not_shown());
     }
-    line(text.strip_suffix('\n').unwrap_or(text))
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.split('\n').try_for_each(line)
+}
+
+/// Prints a JSON document with a secret in it, to a terminal only when the user asked for that.
+pub(crate) fn secret_json(value: &impl Serialize, show: bool) -> Result<()> {
+    if show || !stdout().is_terminal() {
+        json(value)
+    } else {
+        Err(not_shown())
+    }
 }
 
 /// Refuses before anything is asked or derived when a secret could not be handed over in the end.
@@ -85,6 +121,10 @@ fn not_shown() -> Error {
 fn exists(path: &Path) -> Error {
     Error::refused(format!("{} exists already", path.display()))
         .hint("secrets are only written to new files")
+}
+
+fn print_line(line: &str) -> Result<bool> {
+    print(Zeroizing::new(format!("{line}\n")).as_bytes())
 }
 
 /// Whether somebody reads it.

@@ -10,12 +10,13 @@ use zeroize::Zeroizing;
 use crate::{
     error::{Error, Result},
     interrupt,
+    shown::Line,
 };
 
 /// Asks for something that must not be seen. Without a terminal this is an error with this hint.
 pub(crate) fn hidden(question: &str, hint: &str) -> Result<Zeroizing<String>> {
     let _keeping = interrupt::hide_typing();
-    rpassword::prompt_password(format!("{question}: "))
+    ask(question)
         .map(Zeroizing::new)
         .map_err(|error| match error.kind() {
             // Ctrl-C was typed and became a signal, which ends the process any moment now.
@@ -31,12 +32,13 @@ pub(crate) fn hidden(question: &str, hint: &str) -> Result<Zeroizing<String>> {
 pub(crate) fn visible(question: &str) -> Result<String> {
     let _keeping = interrupt::keep_terminal();
     let unavailable = |_| no_terminal(question);
+    let shown = Line::of(question);
     let mut terminal = File::options()
         .read(true)
         .write(true)
         .open("/dev/tty")
         .map_err(unavailable)?;
-    write!(terminal, "{question} ").map_err(unavailable)?;
+    write!(terminal, "{} ", shown.as_str()).map_err(unavailable)?;
     let mut answer = String::new();
     BufReader::new(terminal)
         .read_line(&mut answer)
@@ -44,13 +46,14 @@ pub(crate) fn visible(question: &str) -> Result<String> {
     Ok(answer.trim().to_owned())
 }
 
-/// Shows something on the terminal itself, past any redirection.
-pub(crate) fn show(text: &str) -> Result<()> {
-    File::options()
-        .write(true)
-        .open("/dev/tty")
-        .and_then(|mut terminal| terminal.write_all(text.as_bytes()))
-        .map_err(|_| Error::usage("there is no terminal to show the recovery key on"))
+/// Shows lines on the terminal itself, past any redirection.
+pub(crate) fn show(lines: &[&str]) -> Result<()> {
+    write(lines, "")
+}
+
+/// Shows lines and a question, whose answer is read elsewhere.
+pub(crate) fn show_question(lines: &[&str], question: &str) -> Result<()> {
+    write(lines, question)
 }
 
 /// Whether a person can be asked.
@@ -60,6 +63,35 @@ pub(crate) fn is_possible() -> bool {
         .write(true)
         .open("/dev/tty")
         .is_ok_and(|tty| tty.is_terminal())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to the terminal"
+)]
+fn ask(question: &str) -> std::io::Result<String> {
+    rpassword::prompt_password(Line::of(format_args!("{question}: ")).as_str())
+}
+
+fn write(lines: &[&str], question: &str) -> Result<()> {
+    let lines: Vec<_> = lines.iter().map(Line::of).collect();
+    let question = Line::of(question);
+    let length: usize = lines.iter().map(|line| line.as_str().len() + 1).sum();
+    // Never grown: what a secret is in leaves no copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(length + question.as_str().len() + 1));
+    for line in &lines {
+        text.push_str(line.as_str());
+        text.push('\n');
+    }
+    if !question.as_str().is_empty() {
+        text.push_str(question.as_str());
+        text.push(' ');
+    }
+    File::options()
+        .write(true)
+        .open("/dev/tty")
+        .and_then(|mut terminal| terminal.write_all(text.as_bytes()))
+        .map_err(|_| Error::usage("there is no terminal to show the recovery key on"))
 }
 
 fn no_terminal(question: &str) -> Error {

@@ -1,28 +1,37 @@
 //! Talk: everything on standard error. Data goes through `output`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the door to standard error"
+)]
+
 use std::{
-    io::{IsTerminal as _, Write as _, stderr},
+    io::{self, IsTerminal as _, Write, stderr},
     process::ExitCode,
 };
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use fourfold_client::escape_untrusted;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::error::{Error, Exit};
+use crate::{
+    error::{Error, Exit},
+    shown::{Json, Line},
+};
 
-/// A line for the user. That it cannot be shown, on a full disk or to a terminal that is gone, ends
+/// One line for the user. That it cannot be shown, on a full disk or to a terminal that is gone, ends
 /// nothing.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    let _ = stderr().write_all(format!("{text}\n").as_bytes());
+    write(Line::of(text).as_str());
+}
+
+/// Several lines for the user, none of which holds what others chose.
+pub(crate) fn say_lines(text: &str) {
+    text.lines().for_each(say);
 }
 
 /// Something the user should know before going on.
 pub(crate) fn warn(text: impl std::fmt::Display) {
-    say(format_args!(
-        "fourfold: warning: {}",
-        one_line(&text.to_string())
-    ));
+    say(format_args!("fourfold: warning: {text}"));
 }
 
 /// The error that ended the command. With `--json` it is one JSON object, still on standard error.
@@ -39,15 +48,14 @@ pub(crate) fn error(error: &Error, json: bool) {
         if let (Some(hint), Some(object)) = (&error.hint, object.as_object_mut()) {
             object.insert("hint".to_owned(), hint.clone().into());
         }
-        say(object);
+        if let Ok(json) = Json::compact(&object) {
+            write(json.as_str());
+        }
         return;
     }
-    say(format_args!(
-        "fourfold: error: {}",
-        one_line(&error.message)
-    ));
+    say(format_args!("fourfold: error: {}", error.message));
     if let Some(hint) = &error.hint {
-        say(format_args!("fourfold: hint: {}", one_line(hint)));
+        say(format_args!("fourfold: hint: {hint}"));
     }
 }
 
@@ -76,7 +84,7 @@ pub(crate) fn arguments(error: &clap::Error, json: bool) -> ExitCode {
         } else {
             ""
         };
-        say(format_args!("{name}{}", text.trim_end()));
+        say_lines(&format!("{name}{}", text.trim_end()));
     }
     ExitCode::from(Exit::Usage as u8)
 }
@@ -97,11 +105,11 @@ fn usage(error: &clap::Error) -> Error {
 }
 
 /// Shows that something takes a while, on a terminal only, until the value is dropped.
-pub(crate) fn busy(text: impl Into<String>) -> Busy {
+pub(crate) fn busy(text: impl std::fmt::Display) -> Busy {
     if !stderr().is_terminal() {
         return Busy(None);
     }
-    let bar = ProgressBar::new_spinner().with_message(text.into());
+    let bar = ProgressBar::new_spinner().with_message(Line::of(text).as_str().to_owned());
     bar.set_style(ProgressStyle::default_spinner());
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
     Busy(Some(bar))
@@ -112,9 +120,9 @@ pub(crate) struct Busy(Option<ProgressBar>);
 
 impl Busy {
     /// Replaces the text.
-    pub(crate) fn now(&self, text: impl Into<String>) {
+    pub(crate) fn now(&self, text: impl std::fmt::Display) {
         if let Some(bar) = &self.0 {
-            bar.set_message(text.into());
+            bar.set_message(Line::of(text).as_str().to_owned());
         }
     }
 }
@@ -140,12 +148,20 @@ fn is_superfluous(error: &clap::Error) -> bool {
     }
 }
 
-/// Whatever names and messages of others came into a text, it stays one line of visible characters.
-fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    let mut buffer = [0; 4];
-    for character in text.chars() {
-        line.push_str(&escape_untrusted(character.encode_utf8(&mut buffer)));
+/// Where `--verbose` writes, an event at a time.
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        say(String::from_utf8_lossy(event).trim_end());
+        Ok(event.len())
     }
-    line
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write(line: &str) {
+    let _ = stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -12,7 +12,7 @@
 //! | keep the session and what was seen before | [`LocalState`] |
 //! | be a device that other devices of the user can send secrets to | [`Device`], [`SealingKey`] |
 //! | carry out a [`Plan`](fourfold::Plan) so that a crash loses nothing | [`apply()`], [`resume`] |
-//! | print text that a server chose | [`escape_untrusted`] |
+//! | print text that a server chose | [`escape_untrusted`], [`escape_line`], [`escape_json`] |
 //!
 //! # What it takes care of
 //!
@@ -75,7 +75,7 @@ pub use device::{
     SecretSource, SyncBatch, VerificationEvent,
 };
 pub use error::{Error, ErrorKind};
-pub use escape::escape_untrusted;
+pub use escape::{escape_json, escape_line, escape_untrusted};
 pub use homeserver::Homeserver;
 pub use local_state::{LocalState, LocalStateError};
 pub use login_name::LoginName;

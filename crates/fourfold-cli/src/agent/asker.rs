@@ -18,7 +18,9 @@ use crate::{
     agent::protocol::Question,
     duration::written,
     error::{Error, Result},
-    prompt, ui,
+    prompt,
+    shown::Json,
+    ui,
 };
 
 /// Who is asked. The answer is No, unless it is a clear Yes.
@@ -60,7 +62,7 @@ impl Asker {
 }
 
 async fn run(path: &Path, question: &Question) -> std::io::Result<bool> {
-    let json = serde_json::to_vec(question)?;
+    let json = Json::compact(question).map_err(|error| std::io::Error::other(error.message))?;
     let mut child = Command::new(path)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -69,7 +71,7 @@ async fn run(path: &Path, question: &Question) -> std::io::Result<bool> {
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // It need not read what it is asked to know its answer.
-        let _ = stdin.write_all(&json).await;
+        let _ = stdin.write_all(json.as_str().as_bytes()).await;
         let _ = stdin.shutdown().await;
     }
     Ok(child.wait().await?.success())
@@ -108,13 +110,13 @@ impl Terminal {
         let mut lines = self.lines.lock().await;
         // What was typed before the question stood there is no answer to it.
         while lines.try_recv().is_ok() {}
-        let text = format!(
-            "\nOne of your devices asks for a secret.\n\n{}\n\n\
-             Send it? In {} seconds the answer is No. [y/N] ",
-            describe(question),
-            question.expires_in
-        );
-        if prompt::show(&text).is_err() {
+        let described = describe(question);
+        let mut shown = vec!["", "One of your devices asks for a secret.", ""];
+        shown.extend(described.iter().map(String::as_str));
+        shown.push("");
+        let seconds = question.expires_in;
+        let send = format!("Send it? In {seconds} seconds the answer is No. [y/N]");
+        if prompt::show_question(&shown, &send).is_err() {
             return false;
         }
         let _unanswered = Unanswered;
@@ -131,12 +133,12 @@ struct Unanswered;
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        let _ = prompt::show("\n");
+        let _ = prompt::show(&[""]);
     }
 }
 
-/// What the user sees of a question. Everything that others chose is escaped.
-pub(crate) fn describe(question: &Question) -> String {
+/// What the user sees of a question, line by line. Everything that others chose is escaped.
+pub(crate) fn describe(question: &Question) -> [String; 5] {
     let name = question.device_name.as_deref().map_or_else(
         || "(it has no name)".to_owned(),
         |name| format!("\"{}\", as it calls itself", escape_untrusted(name)),
@@ -149,14 +151,16 @@ pub(crate) fn describe(question: &Question) -> String {
         .iter()
         .map(|name| escape_untrusted(name))
         .collect();
-    format!(
-        "    secret       {}\n    device       {} {name}\n    fingerprint  {}\n    \
-         first seen   {first_seen}\n    verified by  {}",
-        secrets.join(", "),
-        escape_untrusted(&question.device_id),
-        escape_untrusted(&question.fingerprint),
-        escape_untrusted(&question.verified_by),
-    )
+    let device = escape_untrusted(&question.device_id);
+    let fingerprint = escape_untrusted(&question.fingerprint);
+    let verified_by = escape_untrusted(&question.verified_by);
+    [
+        format!("    secret       {}", secrets.join(", ")),
+        format!("    device       {device} {name}"),
+        format!("    fingerprint  {fingerprint}"),
+        format!("    first seen   {first_seen}"),
+        format!("    verified by  {verified_by}"),
+    ]
 }
 
 #[cfg(test)]
@@ -234,7 +238,7 @@ mod tests {
     // shows: AGT-07
     #[test]
     fn nothing_in_the_question_can_pose_as_something_else() {
-        let text = describe(&question());
+        let text = describe(&question()).join("\n");
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
         assert_eq!(text.lines().count(), 5, "{text}");
         assert!(text.contains("1970-01-01 00:00:00Z"), "{text}");

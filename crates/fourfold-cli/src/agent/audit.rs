@@ -14,7 +14,10 @@ use std::{
 use fourfold_client::LocalState;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Exit, Result};
+use crate::{
+    error::{Error, Exit, Result},
+    shown::Json,
+};
 
 pub(crate) use self::follow::Following;
 
@@ -138,8 +141,7 @@ impl AuditLog {
 
     fn append(&self, record: &Record) -> Result<()> {
         let place = Place::of(record);
-        let mut line = serde_json::to_string(record).map_err(|error| self.failed(error))?;
-        line.push('\n');
+        let line = format!("{}\n", Json::compact(record)?.as_str());
         let path = self.path(place);
         let mut file = OpenOptions::new()
             .append(true)

@@ -134,7 +134,8 @@ fn start(global: &Global, options: &StartOptions) -> Result<()> {
     let path = running.address.path().display().to_string();
     account::runtime()?.block_on(agent::run(running, || {
         if global.json {
-            output::line(serde_json::json!({"process": std::process::id(), "socket": path}))?;
+            let started = serde_json::json!({"process": std::process::id(), "socket": path});
+            output::json_line(&started)?;
         } else {
             output::line(format_args!("listening at {path}"))?;
         }
@@ -180,7 +181,9 @@ fn questions(global: &Global) -> Result<()> {
     }
     for question in &questions {
         output::line(format_args!("question {}", question.id))?;
-        output::line(agent::describe(question))?;
+        agent::describe(question)
+            .iter()
+            .try_for_each(output::line)?;
     }
     if questions.is_empty() {
         ui::say("no device waits for an answer");

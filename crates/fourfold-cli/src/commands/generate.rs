@@ -14,7 +14,7 @@ use crate::{
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "fourfold", &mut script);
-    output::line(String::from_utf8_lossy(&script).trim_end())
+    output::program_text(&String::from_utf8_lossy(&script))
 }
 
 /// Writes `fourfold.1` and a page for each command.

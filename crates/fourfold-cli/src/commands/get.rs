@@ -8,7 +8,6 @@ use fourfold::{
     passphrase::Budget, recovery_key,
 };
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::{
     account,
@@ -175,5 +174,5 @@ fn deliver(
         "matches_published_key": provenance.matches_published_key,
         "public_key": provenance.public_key,
     });
-    output::secret(&Zeroizing::new(format!("{answer:#}\n")), options.show)
+    output::secret_json(&answer, options.show)
 }

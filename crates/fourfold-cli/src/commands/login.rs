@@ -6,6 +6,7 @@ use clap::Args;
 use fourfold::Snapshot;
 use fourfold_client::{
     AccessToken, ErrorKind, Homeserver, LocalState, LocalStateError, LoginName, Password, Session,
+    escape_untrusted,
 };
 use serde_json::json;
 
@@ -113,7 +114,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let works = snapshot.is_ok();
     remember(&mut state, snapshot)?;
     if let Some(earlier) = earlier {
-        let device = earlier.device_id.clone().unwrap_or_default();
+        let device = escape_untrusted(earlier.device_id.as_deref().unwrap_or_default());
         let at = earlier.homeserver.clone();
         // What one homeserver says ends no session at another.
         let ended = works
@@ -195,7 +196,7 @@ fn report(global: &Global, session: &Session) -> Result<()> {
             "homeserver": session.homeserver,
         }));
     }
-    let device = session.device_id.as_deref().unwrap_or("no device");
+    let device = escape_untrusted(session.device_id.as_deref().unwrap_or("no device"));
     output::line(format_args!(
         "{} ({device}) on {}",
         session.user_id, session.homeserver

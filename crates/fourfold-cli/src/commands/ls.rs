@@ -49,7 +49,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
                 .iter()
                 .map(|id| escape_untrusted(id.as_str()))
                 .collect();
-            output::line(format_args!("{name}\t{}", ids.join(" ")))?;
+            output::columns(&[&name, &ids.join(" ")])?;
         } else {
             output::line(name)?;
         }

@@ -8,7 +8,6 @@ use clap::Args;
 use fourfold::SecretName;
 use fourfold_client::escape_untrusted;
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::{
     agent::{Agent, protocol::Received},
@@ -89,5 +88,5 @@ fn deliver(global: &Global, options: &Options, received: &Received, secret: &str
         "secret": secret,
         "from": received,
     });
-    output::secret(&Zeroizing::new(format!("{answer:#}\n")), options.show)
+    output::secret_json(&answer, options.show)
 }

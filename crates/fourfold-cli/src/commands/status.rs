@@ -139,8 +139,9 @@ impl Report {
             .map(|name| escape_untrusted(name).chars().count())
             .max();
         let width = width.unwrap_or_default().min(40);
+        output::line("")?;
         output::line(format_args!(
-            "\n{:<width$}  opened by",
+            "{:<width$}  opened by",
             "secrets",
             width = width + 2
         ))?;
@@ -254,9 +255,12 @@ impl Key {
             Passphrase::Usable { iterations } => output::line(format_args!(
                 "      {algorithm}, with a passphrase ({iterations} iterations)"
             ))?,
-            Passphrase::Unusable { reason } => output::line(format_args!(
-                "      {algorithm}, with a passphrase that cannot be used:\n      {reason}"
-            ))?,
+            Passphrase::Unusable { reason } => {
+                output::line(format_args!(
+                    "      {algorithm}, with a passphrase that cannot be used:"
+                ))?;
+                output::line(format_args!("      {}", escape_untrusted(reason)))?;
+            }
         }
         if !self.is_supported {
             output::line("      the algorithm is unknown: the key is never used")?;

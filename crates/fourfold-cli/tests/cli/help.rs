@@ -3,7 +3,7 @@
 use crate::invocation::{Folder, fourfold};
 
 /// Every command that help lists, with the commands under it.
-fn commands() -> Vec<Vec<String>> {
+pub(crate) fn commands() -> Vec<Vec<String>> {
     let mut commands = vec![Vec::new()];
     let mut next = 0;
     while let Some(command) = commands.get(next).cloned() {

@@ -250,6 +250,10 @@ impl OtherClient {
         wait(self.0.log_out()).unwrap();
     }
 
+    pub(crate) fn device_id(&self) -> String {
+        self.0.device_id().unwrap().to_owned()
+    }
+
     /// How many devices the user has.
     pub(crate) fn devices(&self) -> usize {
         wait(self.0.devices()).unwrap().len()

@@ -227,6 +227,7 @@ impl Folder {
 }
 
 /// Says that a test does nothing on this machine, and why.
+#[expect(clippy::disallowed_methods, reason = "it is said by the test")]
 pub(crate) fn skipped(why: &str) {
     let test = std::thread::current();
     let test = test.name().unwrap_or_default();

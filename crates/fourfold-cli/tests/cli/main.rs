@@ -33,6 +33,7 @@ mod hostile_devices;
 mod hostile_logins;
 mod hostile_one_time_keys;
 mod hostile_requests;
+mod hostile_text;
 mod identity;
 mod invocation;
 mod key_endpoints;

@@ -30,7 +30,7 @@ pub(crate) fn start() -> Result<()> {
         stderr.take(LONGEST_TALK).read_to_string(&mut said)?;
     }
     if !said.is_empty() {
-        ui::say(said.trim_end());
+        ui::say_lines(said.trim_end());
     }
     if line.ends_with('\n') {
         return output::line(line.trim_end());

@@ -12,7 +12,7 @@ use crate::{
     arguments::Global,
     commands::serve::Stop,
     duration::written,
-    error::{Error, Result},
+    error::Result,
     interrupt, output,
 };
 
@@ -47,12 +47,12 @@ async fn follow(global: &Global, mut following: Following) -> Result<()> {
     tokio::pin!(stopped);
     loop {
         for record in following.more()? {
-            let line = if global.json {
-                serde_json::to_string(&record).map_err(Error::usage)?
+            let is_read = if global.json {
+                output::json_line(&record)?
             } else {
-                line(&record)
+                output::line_of_many(line(&record))?
             };
-            if !output::line_of_many(line)? {
+            if !is_read {
                 return Ok(());
             }
         }

@@ -136,11 +136,12 @@ impl Verified {
             self.sign(logged_in, options)?;
         }
         if global.json {
-            return output::line(json!({
+            let verified = json!({
                 "verified": self.device_id,
                 "pinned_master_key": self.master_key.map(|key| key.to_base64()),
                 "is_device_signed": is_signed,
-            }));
+            });
+            return output::json_line(&verified).map(drop);
         }
         let id = escape_untrusted(&self.device_id);
         ui::say(format_args!(
@@ -170,12 +171,12 @@ impl Verified {
 fn compare(global: &Global, string: &ShortString) -> Result<bool> {
     let emoji = string.emoji.map(|emoji| (emoji.symbol, emoji.name));
     if !global.json {
-        ui::say("\nBoth devices must show the same:\n");
+        ui::say_lines("\nBoth devices must show the same:\n\n");
         for (symbol, name) in emoji {
             ui::say(format_args!("    {symbol}  {name}"));
         }
         let [first, second, third] = string.decimals;
-        ui::say(format_args!("\nor the numbers {first} {second} {third}\n"));
+        ui::say_lines(&format!("\nor the numbers {first} {second} {third}\n\n"));
     }
     let shown: Vec<_> = emoji
         .iter()
@@ -188,7 +189,7 @@ fn compare(global: &Global, string: &ShortString) -> Result<bool> {
 /// Asks the person at the terminal; or, with `--json`, the program that reads and writes.
 fn ask(global: &Global, data: serde_json::Value, question: &str) -> Result<bool> {
     let answer = if global.json {
-        output::line(data)?;
+        output::json_line(&data)?;
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer)?;
         answer.trim().to_owned()

@@ -54,12 +54,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             () = &mut signalled => Err(Error::refused("stopped before the end of the story")),
         };
         if told.is_ok() && options.keep.is_some() {
+            output::line("")?;
             output::line(format_args!(
-                "\nThe server goes on at {address}, with everything in {}. Try:\n\
-                 \n    fourfold --state {} status\n\nCtrl-C stops it.",
-                folder.display(),
-                folder.join("laptop").display(),
+                "The server goes on at {address}, with everything in {}. Try:",
+                folder.display()
             ))?;
+            let laptop = folder.join("laptop");
+            let status = format!("    fourfold --state {} status", laptop.display());
+            ["", &status, "", "Ctrl-C stops it."]
+                .into_iter()
+                .try_for_each(output::line)?;
             signalled.await;
         }
         drop(stop);
@@ -74,11 +78,12 @@ async fn tell(address: &str, folder: &Path) -> Result<()> {
     output::line("Fourfold keeps secrets on a server that cannot read them.")?;
     let laptop = storage::tell(address, folder).await?;
     sharing::tell(address, folder, laptop).await?;
-    output::line("\nEverything above was done for real, and checked.")
+    title("Everything above was done for real, and checked.")
 }
 
 fn title(text: &str) -> Result<()> {
-    output::line(format_args!("\n{text}"))
+    output::line("")?;
+    output::line(text)
 }
 
 fn detail(text: impl std::fmt::Display) -> Result<()> {

@@ -205,8 +205,9 @@ fn confirm_reset(logged_in: &LoggedIn, change: ChangeOptions) -> Result<()> {
         return Ok(());
     }
     let user_id = logged_in.account.user_id();
+    ui::say("");
     ui::say(
-        "\nThe identity is replaced. Everybody who verified you sees a warning, and all your other \
+        "The identity is replaced. Everybody who verified you sees a warning, and all your other \
          devices have to be verified again.",
     );
     if prompt::visible("To replace it, type your user ID:")? == user_id {
