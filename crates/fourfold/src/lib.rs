@@ -15,6 +15,7 @@
 //! | turn what the user typed into a key | [`SecretStorageKey::from_recovery_key`], [`SecretStorageKey::from_passphrase`] |
 //! | read a secret | [`SecretStorage::open`], then [`Evidence::judge`] |
 //! | be allowed to write | [`SecretStorage::prove`] or [`NewKey`], which give a [`ProvenKey`] |
+//! | notice what a server rolls back, weakens or moves | [`history`] |
 //! | change anything | a function of [`plan`], which gives a [`Plan`] |
 //!
 //! # What it takes care of
@@ -73,6 +74,7 @@ mod content;
 pub mod cross_signing;
 mod default_key;
 mod encrypted_secret;
+pub mod history;
 mod identifier;
 pub mod identity;
 mod key;

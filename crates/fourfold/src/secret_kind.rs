@@ -129,6 +129,12 @@ pub enum SecretValueError {
     /// Not base64 of 32 bytes.
     #[error("it {0}")]
     Base64(base64::DecodeError),
+    /// A passthrough entry of 2019, which says that it is the key of secret storage itself, while no
+    /// published backup has that key.
+    #[error(
+        "it says that it is the key of secret storage itself, and no published key backup has it"
+    )]
+    IsTheKey,
     /// It belongs to another public key than the one that is published.
     #[error("it belongs to the public key {derived}, but {published} is published")]
     Mismatch {

@@ -2,8 +2,9 @@
 
 use crate::{
     AccountData, Algorithm, Authenticity, DefaultKey, EncryptedSecret, EncryptedSecretError,
-    EventState, KeyCheckOutcome, KeyDescription, KeyDescriptionError, KeyId, ProvenKey, Secret,
-    SecretKind, SecretName, SecretState, SecretStorageKey, algorithm::OpenEntryError,
+    EventState, Evidence, KeyCheckOutcome, KeyDescription, KeyDescriptionError, KeyId, ProvenKey,
+    Secret, SecretKind, SecretName, SecretState, SecretStorageKey, SecretValueError, Verdict,
+    algorithm::OpenEntryError,
 };
 
 /// A read-only view over [`AccountData`]: which keys there are, which one is the default, which
@@ -252,6 +253,29 @@ pub struct OpenedSecret {
     pub secret: Secret,
     /// Who can have written it.
     pub authenticity: Authenticity,
+}
+
+impl OpenedSecret {
+    /// Compares it with what is published, as [`Evidence::judge`] does.
+    ///
+    /// A passthrough entry says that the secret is the key of secret storage itself. Anybody can write
+    /// one, so that the key would be handed out as if it were the key of a backup: it counts only when
+    /// the published backup has that key.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretValueError`], of which [`SecretValueError::IsTheKey`] is such an entry.
+    pub fn judge(
+        &self,
+        name: &SecretName,
+        evidence: &Evidence,
+    ) -> Result<Verdict, SecretValueError> {
+        match (self.authenticity, evidence.judge(name, &self.secret)) {
+            (_, Ok(Verdict::Matches { public_key })) => Ok(Verdict::Matches { public_key }),
+            (Authenticity::Passthrough, _) => Err(SecretValueError::IsTheKey),
+            (_, verdict) => verdict,
+        }
+    }
 }
 
 /// Why a secret does not open.

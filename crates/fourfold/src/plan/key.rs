@@ -112,13 +112,13 @@ pub fn remove_key(
         let copies: Vec<_> = remaining
             .iter()
             .filter(|key| key.id() != id)
-            .filter_map(|key| Some((key.id(), storage.open_entry(&name, key).ok()?.secret)))
+            .filter_map(|key| Some((key.id(), storage.open_entry(&name, key).ok()?)))
             .filter(|(_, copy)| {
                 removed
                     .as_ref()
-                    .is_none_or(|removed| is_same_value(&name, &removed.secret, copy))
+                    .is_none_or(|removed| is_same_value(&name, &removed.secret, &copy.secret))
             })
-            .map(|(id, copy)| (id, evidence.judge(&name, &copy).err()))
+            .map(|(id, copy)| (id, copy.judge(&name, evidence).err()))
             .collect();
         let right = copies.iter().find(|(_, problem)| problem.is_none());
         match right.or_else(|| copies.first()) {

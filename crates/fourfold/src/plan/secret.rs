@@ -183,7 +183,7 @@ pub fn add_key(
 ) -> Result<Plan, AddKeyError> {
     check_described(storage, to)?;
     let opened = storage.open(name, from)?;
-    let verdict = evidence.judge(name, &opened.secret)?;
+    let verdict = opened.judge(name, evidence)?;
     let SecretState::Encrypted(existing) = storage.secret(name) else {
         return Err(AddKeyError::Open(OpenError::NoSuchSecret));
     };
@@ -231,7 +231,7 @@ pub fn take_key_away(
         return Err(TakeKeyAwayError::LastCopy);
     }
     let opened = storage.open(name, remaining)?;
-    evidence.judge(name, &opened.secret)?;
+    opened.judge(name, evidence)?;
     let mut draft = Draft::new(storage, format!("take {name} away from the key {id}"));
     draft.warn(super::key::OLD_CIPHERTEXT);
     let reason = format!("{name} stays readable with the key {}", remaining.id());

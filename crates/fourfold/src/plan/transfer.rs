@@ -279,8 +279,8 @@ impl Copy {
         let opened = storage
             .open_entry(name, key)
             .map_err(|error| error.to_string())?;
-        let verdict = evidence
-            .judge(name, &opened.secret)
+        let verdict = opened
+            .judge(name, evidence)
             .map_err(|error| error.to_string())?;
         Ok(Self {
             id: key.id().clone(),

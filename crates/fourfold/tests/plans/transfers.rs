@@ -1,8 +1,8 @@
 //! Rotation and migration, case by case.
 
 use fourfold::{
-    Algorithm, Content, DefaultKey, Evidence, KeyDescriptionError, KeyId, NewKey, OpenError, Plan,
-    Secret, SecretName, SecretStorageKey, base64, plan,
+    Algorithm, BackupVersion, Content, DefaultKey, Evidence, KeyDescriptionError, KeyId, NewKey,
+    OpenError, Plan, Secret, SecretName, SecretStorageKey, Verdict, base64, plan,
     plan::{Destination, TransferError},
 };
 
@@ -325,12 +325,21 @@ fn passthrough_is_resolved_with_and_without_its_wrapper() {
         let bytes = fourfold::recovery_key::decode(&account.key(0).expose_recovery_key()).unwrap();
         assert_eq!(expected, base64::encode(*bytes));
 
-        let plan = migrate(&account, &Evidence::default()).unwrap();
-        assert!(
-            plan.warnings
-                .iter()
-                .any(|said| said.contains("nothing to compare it with"))
-        );
+        // With no backup published, or another one, it is not this key.
+        for evidence in [Evidence::default(), Identity::ALICE.evidence()] {
+            let plan = migrate(&account, &evidence).unwrap();
+            assert!(
+                plan.warnings
+                    .iter()
+                    .any(|said| said.contains("is left as it is"))
+            );
+            assert!(
+                puts(&plan)
+                    .iter()
+                    .all(|put| put.event_type != backup.as_str())
+            );
+        }
+        let plan = migrate(&account, &backup_with_key(&bytes)).unwrap();
         for stop in 1..=plan.steps.len() {
             let mut data = account.data.clone();
             for put in &puts(&plan)[..stop] {
@@ -344,17 +353,25 @@ fn passthrough_is_resolved_with_and_without_its_wrapper() {
         }
         plan.apply_to(&mut account.data);
         assert_eq!(value(&account, &backup, 1).unwrap(), expected);
+    }
+}
 
-        // With another backup published, it is not this key.
-        let (mut account, _) = account_2019();
-        let entry = Content::from_json(r#"{"passthrough":true}"#).unwrap();
-        account.insert_entry(&backup, id.as_str(), &entry);
-        let plan = migrate(&account, &Identity::ALICE.evidence()).unwrap();
-        assert!(
-            plan.warnings
-                .iter()
-                .any(|said| said.contains("is left as it is"))
-        );
+/// A published backup that has this private key.
+fn backup_with_key(private_key: &[u8; 32]) -> Evidence {
+    let verdict = Evidence::default().judge(
+        &SecretName::backup_key(),
+        &Secret::new(base64::encode(private_key)),
+    );
+    let Ok(Verdict::NothingToCompare { derived }) = verdict else {
+        panic!("{verdict:?}");
+    };
+    let json = format!(
+        r#"{{"algorithm":"m.megolm_backup.v1.curve25519-aes-sha2","version":"1",
+            "auth_data":{{"public_key":"{derived}"}}}}"#
+    );
+    Evidence {
+        identity: None,
+        backup: Some(BackupVersion::from_json(&json).unwrap()),
     }
 }
 
@@ -414,6 +431,8 @@ fn what_cannot_be_compared_is_migrated_with_a_warning() {
 #[test]
 fn an_account_that_matrix_js_sdk_converted_is_migrated() {
     let bytes = base64::decode_array("XrmITOOdBhw6yY5Bh7trb/bgp1FRdIGyCUxxMP873R0=").unwrap();
+    // The published backup has this key.
+    let evidence = backup_with_key(&bytes);
     let id = KeyId::new("old_key_id").unwrap();
     let key = SecretStorageKey::from_bytes(id, Algorithm::Curve25519AesSha2, bytes);
     let mut data = fourfold::AccountData::default();
@@ -430,15 +449,9 @@ fn an_account_that_matrix_js_sdk_converted_is_migrated() {
     let storage = fourfold::SecretStorage::new(&data);
     let destination = Destination::New(&new);
     let old = [&key];
-    plan::migrate(
-        &storage,
-        &old,
-        destination,
-        &Evidence::default(),
-        &mut Dice::new(2),
-    )
-    .unwrap()
-    .apply_to(&mut data);
+    plan::migrate(&storage, &old, destination, &evidence, &mut Dice::new(2))
+        .unwrap()
+        .apply_to(&mut data);
     let storage = fourfold::SecretStorage::new(&data);
     let opened = storage
         .open(&SecretName::backup_key(), new.key().key())

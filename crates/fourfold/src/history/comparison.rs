@@ -1,0 +1,198 @@
+//! Comparing what the server holds with what it was seen to hold.
+
+use super::{
+    Change, Fingerprint, History, Place, Reading, description,
+    fingerprint::{Event, named_key},
+};
+use crate::{AccountData, DefaultKey, KeyId};
+
+impl History {
+    /// What changed since it was last accepted, in the order of event types. Before anything was
+    /// seen there is nothing to compare with, and nothing is reported.
+    #[must_use]
+    pub fn compare(&self, account_data: &AccountData) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for event_type in self.event_types(account_data) {
+            let json = account_data.raw(&event_type);
+            let comparison = Comparison {
+                history: self,
+                event_type: &event_type,
+                json,
+                now: Event::of(&event_type, json),
+                as_text: Event::as_text(json),
+            };
+            comparison.run(&mut changes);
+        }
+        changes
+    }
+
+    /// The outer `None`: never seen.
+    fn last(&self, place: &Place) -> Option<Option<Fingerprint>> {
+        self.sightings.get(place)?.last().map(|last| last.seen)
+    }
+
+    fn was_seen(&self, place: &Place, seen: Fingerprint) -> bool {
+        self.seen(place).any(|one| one == seen)
+    }
+
+    fn seen(&self, place: &Place) -> impl Iterator<Item = Fingerprint> {
+        let sightings = self.sightings.get(place);
+        sightings.into_iter().flatten().filter_map(|one| one.seen)
+    }
+}
+
+/// The comparison of one event.
+struct Comparison<'a> {
+    history: &'a History,
+    event_type: &'a str,
+    json: Option<&'a str>,
+    now: Event,
+    as_text: Event,
+}
+
+impl Comparison<'_> {
+    fn run(&self, changes: &mut Vec<Change>) {
+        let event_type = || self.event_type.to_owned();
+        let last = self.last_whole();
+        let key_id = KeyId::from_event_type(self.event_type);
+        let described = key_id
+            .as_ref()
+            .and_then(|id| self.history.descriptions.get(id));
+        let Some(now) = self.now.whole else {
+            // A description that was remembered on its own counts as seen.
+            if last == Last::There || (last == Last::Never && described.is_some()) {
+                changes.push(Change::Disappeared {
+                    event_type: event_type(),
+                });
+            }
+            return;
+        };
+        if let (Some(key_id), Some(described)) = (key_id, described) {
+            let change = description::difference(&described.0, self.json);
+            if last != Last::Same && self.was_whole(now) {
+                changes.push(Change::RolledBack {
+                    event_type: event_type(),
+                });
+            }
+            changes.extend(change.map(|(kind, what)| Change::KeyDescriptionChanged {
+                key_id,
+                kind,
+                what,
+            }));
+            return;
+        }
+        if last == Last::Same {
+            return;
+        }
+        let count = changes.len();
+        self.check_ivs(changes);
+        if self.was_whole(now) || self.has_older_entry() {
+            changes.push(Change::RolledBack {
+                event_type: event_type(),
+            });
+        }
+        let is_suspicious = changes.len() > count;
+        if self.event_type == DefaultKey::EVENT_TYPE && last != Last::Never {
+            let from = self.history.default_key.clone().flatten();
+            let to = named_key(self.json);
+            if from != to {
+                changes.push(Change::DefaultKeyChanged { from, to });
+            }
+        } else if !is_suspicious && last == Last::There {
+            changes.push(Change::SecretChanged { name: event_type() });
+        } else if !is_suspicious && self.history.is_begun {
+            changes.push(Change::Added {
+                event_type: event_type(),
+            });
+        }
+    }
+
+    /// What the whole event was last, by its latest sighting; one of an earlier version counts until
+    /// there is a newer one.
+    fn last_whole(&self) -> Last {
+        let (last, now) = match self.history.last(&self.place("", Reading::Whole)) {
+            Some(last) => (last, self.now.whole),
+            None => match self.history.last(&self.place("", Reading::Text)) {
+                Some(last) => (last, self.as_text.whole),
+                None => return Last::Never,
+            },
+        };
+        match last {
+            None => Last::Gone,
+            last if last == now => Last::Same,
+            Some(_) => Last::There,
+        }
+    }
+
+    fn was_whole(&self, now: Fingerprint) -> bool {
+        self.history.was_seen(&self.place("", Reading::Whole), now)
+            || self
+                .as_text
+                .whole
+                .is_some_and(|text| self.history.was_seen(&self.place("", Reading::Text), text))
+    }
+
+    /// Whether an entry is an older one that had been replaced.
+    fn has_older_entry(&self) -> bool {
+        let is_older = |(key_id, reading, now): &(String, Reading, Fingerprint)| {
+            let place = self.place(key_id, *reading);
+            let last = self.history.last(&place);
+            if last == Some(Some(*now)) {
+                return false;
+            }
+            self.history.was_seen(&place, *now) || self.was_older_text(key_id, last.is_some())
+        };
+        self.now.entries.iter().any(is_older)
+    }
+
+    /// Whether an earlier version saw the entry. Its last sighting is the one before, until there is
+    /// a newer one.
+    fn was_older_text(&self, key_id: &str, is_followed: bool) -> bool {
+        let place = self.place(key_id, Reading::Text);
+        let last = self.history.last(&place).flatten();
+        let texts = self.as_text.entries.iter();
+        let texts = || texts.clone().filter(|(of, ..)| of == key_id);
+        let is_known = texts().any(|(_, _, text)| self.history.was_seen(&place, *text));
+        let is_last = texts().any(|(_, _, text)| last == Some(*text));
+        is_known && (is_followed || !is_last)
+    }
+
+    /// No client encrypts to the same ciphertext twice.
+    fn check_ivs(&self, changes: &mut Vec<Change>) {
+        for (key_id, reading, now) in &self.now.entries {
+            let place = self.place(key_id, *reading);
+            if now.iv.is_none() || self.history.last(&place) == Some(Some(*now)) {
+                continue;
+            }
+            let mut seen = self.history.seen(&place);
+            if seen.any(|one| one.body == now.body && one.iv != now.iv)
+                && let Ok(key_id) = KeyId::new(key_id)
+            {
+                changes.push(Change::IvChanged {
+                    name: self.event_type.to_owned(),
+                    key_id,
+                });
+            }
+        }
+    }
+
+    fn place(&self, key_id: &str, reading: Reading) -> Place {
+        Place {
+            event_type: self.event_type.to_owned(),
+            key_id: key_id.to_owned(),
+            reading,
+        }
+    }
+}
+
+/// What an event was when it was last looked at.
+#[derive(Clone, Copy, PartialEq)]
+enum Last {
+    Never,
+    /// It was gone.
+    Gone,
+    /// It was something else.
+    There,
+    /// It was what it is now.
+    Same,
+}

@@ -1,0 +1,247 @@
+//! What is remembered, and for how long.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Description, Fingerprint, History, Reading,
+    fingerprint::{Event, named_key},
+};
+use crate::{
+    AccountData, Content, DefaultKey, KeyDescription, KeyId, Plan, SecretName, SecretState,
+    SecretStorage,
+};
+
+/// What a sighting is of: a whole event, or one reading of one entry of a secret.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Place {
+    /// The type of the event, untrusted text.
+    pub event_type: String,
+    /// The key ID of the entry, untrusted text; empty for the whole event.
+    pub key_id: String,
+    /// How it is read.
+    pub reading: Reading,
+}
+
+/// Something that was seen at a [`Place`].
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_structs, reason = "it is a row of what is kept")]
+pub struct Sighting {
+    /// The place in the order of all sightings: the highest is the newest.
+    pub counter: u64,
+    /// How this machine came to know it.
+    pub origin: Origin,
+    /// What was seen; `None`: nothing was there.
+    pub seen: Option<Fingerprint>,
+}
+
+/// How this machine came to know what it saw. The later ones count for more.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_enums, reason = "it is a column of what is kept")]
+pub enum Origin {
+    /// The server showed it. Anybody can make a server show anything.
+    Read,
+    /// It opened under a key of the user.
+    Opened,
+    /// This machine wrote it, or replaced it.
+    Written,
+}
+
+impl Origin {
+    /// Its name where it is kept.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Opened => "opened",
+            Self::Written => "written",
+        }
+    }
+
+    /// The origin of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Read, Self::Opened, Self::Written];
+        all.into_iter().find(|origin| origin.name() == name)
+    }
+}
+
+impl History {
+    /// How many sightings of a place are kept that were merely read. Each further one pushes out the
+    /// oldest of them, and of them only.
+    pub const MAX_READ: usize = 16;
+    /// How many sightings of a place are kept that this machine opened or wrote.
+    pub const MAX_OWN: usize = 256;
+
+    /// Accepts everything that the server shows: later comparisons are with this.
+    pub fn saw(&mut self, account_data: &AccountData) {
+        self.saw_except(account_data, &BTreeSet::new());
+    }
+
+    /// As [`saw`](Self::saw), except for events of these types, which stay as they are remembered.
+    pub fn saw_except(&mut self, account_data: &AccountData, not_these: &BTreeSet<String>) {
+        for event_type in self.event_types(account_data) {
+            if !not_these.contains(&event_type) {
+                self.record(&event_type, account_data.raw(&event_type), Origin::Read);
+            }
+        }
+        self.is_begun = true;
+    }
+
+    /// Remembers what a plan found and what it wrote: nothing that the server shows can make this
+    /// machine forget it.
+    pub fn wrote(&mut self, plan: &Plan) {
+        for put in plan.account_data() {
+            if put.expects().is_some() {
+                self.record(&put.event_type, put.expects(), Origin::Written);
+            }
+            let content = put.content.to_json();
+            self.record(&put.event_type, Some(&content), Origin::Written);
+        }
+    }
+
+    /// Remembers that an entry opened under its key: nothing that the server shows can make this
+    /// machine forget it.
+    pub fn opened(&mut self, account_data: &AccountData, name: &SecretName, key_id: &KeyId) {
+        let event = Event::of(name.as_str(), account_data.raw(name.as_str()));
+        for (of, reading, fingerprint) in event.entries {
+            if of == key_id.as_str() {
+                let place = Place {
+                    event_type: name.as_str().to_owned(),
+                    key_id: of,
+                    reading,
+                };
+                self.see(place, Some(fingerprint), Origin::Opened);
+            }
+        }
+    }
+
+    /// Remembers the description of a key that was proven for the first time. One that is remembered
+    /// already stays, so that a later one is still compared with it.
+    pub fn proved(&mut self, description: &KeyDescription) {
+        self.descriptions
+            .entry(description.id().clone())
+            .or_insert_with(|| Description(description.content().clone()));
+    }
+
+    /// How this machine came to know this very entry, its IV included; `None` when it has not seen
+    /// it.
+    #[must_use]
+    pub fn origin_of(
+        &self,
+        account_data: &AccountData,
+        name: &SecretName,
+        key_id: &KeyId,
+    ) -> Option<Origin> {
+        let event = Event::of(name.as_str(), account_data.raw(name.as_str()));
+        let readings = event.entries.into_iter();
+        let readings = readings.filter(|(of, ..)| of == key_id.as_str());
+        let origins = readings.map(|(of, reading, now)| {
+            let place = Place {
+                event_type: name.as_str().to_owned(),
+                key_id: of,
+                reading,
+            };
+            let is_it = |one: &&Sighting| one.seen.as_ref() == Some(&now);
+            let sightings = self.sightings.get(&place)?;
+            sightings.iter().filter(is_it).map(|one| one.origin).max()
+        });
+        // An entry that can be read in two ways counts as its weaker reading.
+        origins.min().flatten()
+    }
+
+    /// The types of all events that secret storage is about, and of those that were.
+    pub(super) fn event_types(&self, account_data: &AccountData) -> BTreeSet<String> {
+        let mut event_types = relevant(account_data);
+        event_types.extend(self.sightings.keys().map(|place| place.event_type.clone()));
+        event_types.extend(self.descriptions.keys().map(KeyId::event_type));
+        event_types
+    }
+
+    fn record(&mut self, event_type: &str, json: Option<&str>, origin: Origin) {
+        let event = Event::of(event_type, json);
+        let place = |key_id: &str, reading| Place {
+            event_type: event_type.to_owned(),
+            key_id: key_id.to_owned(),
+            reading,
+        };
+        self.see(place("", Reading::Whole), event.whole, origin);
+        let mut there = BTreeSet::new();
+        for (key_id, reading, fingerprint) in event.entries {
+            let place = place(&key_id, reading);
+            there.insert(place.clone());
+            self.see(place, Some(fingerprint), origin);
+        }
+        let gone: Vec<_> = self
+            .sightings
+            .range(place("", FIRST)..)
+            .map(|(place, _)| place)
+            .take_while(|place| place.event_type == event_type)
+            .filter(|place| !place.key_id.is_empty() && !there.contains(*place))
+            .cloned()
+            .collect();
+        for place in gone {
+            self.see(place, None, origin);
+        }
+        if event_type == DefaultKey::EVENT_TYPE {
+            self.default_key = Some(named_key(json));
+        }
+        if let Some(id) = KeyId::from_event_type(event_type)
+            && let Some(content) = json.and_then(|json| Content::from_json(json).ok())
+            && !content.is_empty()
+        {
+            self.descriptions.insert(id, Description(content));
+        }
+    }
+
+    fn see(&mut self, place: Place, seen: Option<Fingerprint>, origin: Origin) {
+        let sightings = self.sightings.entry(place).or_default();
+        match sightings.last_mut() {
+            Some(last) if last.seen == seen => last.origin = last.origin.max(origin),
+            _ => {
+                self.newest += 1;
+                sightings.push(Sighting {
+                    counter: self.newest,
+                    origin,
+                    seen,
+                });
+            }
+        }
+        keep_newest(sightings, Self::MAX_READ, |origin| origin == Origin::Read);
+        keep_newest(sightings, Self::MAX_OWN, |origin| origin != Origin::Read);
+    }
+}
+
+/// The first in order.
+const FIRST: Reading = Reading::Whole;
+
+/// Removes the oldest of these until there are no more than that.
+fn keep_newest(sightings: &mut Vec<Sighting>, most: usize, is_one: impl Fn(Origin) -> bool) {
+    let number = sightings.iter().filter(|one| is_one(one.origin)).count();
+    let mut too_many = number.saturating_sub(most);
+    sightings.retain(|one| {
+        let goes = too_many > 0 && is_one(one.origin);
+        too_many -= usize::from(goes);
+        !goes
+    });
+}
+
+/// The types of the events that secret storage is about.
+fn relevant(account_data: &AccountData) -> BTreeSet<String> {
+    let storage = SecretStorage::new(account_data);
+    let is_secret = |json: &str| match SecretState::from_json(json) {
+        SecretState::Encrypted(_) | SecretState::Emptied => true,
+        SecretState::Malformed(_) => {
+            Content::from_json(json).is_ok_and(|content| content.raw("encrypted").is_some())
+        }
+        _ => false,
+    };
+    account_data
+        .event_types()
+        .filter(|event_type| {
+            event_type.starts_with("m.secret_storage.")
+                || account_data.raw(event_type).is_some_and(is_secret)
+        })
+        .map(str::to_owned)
+        .chain(storage.secrets().map(|(name, _)| name.as_str().to_owned()))
+        .collect()
+}
