@@ -7,13 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fourfold::Snapshot;
-use fourfold_client::{Account, Change, LocalState, LocalStateError, Options};
+use fourfold::{KeyId, SecretName, Snapshot, history::Origin};
+use fourfold_client::{Account, LocalState, LocalStateError, Options};
 
 use crate::{
     agent::{Agent, Loan},
-    arguments::{Global, ReadOptions},
+    arguments::{AcceptOptions, Global, ReadOptions},
     error::{Error, Exit, Result},
+    judged::{self, Compared, Judged},
     ui,
 };
 
@@ -24,6 +25,7 @@ pub(crate) struct LoggedIn {
     /// Given back after the state is closed.
     _loan: Option<Loan>,
     runtime: tokio::runtime::Runtime,
+    json: bool,
 }
 
 impl LoggedIn {
@@ -37,6 +39,7 @@ impl LoggedIn {
             state,
             _loan: loan,
             runtime: runtime()?,
+            json: global.json,
         })
     }
 
@@ -53,14 +56,19 @@ impl LoggedIn {
         self.runtime.block_on(work(&self.account, &mut self.state))
     }
 
-    /// What lies on the homeserver now, compared with what this machine has seen before.
-    pub(crate) fn snapshot(&self) -> Result<Snapshot> {
-        let _busy = ui::busy("reading the account data");
-        Ok(self.wait(self.account.snapshot())?)
+    /// What lies on the homeserver now, for opening a secret: refused when a change of it, or of the
+    /// keys, forbids that.
+    pub(crate) fn snapshot_for_opening(
+        &mut self,
+        name: Option<&SecretName>,
+        accept: AcceptOptions,
+    ) -> Result<Judged> {
+        let (snapshot, compared) = self.compared(accept)?;
+        compared.for_opening(snapshot, name)
     }
 
-    /// Refuses to write while something looks as if the server had gone back in time.
-    pub(crate) fn snapshot_for_change(&mut self) -> Result<Snapshot> {
+    /// What lies on the homeserver now, for changing it: refused while anything is suspicious.
+    pub(crate) fn snapshot_for_change(&mut self, accept: AcceptOptions) -> Result<Judged> {
         if let Some(plan) = self.state.journal()? {
             return Err(Error::new(
                 Exit::Conflict,
@@ -68,11 +76,29 @@ impl LoggedIn {
             )
             .hint("fourfold resume goes on with it; fourfold resume --abandon gives it up"));
         }
-        let snapshot = self.snapshot()?;
-        if !compare(&mut self.state, &snapshot)? {
-            return Err(not_honest());
-        }
-        Ok(snapshot)
+        let (snapshot, compared) = self.compared(accept)?;
+        compared.for_writing(snapshot)
+    }
+
+    /// What lies on the homeserver now, compared with what this machine has seen before.
+    pub(crate) fn compared(&mut self, accept: AcceptOptions) -> Result<(Snapshot, Compared)> {
+        let snapshot = {
+            let _busy = ui::busy("reading the account data");
+            self.wait(self.account.snapshot())?
+        };
+        let compared = Compared::follow(&mut self.state, &snapshot, accept)?;
+        compared.tell(self.json);
+        Ok((snapshot, compared))
+    }
+
+    /// Remembers that a key opened these secrets.
+    pub(crate) fn opened<'a>(
+        &mut self,
+        snapshot: &Judged,
+        names: impl IntoIterator<Item = &'a SecretName>,
+        key_id: &KeyId,
+    ) -> Result<()> {
+        Ok(self.state.opened(snapshot, names, key_id)?)
     }
 }
 
@@ -81,21 +107,26 @@ impl LoggedIn {
 fn open_state(global: &Global) -> Result<(LocalState, Option<Loan>)> {
     let folder = state_folder(global)?;
     let user_id = user_id(global, &folder)?;
+    state_of(&folder, &user_id)?.ok_or_else(not_logged_in)
+}
+
+/// Opens the local state of an account; `None` when this machine has none.
+fn state_of(folder: &Path, user_id: &str) -> Result<Option<(LocalState, Option<Loan>)>> {
     let patience = Instant::now() + LOCK_PATIENCE;
     let mut loan = None;
     loop {
-        match LocalState::open(&folder, &user_id) {
-            Err(LocalStateError::NoState { .. }) => return Err(not_logged_in()),
+        match LocalState::open(folder, user_id) {
+            Err(LocalStateError::NoState { .. }) => return Ok(None),
             Err(LocalStateError::Locked { .. }) if Instant::now() < patience => {
                 if loan.is_none()
-                    && let Some(agent) = Agent::at(&folder, &user_id)?
+                    && let Some(agent) = Agent::at(folder, user_id)?
                 {
                     loan = Some(agent.borrow_state()?);
                 } else {
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
-            state => return Ok((state?, loan)),
+            state => return Ok(Some((state?, loan))),
         }
     }
 }
@@ -111,13 +142,49 @@ pub(crate) fn user_id(global: &Global, folder: &Path) -> Result<String> {
 /// How long to wait for another command that uses the same account.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a read works on: a file, or the homeserver.
-pub(crate) fn read(global: &Global, options: &ReadOptions) -> Result<Snapshot> {
-    let Some(path) = &options.snapshot else {
-        if let Some(mut agent) = Agent::find_if_safe(global)? {
-            let _busy = ui::busy("reading the account data");
-            return agent.snapshot();
+/// What there is, to be shown and not opened: in a file, or on the homeserver. Says what changed.
+pub(crate) fn look(
+    global: &Global,
+    options: &ReadOptions,
+    accept: AcceptOptions,
+) -> Result<(Snapshot, Compared)> {
+    match &options.snapshot {
+        Some(path) => Ok((in_file(path)?, Compared::default())),
+        None => on_homeserver(global, accept),
+    }
+}
+
+/// What there is, to be opened: in a file, or on the homeserver. Says what changed, and is refused
+/// when a change of this secret, or of the keys, forbids it.
+///
+/// A file is compared with what this machine remembers of its user, if it does, and changes nothing
+/// of that.
+pub(crate) fn read(
+    global: &Global,
+    options: &ReadOptions,
+    name: Option<&SecretName>,
+    accept: AcceptOptions,
+) -> Result<(Judged, Compared)> {
+    let (snapshot, compared) = match &options.snapshot {
+        None => on_homeserver(global, accept)?,
+        Some(path) => {
+            let snapshot = in_file(path)?;
+            let compared = match state_of_user(global, &snapshot.user_id)? {
+                Some((state, _loan)) => Compared::look(&state, &snapshot, accept)?,
+                None => Compared::unknown(accept),
+            };
+            compared.tell(global.json);
+            (snapshot, compared)
         }
+    };
+    Ok((compared.for_opening(snapshot, name)?, compared))
+}
+
+fn on_homeserver(global: &Global, accept: AcceptOptions) -> Result<(Snapshot, Compared)> {
+    let (snapshot, compared) = if let Some(mut agent) = Agent::find_if_safe(global)? {
+        let _busy = ui::busy("reading the account data");
+        agent.snapshot(accept)?
+    } else {
         // The state is not kept locked while the homeserver is asked, so that reads do not wait for
         // each other.
         let session = open_state(global)?.0.session()?.ok_or_else(not_logged_in)?;
@@ -126,9 +193,14 @@ pub(crate) fn read(global: &Global, options: &ReadOptions) -> Result<Snapshot> {
             let _busy = ui::busy("reading the account data");
             runtime()?.block_on(account.snapshot())?
         };
-        compare(&mut open_state(global)?.0, &snapshot)?;
-        return Ok(snapshot);
+        let compared = Compared::follow(&mut open_state(global)?.0, &snapshot, accept)?;
+        (snapshot, compared)
     };
+    compared.tell(global.json);
+    Ok((snapshot, compared))
+}
+
+fn in_file(path: &Path) -> Result<Snapshot> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::usage(format!("{}: {error}", path.display())))?;
     Snapshot::from_json(&text).map_err(|_| {
@@ -138,6 +210,31 @@ pub(crate) fn read(global: &Global, options: &ReadOptions) -> Result<Snapshot> {
         )
         .hint(r#"it should be {"user_id": …, "account_data": {type: content, …}}"#)
     })
+}
+
+/// Remembers that a key opened a secret, unless it came from a file; and says how this machine came
+/// to know the entry before. A state that cannot be had now knows nothing.
+pub(crate) fn remember_opened(
+    global: &Global,
+    options: &ReadOptions,
+    snapshot: &Judged,
+    name: &SecretName,
+    key_id: &KeyId,
+) -> Option<Origin> {
+    let (mut state, _loan) = state_of_user(global, &snapshot.user_id).ok()??;
+    if options.snapshot.is_some() {
+        let history = state.history().ok()?;
+        return history.origin_of(&snapshot.account_data, name, key_id);
+    }
+    judged::remember_opened(&mut state, snapshot, name, key_id).ok()?
+}
+
+/// The local state of the user of a snapshot, if this machine has one.
+fn state_of_user(global: &Global, user_id: &str) -> Result<Option<(LocalState, Option<Loan>)>> {
+    match state_folder(global) {
+        Ok(folder) if LocalState::file_of(&folder, user_id).is_ok() => state_of(&folder, user_id),
+        _ => Ok(None),
+    }
 }
 
 /// Where the state of accounts is kept.
@@ -184,57 +281,6 @@ fn logged_in(folder: &Path) -> Result<Vec<String>> {
 
 pub(crate) fn not_logged_in() -> Error {
     Error::usage("not logged in").hint("log in: fourfold login @user:server")
-}
-
-/// Says what the user should know of what changed since this machine looked last, and remembers the
-/// rest. Returns whether all is as an honest server would have it.
-pub(crate) fn compare(state: &mut LocalState, snapshot: &Snapshot) -> Result<bool> {
-    let compared = Compared::of(state, snapshot)?;
-    compared.warnings.iter().for_each(ui::warn);
-    Ok(compared.is_honest)
-}
-
-/// What changed since this machine looked last.
-pub(crate) struct Compared {
-    /// Whether all is as an honest server would have it.
-    pub(crate) is_honest: bool,
-    /// What the user should know.
-    pub(crate) warnings: Vec<String>,
-}
-
-impl Compared {
-    /// Compares, and remembers what is not suspicious.
-    pub(crate) fn of(state: &mut LocalState, snapshot: &Snapshot) -> Result<Self> {
-        let changes = state.compare(snapshot)?;
-        // Secrets come and change; keys do so rarely enough to be worth a word.
-        let is_of_a_key = |change: &Change| {
-            matches!(
-                change,
-                Change::DefaultKeyChanged { .. } | Change::KeyDescriptionChanged { .. }
-            )
-        };
-        let worth_a_word = changes
-            .iter()
-            .filter(|change| change.is_suspicious() || is_of_a_key(change));
-        let warnings = worth_a_word.map(ToString::to_string).collect();
-        let is_honest = !changes.iter().any(Change::is_suspicious);
-        if is_honest && !changes.is_empty() {
-            state.pin(snapshot)?;
-        }
-        Ok(Self {
-            is_honest,
-            warnings,
-        })
-    }
-}
-
-/// Why nothing is written now.
-pub(crate) fn not_honest() -> Error {
-    Error::new(
-        Exit::Conflict,
-        "the homeserver shows an older or weaker state than this machine has seen",
-    )
-    .hint("if you made these changes yourself, accept them: fourfold status --accept")
 }
 
 impl From<fourfold_client::Error> for Error {

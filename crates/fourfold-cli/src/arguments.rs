@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use serde::{Deserialize, Serialize};
 
 use crate::{commands, secret_input::KeyInput};
 
@@ -62,6 +63,17 @@ pub(crate) struct ChangeOptions {
     /// Do not ask before carrying out the plan
     #[arg(long, short)]
     pub(crate) yes: bool,
+}
+
+/// What is done when the homeserver shows something else than this machine remembers.
+#[derive(Args, Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct AcceptOptions {
+    /// Accept what the homeserver shows now, and go on: a state that is older than this machine has
+    /// seen, another or a weaker description of a key, another default key. Only after you made these
+    /// changes yourself, on another device
+    #[arg(long)]
+    #[serde(default)]
+    pub(crate) accept_changes: bool,
 }
 
 /// Where a read gets its data.

@@ -9,6 +9,7 @@ mod duration;
 mod emergency_kit;
 mod error;
 mod interrupt;
+mod judged;
 mod login_password;
 mod new_key;
 mod new_passphrase;

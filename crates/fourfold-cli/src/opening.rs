@@ -2,13 +2,15 @@
 
 use fourfold::{
     Authenticity, KeyId, OpenError, Secret, SecretName, SecretState, SecretStorage,
-    SecretStorageKey, SecretValueError, Snapshot, Verdict,
+    SecretStorageKey, SecretValueError, Verdict,
+    history::{Origin, Vouched},
 };
 use fourfold_client::escape_untrusted;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Exit, Result},
+    judged::Judged,
     unlock,
 };
 
@@ -23,6 +25,7 @@ pub(crate) struct Opened {
 impl Opened {
     /// What a person or a program is told about it.
     pub(crate) fn provenance(&self, storage: &SecretStorage<'_>, name: SecretName) -> Provenance {
+        let vouched_by = Vouched::of(self.authenticity, &self.verdict, None);
         let (matches_published_key, public_key) = match &self.verdict {
             Verdict::Matches { public_key } => (true, Some(public_key)),
             Verdict::NothingToCompare { derived } => (false, Some(derived)),
@@ -35,6 +38,8 @@ impl Opened {
             is_default_key: storage.default_key().key_id() == Some(&self.key_id),
             is_authenticated: self.authenticity == Authenticity::Authenticated,
             matches_published_key,
+            vouched_by,
+            is_iv_authenticated: vouched_by.is_iv_authenticated(),
             public_key: public_key.map(ToString::to_string),
         }
     }
@@ -50,7 +55,21 @@ pub(crate) struct Provenance {
     pub(crate) is_default_key: bool,
     pub(crate) is_authenticated: bool,
     pub(crate) matches_published_key: bool,
+    pub(crate) vouched_by: Vouched,
+    pub(crate) is_iv_authenticated: bool,
     pub(crate) public_key: Option<String>,
+}
+
+impl Provenance {
+    /// The same, for a machine that came to know the entry like this before it opened it.
+    pub(crate) fn known_before(self, opened: &Opened, known: Option<Origin>) -> Self {
+        let vouched_by = Vouched::of(opened.authenticity, &opened.verdict, known);
+        Self {
+            vouched_by,
+            is_iv_authenticated: vouched_by.is_iv_authenticated(),
+            ..self
+        }
+    }
 }
 
 /// Fails before any key is asked for when there is nothing to open.
@@ -81,29 +100,29 @@ pub(crate) fn check_there(storage: &SecretStorage<'_>, name: &SecretName) -> Res
 }
 
 /// Opens a secret, and compares it with what is published about it.
-pub(crate) fn open(
-    snapshot: &Snapshot,
-    name: &SecretName,
-    key: &SecretStorageKey,
-) -> Result<Opened> {
-    let storage = SecretStorage::new(&snapshot.account_data);
+pub(crate) fn open(snapshot: &Judged, name: &SecretName, key: &SecretStorageKey) -> Result<Opened> {
+    let storage = snapshot.storage();
     let opened = storage
         .open(name, key)
         .map_err(|error| explain(&storage, name, key, error))?;
-    let verdict = snapshot
-        .evidence()
-        .judge(name, &opened.secret)
-        .map_err(|error| {
-            let exit = match error {
-                SecretValueError::Base64(_) => Exit::Corrupt,
-                _ => Exit::NotVerified,
-            };
-            Error::new(
-                exit,
-                format!("{} opens, but {error}", escape_untrusted(name.as_str())),
-            )
-            .hint("it may be older than the last reset of your identity or backup")
-        })?;
+    let evidence = snapshot.evidence();
+    let verdict = match opened.judge(name, &evidence) {
+        Err(SecretValueError::IsTheKey) if snapshot.is_accepted() => {
+            evidence.judge(name, &opened.secret)
+        }
+        verdict => verdict,
+    };
+    let verdict = verdict.map_err(|error| {
+        let what = format!("{} opens, but {error}", escape_untrusted(name.as_str()));
+        match error {
+            SecretValueError::IsTheKey => Error::new(Exit::Conflict, what).hint(
+                "the homeserver may have made it so that you give your key away; if your key \
+                 backup is of 2019 and has this key: --accept-changes",
+            ),
+            SecretValueError::Base64(_) => Error::new(Exit::Corrupt, what).hint(OLD),
+            _ => Error::new(Exit::NotVerified, what).hint(OLD),
+        }
+    })?;
     Ok(Opened {
         secret: opened.secret,
         key_id: key.id().clone(),
@@ -111,6 +130,8 @@ pub(crate) fn open(
         verdict,
     })
 }
+
+const OLD: &str = "it may be older than the last reset of your identity or backup";
 
 fn explain(
     storage: &SecretStorage<'_>,

@@ -29,6 +29,14 @@ pub(crate) fn say_lines(text: &str) {
     text.lines().for_each(say);
 }
 
+/// Something that is good to know.
+pub(crate) fn note(text: impl std::fmt::Display) {
+    say(format_args!(
+        "fourfold: note: {}",
+        one_line(&text.to_string())
+    ));
+}
+
 /// Something the user should know before going on.
 pub(crate) fn warn(text: impl std::fmt::Display) {
     say(format_args!("fourfold: warning: {text}"));

@@ -11,6 +11,7 @@ use fourfold_client::escape_untrusted;
 use crate::{
     arguments::UnlockOptions,
     error::{Error, Exit, Result},
+    judged::Judged,
     secret_input::{KeyInput, Offer},
     ui,
 };
@@ -28,11 +29,12 @@ pub(crate) struct Found {
 /// whose check verifies wins over one that cannot be checked. All offers of a command share one
 /// budget.
 pub(crate) fn find(
-    storage: &SecretStorage<'_>,
+    snapshot: &Judged,
     offer: &Offer,
     candidates: &[KeyDescription],
     budget: &mut Budget,
 ) -> Result<Found> {
+    let storage = &snapshot.storage();
     if candidates.is_empty() {
         return Err(Error::refused("there is no key of secret storage")
             .hint("fourfold setup makes the first one"));
@@ -63,9 +65,10 @@ pub(crate) fn find(
 
 /// The keys to try, in order: the one that was asked for, or the default first and then the others.
 pub(crate) fn candidates(
-    storage: &SecretStorage<'_>,
+    snapshot: &Judged,
     options: &UnlockOptions,
 ) -> Result<Vec<KeyDescription>> {
+    let storage = &snapshot.storage();
     if let Some(id) = &options.key {
         return Ok(vec![description(storage, id)?]);
     }
@@ -75,9 +78,10 @@ pub(crate) fn candidates(
 
 /// The one key to write with: the one that was asked for, or the default.
 pub(crate) fn writing_candidates(
-    storage: &SecretStorage<'_>,
+    snapshot: &Judged,
     options: &UnlockOptions,
 ) -> Result<Vec<KeyDescription>> {
+    let storage = &snapshot.storage();
     if let Some(id) = &options.key {
         return Ok(vec![description(storage, id)?]);
     }
@@ -99,8 +103,8 @@ pub(crate) fn writing_candidates(
 }
 
 /// Proves a key, so that it may write.
-pub(crate) fn prove(storage: &SecretStorage<'_>, found: Found) -> Result<ProvenKey> {
-    storage.prove(found.key).map_err(|not_proven| {
+pub(crate) fn prove(snapshot: &Judged, found: Found) -> Result<ProvenKey> {
+    snapshot.storage().prove(found.key).map_err(|not_proven| {
         let exit = match not_proven.reason {
             NotProvenReason::Mismatch | NotProvenReason::NoSecretOpens => Exit::WrongKey,
             NotProvenReason::WeakDerivation => Exit::Policy,
@@ -117,21 +121,18 @@ pub(crate) fn prove(storage: &SecretStorage<'_>, found: Found) -> Result<ProvenK
 }
 
 /// The one key that was given, for reading.
-pub(crate) fn one(storage: &SecretStorage<'_>, options: &UnlockOptions) -> Result<Found> {
-    let candidates = writing_candidates(storage, options)?;
+pub(crate) fn one(snapshot: &Judged, options: &UnlockOptions) -> Result<Found> {
+    let candidates = writing_candidates(snapshot, options)?;
     let offers = options.input.offers(question(&candidates))?;
     let [offer] = offers.as_slice() else {
         return Err(Error::usage("exactly one key is needed here"));
     };
-    find(storage, offer, &candidates, &mut budget(&options.input))
+    find(snapshot, offer, &candidates, &mut budget(&options.input))
 }
 
 /// The one key that was given, for writing.
-pub(crate) fn one_proven(
-    storage: &SecretStorage<'_>,
-    options: &UnlockOptions,
-) -> Result<ProvenKey> {
-    prove(storage, one(storage, options)?)
+pub(crate) fn one_proven(snapshot: &Judged, options: &UnlockOptions) -> Result<ProvenKey> {
+    prove(snapshot, one(snapshot, options)?)
 }
 
 /// What to ask for.

@@ -18,7 +18,7 @@
 //!
 //! - Plain HTTP only to this machine, no redirects, no decompression, limits on size and time, and
 //!   the access token only to the homeserver that it belongs to.
-//! - What a server rolls back, takes away or weakens is noticed: see [`Change`].
+//! - What a server rolls back, takes away or weakens is noticed: see [`fourfold::history`].
 //! - Access tokens and passwords are wiped when dropped and are never printed.
 //!
 //! # Example
@@ -48,7 +48,6 @@ mod apply;
 mod authentication;
 #[cfg(test)]
 mod canary;
-mod change;
 mod device;
 mod discovery;
 mod error;
@@ -69,7 +68,6 @@ mod wiped_json;
 
 pub use account::{Account, DeviceInfo, RefusedSignature};
 pub use apply::{ApplyError, Progress, ProgressState, apply, resume};
-pub use change::Change;
 pub use device::{
     Backoff, Device, DeviceError, DeviceEvent, NewDevice, NoSecrets, OlmError, ReceivedSecret,
     SecretSource, SyncBatch, VerificationEvent,

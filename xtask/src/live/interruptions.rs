@@ -29,6 +29,7 @@ impl Story<'_> {
         let gone = |error| Failure::Check(format!("killing the rotation: {error}"));
         rotation.kill().map_err(gone)?;
         cli::ended(rotation)?;
+        self.accept()?;
 
         let readable = |story: &Self| -> Result<bool, Failure> {
             let mut all = true;
@@ -119,10 +120,11 @@ impl Story<'_> {
     fn rotate_again(&self) -> Result<(), Failure> {
         // The default key is whichever the interrupted rotation left.
         if self.get_with_default("key-3")? {
-            self.rotate_to("key-3", "key-5")
+            self.rotate_to("key-3", "key-5")?;
         } else {
-            self.rotate_to("key-4", "key-5")
+            self.rotate_to("key-4", "key-5")?;
         }
+        self.accept()
     }
 
     fn get_with_default(&self, key: &str) -> Result<bool, Failure> {

@@ -220,6 +220,13 @@ impl<'a> Story<'a> {
 
     fn rotate(&mut self) -> Result<(), Failure> {
         self.rotate_to("key", "key-2")?;
+        let ended = self.get("key-2", "org.example.token")?;
+        self.code(
+            "another default key is not used before it is accepted",
+            &ended,
+            5,
+        )?;
+        self.accept()?;
         let opened = self.get("key-2", "org.example.token")?;
         self.transcript
             .expect("the new key opens", opened.data.as_str(), "s3cret ✓")?;
@@ -242,6 +249,7 @@ impl<'a> Story<'a> {
             )?;
         }
         self.rotate_to("key-2", "key-3")?;
+        self.accept()?;
         let status = self.status()?;
         let under_default = status["secrets"].as_array().map_or(0, |all| {
             all.iter()
@@ -290,6 +298,13 @@ impl<'a> Story<'a> {
             &new,
         ];
         self.laptop.must(&rotate, "").map(drop)
+    }
+
+    /// The phone accepts what the laptop did with the keys.
+    pub(super) fn accept(&self) -> Result<(), Failure> {
+        self.phone
+            .must(&["status", "--accept-changes"], "")
+            .map(drop)
     }
 
     pub(super) fn status(&self) -> Result<Value, Failure> {

@@ -12,8 +12,9 @@ use crate::{
         frame::{self, Frame, Payload},
         protocol::{Failure, Hello, Opened, Question, Received, Reply, Request, Status, VERSION},
     },
-    arguments::Global,
+    arguments::{AcceptOptions, Global},
     error::{Error, Exit, Result},
+    judged::Compared,
     ui,
 };
 
@@ -139,8 +140,13 @@ impl Agent {
     }
 
     /// Opens a secret; `None` when the agent has no key for it.
-    pub(crate) fn get(&mut self, name: &SecretName) -> Result<Option<(Opened, Payload)>> {
-        let request = Request::Get { name: name.clone() };
+    pub(crate) fn get(
+        &mut self,
+        name: &SecretName,
+        accept: AcceptOptions,
+    ) -> Result<Option<(Opened, Payload)>> {
+        let name = name.clone();
+        let request = Request::Get { name, accept };
         match self.ask_unless_keyless(&request, &[])? {
             None => Ok(None),
             Some(Frame {
@@ -151,21 +157,31 @@ impl Agent {
         }
     }
 
-    /// The plan that stores a secret under the key of the agent; `None` when it has none.
-    pub(crate) fn seal(&mut self, name: &SecretName, secret: &str) -> Result<Option<Plan>> {
-        let request = Request::Seal { name: name.clone() };
+    /// The plan that stores a secret under the key of the agent; `None` when it has none. Says what
+    /// changed.
+    pub(crate) fn seal(
+        &mut self,
+        name: &SecretName,
+        secret: &str,
+        accept: AcceptOptions,
+        json: bool,
+    ) -> Result<Option<Plan>> {
+        let name = name.clone();
+        let request = Request::Seal { name, accept };
         let Some(first) = self.ask_unless_keyless(&request, secret.as_bytes())? else {
             return Ok(None);
         };
-        let text = self.document(first)?;
+        let (text, compared) = self.document(first)?;
+        compared.tell(json);
         text.parse().map(Some).map_err(|_| not_understood())
     }
 
-    /// What lies on the homeserver.
-    pub(crate) fn snapshot(&mut self) -> Result<Snapshot> {
-        let first = self.ask(&Request::Snapshot, &[])?;
-        let text = self.document(first)?;
-        Snapshot::from_json(&text).map_err(|_| not_understood())
+    /// What lies on the homeserver, compared with what this machine has seen before.
+    pub(crate) fn snapshot(&mut self, accept: AcceptOptions) -> Result<(Snapshot, Compared)> {
+        let first = self.ask(&Request::Snapshot { accept }, &[])?;
+        let (text, compared) = self.document(first)?;
+        let snapshot = Snapshot::from_json(&text).map_err(|_| not_understood())?;
+        Ok((snapshot, compared))
     }
 
     /// Leaves the agent without the local state as long as the value lives.
@@ -260,17 +276,22 @@ impl Agent {
     }
 
     /// The parts of a document put together.
-    fn document(&mut self, first: Frame<Reply>) -> Result<String> {
+    fn document(&mut self, first: Frame<Reply>) -> Result<(String, Compared)> {
         let mut text = Vec::new();
         let mut part = first;
+        let mut of_all = Compared::default();
         loop {
-            let Reply::Document { rest, warnings } = part.message else {
+            let Reply::Document { rest, compared } = part.message else {
                 return Err(not_understood());
             };
-            warnings.iter().for_each(ui::warn);
+            // The first part has it.
+            if text.is_empty() {
+                of_all = compared;
+            }
             text.extend_from_slice(part.payload.bytes());
             if rest == 0 {
-                return String::from_utf8(text).map_err(|_| not_understood());
+                let text = String::from_utf8(text).map_err(|_| not_understood())?;
+                return Ok((text, of_all));
             }
             if text.len() as u64 + rest > LARGEST_DOCUMENT || part.payload.bytes().is_empty() {
                 return Err(not_understood());

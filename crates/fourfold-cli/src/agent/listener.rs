@@ -10,10 +10,13 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::agent::{
-    address::own_uid,
-    frame::{self, Frame, LARGEST},
-    protocol::{Hello, Reply, Request},
+use crate::{
+    agent::{
+        address::own_uid,
+        frame::{self, Frame, LARGEST},
+        protocol::{Hello, Reply, Request},
+    },
+    judged::Compared,
 };
 
 /// Whoever answers what commands ask.
@@ -30,7 +33,7 @@ pub(crate) enum Answer {
     /// A long text, in parts.
     Document {
         text: String,
-        warnings: Vec<String>,
+        compared: Compared,
     },
     /// "Done", and then this is kept until the command hangs up.
     Hold(Box<dyn Send>),
@@ -84,7 +87,7 @@ async fn converse(
             Answer::Secret(reply, secret) => {
                 in_time(frame::send(stream, &reply, secret.as_bytes())).await?;
             }
-            Answer::Document { text, warnings } => send_document(stream, &text, warnings).await?,
+            Answer::Document { text, compared } => send_document(stream, &text, compared).await?,
             Answer::Hold(held) => {
                 in_time(frame::send(stream, &Reply::Done, &[])).await?;
                 let _ = stream.read_u8().await;
@@ -99,14 +102,14 @@ async fn converse(
 async fn send_document(
     stream: &mut UnixStream,
     text: &str,
-    mut warnings: Vec<String>,
+    mut compared: Compared,
 ) -> Result<(), io::Error> {
     let mut rest = text.as_bytes();
     loop {
         let (part, after) = rest.split_at(rest.len().min(PART));
         let reply = Reply::Document {
             rest: after.len() as u64,
-            warnings: std::mem::take(&mut warnings),
+            compared: std::mem::take(&mut compared),
         };
         in_time(frame::send(stream, &reply, part)).await?;
         rest = after;
@@ -142,7 +145,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::error::Error;
+    use crate::{arguments::AcceptOptions, error::Error};
 
     /// Counts what is held, and answers in a way for each kind of answer.
     #[derive(Default)]
@@ -172,9 +175,9 @@ mod tests {
                     Reply::Done,
                     Zeroizing::new(frame.payload.text().unwrap().to_owned()),
                 ),
-                Request::Snapshot => Answer::Document {
+                Request::Snapshot { .. } => Answer::Document {
                     text: "x".repeat(PART * 2 + 1),
-                    warnings: vec!["careful".to_owned()],
+                    compared: Compared::of_one(),
                 },
                 Request::Borrow => Answer::Hold(Box::new(Held::new(&self.held))),
                 Request::Ask { .. } => {
@@ -247,15 +250,16 @@ mod tests {
         let reply = ask(&mut stream, &Request::Lock, &[]).await;
         assert!(matches!(reply.message, Reply::Failed(_)));
         let mut document = 0;
-        frame::send(&mut stream, &Request::Snapshot, &[])
+        let accept = AcceptOptions::default();
+        frame::send(&mut stream, &Request::Snapshot { accept }, &[])
             .await
             .unwrap();
         loop {
             let part: Frame<Reply> = frame::receive(&mut stream).await.unwrap().unwrap();
-            let Reply::Document { rest, warnings } = part.message else {
+            let Reply::Document { rest, compared } = part.message else {
                 panic!("not a document");
             };
-            assert_eq!(warnings.is_empty(), document > 0);
+            assert_eq!(compared.changes.is_empty(), document > 0);
             document += part.payload.bytes().len();
             if rest == 0 {
                 break;

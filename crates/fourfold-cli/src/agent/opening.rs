@@ -37,13 +37,20 @@ impl Opening {
         state: &mut LocalState,
     ) -> Result<Option<Exchange<VaultSecrets>>> {
         let device = self.device(state)?;
-        Ok(device.map(|device| self.employ(device)).transpose()?)
+        Ok(device
+            .map(|device| self.employ(device, state))
+            .transpose()?)
     }
 
-    fn employ(&self, device: Device) -> Result<Exchange<VaultSecrets>, DeviceError> {
+    fn employ(
+        &self,
+        device: Device,
+        state: &LocalState,
+    ) -> Result<Exchange<VaultSecrets>, DeviceError> {
         let secrets = VaultSecrets {
             account: self.around.account.clone(),
             vault: Arc::clone(&self.vault),
+            state: state.another()?,
         };
         let around = self.around.clone();
         Exchange::new(device, secrets, around, self.policy.clone())
@@ -76,7 +83,9 @@ impl Opening {
             return Err(Error::refused("logged in anew: start the agent again").into());
         }
         let device = self.device(&mut state)?;
-        let exchange = device.map(|device| self.employ(device)).transpose()?;
+        let exchange = device
+            .map(|device| self.employ(device, &state))
+            .transpose()?;
         Ok((state, exchange))
     }
 

@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     agent::requests::Delivery,
+    arguments::AcceptOptions,
     error::{Error, Exit},
+    judged::Compared,
     opening::Provenance,
 };
 
 /// The version of the protocol. The two sides are the same program, but not always of one day.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What the agent says first, to everybody who connects.
 #[derive(Debug, Deserialize, Serialize)]
@@ -37,11 +39,22 @@ pub(crate) enum Request {
     /// Forget the key.
     Lock,
     /// Open a secret: [`Reply::Secret`].
-    Get { name: SecretName },
+    Get {
+        name: SecretName,
+        #[serde(flatten)]
+        accept: AcceptOptions,
+    },
     /// Make the plan that stores a secret under the key: [`Reply::Document`]. Payload: the secret.
-    Seal { name: SecretName },
+    Seal {
+        name: SecretName,
+        #[serde(flatten)]
+        accept: AcceptOptions,
+    },
     /// What lies on the homeserver: [`Reply::Document`].
-    Snapshot,
+    Snapshot {
+        #[serde(flatten)]
+        accept: AcceptOptions,
+    },
     /// Ask the other devices for a secret: [`Reply::Received`]. Hanging up takes the question back.
     Ask {
         name: SecretName,
@@ -71,8 +84,8 @@ pub(crate) enum Reply {
     /// it takes.
     Document {
         rest: u64,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        warnings: Vec<String>,
+        #[serde(default)]
+        compared: Compared,
     },
     /// Payload: the secret.
     Received(Received),
@@ -102,8 +115,8 @@ pub(crate) struct Status {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Opened {
     pub(crate) provenance: Provenance,
-    /// What the user should know about the account.
-    pub(crate) warnings: Vec<String>,
+    /// What changed in the account.
+    pub(crate) compared: Compared,
 }
 
 /// What came from another device, and what is known of it.

@@ -3,24 +3,38 @@
 use std::sync::Arc;
 
 use fourfold::{Secret, SecretName, SecretState, SecretStorage, Snapshot};
-use fourfold_client::{Account, SecretSource};
+use fourfold_client::{Account, LocalState, SecretSource};
 
-use crate::{agent::vault::Vault, opening};
+use crate::{
+    agent::vault::Vault,
+    arguments::AcceptOptions,
+    judged::{self, Compared},
+    opening,
+};
 
 /// Secret storage, through the key in the vault, at the moment at which a secret is needed.
 pub(crate) struct VaultSecrets {
     pub(crate) account: Account,
     pub(crate) vault: Arc<Vault>,
+    /// What this machine remembers of the account.
+    pub(crate) state: LocalState,
 }
 
 impl SecretSource for VaultSecrets {
-    /// Locked, or anything else wrong: none. Nobody outside learns which.
+    /// Locked, a change that forbids opening it, or anything else wrong: none. Nobody outside learns
+    /// which.
     async fn secret(&mut self, name: &SecretName) -> Option<Secret> {
         self.vault.status()?;
         let snapshot = self.account.snapshot().await.ok()?;
-        self.vault
-            .lending(|key| opening::open(&snapshot, name, key.key()).ok())?
-            .map(|opened| opened.secret)
+        // What changed is left to be told to the user.
+        let compared = Compared::look(&self.state, &snapshot, AcceptOptions::default()).ok()?;
+        let snapshot = compared.for_opening(snapshot, Some(name)).ok()?;
+        let opened = self
+            .vault
+            .lending(|key| opening::open(&snapshot, name, key.key()).ok())??;
+        // An entry that is new here is remembered when the user was told of it.
+        let _ = judged::remember_opened(&mut self.state, &snapshot, name, &opened.key_id);
+        Some(opened.secret)
     }
 }
 

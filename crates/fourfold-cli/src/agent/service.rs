@@ -14,7 +14,6 @@ use tokio::{sync::Notify, time::timeout};
 use zeroize::Zeroizing;
 
 use crate::{
-    account,
     agent::{
         exchange::Surroundings,
         frame::{Frame, Payload},
@@ -24,8 +23,10 @@ use crate::{
         session::Jobs,
         vault::Vault,
     },
+    arguments::AcceptOptions,
     duration,
     error::{Error, Exit},
+    judged::{Compared, Judged},
     new_key::rng,
     opening, unlock,
 };
@@ -56,7 +57,8 @@ impl AgentService {
                 algorithm,
                 lifetime,
             } => {
-                let (snapshot, _) = self.snapshot().await?;
+                let (snapshot, compared) = self.snapshot(AcceptOptions::default()).await?;
+                let snapshot = compared.for_opening(*snapshot, None)?;
                 memory::leaving_nothing(|| {
                     let key = key_of(key_id, &algorithm, &frame.payload)?;
                     self.unlock(&snapshot, key, lifetime.map(Duration::from_secs))
@@ -67,13 +69,13 @@ impl AgentService {
                 self.vault.lock("the user asked for it");
                 done
             }
-            Request::Get { name } => self.get(name).await,
-            Request::Seal { name } => self.seal(&name, &frame.payload).await,
-            Request::Snapshot => {
-                let (snapshot, compared) = self.snapshot().await?;
+            Request::Get { name, accept } => self.get(name, accept).await,
+            Request::Seal { name, accept } => self.seal(&name, &frame.payload, accept).await,
+            Request::Snapshot { accept } => {
+                let (snapshot, compared) = self.snapshot(accept).await?;
                 Ok(Answer::Document {
                     text: snapshot.to_json(),
-                    warnings: compared.warnings,
+                    compared,
                 })
             }
             Request::Borrow => Ok(Answer::Hold(Box::new(self.jobs.borrow_state().await?))),
@@ -124,30 +126,32 @@ impl AgentService {
         }
     }
 
-    async fn snapshot(&self) -> Result<(Box<Snapshot>, account::Compared), Error> {
+    async fn snapshot(&self, accept: AcceptOptions) -> Result<(Box<Snapshot>, Compared), Error> {
         let snapshot = self.around.account.snapshot().await?;
-        self.jobs.compare(snapshot).await
+        self.jobs.compare(snapshot, accept).await
     }
 
     /// Keeps a key only if it is the one that the account describes now.
     fn unlock(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &Judged,
         key: SecretStorageKey,
         lifetime: Option<Duration>,
     ) -> Result<(), Error> {
-        let key = SecretStorage::new(&snapshot.account_data)
+        let key = snapshot
+            .storage()
             .prove(key)
             .map_err(|error| Error::new(Exit::WrongKey, error.reason))?;
         self.vault.unlock(key, lifetime)
     }
 
-    async fn get(&self, name: SecretName) -> Result<Answer, Failure> {
+    async fn get(&self, name: SecretName, accept: AcceptOptions) -> Result<Answer, Failure> {
         if self.vault.status().is_none() {
             return Err(Failure::locked());
         }
-        let (snapshot, compared) = self.snapshot().await?;
-        let storage = SecretStorage::new(&snapshot.account_data);
+        let (snapshot, compared) = self.snapshot(accept).await?;
+        let snapshot = compared.for_opening(*snapshot, Some(&name))?;
+        let storage = snapshot.storage();
         opening::check_there(&storage, &name)?;
         let opened = self.vault.using(|key| {
             if !opens(&storage, key, &name) {
@@ -156,17 +160,23 @@ impl AgentService {
             Ok(opening::open(&snapshot, &name, key.key())?)
         });
         let opened = opened.ok_or_else(Failure::locked)??;
-        let provenance = opened.provenance(&storage, name);
+        let provenance = opened.provenance(&storage, name.clone());
+        let known = self.jobs.opened(snapshot, name, opened.key_id.clone());
+        let provenance = provenance.known_before(&opened, known.await?);
         let secret = Zeroizing::new(opened.secret.expose_secret().to_owned());
-        let warnings = compared.warnings;
         let opened = Opened {
             provenance,
-            warnings,
+            compared,
         };
         Ok(Answer::Secret(Reply::Secret(opened), secret))
     }
 
-    async fn seal(&self, name: &SecretName, secret: &Payload) -> Result<Answer, Failure> {
+    async fn seal(
+        &self,
+        name: &SecretName,
+        secret: &Payload,
+        accept: AcceptOptions,
+    ) -> Result<Answer, Failure> {
         if self.vault.status().is_none() {
             return Err(Failure::locked());
         }
@@ -174,11 +184,9 @@ impl AgentService {
             .text()
             .ok_or_else(|| Error::usage("the secret is not UTF-8 text"))?;
         let secret = Secret::new(text);
-        let (snapshot, compared) = self.snapshot().await?;
-        if !compared.is_honest {
-            return Err(account::not_honest().into());
-        }
-        let storage = SecretStorage::new(&snapshot.account_data);
+        let (snapshot, compared) = self.snapshot(accept).await?;
+        let snapshot = compared.for_writing(*snapshot)?;
+        let storage = snapshot.storage();
         let plan = self.vault.using(|key| {
             let is_default = storage.default_key().key_id() == Some(key.id());
             let writes = key.key().algorithm() == Algorithm::AesHmacSha2;
@@ -193,7 +201,7 @@ impl AgentService {
         let plan = plan.ok_or_else(Failure::locked)??;
         Ok(Answer::Document {
             text: serde_json::to_string(&plan).map_err(Error::usage)?,
-            warnings: compared.warnings,
+            compared,
         })
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use fourfold::{SecretName, Snapshot};
+use fourfold::{KeyId, SecretName, Snapshot, history::Origin};
 use fourfold_client::LocalState;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -17,14 +17,15 @@ use tokio::{
 };
 
 use crate::{
-    account::Compared,
     agent::{
         exchange::{Exchange, Happened},
         opening::Opening,
         requests::{Delivery, Recipient, Requests},
         secrets::VaultSecrets,
     },
+    arguments::AcceptOptions,
     error::{Error, Exit, Result},
+    judged::{self, Compared, Judged},
 };
 
 /// Work for whoever holds the local state.
@@ -36,7 +37,15 @@ pub(crate) enum Job {
     /// Compare what the homeserver shows with what this machine has seen before.
     Compare(
         Box<Snapshot>,
+        AcceptOptions,
         oneshot::Sender<Result<(Box<Snapshot>, Compared)>>,
+    ),
+    /// Remember that a key opened a secret, and say how the entry was known before.
+    Opened(
+        Box<Judged>,
+        SecretName,
+        KeyId,
+        oneshot::Sender<Result<Option<Origin>>>,
     ),
 }
 
@@ -54,10 +63,26 @@ pub(crate) struct Jobs {
 
 impl Jobs {
     /// Compares, and gives the snapshot back.
-    pub(crate) async fn compare(&self, snapshot: Snapshot) -> Result<(Box<Snapshot>, Compared)> {
+    pub(crate) async fn compare(
+        &self,
+        snapshot: Snapshot,
+        accept: AcceptOptions,
+    ) -> Result<(Box<Snapshot>, Compared)> {
         let (sender, answer) = oneshot::channel();
-        self.ask(Job::Compare(Box::new(snapshot), sender), answer)
+        self.ask(Job::Compare(Box::new(snapshot), accept, sender), answer)
             .await?
+    }
+
+    /// Remembers that a key opened a secret, and says how this machine came to know the entry before.
+    pub(crate) async fn opened(
+        &self,
+        snapshot: Judged,
+        name: SecretName,
+        key_id: KeyId,
+    ) -> Result<Option<Origin>> {
+        let (sender, answer) = oneshot::channel();
+        let job = Job::Opened(Box::new(snapshot), name, key_id, sender);
+        self.ask(job, answer).await?
     }
 
     /// Asks for the local state.
@@ -151,8 +176,13 @@ impl Session {
             let is_followed = self.follow_lock().await?;
             match self.next(is_followed).await? {
                 Next::Locked | Next::PauseOver => {}
-                Next::Job(Job::Compare(snapshot, answer)) => {
-                    let compared = Compared::of(&mut self.state, &snapshot);
+                Next::Job(Job::Opened(snapshot, name, key_id, answer)) => {
+                    let state = &mut self.state;
+                    let known = judged::remember_opened(state, &snapshot, &name, &key_id);
+                    let _ = answer.send(known);
+                }
+                Next::Job(Job::Compare(snapshot, accept, answer)) => {
+                    let compared = Compared::follow(&mut self.state, &snapshot, accept);
                     let names = self.names(&snapshot);
                     let _ = answer.send(compared.map(|compared| (snapshot, compared)));
                     // Other secrets may have come or gone.

@@ -4,16 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fourfold::{
-    Algorithm, KeyDescription, SecretName, SecretState, SecretStorage, SecretStorageKey, Snapshot,
-    passphrase::Budget, recovery_key,
+    Algorithm, KeyDescription, SecretName, SecretState, SecretStorage, SecretStorageKey,
+    history::Vouched, passphrase::Budget, recovery_key,
 };
 use serde_json::json;
 
 use crate::{
     account,
     agent::{Agent, Payload, protocol},
-    arguments::{Global, ReadOptions, UnlockOptions},
+    arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions},
     error::{Error, Result},
+    judged::{Compared, Judged},
     opening::{self, Opened, Provenance},
     output,
     secret_input::Offer,
@@ -38,6 +39,8 @@ pub(crate) struct Options {
     unlock: UnlockOptions,
     #[command(flatten)]
     read: ReadOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Opens the secret with whichever of the offered keys fits, default or not.
@@ -45,13 +48,19 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let name = SecretName::new(&options.name).map_err(Error::usage)?;
     if let Some((opened, secret)) = from_agent(global, options, &name)? {
         let secret = secret.text().unwrap_or_default();
-        return deliver(global, options, &opened.provenance, secret);
+        return deliver(
+            global,
+            options,
+            &opened.provenance,
+            &opened.compared,
+            secret,
+        );
     }
-    let snapshot = account::read(global, &options.read)?;
-    let storage = SecretStorage::new(&snapshot.account_data);
+    let (snapshot, compared) = account::read(global, &options.read, Some(&name), options.accept)?;
+    let storage = snapshot.storage();
     opening::check_there(&storage, &name)?;
     output::check_secret(options.out.as_deref(), options.show)?;
-    let candidates = candidates(&storage, &name, &options.unlock)?;
+    let candidates = candidates(&snapshot, &name, &options.unlock)?;
     let mut failed = Error::usage("no key was given");
     let mut budget = unlock::budget(&options.unlock.input);
     for offer in options.unlock.input.offers(unlock::question(&candidates))? {
@@ -64,8 +73,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             &mut budget,
         ) {
             Ok(opened) => {
+                let key_id = &opened.key_id;
+                let known =
+                    account::remember_opened(global, &options.read, &snapshot, &name, key_id);
                 let provenance = opened.provenance(&storage, name);
-                return deliver(global, options, &provenance, opened.secret.expose_secret());
+                let provenance = provenance.known_before(&opened, known);
+                let secret = opened.secret.expose_secret();
+                return deliver(global, options, &provenance, &compared, secret);
             }
             Err(error) => failed = error,
         }
@@ -87,42 +101,43 @@ fn from_agent(
         return Ok(None);
     };
     output::check_secret(options.out.as_deref(), options.show)?;
-    let opened = agent.get(name)?;
+    let opened = agent.get(name, options.accept)?;
     if let Some((opened, _)) = &opened {
-        opened.warnings.iter().for_each(ui::warn);
+        opened.compared.tell(global.json);
     }
     Ok(opened)
 }
 
 /// Keys that the secret is encrypted under come first.
 fn candidates(
-    storage: &SecretStorage<'_>,
+    snapshot: &Judged,
     name: &SecretName,
     options: &UnlockOptions,
 ) -> Result<Vec<KeyDescription>> {
+    let storage = snapshot.storage();
     let SecretState::Encrypted(secret) = storage.secret(name) else {
-        return unlock::candidates(storage, options);
+        return unlock::candidates(snapshot, options);
     };
     // A recovery key opens what is encrypted under a key that lost its description.
     let chosen = options.key.as_deref().map(unlock::key_id).transpose()?;
     if chosen.is_some_and(|id| storage.key(&id).is_err() && secret.entry(&id).is_some()) {
         return Ok(Vec::new());
     }
-    let mut keys = unlock::candidates(storage, options)?;
+    let mut keys = unlock::candidates(snapshot, options)?;
     keys.sort_by_key(|key| secret.entry(key.id()).is_none());
     Ok(keys)
 }
 
 fn open(
-    snapshot: &Snapshot,
+    snapshot: &Judged,
     name: &SecretName,
     offer: &Offer,
     candidates: &[KeyDescription],
     options: &UnlockOptions,
     budget: &mut Budget,
 ) -> Result<Opened> {
-    let storage = SecretStorage::new(&snapshot.account_data);
-    let key = match unlock::find(&storage, offer, candidates, budget) {
+    let storage = snapshot.storage();
+    let key = match unlock::find(snapshot, offer, candidates, budget) {
         Ok(found) => found.key,
         Err(error) => undescribed(&storage, name, offer, options).ok_or(error)?,
     };
@@ -153,9 +168,16 @@ fn deliver(
     global: &Global,
     options: &Options,
     provenance: &Provenance,
+    compared: &Compared,
     secret: &str,
 ) -> Result<()> {
     ui::say(format_args!("opened with the key {}", provenance.key_label));
+    if provenance.vouched_by != Vouched::Nothing {
+        ui::note(format_args!(
+            "{}: {}",
+            provenance.name, provenance.vouched_by
+        ));
+    }
     if !provenance.is_authenticated && !provenance.matches_published_key {
         ui::warn("anybody who knows the public key of that key may have written this");
     }
@@ -172,6 +194,9 @@ fn deliver(
         "is_default_key": provenance.is_default_key,
         "is_authenticated": provenance.is_authenticated,
         "matches_published_key": provenance.matches_published_key,
+        "vouched_by": provenance.vouched_by,
+        "is_iv_authenticated": provenance.is_iv_authenticated,
+        "changes": compared.in_json(),
         "public_key": provenance.public_key,
     });
     output::secret_json(&answer, options.show)

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use fourfold::SecretStorage;
 
 use crate::{
     account::{self, LoggedIn},
-    arguments::{Global, ReadOptions, UnlockOptions},
+    arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions},
     emergency_kit::EmergencyKit,
     error::Result,
     output, ui, unlock,
@@ -23,6 +22,8 @@ pub(crate) struct Options {
     unlock: UnlockOptions,
     #[command(flatten)]
     read: ReadOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Makes the page after the key has been checked: a kit that opens nothing is worse than none.
@@ -30,15 +31,19 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     output::check_secret(options.out.as_deref(), false)
         .map_err(|error| error.hint("use --out FILE, or a pipe"))?;
     let (snapshot, homeserver) = match &options.read.snapshot {
-        Some(_) => (account::read(global, &options.read)?, None),
+        Some(_) => {
+            let (snapshot, _) = account::read(global, &options.read, None, options.accept)?;
+            (snapshot, None)
+        }
         None => {
-            let logged_in = LoggedIn::open(global)?;
+            let mut logged_in = LoggedIn::open(global)?;
             let homeserver = logged_in.account.session().homeserver.clone();
-            (logged_in.snapshot()?, Some(homeserver))
+            let snapshot = logged_in.snapshot_for_opening(None, options.accept)?;
+            (snapshot, Some(homeserver))
         }
     };
-    let storage = SecretStorage::new(&snapshot.account_data);
-    let key = unlock::one_proven(&storage, &options.unlock)?;
+    let storage = snapshot.storage();
+    let key = unlock::one_proven(&snapshot, &options.unlock)?;
     let name = storage
         .key(key.id())
         .ok()

@@ -12,8 +12,9 @@ use serde_json::json;
 
 use crate::{
     account::{self, LoggedIn},
-    arguments::Global,
+    arguments::{AcceptOptions, Global},
     error::{Error, Exit, Result},
+    judged::Compared,
     login_password, output, prompt,
     secret_input::Source,
     ui,
@@ -112,7 +113,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let (mut state, earlier) = kept?;
     let snapshot = runtime.block_on(account.snapshot());
     let works = snapshot.is_ok();
-    remember(&mut state, snapshot)?;
+    remember(global, &mut state, snapshot)?;
     if let Some(earlier) = earlier {
         let device = escape_untrusted(earlier.device_id.as_deref().unwrap_or_default());
         let at = earlier.homeserver.clone();
@@ -174,12 +175,17 @@ pub(crate) fn who_am_i(global: &Global) -> Result<()> {
 
 /// What is there at the first log-in is what later states are compared with.
 fn remember(
+    global: &Global,
     state: &mut LocalState,
     snapshot: std::result::Result<Snapshot, fourfold_client::Error>,
 ) -> Result<()> {
     match snapshot {
-        Ok(snapshot) if account::compare(state, &snapshot)? => Ok(state.pin(&snapshot)?),
-        Ok(_) => {
+        Ok(snapshot) => {
+            let compared = Compared::follow(state, &snapshot, AcceptOptions::default())?;
+            compared.tell(global.json);
+            if compared.is_honest() {
+                return Ok(state.pin(&snapshot)?);
+            }
             ui::say("fourfold status shows what is there now");
             Ok(())
         }

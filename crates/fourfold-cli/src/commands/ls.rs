@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     account,
-    arguments::{Global, ReadOptions},
+    arguments::{AcceptOptions, Global, ReadOptions},
     error::Result,
     output,
 };
@@ -30,7 +30,7 @@ struct Listed {
 
 /// Lists what is there, one name a line.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
-    let snapshot = account::read(global, &options.read)?;
+    let (snapshot, _) = account::look(global, &options.read, AcceptOptions::default())?;
     let secrets: Vec<_> = SecretStorage::new(&snapshot.account_data)
         .secrets()
         .map(|(name, secret)| Listed {

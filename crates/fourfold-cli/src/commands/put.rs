@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fourfold::{
-    Algorithm, ProvenKey, Secret, SecretName, SecretStorage, Snapshot, TrustedPublicKey,
+    Algorithm, ProvenKey, Secret, SecretName, TrustedPublicKey,
     algorithm::curve25519_aes_sha2::MacMode,
     plan::{self, StoreError, WritingKey},
 };
@@ -12,9 +12,10 @@ use fourfold::{
 use crate::{
     account::LoggedIn,
     agent::Agent,
-    arguments::{ChangeOptions, Global, UnlockOptions},
+    arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions},
     change,
     error::{Error, Exit, Result},
+    judged::Judged,
     new_key::rng,
     prompt,
     secret_input::Source,
@@ -42,6 +43,8 @@ pub(crate) struct Options {
     unlock: UnlockOptions,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Stores the secret under the default key, or under the chosen ones.
@@ -50,7 +53,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut early = None;
     if let Some(mut agent) = unlocked_agent(global, options)? {
         let secret = early.insert(read_secret(options)?);
-        if let Some(plan) = agent.seal(&name, secret.expose_secret())? {
+        if let Some(plan) =
+            agent.seal(&name, secret.expose_secret(), options.accept, global.json)?
+        {
             drop(agent);
             let mut logged_in = LoggedIn::open(global)?;
             change::carry_out(global, &mut logged_in, &plan, options.change)?;
@@ -58,7 +63,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         }
     }
     let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change()?;
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
     let keys = proven_keys(&snapshot, options)?;
     let secret = early.map_or_else(|| read_secret(options), Ok)?;
     let recipients = recipients(&keys, options.profile_2019)?;
@@ -73,7 +78,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             None => WritingKey::Proven(key),
         })
         .collect();
-    let storage = SecretStorage::new(&snapshot.account_data);
+    let storage = snapshot.storage();
     let plan = plan::store(
         &storage,
         &name,
@@ -99,10 +104,10 @@ fn unlocked_agent(global: &Global, options: &Options) -> Result<Option<Agent>> {
     Ok(is_unlocked.then_some(agent))
 }
 
-fn proven_keys(snapshot: &Snapshot, options: &Options) -> Result<Vec<ProvenKey>> {
-    let storage = SecretStorage::new(&snapshot.account_data);
+fn proven_keys(snapshot: &Judged, options: &Options) -> Result<Vec<ProvenKey>> {
+    let storage = snapshot.storage();
     let candidates = if options.under.is_empty() {
-        unlock::writing_candidates(&storage, &options.unlock)?
+        unlock::writing_candidates(snapshot, &options.unlock)?
     } else {
         let described = options
             .under
@@ -113,8 +118,8 @@ fn proven_keys(snapshot: &Snapshot, options: &Options) -> Result<Vec<ProvenKey>>
     let mut keys: Vec<ProvenKey> = Vec::new();
     let mut budget = unlock::budget(&options.unlock.input);
     for offer in options.unlock.input.offers(unlock::question(&candidates))? {
-        let found = unlock::find(&storage, &offer, &candidates, &mut budget)?;
-        keys.push(unlock::prove(&storage, found)?);
+        let found = unlock::find(snapshot, &offer, &candidates, &mut budget)?;
+        keys.push(unlock::prove(snapshot, found)?);
     }
     for id in &options.under {
         if !keys.iter().any(|key| key.id().as_str() == id) {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     agent::{Agent, protocol::Received},
-    arguments::Global,
+    arguments::{AcceptOptions, Global},
     duration,
     error::{Error, Result},
     output,
@@ -39,6 +39,8 @@ pub(crate) struct Options {
     out: Option<PathBuf>,
     #[command(flatten)]
     sealing: SealingOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Asks, waits, and hands over what came.
@@ -48,11 +50,14 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let busy = ui::busy("waiting for an answer of another device");
     let Some(mut agent) = Agent::find_if_safe(global)? else {
         let from = options.from.clone();
-        let delivery = alone::ask(global, &options.sealing, name, from, options.timeout)?;
+        let delivery = alone::ask(global, options, name, from)?;
         drop(busy);
         let received = Received::of(&delivery);
         return deliver(global, options, &received, delivery.secret.expose_secret());
     };
+    let (snapshot, compared) = agent.snapshot(options.accept)?;
+    compared.tell(global.json);
+    compared.for_opening(snapshot, Some(&name))?;
     let (received, payload) = agent.request(&name, options.from.as_deref(), options.timeout)?;
     drop(busy);
     let secret = payload

@@ -8,7 +8,7 @@ use fourfold::{
 
 use crate::{
     account::LoggedIn,
-    arguments::{ChangeOptions, Global},
+    arguments::{AcceptOptions, ChangeOptions, Global},
     change,
     error::{Error, Exit, Result},
 };
@@ -20,13 +20,15 @@ pub(crate) struct Options {
     name: String,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Deletes the secret with all its copies. No key is needed.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let name = SecretName::new(&options.name).map_err(Error::usage)?;
     let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change()?;
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
     let plan = plan::delete(&SecretStorage::new(&snapshot.account_data), &name)?;
     change::carry_out(global, &mut logged_in, &plan, options.change)?;
     Ok(())

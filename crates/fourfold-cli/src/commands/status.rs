@@ -10,9 +10,9 @@ use fourfold_client::escape_untrusted;
 use serde::Serialize;
 
 use crate::{
-    account::{self, LoggedIn},
-    arguments::{Global, ReadOptions},
-    error::Result,
+    account,
+    arguments::{AcceptOptions, Global, ReadOptions},
+    error::{Error, Result},
     output, ui,
 };
 
@@ -21,23 +21,25 @@ use crate::{
 pub(crate) struct Options {
     #[command(flatten)]
     read: ReadOptions,
-    /// Accept what the homeserver shows now, after a warning about an older or weaker state
-    #[arg(long, conflicts_with = "snapshot")]
-    accept: bool,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Shows everything that can be known without a key.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
-    let snapshot = if options.accept {
-        let mut logged_in = LoggedIn::open(global)?;
-        let snapshot = logged_in.snapshot()?;
-        logged_in.state.pin(&snapshot)?;
+    if options.accept.accept_changes && options.read.snapshot.is_some() {
+        return Err(Error::usage(
+            "what a file shows is not accepted for the homeserver",
+        ));
+    }
+    let (snapshot, compared) = account::look(global, &options.read, options.accept)?;
+    if options.accept.accept_changes {
         ui::say("accepted what the homeserver shows now");
-        snapshot
-    } else {
-        account::read(global, &options.read)?
+    }
+    let report = Report {
+        changes: compared.in_json(),
+        ..Report::of(&snapshot)
     };
-    let report = Report::of(&snapshot);
     if global.json {
         output::json(&report)
     } else {
@@ -54,6 +56,8 @@ struct Report {
     default_key_state: &'static str,
     keys: Vec<Key>,
     secrets: Vec<Secret>,
+    /// What changed since this machine looked last.
+    changes: Vec<serde_json::Value>,
 }
 
 /// One key and what it opens.
@@ -116,6 +120,7 @@ impl Report {
             default_key_state,
             keys: keys(&storage),
             secrets,
+            changes: Vec::new(),
         }
     }
 

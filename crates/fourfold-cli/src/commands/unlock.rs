@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use fourfold::SecretStorage;
 
 use crate::{
     agent::Agent,
-    arguments::{Global, UnlockOptions},
+    arguments::{AcceptOptions, Global, UnlockOptions},
     duration,
     error::{Error, Exit, Result},
     output, ui, unlock,
@@ -21,16 +20,20 @@ pub(crate) struct Options {
     lifetime: Option<Duration>,
     #[command(flatten)]
     unlock: UnlockOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Finds the key, proves it, and hands it over.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut agent = Agent::require(global)?;
-    let snapshot = agent.snapshot()?;
+    let (snapshot, compared) = agent.snapshot(options.accept)?;
+    compared.tell(global.json);
+    let snapshot = compared.for_opening(snapshot, None)?;
     // Nobody waits for the agent while the user looks for the paper.
     drop(agent);
-    let storage = SecretStorage::new(&snapshot.account_data);
-    let key = unlock::one_proven(&storage, &options.unlock)?;
+    let storage = snapshot.storage();
+    let key = unlock::one_proven(&snapshot, &options.unlock)?;
     let mut agent = Agent::require(global)?;
     agent.unlock(key.key(), options.lifetime)?;
     let status = agent.status()?;

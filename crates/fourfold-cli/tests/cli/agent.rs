@@ -174,7 +174,7 @@ fn what_the_server_takes_back_is_said_through_the_agent_too() {
         .stdin("x")
         .run()
         .fails(5);
-    alice.call(&["status", "--accept"]).run().succeeds();
+    alice.call(&["status", "--accept-changes"]).run().succeeds();
     get(&alice).is_silent_about("warning");
 }
 

@@ -376,9 +376,11 @@ fn a_server_that_goes_back_in_time_is_noticed() {
     alice.put(NAME, "new", "key").run().succeeds();
     other.put(NAME, &old);
 
-    let read = alice.get(NAME, "key").run();
-    assert_eq!(read.succeeds(), "old");
-    read.says("fourfold: warning: org.example.wallet is back at what it was before");
+    alice
+        .get(NAME, "key")
+        .run()
+        .fails(5)
+        .says("fourfold: warning: org.example.wallet is back at what it was before");
     alice
         .put(NAME, "newer", "key")
         .run()
@@ -391,7 +393,7 @@ fn a_server_that_goes_back_in_time_is_noticed() {
         .run()
         .says("is back at what it was before");
     alice
-        .call(&["status", "--accept"])
+        .call(&["status", "--accept-changes"])
         .run()
         .says("accepted")
         .succeeds();
@@ -432,7 +434,7 @@ fn what_another_device_changed_is_remembered_too() {
 }
 
 #[test]
-fn another_default_key_is_worth_a_word() {
+fn another_default_key_is_used_when_it_is_accepted() {
     let server = Homeserver::start();
     let alice = alice(&server);
     let (first, second) = (alice.default_key(), alice.new_key("other"));
@@ -442,6 +444,12 @@ fn another_default_key_is_worth_a_word() {
         .call(&["ls"])
         .run()
         .says(&format!("the default key changed from {first} to {second}"));
+    let (get, put) = (alice.get(NAME, "other"), alice.put(NAME, SECRET, "other"));
+    get.run().fails(5).says("--accept-changes");
+    put.run().fails(5).says("--accept-changes");
+    let put = alice.put(NAME, SECRET, "other");
+    put.arguments(["--accept-changes"]).run().succeeds();
+    assert_eq!(alice.get(NAME, "other").run().succeeds(), SECRET);
     alice.call(&["ls"]).run().is_silent_about("changed");
     // Back to the one before: that is what a server would do that wants an old key to be used.
     other.put(DEFAULT_KEY, &json!({"key": first}).to_string());

@@ -7,19 +7,19 @@ use crate::{
     proxy::{Message, Proxy, Turn},
 };
 
-const NAME: &str = "org.example.wallet";
+pub(crate) const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";
-const DEFAULT_KEY: &str = "m.secret_storage.default_key";
+pub(crate) const DEFAULT_KEY: &str = "m.secret_storage.default_key";
 
 /// Alice, her secret, and what stands between her and her server.
-struct Scene {
-    server: Homeserver,
-    proxy: Proxy,
-    alice: Person,
+pub(crate) struct Scene {
+    pub(crate) server: Homeserver,
+    pub(crate) proxy: Proxy,
+    pub(crate) alice: Person,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let server = Homeserver::start();
         let proxy = Proxy::to(&server.address);
         server.register("alice");
@@ -38,7 +38,7 @@ impl Scene {
         self.server.other_client("alice").everything()
     }
 
-    fn writes(&self) -> usize {
+    pub(crate) fn writes(&self) -> usize {
         let seen = self.proxy.seen();
         seen.iter()
             .filter(|(request, _)| request.is_write())
@@ -46,15 +46,16 @@ impl Scene {
     }
 
     /// The server shows the account data like this, in every answer that it is a part of.
-    fn show(&self, event_type: &'static str, content: Option<Value>) {
+    pub(crate) fn show(&self, event_type: &str, content: Option<Value>) {
+        let event_type = event_type.to_owned();
         self.proxy.lie(move |request| {
-            let content = content.clone();
+            let (content, event_type) = (content.clone(), event_type.clone());
             if request.is_sync() {
                 return Turn::Altered(Box::new(move |answer| {
-                    answer.with_json(|sync| replace(sync, event_type, content))
+                    answer.with_json(|sync| replace(sync, &event_type, content))
                 }));
             }
-            if !request.reads(event_type) {
+            if !request.reads(&event_type) {
                 return Turn::Honest;
             }
             Turn::Answered(match content {
@@ -65,7 +66,7 @@ impl Scene {
     }
 }
 
-fn replace(sync: &mut Value, event_type: &str, content: Option<Value>) {
+pub(crate) fn replace(sync: &mut Value, event_type: &str, content: Option<Value>) {
     let events = sync["account_data"]["events"].as_array_mut().unwrap();
     events.retain(|event| event["type"] != event_type);
     if let Some(content) = content {

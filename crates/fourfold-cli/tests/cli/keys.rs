@@ -326,6 +326,16 @@ fn a_passthrough_entry_of_2019_is_the_key_itself_and_only_for_the_backup() {
     other.put(NAME, &entry.to_string());
     alice.folder.write("old", recovery_key(&old));
     alice.get(NAME, "old").run().fails(7);
+    // No published backup has that key: the homeserver may want it to be given away.
+    let get = || alice.get("m.megolm_backup.v1", "old");
+    get()
+        .run()
+        .fails(5)
+        .says("it is the key of secret storage itself");
+    let bytes = fourfold::recovery_key::decode(&recovery_key(&old)).unwrap();
+    let value = fourfold::base64::encode(*bytes);
+    let accepted = get().arguments(["--accept-changes"]).run();
+    assert_eq!(accepted.succeeds(), value);
 
     let new = alice.folder.name_of("new");
     let migrate = ["key", "migrate", "--recovery-key-out", &new];
@@ -333,10 +343,35 @@ fn a_passthrough_entry_of_2019_is_the_key_itself_and_only_for_the_backup() {
     migrated.succeeds();
     migrated
         .says(&format!("{NAME} under {} is left as it is", old.key().id()))
-        .says("could have been written by anybody");
-    let opened = alice.get("m.megolm_backup.v1", "new").run().succeeds();
-    let bytes = fourfold::recovery_key::decode(&recovery_key(&old)).unwrap();
-    assert_eq!(opened, fourfold::base64::encode(*bytes));
+        .says("m.megolm_backup.v1 under");
+    alice.get("m.megolm_backup.v1", "new").run().fails(1);
+
+    // With the backup that has it published, it is what it says.
+    let derived =
+        Evidence::default().judge(&SecretName::backup_key(), &Secret::new(value.as_str()));
+    let Ok(fourfold::Verdict::NothingToCompare { derived }) = derived else {
+        panic!("{derived:?}");
+    };
+    let (old_id, description) = (old.key().id().event_type(), old.description().content());
+    let account: Value = json!({
+        "user_id": "@old:localhost",
+        "account_data": {
+            "m.megolm_backup.v1": entry,
+            old_id: serde_json::from_str::<Value>(&description.to_json()).unwrap(),
+        },
+        "backup_version": {
+            "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
+            "auth_data": {"public_key": derived},
+            "version": "1",
+        },
+    });
+    let file = alice.folder.write("account.json", account.to_string());
+    let got = get()
+        .arguments(["--json", "--snapshot", &file])
+        .run()
+        .json();
+    assert_eq!(got["secret"], value);
+    assert_eq!(got["vouched_by"], "published_key");
 }
 
 /// What clients of 2019 left behind: both ways to compute the MAC, and the key of a backup as bytes

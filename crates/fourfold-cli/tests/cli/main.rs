@@ -30,6 +30,8 @@ mod hostile_answers;
 mod hostile_backup;
 mod hostile_bounds;
 mod hostile_devices;
+mod hostile_history;
+mod hostile_ivs;
 mod hostile_logins;
 mod hostile_one_time_keys;
 mod hostile_requests;

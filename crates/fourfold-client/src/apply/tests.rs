@@ -487,13 +487,15 @@ async fn what_was_written_is_pinned() {
     assert_eq!(compare(&rotation.after), []);
     // Back to before the rotation: everything that it touched is noticed, on a first use too.
     let changes = compare(&rotation.before);
-    let rolled_back = |change: &&crate::Change| matches!(change, crate::Change::RolledBack { .. });
+    let rolled_back = |change: &&fourfold::history::Change| {
+        matches!(change, fourfold::history::Change::RolledBack { .. })
+    };
     assert_eq!(
         changes.iter().filter(rolled_back).count(),
         2 + 2,
         "{changes:?}"
     );
-    assert!(changes.iter().any(crate::Change::is_suspicious));
+    assert!(changes.iter().any(fourfold::history::Change::is_suspicious));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The journal: a plan that was begun and not finished.
 
 use fourfold::Plan;
-use rusqlite::OptionalExtension as _;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{LocalState, LocalStateError};
 
@@ -53,10 +53,7 @@ impl LocalState {
         let Some(plan) = self.journal()? else {
             return Ok(());
         };
-        self.change(|pins| {
-            pins.written(&plan)?;
-            pins.clear_journal()
-        })
+        self.change(|history| history.wrote(&plan), clear_journal)
     }
 
     /// Forgets the plan without carrying out the rest of it. What has been written stays written:
@@ -66,7 +63,7 @@ impl LocalState {
     ///
     /// The errors of the file system.
     pub fn abandon(&mut self) -> Result<(), LocalStateError> {
-        self.change(|pins| pins.clear_journal())
+        clear_journal(&self.connection).map_err(|error| self.database(error))
     }
 
     fn journaled(&self) -> Result<Option<String>, LocalStateError> {
@@ -75,4 +72,9 @@ impl LocalState {
             .optional()
             .map_err(|error| self.database(error))
     }
+}
+
+fn clear_journal(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.execute("DELETE FROM journal", [])?;
+    Ok(())
 }

@@ -1,13 +1,10 @@
 //! Local state: what is kept on this machine about an account.
 
-mod comparison;
-mod description;
 mod folder;
+mod history;
 mod journal;
-mod pins;
 mod schema;
 mod sealed;
-mod seen;
 
 use std::{
     fmt,
@@ -164,6 +161,21 @@ impl LocalState {
             .execute("DELETE FROM session", [])
             .map_err(|error| self.database(error))?;
         Ok(())
+    }
+
+    /// Another hold on the same state, for whoever works beside the first one in this process. The
+    /// state stays this process's as long as either lives.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalStateError::Corrupt`] and the errors of the file system.
+    pub fn another(&self) -> Result<Self, LocalStateError> {
+        Ok(Self {
+            user_id: self.user_id.clone(),
+            path: self.path.clone(),
+            connection: schema::open(&self.path)?,
+            lock: Arc::clone(&self.lock),
+        })
     }
 
     fn set_session(&mut self, session: &Session) -> Result<(), LocalStateError> {

@@ -143,4 +143,22 @@ CREATE TABLE sealed (
     PRIMARY KEY (kind, row)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+-- What was seen, the newest with the highest counter: the whole content of an event (key_id '') and
+-- each entry of a secret, as it can be read. A body of NULL: it was gone. What earlier versions saw
+-- are hashes of text; nothing that the server shows pushes them out.
+CREATE TABLE sighting (
+    event_type TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    reading TEXT NOT NULL,
+    counter INTEGER NOT NULL,
+    origin TEXT NOT NULL,
+    body BLOB,
+    iv BLOB,
+    PRIMARY KEY (event_type, key_id, reading, counter)
+) STRICT, WITHOUT ROWID;
+INSERT INTO sighting (event_type, key_id, reading, counter, origin, body)
+    SELECT event_type, entry, 'text', counter, 'opened', hash FROM seen;
+DROP TABLE seen;
+",
 ];

@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use fourfold::{AccountData, Content, KeyDescription, KeyId, Snapshot};
+use fourfold::{
+    AccountData, Content, KeyDescription, KeyId, Snapshot,
+    history::{Change, DescriptionChange},
+};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{
-    Change,
-    testing::{TOKEN, USER, session},
-};
+use crate::testing::{TOKEN, USER, session};
 
 /// A folder for local state that goes with the test.
 struct Folder {
@@ -449,26 +449,22 @@ fn another_default_key_is_told() {
 }
 
 #[test]
-fn a_weakened_key_description_is_suspicious() {
-    for (from, to, is_weaker) in [
-        ("500000", "1", true),
-        ("saltsalt", "pepperpepper", true),
-        (r#""iv":"I","mac":"M","#, "", true),
-        ("500000", "600000", false),
-        ("\"I\"", "\"J\"", false),
+fn a_weakened_or_replaced_key_description_is_suspicious() {
+    use DescriptionChange::{Replaced, Weakened};
+    for (from, to, expected) in [
+        ("500000", "1", Weakened),
+        ("saltsalt", "pepperpepper", Weakened),
+        (r#""iv":"I","mac":"M","#, "", Weakened),
+        ("500000", "600000", Replaced),
+        ("\"I\"", "\"J\"", Replaced),
     ] {
         let now = DESCRIPTION.replace(from, to);
         let changed = changes(KEY, &[Some(DESCRIPTION), Some(&now)]);
-        let [
-            Change::KeyDescriptionChanged {
-                key_id, weakened, ..
-            },
-        ] = changed.as_slice()
-        else {
+        let [Change::KeyDescriptionChanged { key_id, kind, .. }] = changed.as_slice() else {
             panic!("{changed:?}");
         };
-        assert_eq!((key_id.as_str(), *weakened), ("a", is_weaker));
-        assert_eq!(changed[0].is_suspicious(), is_weaker);
+        assert_eq!((key_id.as_str(), *kind), ("a", expected));
+        assert!(changed[0].is_suspicious());
     }
     // Taken away, accepted, and brought back weaker.
     let now = DESCRIPTION.replace("500000", "1");
@@ -503,10 +499,120 @@ fn a_description_is_pinned_when_the_key_is_proven_for_the_first_time() {
 }
 
 #[test]
-fn changes_are_told_in_words_without_tricks() {
-    let change = rolled_back("org.\u{202e}example\u{1b}[2J");
+fn what_is_not_suspicious_is_told_once_whatever_else_is() {
+    let folder = Folder::new();
+    let mut state = folder.create();
+    let events = |value, default| snapshot(&[(SECRET, value), (DEFAULT, default)]);
+    let (one, two) = (encrypted(&[("a", 1)]), encrypted(&[("a", 2)]));
+    state.pin(&events(&one, r#"{"key":"a"}"#)).unwrap();
+    let now = events(&two, r#"{"key":"b"}"#);
+    let default_changed = Change::DefaultKeyChanged {
+        from: Some(KeyId::new("a").unwrap()),
+        to: Some(KeyId::new("b").unwrap()),
+    };
+    let changes = [default_changed.clone(), secret_changed()];
+    assert_eq!(state.follow(&now).unwrap(), changes);
+    assert_eq!(state.follow(&now).unwrap(), [default_changed]);
+    state.pin(&now).unwrap();
+    assert_eq!(state.follow(&now).unwrap(), []);
+}
+
+/// What another client stored, as clients write it.
+fn real_entry(byte: u8, padding: &str) -> String {
+    let (iv, ciphertext) = ([byte; 16], [byte; 4]);
+    let base64 = |bytes: &[u8]| fourfold::base64::encode(bytes);
+    format!(
+        r#"{{"encrypted":{{"a":{{"iv":"{}{padding}","ciphertext":"{}{padding}","mac":"{}{}"}}}}}}"#,
+        base64(&iv),
+        base64(&ciphertext),
+        base64(&[byte; 32]),
+        if padding.is_empty() { "" } else { "=" },
+    )
+}
+
+/// A state of the version before decoded contents were compared.
+fn older_state(folder: &Folder) -> LocalState {
+    let hash = |json: &str| -> [u8; 32] {
+        use sha2::Digest as _;
+        let canonical = fourfold::canonical_json::from_json(json).unwrap();
+        sha2::Sha256::digest(canonical).into()
+    };
+    let state = folder.create();
+    let earlier = "DROP TABLE sighting;
+        CREATE TABLE seen (event_type TEXT NOT NULL, entry TEXT NOT NULL, counter INTEGER NOT NULL,
+            hash BLOB, PRIMARY KEY (event_type, entry, counter)) STRICT, WITHOUT ROWID;
+        UPDATE account SET is_pinned = 1;
+        PRAGMA user_version = 2;";
+    state.connection.execute_batch(earlier).unwrap();
+    let mut counter = 0;
+    for byte in [1, 2] {
+        let json = real_entry(byte, "");
+        let content = Content::from_json(&json).unwrap();
+        let encrypted = content.object("encrypted").unwrap().unwrap();
+        for (entry, json) in [("", json.as_str()), ("a", encrypted.raw("a").unwrap())] {
+            counter += 1;
+            state
+                .connection
+                .execute(
+                    "INSERT INTO seen VALUES (?1, ?2, ?3, ?4)",
+                    (SECRET, entry, counter, hash(json)),
+                )
+                .unwrap();
+        }
+    }
+    drop(state);
+    folder.open().unwrap()
+}
+
+// shows: STO-07
+#[test]
+fn what_an_earlier_version_saw_still_counts() {
+    let folder = Folder::new();
+    let mut state = older_state(&folder);
+    let compare = |state: &LocalState, json: &str| state.compare(&snapshot(&[(SECRET, json)]));
+    assert_eq!(compare(&state, &real_entry(2, "")).unwrap(), []);
     assert_eq!(
-        change.to_string(),
-        r"org.\u{202e}example\u{1b}[2J is back at what it was before it was replaced"
+        compare(&state, &real_entry(3, "")).unwrap(),
+        [secret_changed()]
     );
+    // However the old entry is written, before and after this version looked for the first time.
+    let replays = [
+        real_entry(1, ""),
+        real_entry(1, "=="),
+        real_entry(1, "").replace("\"iv\"", "\"x\":1,\"iv\""),
+    ];
+    for replay in &replays {
+        assert_eq!(compare(&state, replay).unwrap(), [rolled_back(SECRET)]);
+    }
+    let now = real_entry(3, "");
+    state.pin(&snapshot(&[(SECRET, &now)])).unwrap();
+    assert_eq!(compare(&state, &now).unwrap(), []);
+    for replay in replays.iter().chain([&real_entry(2, "==")]) {
+        assert_eq!(compare(&state, replay).unwrap(), [rolled_back(SECRET)]);
+    }
+    // Nothing that is merely read pushes it out.
+    for byte in 4..100 {
+        let forged = real_entry(byte, "");
+        state.pin(&snapshot(&[(SECRET, &forged)])).unwrap();
+    }
+    drop(state);
+    let state = folder.open().unwrap();
+    assert_eq!(
+        compare(&state, &real_entry(2, "")).unwrap(),
+        [rolled_back(SECRET)]
+    );
+}
+
+#[test]
+fn a_second_hold_sees_the_same_and_keeps_the_lock() {
+    let folder = Folder::new();
+    let mut state = folder.create();
+    let another = state.another().unwrap();
+    let default = snapshot(&[(DEFAULT, r#"{"key":"a"}"#)]);
+    state.pin(&default).unwrap();
+    assert_eq!(another.compare(&snapshot(&[])).unwrap().len(), 1);
+    drop(state);
+    assert!(matches!(folder.open(), Err(LocalStateError::Locked { .. })));
+    drop(another);
+    folder.open().unwrap();
 }

@@ -158,7 +158,7 @@ impl Verified {
     }
 
     fn sign(&self, logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
-        let snapshot = logged_in.snapshot_for_change()?;
+        let snapshot = logged_in.snapshot_for_change(options.accept)?;
         let published = own_device::published(logged_in)?;
         let confirmed =
             ConfirmedDevice::with_fingerprint(&published, &self.device_id, &self.ed25519)?;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use fourfold::{
-    Evidence, Plan, SecretStorage, Snapshot,
+    Evidence, Plan,
     cross_signing::ConfirmedDevice,
     identity::UserKeys,
     plan,
@@ -14,9 +14,10 @@ use serde_json::json;
 use super::private_keys;
 use crate::{
     account::LoggedIn,
-    arguments::{ChangeOptions, Global, UnlockOptions},
+    arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions},
     change,
     error::{Error, Result},
+    judged::Judged,
     output, own_device,
     sealing_key::SealingOptions,
     ui, unlock,
@@ -37,6 +38,8 @@ pub(crate) struct Options {
     sealing: SealingOptions,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Signs the device when the homeserver shows exactly that key for it.
@@ -44,7 +47,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let fingerprint = read_fingerprint(&options.fingerprint)?;
     let mut logged_in = LoggedIn::open(global)?;
     own_device::forget_signature(&mut logged_in)?;
-    let snapshot = logged_in.snapshot_for_change()?;
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
     let published = own_device::published(&logged_in)?;
     let id = escape_untrusted(&options.device_id);
     if published.device(&options.device_id).is_none() {
@@ -81,12 +84,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
 
 /// The self-signing key, which a key of secret storage opens.
 pub(super) fn self_signing_key(
-    snapshot: &Snapshot,
+    snapshot: &Judged,
     published: &UserKeys,
     options: &UnlockOptions,
 ) -> Result<SigningKey> {
-    let storage = SecretStorage::new(&snapshot.account_data);
-    let key = unlock::one(&storage, options)?.key;
+    let storage = snapshot.storage();
+    let key = unlock::one(snapshot, options)?.key;
     let evidence = Evidence {
         identity: Some(published.identity().clone()),
         backup: None,

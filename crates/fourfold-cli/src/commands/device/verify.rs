@@ -4,13 +4,13 @@
 //! what counts in the end is the signature that the homeserver gives back, verified here.
 
 use clap::Args;
-use fourfold::{Evidence, KeyCheckOutcome, KeyId, SecretName, SecretStorage};
+use fourfold::{Evidence, KeyCheckOutcome, KeyId, SecretName};
 use serde::Serialize;
 
 use super::{emoji, private_keys};
 use crate::{
     account::LoggedIn,
-    arguments::{Global, UnlockOptions},
+    arguments::{AcceptOptions, Global, UnlockOptions},
     error::{Error, Exit, Result},
     output, own_device,
     sealing_key::SealingOptions,
@@ -30,6 +30,8 @@ pub(crate) struct Options {
     pub(super) unlock: UnlockOptions,
     #[command(flatten)]
     pub(super) sealing: SealingOptions,
+    #[command(flatten)]
+    pub(super) accept: AcceptOptions,
 }
 
 /// Fetches the private keys, compares them with what is published, signs this device, and checks
@@ -71,7 +73,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     let mut logged_in = LoggedIn::open(global)?;
     own_device::forget_signature(&mut logged_in)?;
     outcome.device_id = own_device::id(&logged_in)?;
-    let snapshot = logged_in.snapshot_for_change()?;
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
     let published = own_device::published(&logged_in)?;
     published.identity().self_signing_key().map_err(|error| {
         Error::new(
@@ -81,14 +83,14 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
         .hint("fourfold setup makes one")
     })?;
 
-    let storage = SecretStorage::new(&snapshot.account_data);
-    let candidates = unlock::candidates(&storage, &options.unlock)?;
+    let storage = snapshot.storage();
+    let candidates = unlock::candidates(&snapshot, &options.unlock)?;
     let input = &options.unlock.input;
     let offers = input.offers(unlock::question(&candidates))?;
     let [offer] = offers.as_slice() else {
         return Err(Error::usage("exactly one key is needed here"));
     };
-    let found = unlock::find(&storage, offer, &candidates, &mut unlock::budget(input))?;
+    let found = unlock::find(&snapshot, offer, &candidates, &mut unlock::budget(input))?;
     outcome.key_id = Some(found.key.id().clone());
     outcome.is_key_valid = found.outcome == KeyCheckOutcome::Verified;
     let is_certain = if outcome.is_key_valid {
@@ -108,6 +110,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     let names: Vec<_> = opened.names.iter().map(SecretName::as_str).collect();
     ui::say(format_args!("secrets:   opened {}", list(&names)));
     let keys = opened.checked()?;
+    logged_in.opened(&snapshot, &outcome.secrets_opened, found.key.id())?;
     outcome.identity_matches = true;
     ui::say("identity:  matches what the homeserver publishes");
     let Some(self_signing_key) = keys.self_signing_key() else {

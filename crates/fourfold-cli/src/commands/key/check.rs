@@ -2,15 +2,16 @@
 
 use clap::Args;
 use fourfold::{
-    Evidence, KeyCheckOutcome, KeyDescription, Secret, SecretName, SecretStorage, Snapshot,
-    Verdict, base64, passphrase::Budget, recovery_key,
+    Evidence, KeyCheckOutcome, KeyDescription, Secret, SecretName, Verdict, base64,
+    passphrase::Budget, recovery_key,
 };
 use serde_json::json;
 
 use crate::{
     account,
-    arguments::{Global, ReadOptions, UnlockOptions},
+    arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions},
     error::{Error, Exit, Result},
+    judged::Judged,
     output,
     secret_input::Offer,
     unlock,
@@ -23,13 +24,14 @@ pub(crate) struct Options {
     unlock: UnlockOptions,
     #[command(flatten)]
     read: ReadOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Says of each key that is given which one it is.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
-    let snapshot = account::read(global, &options.read)?;
-    let storage = SecretStorage::new(&snapshot.account_data);
-    let candidates = unlock::candidates(&storage, &options.unlock)?;
+    let (snapshot, _) = account::read(global, &options.read, None, options.accept)?;
+    let candidates = unlock::candidates(&snapshot, &options.unlock)?;
     let question = unlock::question(&candidates);
     let mut failed = Ok(());
     let mut budget = unlock::budget(&options.unlock.input);
@@ -44,13 +46,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
 
 fn check(
     global: &Global,
-    snapshot: &Snapshot,
+    snapshot: &Judged,
     offer: &Offer,
     candidates: &[KeyDescription],
     budget: &mut Budget,
 ) -> Result<()> {
-    let storage = SecretStorage::new(&snapshot.account_data);
-    let found = match unlock::find(&storage, offer, candidates, budget) {
+    let storage = snapshot.storage();
+    let found = match unlock::find(snapshot, offer, candidates, budget) {
         Ok(found) => found,
         Err(error) if is_backup_key(&snapshot.evidence(), offer) => {
             return Err(Error::new(

@@ -8,7 +8,7 @@ use fourfold::{
 
 use crate::{
     account::LoggedIn,
-    arguments::{ChangeOptions, Global},
+    arguments::{AcceptOptions, ChangeOptions, Global},
     change,
     error::{Error, Exit, Result},
     new_key::rng,
@@ -28,6 +28,8 @@ pub(crate) struct GrantOptions {
     input: KeyInput,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Options of `key revoke`.
@@ -43,14 +45,16 @@ pub(crate) struct RevokeOptions {
     remaining: KeyInput,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Encrypts secrets under one more key.
 pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
     let id = unlock::key_id(&options.id)?;
     let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change()?;
-    let storage = SecretStorage::new(&snapshot.account_data);
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
+    let storage = snapshot.storage();
     let mut budget = unlock::budget(&options.input);
     let (mut to, mut from) = (None, None);
     for offer in options.input.offers_twice(
@@ -61,9 +65,9 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
             .keys()
             .filter(|key| key.algorithm().is_some())
             .collect();
-        let found = unlock::find(&storage, &offer, &all, &mut budget)?;
+        let found = unlock::find(&snapshot, &offer, &all, &mut budget)?;
         if *found.key.id() == id {
-            to = Some(unlock::prove(&storage, found)?);
+            to = Some(unlock::prove(&snapshot, found)?);
         } else {
             from = Some(found.key);
         }
@@ -89,8 +93,8 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
 pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
     let id = unlock::key_id(&options.id)?;
     let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change()?;
-    let storage = SecretStorage::new(&snapshot.account_data);
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
+    let storage = snapshot.storage();
     let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
     let offers = options
         .remaining
@@ -99,7 +103,7 @@ pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
         .first()
         .ok_or_else(|| Error::usage("no key was given"))?;
     let mut budget = unlock::budget(&options.remaining);
-    let remaining = unlock::find(&storage, offer, &others, &mut budget)?.key;
+    let remaining = unlock::find(&snapshot, offer, &others, &mut budget)?.key;
     let (evidence, mut draft) = (snapshot.evidence(), None);
     for name in names(&storage, &options.names, &id)? {
         let plan = plan::take_key_away(&storage, &name, &id, &remaining, &evidence)?;

@@ -2,13 +2,13 @@
 
 use clap::Args;
 use fourfold::{
-    Algorithm, SecretStorage,
+    Algorithm,
     plan::{self, Destination},
 };
 
 use crate::{
     account::LoggedIn,
-    arguments::{ChangeOptions, Global, NewKeyOptions},
+    arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions},
     change::Report,
     error::{Error, Result},
     new_key,
@@ -25,13 +25,15 @@ pub(crate) struct Options {
     new: NewKeyOptions,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Opens everything with the keys of 2019 and encrypts it under a new one.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change()?;
-    let storage = SecretStorage::new(&snapshot.account_data);
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
+    let storage = snapshot.storage();
     let is_old = |algorithm| algorithm == Some(Algorithm::Curve25519AesSha2);
     let old: Vec<_> = storage
         .keys()
@@ -48,7 +50,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         .old
         .offers("Recovery key or passphrase of the old key")?
     {
-        keys.push(unlock::find(&storage, &offer, &old, &mut budget)?.key);
+        keys.push(unlock::find(&snapshot, &offer, &old, &mut budget)?.key);
     }
     let new = new_key::make(&options.new)?;
     let (keys, evidence) = (keys.iter().collect::<Vec<_>>(), snapshot.evidence());

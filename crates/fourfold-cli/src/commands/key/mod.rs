@@ -15,7 +15,7 @@ use fourfold::{
 
 use crate::{
     account::{self, LoggedIn},
-    arguments::{ChangeOptions, Global, ReadOptions, UnlockOptions},
+    arguments::{AcceptOptions, ChangeOptions, Global, ReadOptions, UnlockOptions},
     change,
     commands::status,
     error::{Error, Exit, Result},
@@ -76,6 +76,8 @@ pub(crate) struct DefaultOptions {
     input: crate::secret_input::KeyInput,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 pub(crate) fn run(global: &Global, command: &Command) -> Result<()> {
@@ -93,7 +95,7 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<()> {
 }
 
 fn ls(global: &Global, options: &LsOptions) -> Result<()> {
-    let snapshot = account::read(global, &options.read)?;
+    let (snapshot, _) = account::look(global, &options.read, AcceptOptions::default())?;
     let keys = status::keys(&SecretStorage::new(&snapshot.account_data));
     if global.json {
         return output::json(&keys);
@@ -103,13 +105,13 @@ fn ls(global: &Global, options: &LsOptions) -> Result<()> {
 
 fn default(global: &Global, options: &DefaultOptions) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change()?;
-    let storage = SecretStorage::new(&snapshot.account_data);
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
+    let storage = snapshot.storage();
     let unlock = UnlockOptions {
         input: options.input.clone(),
         key: Some(options.id.clone()),
     };
-    let key = unlock::one_proven(&storage, &unlock)?;
+    let key = unlock::one_proven(&snapshot, &unlock)?;
     let plan = plan::change_default(&storage, &key)?;
     change::carry_out(global, &mut logged_in, &plan, options.change)?;
     Ok(())

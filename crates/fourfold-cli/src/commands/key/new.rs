@@ -5,7 +5,7 @@ use fourfold::{SecretStorage, plan};
 
 use crate::{
     account::LoggedIn,
-    arguments::{ChangeOptions, Global, NewKeyOptions},
+    arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions},
     change::Report,
     error::Result,
     new_key,
@@ -21,12 +21,14 @@ pub(crate) struct Options {
     new: NewKeyOptions,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Makes a key that opens nothing yet.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change()?;
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
     new_key::check_delivery(&options.new, options.change)?;
     let storage = SecretStorage::new(&snapshot.account_data);
     let new = new_key::make(&options.new)?;

@@ -1,14 +1,11 @@
 //! `fourfold key rm`: remove a key.
 
 use clap::Args;
-use fourfold::{
-    SecretStorage,
-    plan::{self, RemoveKeyError},
-};
+use fourfold::plan::{self, RemoveKeyError};
 
 use crate::{
     account::LoggedIn,
-    arguments::{ChangeOptions, Global},
+    arguments::{AcceptOptions, ChangeOptions, Global},
     change,
     error::{Error, Exit, Result},
     secret_input::KeyInput,
@@ -25,14 +22,16 @@ pub(crate) struct Options {
     remaining: KeyInput,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Removes the key from all secrets and retires it. What it alone opens makes this refuse.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let id = unlock::key_id(&options.id)?;
     let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change()?;
-    let storage = SecretStorage::new(&snapshot.account_data);
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
+    let storage = snapshot.storage();
     let evidence = snapshot.evidence();
     // No key helps against these: then none is asked for.
     if let Err(error @ (RemoveKeyError::IsDefault | RemoveKeyError::NoSuchKey)) =
@@ -52,7 +51,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             .remaining
             .offers("Recovery key or passphrase of a remaining key")?
         {
-            keys.push(unlock::find(&storage, &offer, &others, &mut budget)?.key);
+            keys.push(unlock::find(&snapshot, &offer, &others, &mut budget)?.key);
         }
     }
     let plan = plan::remove_key(&storage, &id, &keys.iter().collect::<Vec<_>>(), &evidence)?;

@@ -1,14 +1,11 @@
 //! `fourfold key rotate`: replace a key by a new one, for all secrets.
 
 use clap::Args;
-use fourfold::{
-    SecretStorage,
-    plan::{self, Destination, TransferError},
-};
+use fourfold::plan::{self, Destination, TransferError};
 
 use crate::{
     account::LoggedIn,
-    arguments::{ChangeOptions, Global, NewKeyOptions, UnlockOptions},
+    arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions, UnlockOptions},
     change::Report,
     error::{Error, Exit, Result},
     new_key, unlock,
@@ -23,15 +20,17 @@ pub(crate) struct Options {
     new: NewKeyOptions,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Opens everything with the old key and encrypts it under the new one.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change()?;
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
     new_key::check_delivery(&options.new, options.change)?;
-    let storage = SecretStorage::new(&snapshot.account_data);
-    let old = unlock::one(&storage, &options.old)?.key;
+    let storage = snapshot.storage();
+    let old = unlock::one(&snapshot, &options.old)?.key;
     let new = new_key::make(&options.new)?;
     let evidence = snapshot.evidence();
     let destination = Destination::New(&new);

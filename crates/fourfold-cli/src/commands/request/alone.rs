@@ -7,6 +7,7 @@ use fourfold::{SecretName, sharing::Policy};
 use fourfold_client::NoSecrets;
 use tokio::{sync::oneshot, time::timeout};
 
+use super::Options;
 use crate::{
     account::LoggedIn,
     agent::{Asker, AuditLog, Delivery, Exchange, Requests, Surroundings, no_device, unanswered},
@@ -14,19 +15,20 @@ use crate::{
     commands::serve::Stop,
     error::{Error, Result},
     interrupt, own_device,
-    sealing_key::SealingOptions,
 };
 
 /// Asks and waits. Whatever ends the waiting, the request is taken back unless it was answered.
 pub(super) fn ask(
     global: &Global,
-    sealing: &SealingOptions,
+    options: &Options,
     name: SecretName,
     from: Option<String>,
-    patience: Duration,
 ) -> Result<Delivery> {
+    let patience = options.timeout;
     let mut logged_in = LoggedIn::open(global)?;
-    let device = own_device::existing(&mut logged_in, sealing)?.ok_or_else(no_device)?;
+    let device = own_device::existing(&mut logged_in, &options.sealing)?;
+    let device = device.ok_or_else(no_device)?;
+    logged_in.snapshot_for_opening(Some(&name), options.accept)?;
     let folder = crate::account::state_folder(global)?;
     let around = Surroundings {
         account: logged_in.account.clone(),

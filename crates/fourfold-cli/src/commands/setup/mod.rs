@@ -10,7 +10,7 @@ mod work;
 
 use clap::Args;
 use fourfold::{
-    BackupVersion, KeyId, NewKey, ProvenKey, SecretName, SecretStorage, Snapshot,
+    BackupVersion, KeyId, NewKey, ProvenKey, SecretName,
     plan::{CompleteError, SignKeyBackupError},
 };
 use fourfold_client::Device;
@@ -19,9 +19,10 @@ use serde::Serialize;
 use self::work::Work;
 use crate::{
     account::LoggedIn,
-    arguments::{ChangeOptions, Global, NewKeyOptions},
+    arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions},
     change,
     error::{Error, Exit, Result},
+    judged::Judged,
     new_key, output,
     own_device::{self, ThisDevice},
     password::PasswordOptions,
@@ -51,18 +52,20 @@ pub(crate) struct Options {
     sealing: SealingOptions,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
 /// Completes whatever is missing.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     if options.storage_only {
-        return storage::run(global, &mut logged_in, &options.new, options.change);
+        return storage::run(global, &mut logged_in, options);
     }
     if !options.change.dry_run {
         go_on(&mut logged_in, options)?;
     }
-    let snapshot = logged_in.snapshot_for_change()?;
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
     let published = own_device::published(&logged_in)?;
     let device = ThisDevice::find(&mut logged_in, &options.sealing, &published)?;
     let key = StorageKey::find(&snapshot, options)?;
@@ -102,7 +105,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         change::apply_asking(&mut logged_in, &plan, &options.password)?;
     }
     settle(&logged_in, &mut device, &work)?;
-    let snapshot = logged_in.snapshot()?;
+    let snapshot = logged_in.snapshot_for_opening(None, options.accept)?;
     report(global, &Done::of(changes, &work, &snapshot, &key))
 }
 
@@ -114,8 +117,8 @@ enum StorageKey {
 
 impl StorageKey {
     /// The key that is there, which must be given; or a new one when nothing is or was there.
-    fn find(snapshot: &Snapshot, options: &Options) -> Result<Self> {
-        let storage = SecretStorage::new(&snapshot.account_data);
+    fn find(snapshot: &Judged, options: &Options) -> Result<Self> {
+        let storage = snapshot.storage();
         if storage.is_untouched() {
             new_key::check_delivery(&options.new, options.change)?;
             return Ok(Self::New(new_key::make(&options.new)?));
@@ -130,8 +133,8 @@ impl StorageKey {
             return Err(Error::usage("exactly one key is needed here"));
         };
         let mut budget = unlock::budget(&options.input);
-        let found = unlock::find(&storage, offer, &candidates, &mut budget)?;
-        Ok(Self::Existing(unlock::prove(&storage, found)?))
+        let found = unlock::find(snapshot, offer, &candidates, &mut budget)?;
+        Ok(Self::Existing(unlock::prove(snapshot, found)?))
     }
 
     fn proven(&self) -> &ProvenKey {
@@ -155,12 +158,12 @@ struct Done {
 }
 
 impl Done {
-    fn of(changed: bool, work: &Work, snapshot: &Snapshot, key: &StorageKey) -> Self {
+    fn of(changed: bool, work: &Work, snapshot: &Judged, key: &StorageKey) -> Self {
         let evidence = snapshot.evidence();
         let master_key = evidence
             .identity
             .and_then(|identity| identity.master_key().ok());
-        let storage = SecretStorage::new(&snapshot.account_data);
+        let storage = snapshot.storage();
         let standard = [
             SecretName::master_key(),
             SecretName::self_signing_key(),

@@ -5,22 +5,19 @@ use fourfold::{
     plan::{self, SetUpError},
 };
 
+use super::Options;
 use crate::{
     account::LoggedIn,
-    arguments::{ChangeOptions, Global, NewKeyOptions},
+    arguments::Global,
     change::Report,
     error::{Error, Exit, Result},
     new_key,
 };
 
 /// Makes the first key and the default. Refuses when anything is or was there.
-pub(super) fn run(
-    global: &Global,
-    logged_in: &mut LoggedIn,
-    how: &NewKeyOptions,
-    change: ChangeOptions,
-) -> Result<()> {
-    let snapshot = logged_in.snapshot_for_change()?;
+pub(super) fn run(global: &Global, logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
+    let (how, change) = (&options.new, options.change);
+    let snapshot = logged_in.snapshot_for_change(options.accept)?;
     let storage = SecretStorage::new(&snapshot.account_data);
     if !storage.is_untouched() {
         return Err(SetUpError::AlreadySetUp.into());

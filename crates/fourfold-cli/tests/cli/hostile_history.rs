@@ -1,0 +1,340 @@
+//! A homeserver that goes back, describes keys in another way or moves the default key: nothing is
+//! opened and nothing is written before the user accepts it.
+
+use fourfold::signed_json::SigningKey;
+use serde_json::{Value, json};
+
+use crate::{
+    homeserver::{Homeserver, Person},
+    hostile::{DEFAULT_KEY, NAME, Scene, replace},
+    liar::{BACKUP, Liar},
+    proxy::Message,
+};
+
+/// An entry as it is stored under the one key of a secret.
+fn entry(content: &mut Value) -> &mut Value {
+    let entries = content["encrypted"].as_object_mut().unwrap();
+    entries.values_mut().next().unwrap()
+}
+
+impl Scene {
+    fn stored(&self, event_type: &str) -> Value {
+        let content = self.server.other_client("alice").content(event_type);
+        serde_json::from_str(&content.unwrap()).unwrap()
+    }
+
+    fn description(&self) -> String {
+        format!("m.secret_storage.key.{}", self.alice.default_key())
+    }
+
+    /// Every command that opens or writes is refused, and writes nothing.
+    #[track_caller]
+    fn refuses_everything(&self, says: &str) {
+        let (alice, writes) = (&self.alice, self.writes());
+        let key = alice.folder.name_of("key");
+        let id = "any";
+        let fingerprint = SigningKey::from_seed(&[1; 32].into()).public_key();
+        let fingerprint = fingerprint.to_base64();
+        let new = alice.folder.name_of("new");
+        for command in [
+            ["get", NAME].as_slice(),
+            &["kit", "--out", &new],
+            &["key", "check"],
+            &["unlock"],
+            &["put", NAME, "-", "--yes"],
+            &["key", "default", id, "--yes"],
+            &["key", "grant", id, "--yes"],
+            &["key", "revoke", id, NAME, "--yes"],
+            &["key", "rm", id, "--yes"],
+            &["key", "rotate", "--yes", "--recovery-key-out", &new],
+            &["key", "migrate", "--yes", "--recovery-key-out", &new],
+            &["setup", "--yes"],
+            &["device", "verify"],
+            &[
+                "device",
+                "sign",
+                "X",
+                "--fingerprint",
+                &fingerprint,
+                "--yes",
+            ],
+        ] {
+            let call = alice.call(command);
+            let call = call.arguments(["--recovery-key-file", &key]).stdin("new");
+            let outcome = call.run();
+            if command == ["unlock"] && outcome.stderr.contains("no agent is running") {
+                continue;
+            }
+            outcome.fails(5).says(says).says("--accept-changes");
+        }
+        for command in [
+            ["rm", NAME, "--yes"].as_slice(),
+            &["key", "new", "--yes", "--recovery-key-out", &new],
+            &[
+                "setup",
+                "--storage-only",
+                "--yes",
+                "--recovery-key-out",
+                &new,
+            ],
+        ] {
+            alice.call(command).run().fails(5).says(says);
+        }
+        assert!(!alice.folder.join("new").exists());
+        assert_eq!(self.writes(), writes);
+    }
+}
+
+// shows: STO-07
+#[test]
+fn an_old_entry_is_refused_however_it_is_written() {
+    let scene = Scene::new();
+    let old = scene.stored(NAME);
+    scene.alice.put(NAME, "new", "key").run().succeeds();
+    let mut unknown_member = old.clone();
+    entry(&mut unknown_member)["org.example"] = json!(1);
+    let mut padded = old.clone();
+    for member in ["iv", "ciphertext", "mac"] {
+        let text = entry(&mut padded)[member].as_str().unwrap().to_owned();
+        let padding = "=".repeat((4 - text.len() % 4) % 4);
+        entry(&mut padded)[member] = json!(text + &padding);
+    }
+    let mut beside = old.clone();
+    beside["org.example"] = json!(1);
+    for replay in [&old, &unknown_member, &padded, &beside] {
+        scene.show(NAME, Some(replay.clone()));
+        let get = scene.alice.get(NAME, "key").run();
+        get.fails(5).says("is back at what it was before");
+        scene.alice.put(NAME, "newer", "key").run().fails(5);
+    }
+    // A file that holds it is no better, on this machine.
+    let mut snapshot: Value = json!({"user_id": "@alice:localhost", "account_data": {}});
+    let server = scene.server.other_client("alice").snapshot();
+    snapshot["account_data"] = serde_json::from_str(&server.account_data.to_json()).unwrap();
+    snapshot["account_data"][NAME] = old;
+    let file = scene.alice.folder.write("old.json", snapshot.to_string());
+    let get = || {
+        scene
+            .alice
+            .get(NAME, "key")
+            .arguments(["--snapshot", &file])
+    };
+    get().run().fails(5).says("is back at what it was before");
+    let accepted = get().arguments(["--accept-changes"]).run();
+    assert_eq!(accepted.succeeds(), "four folds of paper");
+    get().run().fails(5);
+    let elsewhere = scene.alice.folder.name_of("elsewhere");
+    let key = scene.alice.folder.name_of("key");
+    crate::invocation::fourfold(["get", NAME, "--snapshot", &file, "--state", &elsewhere])
+        .arguments(["--recovery-key-file", &key])
+        .run()
+        .succeeds();
+    // Accepting is an explicit act, and then it is as the homeserver says.
+    let accepted = scene.alice.get(NAME, "key").arguments(["--accept-changes"]);
+    let accepted = accepted.run();
+    accepted.says("is back at what it was before");
+    assert_eq!(accepted.succeeds(), "four folds of paper");
+    scene.alice.get(NAME, "key").run().succeeds();
+}
+
+// shows: STO-07
+#[test]
+fn forged_readings_push_nothing_out_that_was_written_here() {
+    let scene = Scene::new();
+    let old = scene.stored(NAME);
+    scene.alice.put(NAME, "new", "key").run().succeeds();
+    for number in 0..20_u8 {
+        let mut forged = old.clone();
+        entry(&mut forged)["mac"] = json!(fourfold::base64::encode([number; 32]));
+        entry(&mut forged)["ciphertext"] = json!(fourfold::base64::encode([number; 9]));
+        scene.show(NAME, Some(forged));
+        scene.alice.call(&["ls"]).run().succeeds();
+    }
+    scene.show(NAME, Some(old));
+    let get = scene.alice.get(NAME, "key").run();
+    get.fails(5).says("is back at what it was before");
+}
+
+// shows: STO-07
+#[test]
+fn a_change_elsewhere_is_told_once() {
+    let server = Homeserver::start();
+    let alice = server.person("alice");
+    alice.set_up("key");
+    let phone = Person::at(&server.address, "alice");
+    phone.log_in().run().succeeds();
+    phone.folder.write("key", alice.folder.read("key"));
+    phone.put(NAME, "first", "key").run().succeeds();
+    alice.call(&["ls"]).run().succeeds();
+    let told = "fourfold: note: org.example.wallet was changed elsewhere";
+
+    phone.put(NAME, "second", "key").run().succeeds();
+    let get = alice.get(NAME, "key").run();
+    assert_eq!(get.says(told).succeeds(), "second");
+    alice.get(NAME, "key").run().is_silent_about("elsewhere");
+    // What was written here was not changed elsewhere.
+    alice.put(NAME, "third", "key").run().succeeds();
+    alice.call(&["ls"]).run().is_silent_about("elsewhere");
+
+    phone.put(NAME, "fourth", "key").run().succeeds();
+    let outcome = alice.call(&["status", "--json"]).run();
+    let changes = outcome.json()["changes"].clone();
+    let change = json!({
+        "change": "secret_changed",
+        "name": NAME,
+        "is_suspicious": false,
+        "message": "org.example.wallet was changed elsewhere",
+    });
+    assert_eq!(changes, json!([change]));
+    let line = outcome.stderr.lines().next().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(line).unwrap(), change);
+    assert_eq!(alice.status()["changes"], json!([]));
+
+    // Through the agent too.
+    let _agent = alice.agent(&[]);
+    alice.unlock("key").run().succeeds();
+    phone.put(NAME, "fifth", "key").run().succeeds();
+    let got = alice.call(&["get", NAME, "--json"]).run().json();
+    assert_eq!(got["secret"], "fifth");
+    assert_eq!(got["changes"], json!([change]));
+    phone.put(NAME, "sixth", "key").run().succeeds();
+    let get = alice.call(&["get", NAME]).run();
+    assert_eq!(get.says(told).succeeds(), "sixth");
+    alice
+        .call(&["get", NAME])
+        .run()
+        .is_silent_about("elsewhere");
+}
+
+// shows: KEY-06, KEY-08
+#[test]
+fn a_key_that_is_described_in_another_way_is_not_used() {
+    let scene = Scene::new();
+    let alice = &scene.alice;
+    // A key with a passphrase, so that there is something to weaken.
+    let passphrase = alice
+        .folder
+        .write("passphrase", "seven lanterns under the old bridge\n");
+    let new = alice.folder.name_of("with-passphrase");
+    let rotate = ["key", "rotate", "--recovery-key-out", &new];
+    let rotate = alice.change(&rotate, &["key"]);
+    rotate
+        .arguments(["--new-passphrase-file", &passphrase])
+        .run()
+        .succeeds();
+    std::fs::rename(&new, alice.folder.join("key")).unwrap();
+    let event_type = scene.description();
+    let honest = scene.stored(&event_type);
+    let other_mac = fourfold::base64::encode([7; 32]);
+    let lies: [(&str, Value, &str); 4] = [
+        ("/passphrase/iterations", json!(100_000), "iterations"),
+        ("/passphrase/salt", json!("another salt"), "another salt"),
+        (
+            "/algorithm",
+            json!("m.secret_storage.v1.curve25519-aes-sha2"),
+            "another algorithm",
+        ),
+        ("/mac", json!(other_mac), "other check data"),
+    ];
+    for (member, lie, says) in lies {
+        let mut changed = honest.clone();
+        *changed.pointer_mut(member).unwrap() = lie;
+        scene.show(&event_type, Some(changed));
+        scene.refuses_everything(says);
+        // Nor is the passphrase turned into anything.
+        let get = ["get", NAME, "--passphrase-file", &passphrase];
+        alice.call(&get).run().fails(5);
+        // Looking is no opening.
+        alice.call(&["key", "ls"]).run().says(says).succeeds();
+    }
+    scene.proxy.be_honest();
+    assert_eq!(
+        alice.get(NAME, "key").run().succeeds(),
+        "four folds of paper"
+    );
+}
+
+// shows: KEY-08, STO-05
+#[test]
+fn a_default_key_that_was_moved_is_not_used() {
+    let scene = Scene::new();
+    let other = scene.alice.new_key("other");
+    scene.show(DEFAULT_KEY, Some(json!({"key": other})));
+    let says = "the default key changed from";
+    scene.refuses_everything(says);
+    // The way out, for who has moved it.
+    let put = scene.alice.put(NAME, "under the other", "other");
+    scene.proxy.be_honest();
+    scene
+        .server
+        .other_client("alice")
+        .put(DEFAULT_KEY, &json!({"key": other}).to_string());
+    put.arguments(["--accept-changes"]).run().succeeds();
+    assert_eq!(
+        scene.alice.get(NAME, "other").run().succeeds(),
+        "under the other"
+    );
+}
+
+// shows: KEY-06, KEY-08, STO-07
+#[test]
+fn the_agent_opens_and_writes_nothing_either() {
+    let scene = Scene::new();
+    let alice = &scene.alice;
+    let old = scene.stored(NAME);
+    let (event_type, other) = (scene.description(), alice.new_key("other"));
+    let mut weakened = scene.stored(&event_type);
+    weakened["algorithm"] = json!("m.secret_storage.v1.curve25519-aes-sha2");
+    alice.put(NAME, "new", "key").run().succeeds();
+    let _agent = alice.agent(&[]);
+    alice.unlock("key").run().succeeds();
+    let writes = scene.writes();
+    for (event_type, lie) in [
+        (NAME, old.clone()),
+        (event_type.as_str(), weakened),
+        (DEFAULT_KEY, json!({"key": other})),
+    ] {
+        scene.show(event_type, Some(lie));
+        let get = alice.call(&["get", NAME]).run();
+        get.fails(5).says("--accept-changes");
+        let put = ["put", NAME, "-", "--yes"];
+        alice.call(&put).stdin("x").run().fails(5);
+        if event_type != NAME {
+            alice.unlock("key").run().fails(5);
+        }
+    }
+    assert_eq!(scene.writes(), writes);
+    scene.show(NAME, Some(old));
+    let accepted = alice.call(&["get", NAME, "--accept-changes"]).run();
+    assert_eq!(accepted.succeeds(), "four folds of paper");
+    alice.call(&["get", NAME]).run().succeeds();
+}
+
+// shows: KEY-06, STO-07
+#[test]
+fn nothing_is_shared_of_an_account_that_went_back() {
+    let liar = Liar::new();
+    let mut phone = liar.phone();
+    let _agent = liar.agent(&[(BACKUP, "allow")]);
+    liar.laptop.unlock("key").run().succeeds();
+    liar.is_answered(&mut phone, "honest");
+    let sent = liar.sent().len();
+    let event_type = format!("m.secret_storage.key.{}", liar.laptop.default_key());
+    liar.lie("timeout=0", move |answer: Message| {
+        answer.with_json(|sync| {
+            let events = sync["account_data"]["events"].as_array().unwrap().clone();
+            let mut events = events.into_iter();
+            if let Some(event) = events.find(|event| event["type"] == event_type.as_str()) {
+                let mut content = event["content"].clone();
+                content["mac"] = json!(fourfold::base64::encode([7; 32]));
+                content["iv"] = json!(fourfold::base64::encode([7; 16]));
+                replace(sync, &event_type, Some(content));
+            }
+        })
+    });
+    let laptop = liar.to_laptop(&phone);
+    phone.ask(&laptop, "dishonest", BACKUP);
+    liar.settle(&mut phone);
+    assert_eq!(liar.sent().len(), sent);
+    liar.be_honest();
+}

@@ -1,0 +1,224 @@
+//! The rows of what was seen. What follows from them is said by [`fourfold::history`].
+
+use std::collections::BTreeSet;
+
+use fourfold::{
+    Content, KeyDescription, KeyId, SecretName, Snapshot,
+    history::{Change, Fingerprint, History, Origin, Place, Reading, Sighting},
+};
+use rusqlite::{Connection, OptionalExtension as _, Row, types::Type};
+
+use super::{LocalState, LocalStateError};
+
+impl LocalState {
+    /// What this machine remembers of the account.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalStateError::Corrupt`] and the errors of the file system.
+    pub fn history(&self) -> Result<History, LocalStateError> {
+        load(&self.connection).map_err(|error| self.database(error))
+    }
+
+    /// What changed on the server since it was last pinned, in the order of event types. Before
+    /// anything was pinned there is nothing to compare with, and nothing is reported.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalStateError::Corrupt`] and the errors of the file system.
+    pub fn compare(&self, snapshot: &Snapshot) -> Result<Vec<Change>, LocalStateError> {
+        Ok(self.history()?.compare(&snapshot.account_data))
+    }
+
+    /// Accepts what the server holds now: later comparisons are with this.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn pin(&mut self, snapshot: &Snapshot) -> Result<(), LocalStateError> {
+        self.change(|history| history.saw(&snapshot.account_data), |_| Ok(()))
+    }
+
+    /// As [`compare`](Self::compare), and accepts everything that is not suspicious, so that it is
+    /// told once.
+    ///
+    /// # Errors
+    ///
+    /// As [`compare`](Self::compare).
+    pub fn follow(&mut self, snapshot: &Snapshot) -> Result<Vec<Change>, LocalStateError> {
+        let history = self.history()?;
+        let changes = history.compare(&snapshot.account_data);
+        let suspicious = changes.iter().filter(|change| change.is_suspicious());
+        let suspicious: BTreeSet<_> = suspicious.map(Change::event_type).collect();
+        if suspicious.len() < changes.len() {
+            let saw = |history: &mut History| {
+                history.saw_except(&snapshot.account_data, &suspicious);
+            };
+            self.change(saw, |_| Ok(()))?;
+        }
+        Ok(changes)
+    }
+
+    /// Remembers that a key opened these secrets: nothing that the server shows makes this machine
+    /// forget it.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn opened<'a>(
+        &mut self,
+        snapshot: &Snapshot,
+        names: impl IntoIterator<Item = &'a SecretName>,
+        key_id: &KeyId,
+    ) -> Result<(), LocalStateError> {
+        let opened = |history: &mut History| {
+            for name in names {
+                history.opened(&snapshot.account_data, name, key_id);
+            }
+        };
+        self.change(opened, |_| Ok(()))
+    }
+
+    /// Remembers the description of a key when the key was proven for the first time. One that is
+    /// remembered already stays, so that a later one is still compared with it.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn pin_key_description(
+        &mut self,
+        description: &KeyDescription,
+    ) -> Result<(), LocalStateError> {
+        self.change(|history| history.proved(description), |_| Ok(()))
+    }
+
+    /// Changes what is remembered, and something else with it, all or nothing.
+    pub(super) fn change(
+        &mut self,
+        change: impl FnOnce(&mut History),
+        and: impl FnOnce(&Connection) -> Result<(), rusqlite::Error>,
+    ) -> Result<(), LocalStateError> {
+        let path = self.path.clone();
+        let database = |error| LocalStateError::database(&path, error);
+        let transaction = self.connection.transaction().map_err(database)?;
+        let before = load(&transaction).map_err(database)?;
+        let mut after = before.clone();
+        change(&mut after);
+        save(&transaction, &before, &after).map_err(database)?;
+        and(&transaction).map_err(database)?;
+        transaction.commit().map_err(database)
+    }
+}
+
+fn load(connection: &Connection) -> Result<History, rusqlite::Error> {
+    let is_begun = connection.query_row("SELECT is_pinned FROM account", [], |row| row.get(0))?;
+    let sightings = connection
+        .prepare_cached(
+            "SELECT event_type, key_id, reading, counter, origin, body, iv FROM sighting",
+        )?
+        .query_map([], sighting)?
+        .collect::<Result<Vec<_>, _>>()?;
+    let descriptions = connection
+        .prepare_cached("SELECT key_id, content FROM key_description")?
+        .query_map([], |row| {
+            let id = KeyId::new(row.get::<_, String>(0)?).map_err(|_| invalid(0))?;
+            let content = row.get::<_, String>(1)?;
+            Ok((id, Content::from_json(&content).map_err(|_| invalid(1))?))
+        })?
+        .collect::<Result<Vec<_>, _>>()?;
+    let default_key = connection
+        .query_row("SELECT key_id FROM default_key", [], |row| {
+            row.get::<_, Option<String>>(0)
+        })
+        .optional()?
+        .map(|id| id.and_then(|id| KeyId::new(id).ok()));
+    Ok(History::restore(
+        is_begun,
+        sightings,
+        descriptions,
+        default_key,
+    ))
+}
+
+fn sighting(row: &Row<'_>) -> Result<(Place, Sighting), rusqlite::Error> {
+    let reading: String = row.get(2)?;
+    let origin: String = row.get(4)?;
+    let body: Option<[u8; 32]> = row.get(5)?;
+    let iv = row.get(6)?;
+    let place = Place {
+        event_type: row.get(0)?,
+        key_id: row.get(1)?,
+        reading: Reading::from_name(&reading).ok_or_else(|| invalid(2))?,
+    };
+    let sighting = Sighting {
+        counter: row.get::<_, i64>(3)?.try_into().map_err(|_| invalid(3))?,
+        origin: Origin::from_name(&origin).ok_or_else(|| invalid(4))?,
+        seen: body.map(|body| Fingerprint { body, iv }),
+    };
+    Ok((place, sighting))
+}
+
+/// A value that this program did not write.
+fn invalid(column: usize) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(column, String::new(), Type::Text)
+}
+
+/// Writes what is different.
+fn save(connection: &Connection, before: &History, after: &History) -> Result<(), rusqlite::Error> {
+    let rows = |history: &History| -> BTreeSet<(Place, Sighting)> {
+        let sightings = history.sightings();
+        sightings
+            .map(|(place, sighting)| (place.clone(), sighting.clone()))
+            .collect()
+    };
+    let (old, new) = (rows(before), rows(after));
+    for (place, sighting) in old.difference(&new) {
+        connection
+            .prepare_cached(
+                "DELETE FROM sighting
+                 WHERE event_type = ?1 AND key_id = ?2 AND reading = ?3 AND counter = ?4",
+            )?
+            .execute((
+                &place.event_type,
+                &place.key_id,
+                place.reading.name(),
+                counter(sighting),
+            ))?;
+    }
+    for (place, sighting) in new.difference(&old) {
+        let seen = sighting.seen.as_ref();
+        connection
+            .prepare_cached(
+                "INSERT INTO sighting (event_type, key_id, reading, counter, origin, body, iv)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute((
+                &place.event_type,
+                &place.key_id,
+                place.reading.name(),
+                counter(sighting),
+                sighting.origin.name(),
+                seen.map(|seen| seen.body),
+                seen.and_then(|seen| seen.iv),
+            ))?;
+    }
+    for (id, content) in after.descriptions() {
+        connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO key_description (key_id, content) VALUES (?1, ?2)",
+            )?
+            .execute((id.as_str(), content.to_json()))?;
+    }
+    if let Some(id) = after.default_key() {
+        connection.execute(
+            "INSERT OR REPLACE INTO default_key (id, key_id) VALUES (1, ?1)",
+            [id.map(KeyId::as_str)],
+        )?;
+    }
+    connection.execute("UPDATE account SET is_pinned = ?1", [after.is_begun()])?;
+    Ok(())
+}
+
+fn counter(sighting: &Sighting) -> i64 {
+    i64::try_from(sighting.counter).unwrap_or(i64::MAX)
+}
