@@ -3,12 +3,15 @@
 use fourfold::{
     Content,
     cross_signing::{ConfirmedDevice, NotConfirmed, SignDeviceError},
-    identity::{PinnedBy, UserKeys},
+    identity::{DeviceTrust, PinnedBy, Trust, UserKeys},
     plan::{self, Action},
     signable::Signable,
     signed_json::SigningKey,
 };
-use fourfold_client::{ApplyError, Device, DeviceError, ErrorKind, NewDevice, escape_untrusted};
+use fourfold_client::{
+    ApplyError, Device, DeviceError, DeviceLists, ErrorKind, NewDevice, Remembered,
+    escape_untrusted,
+};
 
 use crate::{
     account::LoggedIn,
@@ -23,23 +26,45 @@ pub(crate) fn existing(
     logged_in: &mut LoggedIn,
     options: &SealingOptions,
 ) -> Result<Option<Device>> {
+    Ok(existing_or_earlier(logged_in, options)?.0)
+}
+
+/// The same, and what this machine remembers of the account, of an earlier log-in too.
+fn existing_or_earlier(
+    logged_in: &mut LoggedIn,
+    options: &SealingOptions,
+) -> Result<(Option<Device>, Remembered)> {
     if !Device::exists(&logged_in.state)? {
-        return Ok(None);
+        return Ok((None, Remembered::default()));
     }
     let sealing = sealing_key::find(&logged_in.state, options)?;
     match Device::open(&mut logged_in.state, &sealing.key) {
-        Err(DeviceError::NoKeys | DeviceError::OtherDevice) => Ok(None),
-        Err(DeviceError::WrongKey) if !sealing.is_in_use => Ok(None),
+        Err(DeviceError::NoKeys | DeviceError::OtherDevice) => {
+            Ok((None, Remembered::of(&logged_in.state, &sealing.key)?))
+        }
+        Err(DeviceError::WrongKey) if !sealing.is_in_use => Ok((None, Remembered::default())),
         device => {
             let device = device?;
             sealing.remember()?;
-            Ok(Some(device))
+            let remembered = device.remembered()?;
+            Ok((Some(device), remembered))
         }
     }
 }
 
-/// This device: with keys that are kept, or that are made and not kept yet.
-pub(crate) enum ThisDevice {
+/// What this machine remembers of the account.
+pub(crate) fn remembered(logged_in: &mut LoggedIn, options: &SealingOptions) -> Result<Remembered> {
+    Ok(existing_or_earlier(logged_in, options)?.1)
+}
+
+/// This device, and what its machine remembers.
+pub(crate) struct ThisDevice {
+    keys: Keys,
+    pub(crate) remembered: Remembered,
+}
+
+/// Keys of this device that are kept, or that are made and not kept yet.
+enum Keys {
     Kept(Box<Device>),
     New(Box<NewDevice>),
 }
@@ -53,27 +78,20 @@ impl ThisDevice {
         options: &SealingOptions,
         published: &UserKeys,
     ) -> Result<Self> {
-        let device = existing(logged_in, options)?;
+        let (device, remembered) = existing_or_earlier(logged_in, options)?;
         check_is_ours(logged_in, device.as_ref(), published)?;
-        Ok(match device {
-            Some(device) => Self::Kept(Box::new(device)),
-            None => Self::New(Box::new(NewDevice::generate(&logged_in.state)?)),
-        })
-    }
-
-    /// Opens this device if its keys are kept.
-    pub(crate) fn kept(&self) -> Option<&Device> {
-        match self {
-            Self::Kept(device) => Some(device),
-            Self::New(_) => None,
-        }
+        let keys = match device {
+            Some(device) => Keys::Kept(Box::new(device)),
+            None => Keys::New(Box::new(NewDevice::generate(&logged_in.state)?)),
+        };
+        Ok(Self { keys, remembered })
     }
 
     /// The device, with keys that are kept from now on.
     pub(crate) fn keep(self, logged_in: &mut LoggedIn, options: &SealingOptions) -> Result<Device> {
-        match self {
-            Self::Kept(device) => Ok(*device),
-            Self::New(new) => {
+        match self.keys {
+            Keys::Kept(device) => Ok(*device),
+            Keys::New(new) => {
                 let sealing = sealing_key::find(&logged_in.state, options)?;
                 Ok(new.keep(&mut logged_in.state, &sealing.key)?)
             }
@@ -81,16 +99,16 @@ impl ThisDevice {
     }
 
     pub(crate) fn device_keys(&self) -> &Content {
-        match self {
-            Self::Kept(device) => device.device_keys(),
-            Self::New(new) => new.device_keys(),
+        match &self.keys {
+            Keys::Kept(device) => device.device_keys(),
+            Keys::New(new) => new.device_keys(),
         }
     }
 
     pub(crate) fn sign(&self, object: &mut Signable) -> std::result::Result<(), DeviceError> {
-        match self {
-            Self::Kept(device) => device.sign(object),
-            Self::New(new) => new.sign(object),
+        match &self.keys {
+            Keys::Kept(device) => device.sign(object),
+            Keys::New(new) => new.sign(object),
         }
     }
 }
@@ -204,21 +222,77 @@ pub(crate) fn id(logged_in: &LoggedIn) -> Result<String> {
 /// Everything that the homeserver publishes of the user's keys.
 pub(crate) fn published(logged_in: &LoggedIn) -> Result<UserKeys> {
     let _busy = ui::busy("reading the published keys");
-    logged_in
-        .wait(logged_in.account.published_keys())
-        .map_err(|error| {
-            let is_unknown = match error.kind() {
-                ErrorKind::Matrix { errcode, .. } => errcode == "M_UNRECOGNIZED",
-                ErrorKind::NotAHomeserver { status } => matches!(status, 404 | 405),
-                _ => false,
-            };
-            let error = Error::from(error);
-            if is_unknown {
-                error.hint("it keeps no keys of devices; secret storage alone: fourfold setup --storage-only")
-            } else {
-                error
+    let published = logged_in.wait(logged_in.account.published_keys());
+    published.map_err(not_published)
+}
+
+/// The same, and who is logged in.
+pub(crate) fn lists(logged_in: &LoggedIn) -> Result<DeviceLists> {
+    let _busy = ui::busy("reading the list of devices");
+    let lists = logged_in.wait(logged_in.account.device_lists());
+    lists.map_err(not_published)
+}
+
+fn not_published(error: fourfold_client::Error) -> Error {
+    let is_unknown = match error.kind() {
+        ErrorKind::Matrix { errcode, .. } => errcode == "M_UNRECOGNIZED",
+        ErrorKind::NotAHomeserver { status } => matches!(status, 404 | 405),
+        _ => false,
+    };
+    let error = Error::from(error);
+    if is_unknown {
+        error.hint(
+            "it keeps no keys of devices; secret storage alone: fourfold setup --storage-only",
+        )
+    } else {
+        error
+    }
+}
+
+/// How this machine judges the devices that the homeserver lists: as the agent does.
+pub(crate) struct Judge<'a> {
+    lists: &'a DeviceLists,
+    /// None before this machine has keys.
+    trust: Option<Trust>,
+    this_device: Option<String>,
+}
+
+impl<'a> Judge<'a> {
+    pub(crate) fn new(
+        logged_in: &mut LoggedIn,
+        options: &SealingOptions,
+        lists: &'a DeviceLists,
+    ) -> Result<Self> {
+        let device = existing(logged_in, options)?;
+        let trust = match device {
+            None => None,
+            Some(mut device) => {
+                device.observe(lists)?;
+                warn_of_alarm(&device);
+                Some(device.trust().clone())
             }
+        };
+        Ok(Self {
+            lists,
+            trust,
+            this_device: logged_in.account.device_id().map(str::to_owned),
         })
+    }
+
+    pub(crate) fn is_this_device(&self, id: &str) -> bool {
+        self.this_device.as_deref() == Some(id)
+    }
+
+    pub(crate) fn verdict(&self, id: &str) -> DeviceTrust {
+        match &self.trust {
+            None => {
+                let logged_in = self.lists.logged_in();
+                DeviceTrust::at_first_sight(id, &self.lists.keys, logged_in.as_ref())
+            }
+            Some(trust) if self.is_this_device(id) => trust.verdict_on_this_device(),
+            Some(trust) => trust.verdict(id),
+        }
+    }
 }
 
 /// Refuses when the homeserver shows other keys under the ID of this device than were made here.
@@ -266,21 +340,40 @@ pub(crate) fn ready(
 }
 
 /// Holds on to the master key, whose private half is known: from now on another one is an alarm,
-/// not an identity.
-pub(crate) fn pin(logged_in: &LoggedIn, device: &mut Device, master: &SigningKey) -> Result<()> {
+/// not an identity. Whether it takes the place of another one is what the user said.
+pub(crate) fn pin(
+    logged_in: &LoggedIn,
+    device: &mut Device,
+    master: &SigningKey,
+    replaces: bool,
+) -> Result<()> {
     refresh(logged_in, device)?;
-    Ok(device.pin(master.public_key(), PinnedBy::PrivateKey)?)
+    let (master, how) = (master.public_key(), PinnedBy::PrivateKey);
+    Ok(if replaces {
+        device.replace_pin(master, how)?
+    } else {
+        device.pin(master, how)?
+    })
 }
 
 /// Looks at the user's devices again, and says what is wrong with them.
 pub(crate) fn refresh(logged_in: &LoggedIn, device: &mut Device) -> Result<()> {
     let _busy = ui::busy("reading the published keys");
     logged_in.wait(device.refresh(&logged_in.account))?;
+    warn_of_alarm(device);
+    Ok(())
+}
+
+fn warn_of_alarm(device: &Device) {
     if let Some(alarm) = device.trust().alarm() {
         ui::warn(alarm);
     }
-    Ok(())
 }
+
+/// What to do about an identity that this machine does not know.
+pub(crate) const OTHER_IDENTITY: &str = "if you replaced the identity in another client, say so: \
+    fourfold device verify --accept-identity, or compare emoji with a device that you trust; if \
+    not, the homeserver is not to be trusted";
 
 impl From<DeviceError> for Error {
     fn from(error: DeviceError) -> Self {
@@ -290,7 +383,8 @@ impl From<DeviceError> for Error {
             DeviceError::WrongKey => Self::new(Exit::WrongKey, error)
                 .hint("give the right one with --store-key-file or --store-passphrase-file"),
             DeviceError::Damaged => Self::new(Exit::Corrupt, error),
-            DeviceError::NotVerifiable => {
+            DeviceError::OtherIdentity(_) => Self::new(Exit::Conflict, error).hint(OTHER_IDENTITY),
+            DeviceError::NotVerifiable | DeviceError::NoUseToVerify(_) => {
                 Self::new(Exit::NotVerified, error).hint("fourfold device ls")
             }
             error => Self::usage(error),

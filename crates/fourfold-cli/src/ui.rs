@@ -31,10 +31,7 @@ pub(crate) fn say_lines(text: &str) {
 
 /// Something that is good to know.
 pub(crate) fn note(text: impl std::fmt::Display) {
-    say(format_args!(
-        "fourfold: note: {}",
-        one_line(&text.to_string())
-    ));
+    say(format_args!("fourfold: note: {text}"));
 }
 
 /// Something the user should know before going on.

@@ -66,11 +66,11 @@ mod transport;
 mod verification;
 mod wiped_json;
 
-pub use account::{Account, DeviceInfo, RefusedSignature};
+pub use account::{Account, DeviceInfo, DeviceLists, RefusedSignature};
 pub use apply::{ApplyError, Progress, ProgressState, apply, resume};
 pub use device::{
     Backoff, Device, DeviceError, DeviceEvent, NewDevice, NoSecrets, OlmError, ReceivedSecret,
-    SecretSource, SyncBatch, VerificationEvent,
+    Remembered, SecretSource, SyncBatch, VerificationEvent,
 };
 pub use error::{Error, ErrorKind};
 pub use escape::{escape_json, escape_line, escape_untrusted};

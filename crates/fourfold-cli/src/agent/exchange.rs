@@ -11,6 +11,7 @@ use std::{
 
 use fourfold::{
     SecretName,
+    identity::DeviceTrust,
     sharing::{Origin, Policy, Prompt, PromptId, Recipients, RequestId},
 };
 use fourfold_client::{
@@ -475,18 +476,21 @@ impl<S: SecretSource> Exchange<S> {
         let not_verified = |message: String| {
             Error::new(Exit::NotVerified, message).hint("verify first: fourfold device verify")
         };
-        let own = trust.device(self.device.device_id());
-        let signed_by = own.and_then(|own| own.signed_by);
-        if trust.pinned().is_none() {
-            let message = "this machine does not know your identity: no device is trusted";
-            return Err(not_verified(message.to_owned()));
-        }
-        if let Some(alarm) = trust.alarm() {
-            return Err(not_verified(alarm.to_string()));
-        }
-        if signed_by.is_none() || signed_by != trust.pinned_self_signing_key() {
-            let message = "this device is not verified: no other device answers it";
-            return Err(not_verified(message.to_owned()));
+        match trust.verdict_on_this_device() {
+            DeviceTrust::Verified => {}
+            DeviceTrust::NotPinned => {
+                let message = "this machine does not know your identity: no device is trusted";
+                return Err(not_verified(message.to_owned()));
+            }
+            verdict => {
+                let reason = match trust.alarm() {
+                    Some(alarm) => alarm.to_string(),
+                    None => format!(
+                        "this device is not verified, and no other device answers it: {verdict}"
+                    ),
+                };
+                return Err(not_verified(reason));
+            }
         }
         match from {
             Some(id) => {

@@ -100,6 +100,13 @@ pub(crate) fn change(change: &TrustChange) -> (Record, Kind) {
             record.reason("the identity is not published as it should be: nothing is shared"),
             Kind::Identity,
         ),
+        TrustChange::LogInsUnknown => (
+            record.reason(
+                "the homeserver does not say who is logged in: new devices are not trusted until \
+                 it does",
+            ),
+            Kind::LogInsUnknown,
+        ),
         TrustChange::ThisDeviceMissing => (
             record.reason("the homeserver does not list this device"),
             Kind::ThisDeviceMissing,

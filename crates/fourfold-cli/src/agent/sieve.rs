@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     Identity,
     InvalidValue,
     Limited,
+    LogInsUnknown,
     OtherAlert,
     OtherChange,
     OutOfSync,
@@ -36,6 +37,7 @@ impl Kind {
             | Self::CollidingId
             | Self::Gone
             | Self::Identity
+            | Self::LogInsUnknown
             | Self::OtherChange
             | Self::ThisDeviceMissing
             | Self::Verified => TRUST,
@@ -61,6 +63,7 @@ impl Kind {
             Self::Identity => "changes of the published identity",
             Self::InvalidValue => "values that do not fit the public key",
             Self::Limited => "devices that ask too often",
+            Self::LogInsUnknown => "times that the homeserver did not say who is logged in",
             Self::OtherAlert => "alerts",
             Self::OtherChange => "changes of the devices",
             Self::OutOfSync => "times out of sync with the homeserver",

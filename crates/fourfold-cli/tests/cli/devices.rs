@@ -39,7 +39,8 @@ fn a_fresh_login_is_verified_with_the_recovery_key() {
     let server = Homeserver::start();
     let (scene, machine) = scene(&server);
     let id = device_id(&machine);
-    assert_eq!(listed(&machine, &id)["problem"], "it has no keys");
+    let problem = &listed(&machine, &id)["problem"];
+    assert_eq!(problem, "it has no keys that can be used");
     let outcome = verify(&machine, &scene).run();
     outcome.says("key:       valid");
     outcome.says("identity:  matches");
@@ -233,6 +234,7 @@ fn another_device_is_signed_by_its_fingerprint_and_removed() {
     let again = listed(&scene.alice, &id);
     let expected = (&json!(true), &json!(false));
     assert_eq!((&again["is_signed"], &again["is_verified"]), expected);
+    assert_eq!(again["problem"], "it is not logged in");
 }
 
 /// The lines that a program gets from a verification by emoji, and how it ended.

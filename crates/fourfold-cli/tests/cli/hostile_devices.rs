@@ -43,7 +43,7 @@ impl Household {
     }
 
     /// Lists this device too.
-    fn list(&self, device_id: &str, keys: Value) {
+    pub(crate) fn list(&self, device_id: &str, keys: Value) {
         let (user, device_id) = (self.user.clone(), device_id.to_owned());
         self.liar
             .lie_about_keys(move |body| body["device_keys"][&user][&device_id] = keys.clone());
@@ -51,7 +51,7 @@ impl Household {
 
     /// In the name of this device, a secret is asked for: nothing is answered.
     #[track_caller]
-    fn does_not_answer(&mut self, device_id: &str) {
+    pub(crate) fn does_not_answer(&mut self, device_id: &str) {
         let before = self.liar.sent().len();
         let mut content = self.phone.request("of the liar", BACKUP);
         content["requesting_device_id"] = json!(device_id);
@@ -62,12 +62,12 @@ impl Household {
     }
 
     /// The phone is answered as before.
-    fn answers_the_phone(&mut self) {
+    pub(crate) fn answers_the_phone(&mut self) {
         self.phone.ask(&self.laptop, "the last", BACKUP);
         self.phone.wait_for_answer("the last");
     }
 
-    fn warns_of(&self, words: &str) {
+    pub(crate) fn warns_of(&self, words: &str) {
         let log = self.liar.log();
         let has = log.iter().any(|line| {
             line["reason"]

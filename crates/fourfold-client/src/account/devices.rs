@@ -1,13 +1,17 @@
 //! The user's devices, as the server lists them.
 
+use std::time::Duration;
+
+use fourfold::identity::{LoggedInDevices, UserKeys};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::timeout;
 use tracing::instrument;
 
 use super::Account;
 use crate::{
     Password,
-    error::Error,
+    error::{Error, ErrorKind},
     interactive::{Auth, WithAuth, authenticate},
     path::Path,
     transport::Request,
@@ -23,13 +27,34 @@ impl Account {
     /// [devices]: https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3devices
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn devices(&self) -> Result<Vec<DeviceInfo>, Error> {
-        let request =
-            Request::get(Path::fixed("/_matrix/client/v3/devices")).with_limit(LIST_LIMIT);
-        let answer = self
-            .homeserver
-            .transport
-            .send(&self.signed(request))
-            .await?;
+        self.send_for_devices(devices()).await
+    }
+
+    /// Both lists of the user's devices: their keys, and then who is logged in. In this order a
+    /// device that is in the first one and not in the second one is gone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`published_keys`](Self::published_keys).
+    pub async fn device_lists(&self) -> Result<DeviceLists, Error> {
+        let keys = self.published_keys().await?;
+        let devices = self.devices_now().await;
+        Ok(DeviceLists { keys, devices })
+    }
+
+    /// As [`devices`](Self::devices), for whoever can go on without: asked once, and not waited for
+    /// long.
+    pub(crate) async fn devices_now(&self) -> Result<Vec<DeviceInfo>, Error> {
+        let asked = self.send_for_devices(devices().with_attempts(1));
+        match timeout(PATIENCE, asked).await {
+            Ok(answered) => answered,
+            Err(_) => Err(ErrorKind::Timeout.into()),
+        }
+    }
+
+    async fn send_for_devices(&self, request: Request<'_>) -> Result<Vec<DeviceInfo>, Error> {
+        let transport = &self.homeserver.transport;
+        let answer = transport.send(&self.signed(request)).await?;
         let body: DevicesBody = answer.json("/devices")?;
         Ok(body.devices)
     }
@@ -81,6 +106,34 @@ pub struct DeviceInfo {
     pub last_seen_ts: Option<u64>,
 }
 
+/// Both lists of the user's devices, as the server says them. They prove nothing;
+/// [`Device::observe`](crate::Device::observe) judges by them.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DeviceLists {
+    /// The identity, and the devices that have keys.
+    pub keys: UserKeys,
+    /// The devices that are logged in, or why this is not known.
+    pub devices: Result<Vec<DeviceInfo>, Error>,
+}
+
+impl DeviceLists {
+    /// The devices that are logged in, if that is known.
+    #[must_use]
+    pub fn logged_in(&self) -> Option<LoggedInDevices> {
+        self.devices.as_deref().ok().map(logged_in)
+    }
+}
+
+pub(crate) fn logged_in(devices: &[DeviceInfo]) -> LoggedInDevices {
+    let ids = devices.iter().map(|device| device.device_id.as_str());
+    ids.collect()
+}
+
+fn devices() -> Request<'static> {
+    Request::get(Path::fixed("/_matrix/client/v3/devices")).with_limit(LIST_LIMIT)
+}
+
 #[derive(Deserialize)]
 struct DevicesBody {
     devices: Vec<DeviceInfo>,
@@ -88,6 +141,9 @@ struct DevicesBody {
 
 /// The largest list that is read: 4 MiB.
 const LIST_LIMIT: usize = 4 * 1024 * 1024;
+
+/// How long the answer may take when there is something else to do.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

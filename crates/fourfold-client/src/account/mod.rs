@@ -11,7 +11,8 @@ mod to_device;
 
 pub(crate) use self::sync::SyncAnswer;
 pub use cross_signing::RefusedSignature;
-pub use devices::DeviceInfo;
+pub(crate) use devices::logged_in;
+pub use devices::{DeviceInfo, DeviceLists};
 
 use fourfold::Content;
 use tracing::instrument;

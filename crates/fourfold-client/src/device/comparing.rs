@@ -61,14 +61,15 @@ impl Device {
             None => self
                 .trust
                 .devices()
-                .filter(|device| !device.dehydrated && device.device_id != self.device_id)
                 .map(|device| device.device_id.clone())
+                .filter(|id| self.trust.verdict(id).may_be_verified())
                 .collect(),
         };
         let mut own = None;
         let mut others = Vec::new();
         for device_id in wanted {
-            let (this, other) = self.sides(&device_id).ok_or(DeviceError::NotVerifiable)?;
+            let sides = self.sides(&device_id);
+            let (this, other) = sides.ok_or_else(|| self.not_verifiable(&device_id))?;
             own = Some(this);
             others.push(other);
         }

@@ -30,42 +30,48 @@ pub(super) struct Decrypted {
 impl Device {
     /// Decrypts the content of an `m.room.encrypted` event and checks what is inside.
     ///
-    /// `known` finds the device of a Curve25519 key; a key of no device is not tried. What changes
-    /// is pending in the rows, also after an [`OlmError`]: the caller commits.
+    /// `known` finds the devices that claim a Curve25519 key, the likeliest first; a key of no device
+    /// is not tried. Whoever encrypted holds the private half and says, inside, which Ed25519 key
+    /// goes with it: the event is from the claimant that has it, and others do not disturb. What
+    /// changes is pending in the rows, also after an [`OlmError`]: the caller commits.
     pub(super) fn decrypt(
         &mut self,
         sender: &str,
         content: &str,
-        known: impl FnOnce(&Self, &Curve25519PublicKey) -> Option<Peer>,
+        known: impl FnOnce(&Self, &Curve25519PublicKey) -> Vec<Peer>,
         now: u64,
     ) -> Result<Result<Decrypted, OlmError>, DeviceError> {
-        let (from, message) = match self.read(sender, content, known) {
+        let (claimants, message) = match self.read(sender, content, known) {
             Ok(read) => read,
             Err(error) => return Ok(Err(error)),
         };
-        let mut notes = PeerNotes::load(&self.rows, &from)?;
+        // Sessions are bound to the Curve25519 key, which all of them have.
+        let Some(holder) = claimants.first() else {
+            return Ok(Err(OlmError::UnknownSender));
+        };
+        let mut notes = PeerNotes::load(&self.rows, holder)?;
         if notes.is_exhausted(now) {
             return Ok(Err(OlmError::Exhausted));
         }
-        let plaintext = match self.decrypt_message(&from, &message, &notes)? {
+        let plaintext = match self.decrypt_message(holder, &message, &notes)? {
             Ok(plaintext) => plaintext,
             Err(error) => {
                 // Changed by the attempt above only when it succeeded.
                 notes.failed(now);
                 notes.is_wedged = true;
-                notes.save(&mut self.rows, &from)?;
+                notes.save(&mut self.rows, holder)?;
                 return Ok(Err(error));
             }
         };
-        Ok(self.checked(from, sender, &plaintext))
+        Ok(self.checked(claimants, sender, &plaintext))
     }
 
     fn read(
         &self,
         sender: &str,
         content: &str,
-        known: impl FnOnce(&Self, &Curve25519PublicKey) -> Option<Peer>,
-    ) -> Result<(Peer, OlmMessage), OlmError> {
+        known: impl FnOnce(&Self, &Curve25519PublicKey) -> Vec<Peer>,
+    ) -> Result<(Vec<Peer>, OlmMessage), OlmError> {
         let event: Event<'_> = serde_json::from_str(content).map_err(|_| OlmError::Malformed)?;
         if event.algorithm != "m.olm.v1.curve25519-aes-sha2" {
             return Err(OlmError::NotOlm);
@@ -75,11 +81,14 @@ impl Device {
             .and_then(|key| Curve25519PublicKey::from_base64(&key).ok())
             .ok_or(OlmError::Malformed)?;
         // Before anything is spent on it.
-        let from = (sender == self.user_id)
-            .then(|| known(self, &sender_key))
-            .flatten()
-            .filter(|from| from.device_id != self.device_id)
-            .ok_or(OlmError::UnknownSender)?;
+        if sender != self.user_id {
+            return Err(OlmError::UnknownSender);
+        }
+        let mut claimants = known(self, &sender_key);
+        claimants.retain(|from| from.device_id != self.device_id);
+        if claimants.is_empty() {
+            return Err(OlmError::UnknownSender);
+        }
         let for_all = event.ciphertext.ok_or(OlmError::Malformed)?;
         let for_all =
             fourfold::Content::from_json(for_all.get()).map_err(|_| OlmError::Malformed)?;
@@ -92,7 +101,7 @@ impl Device {
             .bytes;
         let message =
             OlmMessage::from_parts(ours.message_type, &bytes).map_err(|_| OlmError::Malformed)?;
-        Ok((from, message))
+        Ok((claimants, message))
     }
 
     fn decrypt_message(
@@ -154,14 +163,27 @@ impl Device {
         Ok(Ok(Zeroizing::new(begun.plaintext)))
     }
 
-    fn checked(&self, from: Peer, sender: &str, plaintext: &[u8]) -> Result<Decrypted, OlmError> {
+    fn checked(
+        &self,
+        claimants: Vec<Peer>,
+        sender: &str,
+        plaintext: &[u8],
+    ) -> Result<Decrypted, OlmError> {
         let payload = Payload::read(plaintext)?;
-        payload.check(sender, &from, &self.user_id, &self.ed25519)?;
-        Ok(Decrypted {
-            event_type: payload.event_type.clone().into_owned(),
-            content: Zeroizing::new(payload.content.get().to_owned()),
-            from,
-        })
+        let mut refusal = None;
+        for from in claimants {
+            match payload.check(sender, &from, &self.user_id, &self.ed25519) {
+                Ok(()) => {
+                    return Ok(Decrypted {
+                        event_type: payload.event_type.clone().into_owned(),
+                        content: Zeroizing::new(payload.content.get().to_owned()),
+                        from,
+                    });
+                }
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+        Err(refusal.unwrap_or(OlmError::UnknownSender))
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use fourfold::{
     Timestamp,
     identity::{
-        Curve25519PublicKey, KnownDevice, PinnedBy, TombstoneReason, Trust, TrustChange, UserKeys,
+        Curve25519PublicKey, KnownDevice, LoggedInDevices, PinnedBy, TombstoneReason, Trust,
+        TrustChange, UserKeys,
     },
     sharing::Input,
     signed_json::PublicKey,
@@ -14,7 +15,8 @@ use tracing::{debug, instrument, warn};
 
 use super::{Device, DeviceError, peer::Peer};
 use crate::{
-    Account,
+    Account, DeviceLists,
+    account::logged_in,
     local_state::{SealedRows, Table},
     verification::{OtherSide, OwnSide, is_ambiguous},
 };
@@ -32,8 +34,19 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// [`DeviceError::OtherIdentity`] when another one is pinned, and the errors of the file system.
     pub fn pin(&mut self, master_key: PublicKey, how: PinnedBy) -> Result<(), DeviceError> {
+        let mut pinned = Ok(());
+        self.change_trust(|trust| pinned = trust.hold_on(master_key, how))?;
+        Ok(pinned?)
+    }
+
+    /// The same in place of another one that is pinned: only when the user said that this is to be.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn replace_pin(&mut self, master_key: PublicKey, how: PinnedBy) -> Result<(), DeviceError> {
         self.change_trust(|trust| trust.pin(master_key, how))
     }
 
@@ -65,7 +78,11 @@ impl Device {
         Ok(is_known)
     }
 
-    /// Asks the server for the devices of the user, and tells what changed. Kept when this returns.
+    /// Asks the server for the devices of the user, their keys and who is logged in, and tells what
+    /// changed. Kept when this returns.
+    ///
+    /// When the server does not say who is logged in, devices that were known to be stay trusted and
+    /// others are not; it is asked again after a pause that grows up to an hour, if that matters.
     ///
     /// # Errors
     ///
@@ -76,18 +93,46 @@ impl Device {
         self.check_account(account)?;
         self.trust.query_started();
         let body = account.keys_query(&self.user_id).await?;
-        self.observe_devices(&body)
+        let keys = UserKeys::from_keys_query(&self.user_id, &body)?;
+        let logged_in = match account.devices_now().await {
+            Ok(devices) => Some(logged_in(&devices)),
+            Err(error) if error.is_logged_out() => return Err(error.into()),
+            Err(error) => {
+                warn!(%error, "it is not known who is logged in");
+                None
+            }
+        };
+        self.observe_devices(&keys, logged_in.as_ref())
     }
 
-    /// Takes in an answer to `/keys/query`.
-    pub(super) fn observe_devices(&mut self, body: &str) -> Result<Vec<TrustChange>, DeviceError> {
-        let keys = UserKeys::from_keys_query(&self.user_id, body)?;
+    /// Takes in what was asked for elsewhere, as [`refresh`](Self::refresh) does.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn observe(&mut self, lists: &DeviceLists) -> Result<Vec<TrustChange>, DeviceError> {
+        self.observe_devices(&lists.keys, lists.logged_in().as_ref())
+    }
+
+    fn observe_devices(
+        &mut self,
+        keys: &UserKeys,
+        logged_in: Option<&LoggedInDevices>,
+    ) -> Result<Vec<TrustChange>, DeviceError> {
         let now = self.clock.now();
         self.evidence.identity = Some(keys.identity().clone());
         let mut changes = Vec::new();
-        self.change_trust(|trust| changes = trust.observe(&keys, now))?;
+        self.change_trust(|trust| changes = trust.observe(keys, logged_in, now))?;
         self.confirmed = Some(now);
+        self.log_ins.answered(self.trust.waits_for_log_ins(), now);
         Ok(changes)
+    }
+
+    /// Whether the devices are to be asked for: they changed, or may have, or it is time to ask
+    /// again who is logged in.
+    pub(super) fn is_list_due(&self) -> bool {
+        let asks_again = || self.trust.waits_for_log_ins() && self.log_ins.is_due(self.now());
+        !self.trust.is_fresh() || asks_again()
     }
 
     /// When the server was silent for long, the devices may have changed without a word of it: the
@@ -100,6 +145,13 @@ impl Device {
             self.trust.mark_stale();
             self.tell(Input::TrustChanged);
         }
+    }
+
+    /// The devices that claim a Curve25519 key, those that are verified first.
+    pub(super) fn claimants(&self, key: &vodozemac::Curve25519PublicKey) -> Vec<Peer> {
+        let key = Curve25519PublicKey::from_bytes(key.to_bytes());
+        let claimants = key.map(|key| self.trust.claimants(key)).unwrap_or_default();
+        claimants.into_iter().map(Peer::from).collect()
     }
 
     /// The device with a Curve25519 key, as another one would be encrypted for.
@@ -144,7 +196,7 @@ impl Device {
         let device = self
             .trust
             .device(device_id)
-            .filter(|device| device.device_id != self.device_id)?;
+            .filter(|_| self.trust.verdict(device_id).may_be_verified())?;
         let own = OwnSide {
             user_id: self.user_id.clone(),
             device_id: self.device_id.clone(),
@@ -164,6 +216,14 @@ impl Device {
         Some((own, other))
     }
 
+    /// Why a device cannot be verified, when this says it.
+    pub(super) fn not_verifiable(&self, device_id: &str) -> DeviceError {
+        match self.trust.verdict(device_id) {
+            verdict if verdict.may_be_verified() => DeviceError::NotVerifiable,
+            verdict => DeviceError::NoUseToVerify(verdict),
+        }
+    }
+
     fn change_trust(&mut self, change: impl FnOnce(&mut Trust)) -> Result<(), DeviceError> {
         change(&mut self.trust);
         self.rows.put(Table::Trust, "", &self.trust)?;
@@ -174,6 +234,34 @@ impl Device {
 
 /// How long the list of devices counts as confirmed after an answer of the server: three long polls.
 const CONFIRMED_FOR: Duration = Duration::from_secs(90);
+
+/// When to ask again who is logged in, after a server that did not say. A change of the list of
+/// devices asks at once, whatever this says.
+#[derive(Debug, Default)]
+pub(super) struct LogIns {
+    failures: u32,
+    next: Timestamp,
+}
+
+impl LogIns {
+    /// Notes whether the last answer left something open.
+    fn answered(&mut self, is_open: bool, now: Timestamp) {
+        self.failures = if is_open {
+            self.failures.saturating_add(1)
+        } else {
+            0
+        };
+        let doubled = Self::FIRST_PAUSE * 2_u32.pow(self.failures.saturating_sub(1).min(8));
+        self.next = now + doubled.min(Self::LONGEST_PAUSE);
+    }
+
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.next <= now
+    }
+
+    const FIRST_PAUSE: Duration = Duration::from_secs(60);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(60 * 60);
+}
 
 /// What was kept, or nothing yet.
 pub(super) fn load(

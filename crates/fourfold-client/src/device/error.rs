@@ -1,5 +1,7 @@
 //! What can go wrong with a device.
 
+use fourfold::identity::{DeviceTrust, OtherIdentityPinned};
+
 use crate::{Error, LocalStateError, local_state::SealedError};
 
 /// Why something cannot be done as a device. The text says what to do; it never holds a key or a
@@ -25,6 +27,9 @@ pub enum DeviceError {
     /// No keys were made for this log-in.
     #[error("this device has no keys yet: set it up first")]
     NoKeys,
+    /// It makes no sense to verify this device, whatever its user compares.
+    #[error("that device cannot be verified: {0}")]
+    NoUseToVerify(DeviceTrust),
     /// Nothing can be verified with this device now.
     #[error(
         "that device cannot be verified now: look at the list of devices; one may be named like a \
@@ -34,6 +39,9 @@ pub enum DeviceError {
     /// The keys belong to another log-in than the one that is used.
     #[error("the keys on this machine belong to an earlier session: set the device up again")]
     OtherDevice,
+    /// This machine knows the user by another identity.
+    #[error(transparent)]
+    OtherIdentity(#[from] OtherIdentityPinned),
     /// The operating system has no random numbers.
     #[error("the operating system has no random numbers")]
     Randomness,

@@ -15,6 +15,7 @@ mod own_keys;
 mod payload;
 mod peer;
 mod receive;
+mod remembered;
 mod run;
 mod secrets;
 mod sessions;
@@ -35,12 +36,13 @@ use fourfold::{
     signable::Signable,
 };
 
-use self::{clock::Clock, own_keys::OwnKeys, sync::Position};
+use self::{clock::Clock, devices::LogIns, own_keys::OwnKeys, sync::Position};
 pub use self::{
     comparing::VerificationEvent,
     error::{DeviceError, OlmError},
     event::DeviceEvent,
     new_device::NewDevice,
+    remembered::Remembered,
     run::Backoff,
     secrets::{NoSecrets, ReceivedSecret, SecretSource},
     sync::SyncBatch,
@@ -85,6 +87,7 @@ pub struct Device {
     trust: Trust,
     /// When the server last said that the list of devices is as it is known here.
     confirmed: Option<Timestamp>,
+    log_ins: LogIns,
     /// What the server published last: the keys of the user and the version of the backup.
     evidence: Evidence,
     machine: SecretSharing,
@@ -198,6 +201,7 @@ impl Device {
             position,
             trust: devices::load(&rows, &keys.user_id, &keys.device_id)?,
             confirmed: None,
+            log_ins: LogIns::default(),
             evidence: Evidence::default(),
             machine: sharing::load(&rows)?,
             is_machine_changed: false,

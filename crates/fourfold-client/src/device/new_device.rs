@@ -2,7 +2,7 @@
 
 use fourfold::{Content, identity::Trust, signable::Signable};
 
-use super::{Clock, Device, DeviceError, OwnKeys};
+use super::{Clock, Device, DeviceError, OwnKeys, Remembered};
 use crate::{
     LocalState, SealingKey,
     local_state::{SealedError, Table},
@@ -72,7 +72,7 @@ impl NewDevice {
             Ok(None) | Err(SealedError::WrongKey) => {}
             Err(error) => return Err(error.into()),
         }
-        let mut rows = state.new_sealed_rows(key, &[Table::Trust, Table::Unstored])?;
+        let mut rows = state.new_sealed_rows(key, &Remembered::TABLES)?;
         if let Some(trust) = rows.get::<Trust>(Table::Trust, "")? {
             let trust = trust.for_device(&device_id, Clock::start(None).now());
             rows.put(Table::Trust, "", &trust)?;

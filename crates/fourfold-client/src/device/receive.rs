@@ -51,7 +51,7 @@ impl Device {
 
     fn receive_encrypted(&mut self, sender: &str, content: &str) -> Result<(), DeviceError> {
         let now = self.clock.now().as_millis();
-        let decrypted = match self.decrypt(sender, content, Self::peer_by_key, now)? {
+        let decrypted = match self.decrypt(sender, content, Self::claimants, now)? {
             Ok(decrypted) => decrypted,
             Err(error) => {
                 debug!(%error, "an encrypted event is left out");

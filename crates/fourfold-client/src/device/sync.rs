@@ -2,8 +2,8 @@
 //!
 //! # The list of devices
 //!
-//! The first answer of every run leads to a query of the user's devices, whatever was known before;
-//! so does every answer that names the user in `device_lists`, and the next one when something is to be
+//! The first answer of every run leads to a query of the user's devices, whatever was known before,
+//! and to the question who is logged in; so does every answer that names the user in `device_lists`, and the next one when something is to be
 //! shared after the server was silent for a while. Until the query is answered nothing is shared.
 //!
 //! `/keys/changes` is not asked. It tells which of many users changed while a client was away. Here
@@ -199,7 +199,7 @@ impl Device {
             self.tell(Input::TrustChanged);
         }
         // Before the events, so that a new device is known when something of it comes.
-        if !self.trust.is_fresh() {
+        if self.is_list_due() {
             match self.refresh(account).await {
                 Ok(changes) => self
                     .events

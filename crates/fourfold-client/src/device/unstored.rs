@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, mem};
 use fourfold::{Secret, SecretName};
 
 use super::{Device, DeviceError};
-use crate::local_state::Table;
+use crate::local_state::{SealedRows, Table};
 
 impl Device {
     /// Keeps secrets, sealed, until they are in secret storage. What was kept under the same names
@@ -34,14 +34,7 @@ impl Device {
     ///
     /// [`DeviceError::Damaged`] and the errors of the file system.
     pub fn unstored(&self) -> Result<Vec<(SecretName, Secret)>, DeviceError> {
-        let kept: Option<BTreeMap<String, Wiped>> = self.rows.get(Table::Unstored, "")?;
-        kept.unwrap_or_default()
-            .into_iter()
-            .map(|(name, mut secret)| {
-                let name = SecretName::new(name).map_err(|_| DeviceError::Damaged)?;
-                Ok((name, Secret::new(mem::take(&mut *secret.0))))
-            })
-            .collect()
+        load(&self.rows)
     }
 
     /// Forgets them, once they are in secret storage or of no use any more.
@@ -53,6 +46,17 @@ impl Device {
         self.rows.delete(Table::Unstored, "");
         self.commit()
     }
+}
+
+pub(super) fn load(rows: &SealedRows) -> Result<Vec<(SecretName, Secret)>, DeviceError> {
+    let kept: Option<BTreeMap<String, Wiped>> = rows.get(Table::Unstored, "")?;
+    kept.unwrap_or_default()
+        .into_iter()
+        .map(|(name, mut secret)| {
+            let name = SecretName::new(name).map_err(|_| DeviceError::Damaged)?;
+            Ok((name, Secret::new(mem::take(&mut *secret.0))))
+        })
+        .collect()
 }
 
 /// A text that is wiped even when the ones after it cannot be read.

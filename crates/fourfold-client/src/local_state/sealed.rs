@@ -34,6 +34,8 @@ pub(crate) enum Table {
     Account,
     /// Lines of the audit log that were not handed over yet.
     Audit,
+    /// The key backup whose private key was known here last; one row.
+    Backup,
     /// Answers that came while sharing was locked; a row for each.
     Held,
     /// The state of secret sharing; one row.
@@ -60,6 +62,7 @@ impl Table {
             Self::Check => "check",
             Self::Account => "account",
             Self::Audit => "audit",
+            Self::Backup => "backup",
             Self::Held => "held",
             Self::Machine => "machine",
             Self::Outbox => "outbox",

@@ -27,9 +27,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod continuity;
 mod device;
 mod public;
 
+pub use continuity::{IdentityAtRisk, IdentityChoice, KnownIdentity};
 pub use device::{ConfirmedDevice, NotConfirmed, SignDeviceError};
 pub use public::PublicKeys;
 

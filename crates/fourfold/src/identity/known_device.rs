@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Content, Timestamp,
-    identity::{Curve25519PublicKey, DeviceKeys},
+    identity::{Curve25519PublicKey, DeviceKeys, LogIn, LoggedInDevices, UserKeys},
     signed_json::PublicKey,
 };
 
@@ -32,6 +32,9 @@ pub struct KnownDevice {
     pub signed_by: Option<PublicKey>,
     /// Whether any self-signing key ever signed it, as far as this machine saw.
     pub was_signed: bool,
+    /// Whether it is logged in, as far as the server says.
+    #[serde(default)]
+    pub log_in: LogIn,
     /// Its keys as they were served, for signing.
     pub content: Content,
 }
@@ -52,6 +55,7 @@ impl KnownDevice {
             confirmed: None,
             signed_by,
             was_signed: signed_by.is_some(),
+            log_in: LogIn::Unknown,
             content: keys.content().clone(),
         }
     }
@@ -78,6 +82,10 @@ pub enum DeviceTrust {
     /// The server does not publish, at the moment, an identity that the pinned master key vouches
     /// for.
     IdentityUnusable,
+    /// The server did not say yet whether it is logged in.
+    LogInUnknown,
+    /// The server shows its keys and does not list it among the devices that are logged in.
+    NotLoggedIn,
     /// No master key is pinned on this machine: the user has to verify it first.
     NotPinned,
     /// The pinned identity did not sign it.
@@ -94,10 +102,53 @@ pub enum DeviceTrust {
 }
 
 impl DeviceTrust {
+    /// The judgement of a machine that knows nothing and trusts nobody yet.
+    #[must_use]
+    pub fn at_first_sight(
+        device_id: &str,
+        keys: &UserKeys,
+        logged_in: Option<&LoggedInDevices>,
+    ) -> Self {
+        match keys.device(device_id) {
+            Some(Ok(_)) if logged_in.is_some_and(|list| !list.contains(device_id)) => {
+                Self::NotLoggedIn
+            }
+            Some(Ok(_)) => Self::NotPinned,
+            Some(Err(_)) | None => Self::Unknown,
+        }
+    }
+
     /// Whether it is [`Verified`](Self::Verified).
     #[must_use]
     pub fn is_verified(self) -> bool {
         self == Self::Verified
+    }
+
+    /// Whether it makes sense that the user verifies the device: the device is one that somebody can
+    /// sit at, and what speaks against it, if anything, is what a verification settles.
+    #[must_use]
+    pub const fn may_be_verified(self) -> bool {
+        match self {
+            Self::Verified
+            | Self::IdentityChanged
+            | Self::IdentityUnusable
+            | Self::LogInUnknown
+            | Self::NotPinned
+            | Self::NotSigned
+            | Self::Tombstoned(_)
+            | Self::TooManyTombstones => true,
+            Self::CollidingId
+            | Self::Dehydrated
+            | Self::NotLoggedIn
+            | Self::ThisDevice
+            | Self::Unknown => false,
+        }
+    }
+
+    /// Whether the device is one that went: what it asks for or sends, somebody sends in its name.
+    #[must_use]
+    pub const fn is_gone(self) -> bool {
+        matches!(self, Self::NotLoggedIn | Self::Tombstoned(_))
     }
 }
 
@@ -109,12 +160,14 @@ impl fmt::Display for DeviceTrust {
             Self::Dehydrated => "a dehydrated device",
             Self::IdentityChanged => "the identity of the user has changed",
             Self::IdentityUnusable => "the identity of the user is not published as it should be",
+            Self::LogInUnknown => "the server does not say whether it is logged in",
+            Self::NotLoggedIn => "it is not logged in",
             Self::NotPinned => "the identity of the user is not verified on this machine",
             Self::NotSigned => "not signed by the user's identity",
             Self::ThisDevice => "this device",
             Self::Tombstoned(reason) => return write!(f, "it was here before and {reason}"),
             Self::TooManyTombstones => "too many devices have come and gone to tell it from them",
-            Self::Unknown => "not a device of the user",
+            Self::Unknown => "it has no keys that can be used",
         })
     }
 }
@@ -143,6 +196,8 @@ pub enum TombstoneReason {
     KeysChanged,
     /// The user logged it out.
     LoggedOut,
+    /// The server showed its keys and did not list it among the devices that are logged in.
+    NotLoggedIn,
 }
 
 impl fmt::Display for TombstoneReason {
@@ -152,6 +207,7 @@ impl fmt::Display for TombstoneReason {
             Self::Disappeared => "disappeared",
             Self::KeysChanged => "changed its keys",
             Self::LoggedOut => "was logged out",
+            Self::NotLoggedIn => "was not logged in, though its keys were shown",
         })
     }
 }

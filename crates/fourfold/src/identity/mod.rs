@@ -8,6 +8,7 @@
 mod curve25519;
 mod device_keys;
 mod known_device;
+mod logged_in;
 mod published;
 mod same_device;
 mod trust;
@@ -16,7 +17,8 @@ mod user_keys;
 pub use curve25519::Curve25519PublicKey;
 pub use device_keys::{DeviceKeys, DeviceKeysError};
 pub use known_device::{DeviceTrust, KnownDevice, Tombstone, TombstoneReason};
+pub use logged_in::{LogIn, LoggedInDevices};
 pub use published::{CrossSigningKeyError, PublishedIdentity};
 pub use same_device::{OwnDeviceMismatch, check_same_device};
-pub use trust::{IdentityAlarm, PinnedBy, Trust, TrustChange};
+pub use trust::{IdentityAlarm, OtherIdentityPinned, PinnedBy, Trust, TrustChange};
 pub use user_keys::{UserKeys, UserKeysError};

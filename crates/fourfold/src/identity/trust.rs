@@ -1,5 +1,6 @@
 //! What this machine knows of the user's devices, and which of them it trusts.
 
+mod judgement;
 mod observation;
 mod tombstones;
 
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use self::tombstones::Tombstones;
 use crate::{
     Timestamp,
-    identity::{Curve25519PublicKey, DeviceTrust, KnownDevice, Tombstone, TombstoneReason},
+    identity::{KnownDevice, Tombstone, TombstoneReason},
     signed_json::PublicKey,
 };
 
@@ -30,8 +31,10 @@ use crate::{
 ///   with it, raises an [`IdentityAlarm`]. It stays over restarts, and until [`pin`](Self::pin)
 ///   ends it no device is verified. That holds for a new self-signing key that the pinned master
 ///   key signed, too: whoever replaces it should know, and say so here.
-/// - A device that disappeared or changed its keys, or that the user logged out or blocked, leaves a
-///   [`Tombstone`]. It is not trusted again, however well it is signed, until the user verifies it
+/// - A device must be [logged in](LoggedInDevices) too: the server shows its keys in one answer, and
+///   says in another who is logged in. One whose keys are shown alone is trusted with nothing.
+/// - A device that disappeared or changed its keys, that was not logged in any more, or that the user
+///   logged out or blocked, leaves a [`Tombstone`]. It is not trusted again, however well it is signed, until the user verifies it
 ///   ([`confirm`](Self::confirm)): signatures of cross-signing cannot be taken back.
 /// - A device whose ID is one of the cross-signing keys is never trusted.
 ///
@@ -39,14 +42,15 @@ use crate::{
 /// restart the devices must be queried before anything is shared.
 ///
 /// ```
-/// use fourfold::identity::{DeviceTrust, PinnedBy, Trust, UserKeys};
+/// use fourfold::identity::{DeviceTrust, LoggedInDevices, PinnedBy, Trust, UserKeys};
 /// # use fourfold::{Timestamp, signed_json::SigningKey};
 /// # let master = SigningKey::from_seed(&[1; 32].into()).public_key();
 /// let mut trust = Trust::new("@alice:example.org", "HERE");
 /// trust.pin(master, PinnedBy::Verified);
 /// let answer = r#"{"device_keys": {"@alice:example.org": {}}}"#; // of POST /keys/query
 /// let keys = UserKeys::from_keys_query("@alice:example.org", answer)?;
-/// trust.observe(&keys, Timestamp::from_millis(1_764_000_000_000));
+/// let logged_in = LoggedInDevices::from_iter(["HERE"]); // of GET /devices
+/// trust.observe(&keys, Some(&logged_in), Timestamp::from_millis(1_764_000_000_000));
 /// assert_eq!(trust.verdict("THERE"), DeviceTrust::Unknown);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -93,8 +97,9 @@ impl Trust {
         &self.device_id
     }
 
-    /// Pins the master key, and ends an alarm: only for a key that the user verified, or whose
-    /// private half this machine holds.
+    /// Pins the master key, in place of any other one, and ends an alarm: only for a key that the
+    /// user verified, or whose private half this machine holds. Where the user did not say that the
+    /// identity is to be replaced, [`hold_on`](Self::hold_on) is right.
     ///
     /// The self-signing key that is published now, signed by this master key, is pinned with it;
     /// when there is none, the next one that is.
@@ -105,6 +110,30 @@ impl Trust {
             self_signing: self.published.self_signing_of(master),
             how,
         });
+    }
+
+    /// As [`pin`](Self::pin), unless another master key is pinned: that one is replaced by the user
+    /// alone, who says so.
+    ///
+    /// # Errors
+    ///
+    /// [`OtherIdentityPinned`]; nothing changes then.
+    pub fn hold_on(&mut self, master: PublicKey, how: PinnedBy) -> Result<(), OtherIdentityPinned> {
+        self.check_same(master)?;
+        self.pin(master, how);
+        Ok(())
+    }
+
+    /// Whether a master key is the one by which this machine knows the user, if it does.
+    ///
+    /// # Errors
+    ///
+    /// [`OtherIdentityPinned`].
+    pub fn check_same(&self, master: PublicKey) -> Result<(), OtherIdentityPinned> {
+        match self.pinned() {
+            Some((pinned, _)) if pinned != master => Err(OtherIdentityPinned { pinned, master }),
+            _ => Ok(()),
+        }
     }
 
     /// The pinned master key and how it came to be pinned.
@@ -123,37 +152,6 @@ impl Trust {
     #[must_use]
     pub const fn alarm(&self) -> Option<&IdentityAlarm> {
         self.alarm.as_ref()
-    }
-
-    /// Whether a device is trusted, and if not, why. Freshness is another question:
-    /// [`is_fresh`](Self::is_fresh).
-    #[must_use]
-    pub fn verdict(&self, device_id: &str) -> DeviceTrust {
-        if device_id == self.device_id {
-            return DeviceTrust::ThisDevice;
-        }
-        if self.colliding.contains(device_id) {
-            return DeviceTrust::CollidingId;
-        }
-        if let Some(tombstone) = self.tombstones.get(device_id) {
-            return DeviceTrust::Tombstoned(tombstone.reason);
-        }
-        let Some(device) = self.devices.get(device_id) else {
-            return DeviceTrust::Unknown;
-        };
-        let self_signing = match self.usable_self_signing_key() {
-            Ok(key) => key,
-            Err(reason) => return reason,
-        };
-        if device.dehydrated {
-            DeviceTrust::Dehydrated
-        } else if device.signed_by != Some(self_signing) {
-            DeviceTrust::NotSigned
-        } else if self.tombstones.is_full() && device.confirmed.is_none() {
-            DeviceTrust::TooManyTombstones
-        } else {
-            DeviceTrust::Verified
-        }
     }
 
     /// Remembers that the user verified a device on this machine, by emoji or by its fingerprint:
@@ -181,60 +179,15 @@ impl Trust {
         self.tombstones.insert(device_id, reason, was_signed, now);
     }
 
-    /// The self-signing key, when it is published, chains to the pinned master key, and is the one
-    /// that is pinned with it.
-    ///
-    /// # Errors
-    ///
-    /// The [`DeviceTrust`] that every device has while there is none.
-    pub(crate) fn usable_self_signing_key(&self) -> Result<PublicKey, DeviceTrust> {
-        let pin = self.pin.as_ref().ok_or(DeviceTrust::NotPinned)?;
-        if self.alarm.is_some() {
-            return Err(DeviceTrust::IdentityChanged);
-        }
-        self.published
-            .self_signing_of(pin.master)
-            .filter(|key| pin.self_signing == Some(*key))
-            .ok_or(DeviceTrust::IdentityUnusable)
-    }
-
     /// A device that the server listed last.
     #[must_use]
     pub fn device(&self, device_id: &str) -> Option<&KnownDevice> {
         self.devices.get(device_id)
     }
 
-    /// The device with this Curve25519 key; `None` when two devices claim it.
-    #[must_use]
-    pub fn device_by_curve25519(&self, key: Curve25519PublicKey) -> Option<&KnownDevice> {
-        let mut found = self.devices.values().filter(|one| one.curve25519 == key);
-        match (found.next(), found.next()) {
-            (device, None) => device,
-            _ => None,
-        }
-    }
-
-    /// The device with both of these keys.
-    #[must_use]
-    pub fn device_by_keys(
-        &self,
-        curve25519: Curve25519PublicKey,
-        ed25519: PublicKey,
-    ) -> Option<&KnownDevice> {
-        self.devices
-            .values()
-            .find(|one| one.curve25519 == curve25519 && one.ed25519 == ed25519)
-    }
-
     /// The devices that the server listed last, this one included, in order of their IDs.
     pub fn devices(&self) -> impl Iterator<Item = &KnownDevice> {
         self.devices.values()
-    }
-
-    /// The devices that are [verified](DeviceTrust::Verified).
-    pub fn verified_devices(&self) -> impl Iterator<Item = &KnownDevice> {
-        self.devices()
-            .filter(|device| self.verdict(&device.device_id).is_verified())
     }
 
     /// The same knowledge for a later log-in of the user on this machine. The device of the earlier
@@ -290,6 +243,17 @@ pub enum PinnedBy {
     Verified,
 }
 
+/// This machine knows the user by another master key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("this machine knows another identity: the master key {pinned}, and not {master}")]
+#[non_exhaustive]
+pub struct OtherIdentityPinned {
+    /// The one that is pinned.
+    pub pinned: PublicKey,
+    /// The one that was to be.
+    pub master: PublicKey,
+}
+
 /// Why nothing is shared any more: the identity is not the one that was pinned.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -326,7 +290,7 @@ impl fmt::Display for IdentityAlarm {
     }
 }
 
-/// What an answer to `/keys/query` changed.
+/// What the answers of the server changed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
@@ -348,6 +312,9 @@ pub enum TrustChange {
     IdentityChanged(IdentityAlarm),
     /// The pinned identity is not published as it should be; nothing is shared until it is.
     IdentityUnusable,
+    /// The server does not say who is logged in: devices that were not known to be are trusted with
+    /// nothing until it does.
+    LogInsUnknown,
     /// The answer leaves this very device out.
     ThisDeviceMissing,
     /// A device went, or changed its keys.

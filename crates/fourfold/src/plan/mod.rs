@@ -11,6 +11,7 @@
 //! [`Plan::of`].
 
 mod account_data;
+mod backup_continuity;
 mod device;
 mod identity;
 mod key;
@@ -21,6 +22,7 @@ mod standard;
 mod transfer;
 
 pub use account_data::PutAccountData;
+pub use backup_continuity::{BackupChoice, BackupHidden, RememberedBackup, decide_key_backup};
 pub use device::{
     PublishDevice, RemoveDevice, SignDevice, publish_device, remove_device, sign_device,
 };

@@ -84,7 +84,7 @@ impl Answers {
         match trust {
             DeviceTrust::ThisDevice => return Some(Ignored::ThisDevice),
             DeviceTrust::Unknown => return Some(Ignored::UnknownDevice),
-            DeviceTrust::Tombstoned(_) => {
+            gone if gone.is_gone() => {
                 io.alert(Alert::GoneDevice { device_id, trust }, world.now);
                 return Some(Ignored::NotTrusted);
             }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{accept, announce::Announcements, back_off, outbox::Outbox, wire};
 use crate::{
     Secret, SecretName, Timestamp,
-    identity::{Curve25519PublicKey, DeviceTrust, KnownDevice},
+    identity::{Curve25519PublicKey, KnownDevice},
     sharing::{
         Alert, AskRefusal, AuditDecision, Channel, Ignored, Origin, Outcome, Output, Policy,
         Received, Recipients, RequestId, SecretSharing, World,
@@ -357,7 +357,7 @@ impl Effects<'_> {
                 Ignored::InvalidValue
             }
             Rejection::NotTrusted { device_id, trust } => {
-                if matches!(trust, DeviceTrust::Tombstoned(_)) {
+                if trust.is_gone() {
                     let alert = Alert::GoneDevice { device_id, trust };
                     self.announcements.alert(alert, world.now);
                 }

@@ -163,7 +163,10 @@ impl ShareRefusal {
             // The signature, or the list that shows it, may come after the request.
             Self::NotTrusted(trust) => matches!(
                 trust,
-                DeviceTrust::NotSigned | DeviceTrust::NotPinned | DeviceTrust::IdentityUnusable
+                DeviceTrust::NotSigned
+                    | DeviceTrust::NotPinned
+                    | DeviceTrust::IdentityUnusable
+                    | DeviceTrust::LogInUnknown
             ),
             Self::Denied | Self::KeysChanged | Self::NotHeld | Self::Over | Self::RateLimited => {
                 false

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::OnceLock};
 
 use fourfold::{
     BackupVersion, Content, Evidence, Secret, SecretName, Timestamp, base64,
-    identity::{Curve25519PublicKey, PinnedBy, PublishedIdentity, Trust, UserKeys},
+    identity::{
+        Curve25519PublicKey, LoggedInDevices, PinnedBy, PublishedIdentity, Trust, TrustChange,
+        UserKeys,
+    },
     sharing::Channel,
     signed_json::{PublicKey, SigningKey},
 };
@@ -149,7 +152,7 @@ impl Account {
     pub(crate) fn trust(&self, device_id: &str) -> Trust {
         let mut trust = Trust::new(USER, device_id);
         trust.pin(self.master().public_key(), PinnedBy::Verified);
-        trust.observe(&self.keys(), at(0));
+        observe(&mut trust, &self.keys(), at(0));
         trust
     }
 
@@ -180,6 +183,16 @@ impl Device {
             ed25519: self.ed25519(),
         }
     }
+}
+
+/// The server is asked, and says that every device with keys is logged in.
+pub(crate) fn observe(trust: &mut Trust, keys: &UserKeys, now: Timestamp) -> Vec<TrustChange> {
+    trust.observe(keys, Some(&all_of(keys)), now)
+}
+
+/// Every device with keys.
+pub(crate) fn all_of(keys: &UserKeys) -> LoggedInDevices {
+    keys.devices().map(|(id, _)| id).collect()
 }
 
 pub(crate) fn id(number: u8) -> String {

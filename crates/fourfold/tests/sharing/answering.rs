@@ -10,7 +10,7 @@ use fourfold::{
 };
 
 use crate::{
-    own_devices::{USER, key},
+    own_devices::{USER, key, observe},
     story::{Story, name, plain},
 };
 
@@ -83,7 +83,7 @@ fn the_final_word_is_no_when_one_thing_went_wrong() {
             "signature gone",
             |story| {
                 story.account.devices.get_mut("B").unwrap().signed = false;
-                story.trust.observe(&story.account.keys(), story.now);
+                observe(&mut story.trust, &story.account.keys(), story.now);
             },
             ShareRefusal::NotTrusted(DeviceTrust::NotSigned),
         ),
@@ -91,7 +91,7 @@ fn the_final_word_is_no_when_one_thing_went_wrong() {
             "device gone",
             |story| {
                 story.account.devices.remove("B");
-                story.trust.observe(&story.account.keys(), story.now);
+                observe(&mut story.trust, &story.account.keys(), story.now);
             },
             ShareRefusal::NotTrusted(DeviceTrust::Tombstoned(TombstoneReason::Disappeared)),
         ),
@@ -99,7 +99,7 @@ fn the_final_word_is_no_when_one_thing_went_wrong() {
             "identity changed",
             |story| {
                 story.account.seed = 50;
-                story.trust.observe(&story.account.keys(), story.now);
+                observe(&mut story.trust, &story.account.keys(), story.now);
             },
             ShareRefusal::NotTrusted(DeviceTrust::IdentityChanged),
         ),
@@ -107,7 +107,7 @@ fn the_final_word_is_no_when_one_thing_went_wrong() {
             "other keys, verified anew",
             |story| {
                 story.account.devices.get_mut("B").unwrap().seed = 120;
-                story.trust.observe(&story.account.keys(), story.now);
+                observe(&mut story.trust, &story.account.keys(), story.now);
                 let now = story.now;
                 assert!(story.trust.confirm("B", key(120).public_key(), now));
             },
@@ -183,7 +183,7 @@ fn the_final_word_is_no_when_one_key_of_the_device_changed() {
             "exactly one changed"
         );
         let now = story.now;
-        story.trust.observe(&story.account.keys(), now);
+        observe(&mut story.trust, &story.account.keys(), now);
         assert!(story.trust.confirm("B", key(seed).public_key(), now));
         assert!(story.trust.verdict("B").is_verified());
         let refusal = story.authorise(share).unwrap_err();

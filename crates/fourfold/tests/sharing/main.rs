@@ -12,7 +12,9 @@
 
 mod answering;
 mod asking;
+mod claims;
 mod limits;
+mod log_ins;
 #[path = "../own_devices/mod.rs"]
 mod own_devices;
 mod receiving;

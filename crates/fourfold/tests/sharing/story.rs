@@ -9,7 +9,7 @@ use fourfold::{
     },
 };
 
-use crate::own_devices::{Account, USER, at};
+use crate::own_devices::{Account, USER, at, observe};
 
 pub(crate) struct Story {
     pub(crate) account: Account,
@@ -155,7 +155,7 @@ impl Story {
 
     /// The server is asked again, and says what the account is now.
     pub(crate) fn query(&mut self) {
-        self.trust.observe(&self.account.keys(), self.now);
+        observe(&mut self.trust, &self.account.keys(), self.now);
         self.evidence = self.account.evidence();
         self.handle(Input::TrustChanged);
     }

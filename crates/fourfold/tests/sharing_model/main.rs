@@ -28,7 +28,7 @@ use fourfold::{
         ToDeviceEvent, World,
     },
 };
-use own_devices::{Account, USER, at};
+use own_devices::{Account, USER, at, observe};
 use stateright::{Checker as _, Model, Property};
 
 const TOKEN: &str = "org.example.token";
@@ -164,7 +164,7 @@ impl Sharing {
                 Listed::Back => &[Listed::Removed, Listed::Back],
             };
             for listed in told {
-                trust.observe(&self.listed[listed], at(1));
+                observe(&mut trust, &self.listed[listed], at(1));
             }
             trust
         };

@@ -127,7 +127,15 @@ impl Verified {
         options: &Options,
     ) -> Result<()> {
         if let Some(master_key) = self.master_key {
-            device.pin(master_key, PinnedBy::Verified)?;
+            if let Err(other) = device.trust().check_same(master_key) {
+                ui::warn(format_args!(
+                    "the identity that the other device vouches for, with the master key {}, takes \
+                     the place of the one that this machine knew, {}",
+                    other.master, other.pinned
+                ));
+            }
+            // The user compared: this is what it takes.
+            device.replace_pin(master_key, PinnedBy::Verified)?;
         }
         device.confirm(&self.device_id, self.ed25519)?;
         let needs_signature = device.trust().verdict(&self.device_id) == DeviceTrust::NotSigned;

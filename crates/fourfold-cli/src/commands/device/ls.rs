@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use fourfold::{
-    cross_signing::ConfirmedDevice,
-    identity::{DeviceTrust, Trust, UserKeys},
-    signed_json::PublicKey,
-};
-use fourfold_client::{DeviceInfo, escape_untrusted};
+use fourfold::{cross_signing::ConfirmedDevice, identity::UserKeys, signed_json::PublicKey};
+use fourfold_client::{DeviceInfo, DeviceLists, escape_untrusted};
 use serde::Serialize;
 
 use crate::{
-    account::LoggedIn, arguments::Global, error::Result, output, own_device,
+    account::LoggedIn,
+    arguments::Global,
+    error::Result,
+    output,
+    own_device::{self, Judge},
     sealing_key::SealingOptions,
+    ui,
 };
 
 /// Options of `device ls`.
@@ -26,15 +27,14 @@ pub(crate) struct Options {
 /// Lists every device that is logged in or has keys.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
-    let listed = logged_in.wait(logged_in.account.devices())?;
-    let published = own_device::published(&logged_in)?;
-    let mut this = own_device::existing(&mut logged_in, &options.sealing)?;
-    if let Some(device) = &mut this {
-        own_device::refresh(&logged_in, device)?;
+    let lists = own_device::lists(&logged_in)?;
+    if let Err(error) = &lists.devices {
+        ui::warn(format_args!(
+            "the homeserver does not say who is logged in: {error}"
+        ));
     }
-    let trust = this.as_ref().map(fourfold_client::Device::trust);
-    let own = logged_in.account.device_id();
-    let devices = devices(own, &listed, &published, trust);
+    let judge = Judge::new(&mut logged_in, &options.sealing, &lists)?;
+    let devices = devices(&judge, &lists);
     if global.json {
         return output::json(&devices);
     }
@@ -86,79 +86,37 @@ impl Device {
     }
 }
 
-fn devices(
-    own: Option<&str>,
-    listed: &[DeviceInfo],
-    published: &UserKeys,
-    trust: Option<&Trust>,
-) -> Vec<Device> {
+fn devices(judge: &Judge<'_>, lists: &DeviceLists) -> Vec<Device> {
     let mut devices: BTreeMap<&str, Option<&DeviceInfo>> =
-        published.devices().map(|(id, _)| (id, None)).collect();
-    devices.extend(
-        listed
-            .iter()
-            .map(|info| (info.device_id.as_str(), Some(info))),
-    );
+        lists.keys.devices().map(|(id, _)| (id, None)).collect();
+    let logged_in = lists.devices.iter().flatten();
+    devices.extend(logged_in.map(|info| (info.device_id.as_str(), Some(info))));
     devices
         .into_iter()
         .map(|(id, info)| {
-            let (fingerprint, judged) = judge(id, published);
-            let is_signed = judged.is_ok();
-            let unlisted = || info.is_none().then(|| "it is not logged in".to_owned());
-            let problem = judged
-                .err()
-                .or_else(unlisted)
-                .or_else(|| distrust(trust, id));
+            let verdict = judge.verdict(id);
+            let fingerprint = match lists.keys.device(id) {
+                Some(Ok(keys)) => Some(keys.ed25519()),
+                _ => None,
+            };
             Device {
                 device_id: id.to_owned(),
                 display_name: info.and_then(|info| info.display_name.clone()),
-                is_this_device: own == Some(id),
+                is_this_device: judge.is_this_device(id),
+                is_signed: fingerprint.is_some_and(|key| is_signed(&lists.keys, id, &key)),
                 fingerprint: fingerprint.map(|key| key.to_base64()),
-                is_signed,
-                is_verified: problem.is_none(),
-                problem,
+                is_verified: verdict.is_verified(),
+                problem: (!verdict.is_verified()).then(|| verdict.to_string()),
                 last_seen_ts: info.and_then(|info| info.last_seen_ts),
             }
         })
         .collect()
 }
 
-/// What this machine has against a device that the published identity signed.
-fn distrust(trust: Option<&Trust>, device_id: &str) -> Option<String> {
-    let Some(trust) = trust else {
-        return Some(DeviceTrust::NotPinned.to_string());
-    };
-    match trust.verdict(device_id) {
-        DeviceTrust::Verified => None,
-        DeviceTrust::ThisDevice if trust.alarm().is_some() => {
-            Some(DeviceTrust::IdentityChanged.to_string())
-        }
-        DeviceTrust::ThisDevice if trust.pinned().is_none() => {
-            Some(DeviceTrust::NotPinned.to_string())
-        }
-        DeviceTrust::ThisDevice => None,
-        reason => Some(reason.to_string()),
-    }
-}
-
-/// The key that people compare, and what is wrong with the device.
-fn judge(
-    device_id: &str,
-    published: &UserKeys,
-) -> (Option<PublicKey>, std::result::Result<(), String>) {
-    let key = match published.device(device_id) {
-        None => return (None, Err("it has no keys".to_owned())),
-        Some(Err(error)) => return (None, Err(error.to_string())),
-        Some(Ok(keys)) => keys.ed25519(),
-    };
-    let judged = ConfirmedDevice::with_fingerprint(published, device_id, &key)
-        .map_err(|error| error.to_string())
-        .and_then(|device| {
-            device
-                .check_signed(published)
-                .map_err(|error| error.to_string())
-        });
-    (Some(key), judged)
+/// Whether the published identity signed a device, whatever that is worth here.
+fn is_signed(published: &UserKeys, device_id: &str, key: &PublicKey) -> bool {
+    ConfirmedDevice::with_fingerprint(published, device_id, key)
+        .is_ok_and(|device| device.check_signed(published).is_ok())
 }
 
 fn date(milliseconds: u64) -> Option<String> {

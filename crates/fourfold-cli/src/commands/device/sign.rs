@@ -4,7 +4,7 @@ use clap::Args;
 use fourfold::{
     Evidence, Plan,
     cross_signing::ConfirmedDevice,
-    identity::UserKeys,
+    identity::{DeviceTrust, UserKeys},
     plan,
     signed_json::{PublicKey, SigningKey},
 };
@@ -16,9 +16,10 @@ use crate::{
     account::LoggedIn,
     arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions},
     change,
-    error::{Error, Result},
+    error::{Error, Exit, Result},
     judged::Judged,
-    output, own_device,
+    output,
+    own_device::{self, Judge},
     sealing_key::SealingOptions,
     ui, unlock,
 };
@@ -48,19 +49,29 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     own_device::forget_signature(&mut logged_in)?;
     let snapshot = logged_in.snapshot_for_change(options.accept)?;
-    let published = own_device::published(&logged_in)?;
+    let lists = own_device::lists(&logged_in)?;
+    let published = &lists.keys;
     let id = escape_untrusted(&options.device_id);
     if published.device(&options.device_id).is_none() {
         let refused = Error::refused(format!("the homeserver shows no device {id} with keys"));
         return Err(refused.hint("fourfold device ls"));
     }
-    let device = ConfirmedDevice::with_fingerprint(&published, &options.device_id, &fingerprint)?;
-    let plan = if device.check_signed(&published).is_ok() {
+    let judge = Judge::new(&mut logged_in, &options.sealing, &lists)?;
+    let verdict = judge.verdict(&options.device_id);
+    if verdict == DeviceTrust::NotLoggedIn {
+        return Err(Error::new(
+            Exit::NotVerified,
+            format!("the device {id}: {verdict}; nothing was signed"),
+        )
+        .hint("log in on it anew: then it gets new keys, with another fingerprint"));
+    }
+    let device = ConfirmedDevice::with_fingerprint(published, &options.device_id, &fingerprint)?;
+    let plan = if device.check_signed(published).is_ok() {
         // Nobody has to look for a key then.
         Plan::of(format!("sign the device {}", options.device_id), [])
     } else {
-        let key = self_signing_key(&snapshot, &published, &options.unlock)?;
-        plan::sign_device(&published, &device, &key)?
+        let key = self_signing_key(&snapshot, published, &options.unlock)?;
+        plan::sign_device(published, &device, &key)?
     };
     if !change::agree(global, &plan, options.change)? {
         return Ok(());

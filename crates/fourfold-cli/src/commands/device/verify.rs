@@ -4,7 +4,10 @@
 //! what counts in the end is the signature that the homeserver gives back, verified here.
 
 use clap::Args;
-use fourfold::{Evidence, KeyCheckOutcome, KeyId, SecretName};
+use fourfold::{
+    Evidence, KeyCheckOutcome, KeyId, PublishedIdentity, SecretName, identity::OtherIdentityPinned,
+};
+use fourfold_client::{DeviceError, Remembered};
 use serde::Serialize;
 
 use super::{emoji, private_keys};
@@ -26,6 +29,10 @@ pub(crate) struct Options {
     /// Compare emoji with the device that asks for it
     #[arg(long)]
     emoji: bool,
+    /// Hold on to the identity that the homeserver shows now, in place of another one that this
+    /// machine knows: you replaced it in another client
+    #[arg(long, conflicts_with_all = ["device_id", "emoji"])]
+    accept_identity: bool,
     #[command(flatten)]
     pub(super) unlock: UnlockOptions,
     #[command(flatten)]
@@ -83,6 +90,19 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
         .hint("fourfold setup makes one")
     })?;
 
+    let remembered = own_device::remembered(&mut logged_in, &options.sealing)?;
+    let other = other_identity(&remembered, published.identity());
+    if let Some(other) = other {
+        if !options.accept_identity {
+            return Err(DeviceError::from(other).into());
+        }
+        ui::warn(format_args!(
+            "the identity with the master key {} takes the place of the one that this machine knew, \
+             {}",
+            other.master, other.pinned
+        ));
+    }
+
     let storage = snapshot.storage();
     let candidates = unlock::candidates(&snapshot, &options.unlock)?;
     let input = &options.unlock.input;
@@ -134,7 +154,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     ));
     match keys.master_key() {
         Some(master) => {
-            own_device::pin(&logged_in, &mut device, master)?;
+            own_device::pin(&logged_in, &mut device, master, options.accept_identity)?;
             outcome.pinned_master_key = Some(master.public_key().to_base64());
         }
         None => ui::warn(
@@ -143,6 +163,15 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
         ),
     }
     Ok(())
+}
+
+/// Whether another identity is published than this machine knows.
+fn other_identity(
+    remembered: &Remembered,
+    published: &PublishedIdentity,
+) -> Option<OtherIdentityPinned> {
+    let trust = remembered.trust.as_ref()?;
+    trust.check_same(published.master_key().ok()?).err()
 }
 
 fn list(names: &[&str]) -> String {

@@ -16,7 +16,7 @@ use fourfold::{
 use fourfold_client::Device;
 use serde::Serialize;
 
-use self::work::Work;
+use self::work::{Reset, Work};
 use crate::{
     account::LoggedIn,
     arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions},
@@ -42,6 +42,10 @@ pub(crate) struct Options {
     /// again. Asks for your user ID first, unless --yes is given
     #[arg(long)]
     reset_identity: bool,
+    /// Make a new key backup when the homeserver does not show the one that this machine knows. What
+    /// only the old one holds is lost
+    #[arg(long, conflicts_with = "storage_only")]
+    new_backup: bool,
     #[command(flatten)]
     new: NewKeyOptions,
     #[command(flatten)]
@@ -74,7 +78,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         &published,
         &device,
         key.proven(),
-        options.reset_identity,
+        Reset {
+            identity: options.reset_identity,
+            backup: options.new_backup,
+        },
     )?;
     let plan = work.plan(&snapshot, &published, &device, &key)?;
     let changes = !plan.is_empty();
@@ -106,6 +113,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     }
     settle(&logged_in, &mut device, &work)?;
     let snapshot = logged_in.snapshot_for_opening(None, options.accept)?;
+    if let Some(backup) = work.known_backup(&snapshot) {
+        device.remember_backup(&backup)?;
+    }
     report(global, &Done::of(changes, &work, &snapshot, &key))
 }
 
@@ -197,7 +207,7 @@ fn go_on(logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
 /// What this machine does for itself once everything is on the homeserver.
 fn settle(logged_in: &LoggedIn, device: &mut Device, work: &Work) -> Result<()> {
     if let Some(master) = work.keys.master_key() {
-        own_device::pin(logged_in, device, master)?;
+        own_device::pin(logged_in, device, master, work.replaces_pin)?;
     }
     // The secrets are where they belong.
     Ok(device.forget_unstored()?)

@@ -2,17 +2,22 @@
 
 use fourfold::{
     BackupVersion, Evidence, NewKeyBackup, Plan, ProvenKey, PublishedIdentity, Secret, SecretName,
-    SecretStorage, Snapshot, Verdict,
-    cross_signing::{ConfirmedDevice, CrossSigningKeys, KnownKeys, PublicKeys},
+    SecretState, SecretStorage, Snapshot, Verdict,
+    cross_signing::{
+        ConfirmedDevice, CrossSigningKeys, IdentityAtRisk, IdentityChoice, KnownIdentity,
+        KnownKeys, PublicKeys,
+    },
     identity::{CrossSigningKeyError, UserKeys},
-    plan,
+    plan::{self, BackupChoice, BackupHidden},
+    signed_json::SigningKey,
 };
+use fourfold_client::escape_untrusted;
 
 use super::StorageKey;
 use crate::{
     error::{Error, Exit, Result},
     new_key::rng,
-    own_device::ThisDevice,
+    own_device::{self, ThisDevice},
 };
 
 /// What is to be done, with everything that it takes.
@@ -23,6 +28,9 @@ pub(super) struct Work {
     /// What is to be published of them.
     new_identity: Option<PublicKeys>,
     pub(super) replaces_identity: bool,
+    /// Whether the user agreed, now or before an interruption, that another identity than the pinned
+    /// one is to be held on to.
+    pub(super) replaces_pin: bool,
     backup: Backup,
     user_id: String,
     warnings: Vec<String>,
@@ -44,33 +52,31 @@ impl Work {
         published: &UserKeys,
         device: &ThisDevice,
         key: &ProvenKey,
-        reset: bool,
+        reset: Reset,
     ) -> Result<Self> {
         let user_id = snapshot.user_id.clone();
         let storage = SecretStorage::new(&snapshot.account_data);
         let known = Known {
-            kept: match device.kept() {
-                Some(device) => device.unstored()?,
-                None => Vec::new(),
-            },
+            kept: &device.remembered.unstored,
             stored: stored(&storage, key),
         };
         let mut warnings = Vec::new();
+        let trust = device.remembered.trust.as_ref();
+        let has_pin = trust.is_some_and(|trust| trust.pinned().is_some());
         let identity = published.identity();
         let is_published = !matches!(
             identity.master_key(),
             Err(CrossSigningKeyError::NotPublished)
         );
-        let (keys, new_identity) = if reset || !is_published {
-            let keys = known
-                .unpublished(identity, reset)
-                .unwrap_or_else(|| CrossSigningKeys::generate(&mut rng()));
-            let public = keys.public_keys_signed_by(&user_id, |object| device.sign(object))?;
-            (KnownKeys::from(keys), Some(public))
-        } else {
-            (known.published(identity, &mut warnings)?, None)
+        let made_or_known = known.identity(&storage, device, identity, reset.identity)?;
+        let (keys, new_identity) = match made_or_known {
+            Some(keys) => {
+                let public = keys.public_keys_signed_by(&user_id, |object| device.sign(object))?;
+                (KnownKeys::from(keys), Some(public))
+            }
+            None => (known.published(identity, &mut warnings)?, None),
         };
-        let mut backup = known.backup(snapshot, &mut warnings);
+        let mut backup = known.backup(snapshot, device, reset.backup, &mut warnings)?;
         if let Backup::Make(new) = &mut backup {
             if let Some(master) = keys.master_key() {
                 new.sign(|object| master.sign(object, &user_id))
@@ -78,9 +84,12 @@ impl Work {
             }
             new.sign(|object| device.sign(object))?;
         }
+        let made_here = complete(known.kept).map(|kept| kept.master_key().public_key());
+        let master = keys.master_key().map(SigningKey::public_key);
         Ok(Self {
+            replaces_pin: reset.identity || (master.is_some() && made_here == master),
             keys,
-            replaces_identity: new_identity.is_some() && is_published,
+            replaces_identity: reset.identity && (is_published || has_pin),
             new_identity,
             backup,
             user_id,
@@ -100,6 +109,20 @@ impl Work {
             Backup::Unknown => {}
         }
         secrets
+    }
+
+    /// The key backup that there is in the end, if its private key is known.
+    pub(super) fn known_backup(&self, snapshot: &Snapshot) -> Option<BackupVersion> {
+        let backup = snapshot.evidence().backup?;
+        let evidence = Evidence {
+            identity: None,
+            backup: Some(backup.clone()),
+        };
+        let name = SecretName::backup_key();
+        let secrets = self.secrets();
+        let mut secrets = secrets.iter().filter(|(of, _)| *of == name);
+        let fits = |secret| matches!(evidence.judge(&name, secret), Ok(Verdict::Matches { .. }));
+        secrets.any(|(_, secret)| fits(secret)).then_some(backup)
     }
 
     /// All of it. The order keeps the account usable: first the key, then what is published, then
@@ -167,28 +190,46 @@ impl Work {
     }
 }
 
+/// What the user said to replace.
+#[derive(Clone, Copy)]
+pub(super) struct Reset {
+    pub(super) identity: bool,
+    pub(super) backup: bool,
+}
+
 /// The secrets that are at hand: those that an interrupted attempt has left on this machine, and
 /// those in secret storage.
-struct Known {
-    kept: Vec<(SecretName, Secret)>,
+struct Known<'a> {
+    kept: &'a [(SecretName, Secret)],
     stored: Vec<(SecretName, Secret)>,
 }
 
-impl Known {
-    /// Keys that were made and not published. Those on this machine count first.
-    fn unpublished(&self, identity: &PublishedIdentity, reset: bool) -> Option<CrossSigningKeys> {
-        let complete = |secrets: &[(SecretName, Secret)]| {
-            let mut keys = KnownKeys::default();
-            for (name, secret) in secrets {
-                let _ = keys.learn(name, secret, &Evidence::default());
-            }
-            keys.complete()
+impl Known<'_> {
+    /// The identity that is to be published: made now, or known and not published. `None` when the
+    /// published one stays.
+    fn identity(
+        &self,
+        storage: &SecretStorage<'_>,
+        device: &ThisDevice,
+        published: &PublishedIdentity,
+        reset: bool,
+    ) -> Result<Option<CrossSigningKeys>> {
+        let known = KnownIdentity {
+            published,
+            trust: device.remembered.trust.as_ref(),
+            made_here: complete(self.kept),
+            stored: complete(&self.stored),
+            has_stored: has_seeds(storage),
         };
-        let published = identity.master_key().ok();
-        let is_new = |keys: &CrossSigningKeys| Some(keys.master_key().public_key()) != published;
-        let kept = complete(&self.kept).filter(is_new);
-        // What lies in secret storage during a reset is what is to be replaced.
-        kept.or_else(|| complete(&self.stored).filter(|_| !reset))
+        let make = || CrossSigningKeys::generate(&mut rng());
+        if reset {
+            return Ok(Some(known.replacement().unwrap_or_else(make)));
+        }
+        Ok(match known.decide()? {
+            IdentityChoice::Create => Some(make()),
+            IdentityChoice::Keep => None,
+            IdentityChoice::Publish(keys) => Some(keys),
+        })
     }
 
     /// The keys of the published identity.
@@ -235,14 +276,25 @@ impl Known {
         Ok(keys)
     }
 
-    fn backup(&self, snapshot: &Snapshot, warnings: &mut Vec<String>) -> Backup {
-        if !snapshot.has_key_backup() {
-            if is_backup_unwanted(snapshot) {
+    fn backup(
+        &self,
+        snapshot: &Snapshot,
+        device: &ThisDevice,
+        reset: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<Backup> {
+        let remembered = device.remembered.backup.as_ref().filter(|_| !reset);
+        let is_unwanted = is_backup_unwanted(snapshot);
+        match plan::decide_key_backup(snapshot.has_key_backup(), remembered, is_unwanted)? {
+            BackupChoice::Create => {
+                return Ok(Backup::Make(NewKeyBackup::random(&mut rng())));
+            }
+            BackupChoice::DoWithout => {
                 warnings
                     .push("no key backup is made: the user turned it off (m.key_backup)".into());
-                return Backup::Unknown;
+                return Ok(Backup::Unknown);
             }
-            return Backup::Make(NewKeyBackup::random(&mut rng()));
+            BackupChoice::Keep => {}
         }
         let (evidence, name) = (snapshot.evidence(), SecretName::backup_key());
         let secrets = self.kept.iter().chain(&self.stored);
@@ -251,10 +303,66 @@ impl Known {
             .map(|(_, secret)| secret);
         let fits =
             |secret: &&Secret| matches!(evidence.judge(&name, secret), Ok(Verdict::Matches { .. }));
-        match of_backup.find(fits) {
-            Some(secret) => Backup::Known(Secret::new(secret.expose_secret())),
-            None => Backup::Unknown,
+        if let Some(secret) = of_backup.find(fits) {
+            return Ok(Backup::Known(Secret::new(secret.expose_secret())));
         }
+        let is_another = |backup: &BackupVersion| remembered.is_some_and(|one| !one.is(backup));
+        if evidence.backup.as_ref().is_some_and(is_another) {
+            warnings.push(
+                "the key backup is another one than this machine knows, and its private key is not \
+                 known here: it is left as it is"
+                    .into(),
+            );
+        }
+        Ok(Backup::Unknown)
+    }
+}
+
+/// An identity, if all of it is there.
+fn complete(secrets: &[(SecretName, Secret)]) -> Option<CrossSigningKeys> {
+    let mut keys = KnownKeys::default();
+    for (name, secret) in secrets {
+        let _ = keys.learn(name, secret, &Evidence::default());
+    }
+    keys.complete()
+}
+
+/// Whether secret storage holds seeds of an identity, of use or not.
+fn has_seeds(storage: &SecretStorage<'_>) -> bool {
+    let is_there = |name| {
+        matches!(
+            storage.secret(&name),
+            SecretState::Encrypted(_) | SecretState::Malformed(_)
+        )
+    };
+    [
+        SecretName::master_key(),
+        SecretName::self_signing_key(),
+        SecretName::user_signing_key(),
+    ]
+    .into_iter()
+    .any(is_there)
+}
+
+impl From<IdentityAtRisk> for Error {
+    fn from(error: IdentityAtRisk) -> Self {
+        let hint = match error {
+            IdentityAtRisk::Alarm(_) | IdentityAtRisk::Changed { .. } => own_device::OTHER_IDENTITY,
+            _ => {
+                "nothing was changed; ask who runs the homeserver; to replace the identity all the \
+                 same, which everybody who verified you notices: fourfold setup --reset-identity"
+            }
+        };
+        Self::new(Exit::Conflict, error).hint(hint)
+    }
+}
+
+impl From<BackupHidden> for Error {
+    fn from(error: BackupHidden) -> Self {
+        Self::new(Exit::Conflict, escape_untrusted(&error.to_string())).hint(
+            "nothing was changed; ask who runs the homeserver; if you deleted the backup, or to do \
+             without what it holds: fourfold setup --new-backup",
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 //! request: before it did anything, or after it did everything.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -27,6 +27,10 @@ pub(super) struct World {
     pub(super) is_query_broken: bool,
     /// Whether a query is not answered at all.
     pub(super) is_query_silent: bool,
+    /// The devices whose keys are shown, and which are not logged in.
+    pub(super) logged_out: BTreeSet<String>,
+    /// What is answered to the question who is logged in, if not the truth.
+    pub(super) devices_answer: Option<(u16, Value)>,
     /// Events for a device, each with its position.
     pub(super) inbox: BTreeMap<String, Vec<(u64, Value)>>,
     /// Every to-device event that was taken, with its transaction ID and its receiver.
@@ -171,6 +175,7 @@ impl World {
             ["keys", "query"] if self.is_query_silent => Reply::Hang(String::new()),
             ["keys", "query"] if self.is_query_broken => Reply::error(400, "M_UNKNOWN"),
             ["keys", "query"] => Reply::json(200, self.query().to_string()),
+            ["devices"] => self.devices(),
             ["keys", "claim"] => self.claim(body),
             ["sendToDevice", event_type, transaction] => {
                 self.send(device, event_type, transaction, body)
@@ -217,6 +222,16 @@ impl World {
             answer[member] = json!({USER: key});
         }
         answer
+    }
+
+    fn devices(&self) -> Reply {
+        if let Some((status, answer)) = &self.devices_answer {
+            return Reply::json(*status, answer.to_string());
+        }
+        let ids = self.device_keys.keys();
+        let listed = ids.filter(|id| !self.logged_out.contains(*id));
+        let devices: Vec<_> = listed.map(|id| json!({"device_id": id})).collect();
+        Reply::json(200, json!({"devices": devices}).to_string())
     }
 
     fn claim(&mut self, body: &Value) -> Reply {

@@ -163,8 +163,10 @@ fn receive_at(
     now: u64,
 ) -> Result<Decrypted, OlmError> {
     let sender = peer(from);
-    let known =
-        |_: &Device, key: &Curve25519PublicKey| (*key == sender.curve25519).then(|| sender.clone());
+    let known = |_: &Device, key: &Curve25519PublicKey| match *key == sender.curve25519 {
+        true => vec![sender.clone()],
+        false => Vec::new(),
+    };
     let decrypted = to.decrypt(USER, content, known, now).unwrap();
     to.rows.commit().unwrap();
     decrypted

@@ -225,7 +225,7 @@ fn the_outside_is_checked_before_anything_is_spent_on_it() {
         assert_eq!(error, Some(expected), "{event}");
     }
     let from = peer(&pair.one);
-    let known = |_: &Device, _: &Curve25519PublicKey| Some(from.clone());
+    let known = |_: &Device, _: &Curve25519PublicKey| vec![from.clone()];
     let other = pair
         .two
         .decrypt("@mallory:example.org", &event.to_json(), known, HOUR)

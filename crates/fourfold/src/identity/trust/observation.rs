@@ -1,25 +1,40 @@
-//! What an answer to `/keys/query` does to what is known.
+//! What the answers of the server do to what is known.
 
 use std::collections::BTreeSet;
 
 use super::{IdentityAlarm, Published, Trust, TrustChange};
 use crate::{
     Timestamp,
-    identity::{DeviceKeys, KnownDevice, PublishedIdentity, TombstoneReason, UserKeys},
+    identity::{
+        DeviceKeys, DeviceTrust, KnownDevice, LogIn, LoggedInDevices, PublishedIdentity,
+        TombstoneReason, UserKeys,
+    },
     signed_json::PublicKey,
 };
 
 impl Trust {
-    /// Takes in an answer to `/keys/query`, and says what changed.
+    /// Takes in what the server says about the user's devices, and says what changed: their keys, as
+    /// `POST /keys/query` shows them, and who is logged in, as `GET /devices` says **after** that.
+    /// In this order a device that is in the first answer and not in the second one is gone.
     ///
     /// Keys of another user are not looked at. An answer that leaves this very device out is not
-    /// taken for a list of the user's devices: nothing is taken from it but an alarm, and the list
-    /// stays stale.
-    pub fn observe(&mut self, keys: &UserKeys, now: Timestamp) -> Vec<TrustChange> {
+    /// taken for a list of the user's devices. Of keys, nothing is taken from it but an alarm, and
+    /// the list stays stale. Of log-ins, it counts as none.
+    ///
+    /// Without an answer about log-ins a device that was known to be logged in counts as logged in
+    /// still, as long as its keys are shown; one of which it is not known is trusted with nothing.
+    /// A server that fails there thus takes nothing away from what works, and gives nothing.
+    pub fn observe(
+        &mut self,
+        keys: &UserKeys,
+        logged_in: Option<&LoggedInDevices>,
+        now: Timestamp,
+    ) -> Vec<TrustChange> {
         let mut changes = Vec::new();
         if keys.user_id() != self.user_id {
             return changes;
         }
+        let waited_before = self.waits_for_log_ins();
         let verified_before: BTreeSet<_> = self
             .verified_devices()
             .map(|device| device.device_id.clone())
@@ -39,7 +54,11 @@ impl Trust {
                 self.bury(device_id, TombstoneReason::KeysChanged, now, &mut changes);
             }
         }
+        self.observe_log_ins(logged_in, now, &mut changes);
         self.observe_collisions(keys, &mut changes);
+        if self.waits_for_log_ins() && !waited_before {
+            changes.push(TrustChange::LogInsUnknown);
+        }
         for device in self.verified_devices() {
             if !verified_before.contains(&device.device_id) {
                 changes.push(TrustChange::Verified {
@@ -122,6 +141,7 @@ impl Trust {
                 device.first_seen = known.first_seen;
                 device.confirmed = known.confirmed;
                 device.was_signed |= known.was_signed;
+                device.log_in = known.log_in;
             }
             Some(_) => self.bury(keys.device_id(), TombstoneReason::KeysChanged, now, changes),
             None => changes.push(TrustChange::Appeared {
@@ -129,6 +149,42 @@ impl Trust {
             }),
         }
         self.devices.insert(keys.device_id().to_owned(), device);
+    }
+
+    /// Whether a device would be trusted if the server said that it is logged in: then it is worth
+    /// asking again.
+    #[must_use]
+    pub fn waits_for_log_ins(&self) -> bool {
+        let mut ids = self.devices.keys();
+        ids.any(|id| self.verdict(id) == DeviceTrust::LogInUnknown)
+    }
+
+    fn observe_log_ins(
+        &mut self,
+        logged_in: Option<&LoggedInDevices>,
+        now: Timestamp,
+        changes: &mut Vec<TrustChange>,
+    ) {
+        let Some(logged_in) = logged_in.filter(|list| list.contains(&self.device_id)) else {
+            return;
+        };
+        let reason = TombstoneReason::NotLoggedIn;
+        for (device_id, device) in &mut self.devices {
+            if logged_in.contains(device_id) {
+                device.log_in = LogIn::Listed;
+                continue;
+            }
+            device.log_in = LogIn::Missing;
+            device.confirmed = None;
+            if self.tombstones.get(device_id).is_none() {
+                changes.push(TrustChange::Tombstoned {
+                    device_id: device_id.clone(),
+                    reason,
+                });
+            }
+            self.tombstones
+                .insert(device_id, reason, device.was_signed, now);
+        }
     }
 
     /// Takes a device out of those that are known and leaves a tombstone. This very device gets

@@ -14,7 +14,7 @@ use super::{
     ledger::Ledger,
     server::{Packet, Server, Told},
 };
-use crate::story::name;
+use crate::{own_devices::observe, story::name};
 
 pub(super) struct Machine {
     id: String,
@@ -86,8 +86,8 @@ impl Machine {
 
     pub(super) fn query(&mut self, told: &Told, server: &mut Server) {
         self.ledger.told(&self.id, told, server.account.seed);
-        self.trust
-            .observe(&told.keys, Timestamp::from_millis(server.now));
+        let now = Timestamp::from_millis(server.now);
+        observe(&mut self.trust, &told.keys, now);
         self.handle(Input::TrustChanged, server);
     }
 

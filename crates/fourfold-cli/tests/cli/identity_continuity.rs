@@ -1,0 +1,195 @@
+//! What a machine that knows an identity, a key backup or a store makes of a homeserver that does not
+//! show it: never a new one.
+
+use serde_json::{Value, json};
+
+use crate::{
+    homeserver::{Homeserver, PASSWORD, Person},
+    key_endpoints::{Scene, sealed},
+    peer::Peer,
+    proxy::Message,
+};
+
+const SEEDS: [&str; 3] = [
+    "m.cross_signing.master",
+    "m.cross_signing.self_signing",
+    "m.cross_signing.user_signing",
+];
+
+const UPLOAD: &str = "/device_signing/upload";
+
+/// Nobody opens what secret storage holds of the identity any more.
+fn spoil_seeds(server: &Homeserver, name: &str) {
+    let other = server.other_client(name);
+    for secret in SEEDS {
+        let content = other.content(secret).unwrap();
+        let mut content: Value = serde_json::from_str(&content).unwrap();
+        for entry in content["encrypted"].as_object_mut().unwrap().values_mut() {
+            entry["mac"] = json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        }
+        other.put(secret, &content.to_string());
+    }
+    other.log_out();
+}
+
+fn hide_identity(scene: &Scene<'_>) {
+    scene.lie_about_keys(|answer| {
+        for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
+            answer.as_object_mut().unwrap().remove(member);
+        }
+    });
+}
+
+fn verify(machine: &Person, key: &str, more: &[&str]) -> crate::invocation::Invocation {
+    let verify = ["device", "verify", "--recovery-key-file", key];
+    sealed(machine, &verify).arguments(more.iter().copied())
+}
+
+// shows: SHR-10, STO-06
+#[test]
+fn an_identity_that_is_hidden_is_not_replaced() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let master = scene.master_key();
+    spoil_seeds(&server, "alice");
+    hide_identity(&scene);
+    let is_refused = || {
+        let refused = scene.set_up().run();
+        refused.fails(5).says("does not show the identity");
+        refused.says("fourfold setup --reset-identity");
+        assert_eq!(scene.requests_to(UPLOAD), 1);
+        assert_eq!(scene.master_key(), master);
+    };
+    is_refused();
+    // The machine remembers it in a later log-in.
+    scene.alice.call(&["logout"]).run().succeeds();
+    scene.alice.log_in().run().succeeds();
+    is_refused();
+    // It is the user who replaces it.
+    scene.be_honest();
+    let password = scene.alice.folder.write("password", PASSWORD);
+    let reset = scene.set_up().arguments(["--reset-identity"]);
+    reset
+        .arguments(["--password-file", &password])
+        .run()
+        .succeeds();
+    assert_ne!(scene.master_key(), master);
+    scene.set_up().run().says("everything is set up").succeeds();
+}
+
+// A machine that knows nothing, and secret storage that says that there was an identity.
+#[test]
+fn an_identity_whose_keys_do_not_open_is_not_replaced_by_a_new_machine() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    spoil_seeds(&server, "alice");
+    hide_identity(&scene);
+    let machine = scene.machine();
+    let key = scene.alice.folder.name_of("key");
+    let refused = sealed(&machine, &["setup", "--yes", "--recovery-key-file", &key]).run();
+    refused.fails(5).says("private keys of one");
+    assert_eq!(scene.requests_to(UPLOAD), 1);
+}
+
+// Another machine of the user has replaced the identity.
+// shows: SHR-10
+#[test]
+fn another_identity_is_held_on_to_when_the_user_says_so() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let machine = scene.machine();
+    let key = scene.alice.folder.name_of("key");
+    verify(&machine, &key, &[]).run().succeeds();
+    let password = machine.folder.write("password", PASSWORD);
+    let reset = ["setup", "--yes", "--reset-identity", "--recovery-key-file"];
+    sealed(&machine, &reset)
+        .arguments([&key, "--password-file", &password])
+        .run()
+        .succeeds();
+    let signed = scene.requests_to("/signatures/upload");
+
+    let refused = scene.set_up().run();
+    refused.fails(5).says("--accept-identity");
+    let refused = verify(&scene.alice, &key, &[]).run();
+    refused.fails(5).says("--accept-identity");
+    assert_eq!(scene.requests_to("/signatures/upload"), signed);
+    let accepted = verify(&scene.alice, &key, &["--accept-identity"]).run();
+    accepted.says("takes the place of").succeeds();
+    scene.set_up().run().says("everything is set up").succeeds();
+    let listed = scene.alice.call(&["device", "ls", "--json"]).run().json();
+    for device in listed.as_array().unwrap() {
+        let keys = &device["fingerprint"];
+        assert!(keys.is_null() || device["is_verified"] == true, "{device}");
+    }
+}
+
+// shows: STO-06
+#[test]
+fn a_key_backup_that_is_hidden_is_not_replaced() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let makes = || scene.requests_to("POST /_matrix/client/v3/room_keys/version");
+    assert_eq!(makes(), 1);
+    let hide = || {
+        scene.lie(|request, _| {
+            let is_backup = request
+                .head
+                .contains("GET /_matrix/client/v3/room_keys/version");
+            is_backup.then(|| Message::error(404, "M_NOT_FOUND", "there is none"))
+        });
+    };
+    hide();
+    let before = server.other_client("alice").everything();
+    scene.set_up().run().fails(5).says("--new-backup");
+    scene.alice.call(&["logout"]).run().succeeds();
+    scene.alice.log_in().run().succeeds();
+    scene.set_up().run().fails(5).says("--new-backup");
+    assert_eq!(makes(), 1);
+    assert_eq!(server.other_client("alice").everything(), before);
+    // The user has deleted it, and says so.
+    scene.be_honest();
+    let other = Peer::log_in(&server.address, "alice");
+    other.call("DELETE", "room_keys/version/1", &json!({}));
+    scene.set_up().run().fails(5);
+    let done = scene.set_up().arguments(["--new-backup", "--json"]).run();
+    assert_eq!(done.json()["backup_version"], "2");
+    scene.set_up().run().says("everything is set up").succeeds();
+}
+
+// shows: STO-06
+#[test]
+fn a_store_that_is_hidden_is_not_replaced() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let before = server.other_client("alice").everything();
+    let (puts, uploads) = (scene.requests_to("PUT "), scene.requests_to("/upload"));
+    for content in [None, Some(json!({})), Some(Value::Null)] {
+        scene.lie(move |request, honest| {
+            let mut sync = honest.clone();
+            let events = sync["account_data"]["events"].as_array_mut();
+            let events = events.filter(|_| request.is_sync())?;
+            events.clear();
+            if let Some(content) = &content {
+                let default = "m.secret_storage.default_key";
+                events.push(json!({"type": default, "content": content}));
+            }
+            Some(Message::json(&sync))
+        });
+        let new = scene.alice.folder.name_of("new");
+        sealed(
+            &scene.alice,
+            &["setup", "--yes", "--recovery-key-out", &new],
+        )
+        .run()
+        .fails(5);
+        assert!(!scene.alice.folder.join("new").exists());
+    }
+    assert_eq!(scene.requests_to("PUT "), puts);
+    assert_eq!(scene.requests_to("/upload"), uploads);
+    assert_eq!(server.other_client("alice").everything(), before);
+}
