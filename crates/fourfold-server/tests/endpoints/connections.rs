@@ -6,6 +6,8 @@ use std::time::Duration;
 use fourfold_server::{Config, Server, StartError};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+#[cfg(target_os = "linux")]
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -51,6 +53,14 @@ pub(crate) struct Wire(TcpStream);
 impl Wire {
     pub(crate) async fn open(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// Connects from another address of this machine, which has many where it runs Linux.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn open_from(source: [u8; 4], address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((source, 0).into()).unwrap();
+        Self(socket.connect(address).await.unwrap())
     }
 
     pub(crate) async fn write(&mut self, text: &str) -> std::io::Result<()> {

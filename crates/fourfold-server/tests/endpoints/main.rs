@@ -23,6 +23,8 @@ mod key_backup;
 mod keys;
 mod limits;
 mod login;
+#[cfg(target_os = "linux")]
+mod memory;
 mod rates;
 mod registration;
 mod round_trip;

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 const FOLDER: &str = "FOURFOLD_TEST_SERVE_FOLDER";
 const REPORT: &str = "FOURFOLD_TEST_SERVE_REPORT";
+const AS_SHIPPED: &str = "FOURFOLD_TEST_SERVE_AS_SHIPPED";
 
 /// Not a test: what the child process runs, which is this program again with a folder to serve. It
 /// tells its process and its address, or why it has none, and serves until it is killed. Where no
@@ -29,8 +30,10 @@ async fn serves_until_it_is_killed() {
         .init();
     let mut config = fourfold_server::Config::new("localhost", folder);
     config.bind.set_port(0);
-    config.password_cost = fourfold_server::PasswordCost::minimal();
-    config.rate_limits = fourfold_server::RateLimits::disabled();
+    if std::env::var_os(AS_SHIPPED).is_none() {
+        config.password_cost = fourfold_server::PasswordCost::minimal();
+        config.rate_limits = fourfold_server::RateLimits::disabled();
+    }
     let started = Server::bind(config).await;
     let told = match &started {
         Ok(server) => format!("{} {}", std::process::id(), server.local_addr()),
@@ -65,9 +68,23 @@ impl Victim {
         Self::start_under(&[], folder).await.unwrap()
     }
 
+    /// Starts a server with every limit and cost that a server has by default.
+    pub(crate) async fn start_as_shipped(folder: &TempDir) -> Self {
+        let settings = [(AS_SHIPPED, "1")];
+        Self::start_with(&[], &settings, folder).await.unwrap()
+    }
+
     /// Starts a command that runs the server as its last arguments say; an error when the server
     /// does not start, in its own words.
     pub(crate) async fn start_under(wrapper: &[&str], folder: &TempDir) -> Result<Self, String> {
+        Self::start_with(wrapper, &[], folder).await
+    }
+
+    async fn start_with(
+        wrapper: &[&str],
+        settings: &[(&str, &str)],
+        folder: &TempDir,
+    ) -> Result<Self, String> {
         let reports = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = std::env::current_exe().unwrap();
         let mut command = match wrapper {
@@ -83,6 +100,7 @@ impl Victim {
             .arg("victim::serves_until_it_is_killed")
             .env(FOLDER, folder.path().join("data"))
             .env(REPORT, reports.local_addr().unwrap().to_string())
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -110,6 +128,20 @@ impl Victim {
             process: process.to_string(),
             address,
         })
+    }
+
+    /// How much memory the server takes, in MiB.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process)).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: u64 = resident
+            .unwrap()
+            .trim_end_matches("kB")
+            .trim()
+            .parse()
+            .unwrap();
+        kib / 1024
     }
 
     /// How large the files of the server may become; anything beyond cannot be written.
