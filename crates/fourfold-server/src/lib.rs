@@ -57,6 +57,7 @@ mod sync;
 mod sync_token;
 mod to_device;
 mod token;
+mod type_filter;
 mod wakeup;
 mod write_timeout;
 

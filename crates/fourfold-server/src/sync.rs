@@ -13,12 +13,13 @@ use crate::app::stopped;
 use crate::auth::still_open;
 use crate::call::Call;
 use crate::error::MatrixError;
-use crate::filter::TypeFilter;
+use crate::filter;
 use crate::json::write_string;
 use crate::keys::SIGNED_CURVE25519;
 use crate::routes::Handled;
 use crate::store::{AccountDataEvent, Changes, InboxMessage, KeyCounts, Position};
 use crate::sync_token::SyncPoint;
+use crate::type_filter::TypeFilter;
 
 /// `GET /sync`.
 ///
@@ -28,7 +29,7 @@ use crate::sync_token::SyncPoint;
 pub(crate) async fn sync(call: Call) -> Handled {
     let session = call.session()?;
     let query: Query = call.query()?;
-    let filter = TypeFilter::named(&call, query.filter.as_deref()).await?;
+    let filter = filter::named(&call, query.filter.as_deref()).await?;
     let since = match query.since.as_deref() {
         Some(token) => Some(call.app.sync_tokens.open(&session.user, token).ok_or(
             MatrixError::InvalidParam("the sync token is not one of ours"),
@@ -45,15 +46,15 @@ pub(crate) async fn sync(call: Call) -> Handled {
 
     // Most syncs that do not wait need neither a place among the watchers nor a timer.
     if patience.is_zero() {
-        let news = News::gather(&call, since.as_ref(), full).await?;
+        let news = News::gather(&call, since.as_ref(), full, &filter).await?;
         return news.render(&call, &filter, full).await;
     }
     let deadline = Instant::now() + patience;
     let mut stopping = pin!(stopped(call.app.stopping.subscribe()));
     let mut watch = call.app.store.watch(&session.user);
     loop {
-        let news = News::gather(&call, since.as_ref(), full).await?;
-        if news.worth_telling(&filter) {
+        let news = News::gather(&call, since.as_ref(), full, &filter).await?;
+        if news.worth_telling() {
             return news.render(&call, &filter, full).await;
         }
         tokio::select! {
@@ -101,11 +102,16 @@ impl News {
         call: &Call,
         since: Option<&SyncPoint>,
         full: bool,
+        filter: &TypeFilter,
     ) -> Result<Self, MatrixError> {
         let (session, store) = (call.session()?, &call.app.store);
         let (user, device) = (&session.user, &session.device);
         let position = since.filter(|_| !full).map(|since| since.position);
-        let changes = store.changes(user, position).await?;
+        let mut changes = store.changes(user, position).await?;
+        // At once: a poll that waits holds nothing that it will not tell.
+        let events = &mut changes.account_data;
+        events.retain(|event| filter.shows(&event.event_type));
+        events.shrink_to_fit();
         // Read after the changes: so every message up to their position is seen.
         let inbox = store.inbox(user, device).await?;
         let mut after = inbox.acknowledged;
@@ -140,11 +146,10 @@ impl News {
         })
     }
 
-    fn worth_telling(&self, filter: &TypeFilter) -> bool {
-        let mut events = self.changes.account_data.iter();
+    fn worth_telling(&self) -> bool {
         self.changes.device_list
             || !self.messages.is_empty()
-            || events.any(|event| filter.shows(&event.event_type))
+            || !self.changes.account_data.is_empty()
     }
 
     /// Writes the answer by hand: contents go from the store into it as the bytes that they are.
@@ -158,7 +163,6 @@ impl News {
         let user = &session.user;
         let counts = call.app.store.key_counts(user, &session.device).await?;
         let mut events: Vec<AccountDataEvent> = self.changes.account_data;
-        events.retain(|event| filter.shows(&event.event_type));
         if full && filter.shows(PUSH_RULES) {
             let content = call.app.push_rules.content(user)?;
             events.push(AccountDataEvent {

@@ -33,6 +33,8 @@ mod keys;
 mod model;
 pub mod sqlite;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -46,8 +48,8 @@ pub use self::keys::{
     OneTimeKey, OneTimeUpload, PublishedDevice, PublishedKeys, UserSignature, WantedKey,
 };
 pub use self::model::{
-    AccountDataEvent, Changes, Condition, Device, DeviceId, NewAccount, NewSession, Position,
-    Quotas, Scope, Session, Stored, Timestamp, TokenHash, TokenPair, UserId,
+    AccountDataEvent, Changes, Condition, Device, DeviceId, Filter, NewAccount, NewSession,
+    Position, Quotas, Scope, Session, Stored, Timestamp, TokenHash, TokenPair, UserId,
 };
 pub use crate::wakeup::Watch;
 
@@ -176,8 +178,8 @@ pub trait Store:
     /// [`StoreError::Quota`] when the user has no room for one more filter.
     async fn put_filter(&self, user: &UserId, definition: Bytes) -> Result<u64, StoreError>;
 
-    /// The definition of a filter.
-    async fn filter(&self, user: &UserId, filter: u64) -> Result<Option<Bytes>, StoreError>;
+    /// A filter. It is the same value as long as it is in memory, so that it is prepared once.
+    async fn filter(&self, user: &UserId, filter: u64) -> Result<Option<Arc<Filter>>, StoreError>;
 
     /// Watches for changes of a user, sessions included. Subscribe before reading: a change after
     /// the subscription wakes the watch even when the read has seen it already.
@@ -232,5 +234,5 @@ pub enum StoreError {
     /// The database refused or broke. Nothing of a write is visible; one whose sync broke may be found
     /// whole after a crash.
     #[error("the database is unavailable")]
-    Unavailable(#[source] std::sync::Arc<dyn std::error::Error + Send + Sync>),
+    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }

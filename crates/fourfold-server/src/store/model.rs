@@ -1,10 +1,12 @@
 //! The values that go into a store and come out of it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+
+use crate::type_filter::TypeFilter;
 
 /// A full user ID, `@localpart:server`. Cheap to clone, because every request carries one.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -273,6 +275,44 @@ impl fmt::Debug for AccountDataEvent {
             .field("event_type", &self.event_type)
             .field("length", &self.content.len());
         debug.finish_non_exhaustive()
+    }
+}
+
+/// A filter as it was stored. What is made of its definition stays with it: a filter is read in every
+/// sync and never changes.
+pub struct Filter {
+    definition: Bytes,
+    types: OnceLock<Result<TypeFilter, &'static str>>,
+}
+
+impl Filter {
+    /// Takes the definition, JSON text exactly as it came.
+    #[must_use]
+    pub fn new(definition: Bytes) -> Arc<Self> {
+        Arc::new(Self {
+            definition,
+            types: OnceLock::new(),
+        })
+    }
+
+    /// The definition, exactly as it was stored.
+    #[must_use]
+    pub fn definition(&self) -> &Bytes {
+        &self.definition
+    }
+
+    /// The types that it shows, or why it cannot be used.
+    pub(crate) fn types(&self) -> Result<TypeFilter, &'static str> {
+        let prepared = self
+            .types
+            .get_or_init(|| TypeFilter::prepare(&self.definition));
+        prepared.clone()
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.definition, f)
     }
 }
 

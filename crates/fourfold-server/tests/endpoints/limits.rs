@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use fourfold_server::store::sqlite::{self, SqliteStore};
+use fourfold_server::store::{Store, UserId};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::under_test::{PASSWORD, UnderTest};
+use crate::under_test::{PASSWORD, UnderTest, percent_encode};
 
 fn object(length: usize) -> String {
     format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8))
@@ -180,4 +182,61 @@ async fn one_user_has_so_many_devices_and_filters() {
         .send("POST", &path, token, r#"{"room":{}}"#)
         .await
         .is(413, "M_TOO_LARGE");
+}
+
+// shows: SRV-10
+#[tokio::test]
+async fn what_a_filter_costs_a_sync_has_a_bound() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    let path = format!("/user/{}/filter", alice.user);
+    let token = Some(alice.token.as_str());
+    let filter =
+        |patterns: Vec<String>| json!({ "account_data": { "not_types": patterns } }).to_string();
+    let stars = |count: usize| filter(vec![format!("{}x", "*a".repeat(count))]);
+    let names = |count: usize| filter((0..count).map(|n| format!("m.{n}*")).collect());
+    for (allowed, refused) in [
+        (names(1_000), names(1_001)),
+        (stars(32), stars(33)),
+        (filter(vec!["x".repeat(255)]), filter(vec!["x".repeat(256)])),
+    ] {
+        server
+            .send("POST", &path, token, allowed.clone())
+            .await
+            .ok();
+        let refusal = server.send("POST", &path, token, refused.clone()).await;
+        refusal.is(400, "M_INVALID_PARAM");
+        let sync = |filter: &str| format!("/sync?filter={}", percent_encode(filter));
+        server.get(&alice, &sync(&allowed)).await.ok();
+        let refusal = server.get(&alice, &sync(&refused)).await;
+        refusal.is(400, "M_INVALID_PARAM");
+    }
+    let large = names(50_000);
+    let refusal = server.send("POST", &path, token, large).await;
+    refusal.is(413, "M_TOO_LARGE");
+}
+
+// shows: SRV-10
+#[tokio::test]
+async fn a_filter_that_was_stored_before_there_was_a_bound_is_refused_in_syncs() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    let server = server.stop().await;
+    let patterns: Vec<_> = (0..52_000).map(|n| format!("m.{n}*")).collect();
+    let definition = json!({ "account_data": { "not_types": patterns } }).to_string();
+    let options = sqlite::Options::new("localhost");
+    let file = sqlite::file_in(&server.folder.path().join("data"));
+    let store = SqliteStore::open(&file, options).unwrap();
+    let user = UserId::new(alice.user.as_str());
+    let id = store.put_filter(&user, definition.into()).await.unwrap();
+    let kept = store.filter(&user, id).await.unwrap().unwrap();
+    // What is made of it stays with it, so it must be the same one.
+    let again = store.filter(&user, id).await.unwrap().unwrap();
+    assert!(Arc::ptr_eq(&kept, &again));
+    store.close().await;
+    drop(store);
+    let server = server.start_again().await;
+    let refusal = server.get(&alice, &format!("/sync?filter={id}")).await;
+    refusal.is(400, "M_INVALID_PARAM");
+    server.sync(&alice, "").await;
 }

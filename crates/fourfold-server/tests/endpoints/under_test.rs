@@ -39,6 +39,27 @@ pub(crate) struct Reply {
     pub(crate) body: Bytes,
 }
 
+/// What is left of a server that was stopped.
+pub(crate) struct Stopped {
+    clock: Clock,
+    pub(crate) folder: TempDir,
+}
+
+impl Stopped {
+    pub(crate) async fn start_again(self) -> UnderTest {
+        let Self { clock, folder } = self;
+        let mut config = config(&folder);
+        config.clock = clock.clone();
+        let homeserver = Homeserver::open(config).await.unwrap();
+        UnderTest {
+            router: homeserver.router(),
+            homeserver,
+            clock,
+            folder,
+        }
+    }
+}
+
 /// A configuration that tests run with: cheap passwords, no limits.
 pub(crate) fn config(folder: &TempDir) -> Config {
     let mut config = Config::new("localhost", folder.path().join("data"));
@@ -70,6 +91,11 @@ impl UnderTest {
 
     /// Ends the server and starts another one on its folder.
     pub(crate) async fn restart(self) -> Self {
+        self.stop().await.start_again().await
+    }
+
+    /// Ends the server and leaves its folder.
+    pub(crate) async fn stop(self) -> Stopped {
         self.homeserver.close().await;
         let Self {
             homeserver,
@@ -79,15 +105,7 @@ impl UnderTest {
         } = self;
         // They hold the lock of the folder.
         drop((router, homeserver));
-        let mut config = config(&folder);
-        config.clock = clock.clone();
-        let homeserver = Homeserver::open(config).await.unwrap();
-        Self {
-            router: homeserver.router(),
-            homeserver,
-            clock,
-            folder,
-        }
+        Stopped { clock, folder }
     }
 
     /// Sends a request to a path under the prefix, or to a whole path.

@@ -37,8 +37,8 @@ use self::cache::{Cache, Entry};
 use self::reader::Readers;
 use self::writer::Writer;
 use super::{
-    Changes, Condition, Device, DeviceId, NewAccount, NewSession, Position, Quotas, Scope, Session,
-    Store, StoreError, Stored, Timestamp, TokenHash, TokenPair, UserId,
+    Changes, Condition, Device, DeviceId, Filter, NewAccount, NewSession, Position, Quotas, Scope,
+    Session, Store, StoreError, Stored, Timestamp, TokenHash, TokenPair, UserId,
 };
 use crate::wakeup::{Wakeups, Watch};
 
@@ -363,7 +363,7 @@ impl Store for SqliteStore {
             let same = known
                 .filters
                 .iter()
-                .find(|(_, known)| **known == definition);
+                .find(|(_, known)| *known.definition() == definition);
             if let Some((filter, _)) = same {
                 return Ok(*filter);
             }
@@ -374,7 +374,7 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn filter(&self, user: &UserId, filter: u64) -> Result<Option<Bytes>, StoreError> {
+    async fn filter(&self, user: &UserId, filter: u64) -> Result<Option<Arc<Filter>>, StoreError> {
         Ok(self
             .user(user)
             .await?

@@ -11,7 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::state::UserState;
 use super::unsigned;
 use crate::store::{
-    Device, DeviceId, Position, Scope, Session, StoreError, Stored, Timestamp, TokenHash, UserId,
+    Device, DeviceId, Filter, Position, Scope, Session, StoreError, Stored, Timestamp, TokenHash,
+    UserId,
 };
 
 /// Read connections, opened when needed and kept for the next load.
@@ -176,7 +177,8 @@ fn load(
     let mut rows = filters.query([id])?;
     while let Some(row) = rows.next()? {
         let definition = Bytes::from(row.get::<_, Vec<u8>>(1)?);
-        state.filters.insert(unsigned(row.get(0)?), definition);
+        let filter = Filter::new(definition);
+        state.filters.insert(unsigned(row.get(0)?), filter);
     }
     super::keys::load(transaction, user, &mut state)?;
     super::inbox::load(transaction, user, &mut state)?;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::store::{
-    AccountDataEvent, Changes, Device, DeviceId, Inbox, KeyCounts, Position, PublishedKeys, Scope,
-    Session, Stored, TokenHash,
+    AccountDataEvent, Changes, Device, DeviceId, Filter, Inbox, KeyCounts, Position, PublishedKeys,
+    Scope, Session, Stored, TokenHash,
 };
 
 /// A snapshot of the rows of one user. What reads see once it is in the cache.
@@ -19,7 +19,7 @@ pub(super) struct UserState {
     pub(super) sessions: HashMap<TokenHash, Session>,
     pub(super) global: HashMap<Arc<str>, Stored>,
     pub(super) rooms: HashMap<(Scope, Arc<str>), Stored>,
-    pub(super) filters: HashMap<u64, Bytes>,
+    pub(super) filters: HashMap<u64, Arc<Filter>>,
     pub(super) keys: Arc<PublishedKeys>,
     pub(super) key_counts: BTreeMap<DeviceId, KeyCounts>,
     pub(super) inboxes: HashMap<DeviceId, Inbox>,
@@ -38,7 +38,9 @@ impl UserState {
             .iter()
             .map(|((_, key), it)| key.len() + it.content.len())
             .sum();
-        let filters: usize = self.filters.values().map(Bytes::len).sum();
+        // Prepared it takes about as much again.
+        let filters = self.filters.values();
+        let filters: usize = filters.map(|it| 2 * it.definition().len()).sum();
         let keys: usize = self.keys.devices.iter().map(|it| it.keys.len()).sum();
         let cross_signing: usize = self
             .keys
