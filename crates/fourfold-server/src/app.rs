@@ -10,10 +10,13 @@ use crate::config::Config;
 use crate::error::MatrixError;
 use crate::interactive::Interactive;
 use crate::password::Passwords;
+use crate::polls::Polls;
 use crate::push_rules::PushRules;
 use crate::rate_limit::RateLimiter;
+use crate::slow_bodies::SlowBodies;
 use crate::store::{DeviceId, Session, Store, UserId};
 use crate::sync_token::SyncTokens;
+use crate::unread::Unread;
 
 /// The server without its socket.
 pub(crate) struct App {
@@ -24,6 +27,9 @@ pub(crate) struct App {
     pub(crate) sync_tokens: SyncTokens,
     pub(crate) push_rules: PushRules,
     pub(crate) rates: Rates,
+    pub(crate) unread: Arc<Unread>,
+    pub(crate) polls: Polls,
+    pub(crate) slow_bodies: SlowBodies,
     /// Turns true when the server stops: long polls then answer with what they have.
     pub(crate) stopping: watch::Sender<bool>,
 }

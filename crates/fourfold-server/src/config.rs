@@ -113,8 +113,14 @@ pub struct Limits {
     pub json_depth: usize,
     /// Bytes of a request line with its headers.
     pub head: usize,
-    /// Connections at a time; more wait in the backlog of the system.
+    /// Connections at a time. One address has as many as are free, so half of them when it is alone;
+    /// where [`Config::trust_forwarded_for`] says that a proxy is in front, it may have all.
     pub connections: usize,
+    /// Bytes of large answers that wait for their readers, of everyone together. Beyond it those that
+    /// are read slowly break off.
+    pub unread_answers: usize,
+    /// The same of one user, who is answered 429 beyond it. One answer is always possible.
+    pub unread_answers_per_user: usize,
     /// How long a client may take to send the head of a request, and then its body.
     pub receive_timeout: Duration,
     /// How long a client may read nothing of an answer that is ready for it.
@@ -122,8 +128,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 1 MiB of account data, 4 MiB of room keys, 256 KiB of body, depth 64, 64 KiB of head, 10,000 connections, 30 s each
-    /// to send and to read.
+    /// 1 MiB of account data, 4 MiB of room keys, 256 KiB of body, depth 64, 64 KiB of head, 10,000
+    /// connections, 128 MiB of answers and 64 MiB of a user, 30 s each to send and to read.
     fn default() -> Self {
         Self {
             account_data: 1024 * 1024,
@@ -132,6 +138,8 @@ impl Default for Limits {
             json_depth: 64,
             head: 64 * 1024,
             connections: 10_000,
+            unread_answers: 128 * 1024 * 1024,
+            unread_answers_per_user: 64 * 1024 * 1024,
             receive_timeout: Duration::from_secs(30),
             send_timeout: Duration::from_secs(30),
         }

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode, header};
+use axum::body::Body;
+use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::answer::{self, Answer};
+use crate::answer;
 use crate::store::StoreError;
 
 /// Why a request was not done: an HTTP status, an `errcode` and a sentence for people.
@@ -96,6 +97,9 @@ pub(crate) enum MatrixError {
         "too many messages wait for one of your devices; use that device or delete it; the others have theirs"
     )]
     OwnInboxFull,
+    /// 503: too many answers are on their way.
+    #[error("too many answers are being sent; try again later")]
+    Busy { retry_after: Duration },
     /// 507: the disk is full.
     #[error("the server has no room left to store anything; nothing was changed")]
     NoRoom,
@@ -142,6 +146,7 @@ impl MatrixError {
                 StatusCode::INSUFFICIENT_STORAGE,
                 "M_RESOURCE_LIMIT_EXCEEDED",
             ),
+            Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
             Self::NoRoom => (StatusCode::INSUFFICIENT_STORAGE, "M_UNKNOWN"),
             Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
@@ -150,7 +155,7 @@ impl MatrixError {
     }
 
     /// The answer.
-    pub(crate) fn into_answer(self) -> Answer {
+    pub(crate) fn into_answer(self) -> Response<Body> {
         let (status, errcode) = self.code();
         let mut body = json!({ "errcode": errcode, "error": self.to_string() });
         match &self {
@@ -173,8 +178,11 @@ impl MatrixError {
             }
             _ => {}
         }
-        let mut answer = answer::with_status(status, body.to_string().into());
-        if let Self::LimitExceeded { retry_after } | Self::InboxFull { retry_after } = self {
+        let mut answer = answer::brief(status, body.to_string().into());
+        if let Self::LimitExceeded { retry_after }
+        | Self::InboxFull { retry_after }
+        | Self::Busy { retry_after } = self
+        {
             // Whole seconds, rounded up: sooner would be refused again.
             let seconds = u64::try_from(retry_after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
             answer

@@ -1,6 +1,7 @@
 //! From the table to a router: everything that happens before and after a handler.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +11,17 @@ use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::routing::MethodRouter;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::answer::{self, Answer};
+use crate::answer;
 use crate::app::{App, address_key};
 use crate::auth::authenticate;
 use crate::call::Call;
 use crate::condition;
 use crate::error::MatrixError;
-use crate::routes::{Access, BodyLimit, Handled, PREFIXES, ROUTES, Route};
+use crate::routes::{Access, BodyLimit, PREFIXES, ROUTES, Route};
+use crate::store::Session;
 
 /// The address that a connection comes from; the socket puts it into the request.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +51,7 @@ pub(crate) fn router(app: &Arc<App>) -> Router {
     router.fallback(unknown_path)
 }
 
-async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> Answer {
+async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     match handle(Arc::clone(&app), route, &mut parts, body).await {
         Ok(answer) => answer,
@@ -69,7 +71,12 @@ async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> Answer
     }
 }
 
-async fn handle(app: Arc<App>, route: &'static Route, parts: &mut Parts, body: Body) -> Handled {
+async fn handle(
+    app: Arc<App>,
+    route: &'static Route,
+    parts: &mut Parts,
+    body: Body,
+) -> Result<Response<Body>, MatrixError> {
     let address = address(&app, parts);
     let session = match route.access {
         Access::Public => {
@@ -92,22 +99,25 @@ async fn handle(app: Arc<App>, route: &'static Route, parts: &mut Parts, body: B
             return Err(MatrixError::Forbidden("this belongs to another user"));
         }
     }
-    let body = match route.body {
-        BodyLimit::None => Bytes::new(),
-        BodyLimit::Ordinary => read(&app, &parts.headers, body, app.config.limits.body).await?,
-        BodyLimit::AccountData => {
-            read(&app, &parts.headers, body, app.config.limits.account_data).await?
-        }
-        BodyLimit::KeyBackup => {
-            read(&app, &parts.headers, body, app.config.limits.key_backup).await?
-        }
+    let limits = &app.config.limits;
+    let limit = match route.body {
+        BodyLimit::None => None,
+        BodyLimit::Ordinary => Some(limits.body),
+        BodyLimit::AccountData => Some(limits.account_data),
+        BodyLimit::KeyBackup => Some(limits.key_backup),
+    };
+    let body = match limit {
+        None => Bytes::new(),
+        Some(limit) => read(&app, session.as_ref(), &parts.headers, body, limit).await?,
     };
     if let Some(session) = &session {
         app.rates.charge_body(session, body.len());
     }
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let condition = condition::of(&parts.headers)?;
-    (route.handler)(Call {
+    let user = session.as_ref().map(|session| session.user.clone());
+    let unread = Arc::clone(&app.unread);
+    let answer = (route.handler)(Call {
         app,
         session,
         parameters,
@@ -116,17 +126,18 @@ async fn handle(app: Arc<App>, route: &'static Route, parts: &mut Parts, body: B
         condition,
         address,
     })
-    .await
+    .await?;
+    unread.admit(user.as_ref(), answer)
 }
 
-async fn unknown_path(request: Request) -> Answer {
+async fn unknown_path(request: Request) -> Response<Body> {
     if request.method() == Method::OPTIONS {
         return preflight();
     }
     MatrixError::UnknownPath.into_answer()
 }
 
-async fn unknown_method(request: Request) -> Answer {
+async fn unknown_method(request: Request) -> Response<Body> {
     if request.method() == Method::OPTIONS {
         return preflight();
     }
@@ -134,8 +145,8 @@ async fn unknown_method(request: Request) -> Answer {
 }
 
 /// `OPTIONS` runs no logic: the headers are all that a browser asks for.
-fn preflight() -> Answer {
-    answer::with_status(StatusCode::OK, Bytes::from_static(b"{}"))
+fn preflight() -> Response<Body> {
+    answer::brief(StatusCode::OK, Bytes::from_static(b"{}"))
 }
 
 /// The named parts of the path. The router has decoded each once, after it chose the route: an
@@ -158,6 +169,7 @@ async fn parameters(parts: &mut Parts) -> Result<Vec<(Arc<str>, Box<str>)>, Matr
 
 async fn read(
     app: &App,
+    session: Option<&Session>,
     headers: &HeaderMap,
     body: Body,
     limit: usize,
@@ -171,7 +183,15 @@ async fn read(
         return Err(too_large());
     }
     let patience: Duration = app.config.limits.receive_timeout;
-    let collected = tokio::time::timeout(patience, Limited::new(body, limit).collect()).await;
+    let prompt = patience.min(PROMPT);
+    let mut collecting = pin!(Limited::new(body, limit).collect());
+    let mut collected = tokio::time::timeout(prompt, collecting.as_mut()).await;
+    if collected.is_err() {
+        // From here on it is one of a few.
+        let slow = session.map(|session| app.slow_bodies.begin(&session.user));
+        let _slow = slow.transpose()?;
+        collected = tokio::time::timeout(patience.saturating_sub(prompt), collecting).await;
+    }
     match collected {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
@@ -192,5 +212,8 @@ fn address(app: &App, parts: &Parts) -> IpAddr {
         .and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok())
         .unwrap_or(peer)
 }
+
+/// A body that takes longer than this is slow.
+const PROMPT: Duration = Duration::from_secs(1);
 
 const LONGEST_PARAMETER: usize = 255;

@@ -1,6 +1,6 @@
 //! The server: a data folder, a router, a socket.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -13,25 +13,29 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ruma::ServerName;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 use zeroize::Zeroizing;
 
 use crate::answer;
-use crate::app::{App, Rates, check_localpart, stopped};
+use crate::app::{App, Rates, address_key, check_localpart, stopped};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::error::MatrixError;
 use crate::incoming::Incoming;
 use crate::interactive::Interactive;
 use crate::password::Passwords;
+use crate::places::{Entry, Places};
+use crate::polls::Polls;
 use crate::push_rules::PushRules;
 use crate::registration;
 use crate::router::{PeerAddress, router};
+use crate::slow_bodies::SlowBodies;
 use crate::store::sqlite::{self, OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::sync_token::SyncTokens;
+use crate::unread::Unread;
 use crate::write_timeout::WriteTimeout;
 
 /// The server without a socket: what tests call directly, and what [`Server`] serves.
@@ -84,6 +88,9 @@ impl Homeserver {
             sync_tokens: SyncTokens::new(store.batch_key().await?),
             push_rules: PushRules::new(),
             rates: Rates::new(&config),
+            unread: Unread::new(&config.limits),
+            polls: Polls::default(),
+            slow_bodies: SlowBodies::default(),
             stopping: watch::channel(false).0,
             config,
             store,
@@ -216,18 +223,27 @@ impl Server {
         let app = &homeserver.app;
         let router = homeserver.router();
         let http = http(&app.config);
-        let places = Arc::new(Semaphore::new(app.config.limits.connections));
+        let config = &app.config;
+        let places = Places::new(config.limits.connections, config.trust_forwarded_for);
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
             let accepted = tokio::select! {
                 () = &mut shutdown => break,
-                accepted = accept(&listener, &places) => accepted,
+                accepted = accept(&listener) => accepted,
             };
-            let Some((stream, peer, place)) = accepted else {
+            let Some((stream, peer)) = accepted else {
                 continue;
             };
-            // Answers are small and whole: there is nothing to wait for.
+            let seat = match places.enter(&address_key(peer.ip())) {
+                Entry::Place(place) => Ok(place),
+                Entry::Later(later) => Err((later, app.stopping.subscribe())),
+                Entry::Refused => {
+                    refuse(stream);
+                    continue;
+                }
+            };
+            // Answers are written whole or in large pieces: there is nothing to wait for.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "a connection cannot go without delay");
             }
@@ -239,8 +255,16 @@ impl Server {
                 app.stopping.subscribe(),
             );
             connections.spawn(async move {
-                serving.await;
-                drop(place);
+                let place = match seat {
+                    Ok(place) => Some(place),
+                    Err((later, stopping)) => tokio::select! {
+                        place = later => place.ok(),
+                        () = stopped(stopping) => None,
+                    },
+                };
+                if place.is_some() {
+                    serving.await;
+                }
             });
             // What has ended is let go.
             while connections.try_join_next().is_some() {}
@@ -315,23 +339,29 @@ fn http(config: &Config) -> http1::Builder {
         // The buffer holds pieces of bodies too; it needs no more than a head does.
         .max_buf_size(config.limits.head.max(SMALLEST_BUFFER));
     // No `pipeline_flush`: it holds an answer back while input waits, also the last one, to a request
-    // that cannot be read.
+    // that cannot be read; and it takes the bound away from what waits to be written.
     http
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, place)),
+        Ok(accepted) => Some(accepted),
         Err(error) => {
             // Out of descriptors or the like: what is open must end before there is room.
             tracing::warn!(%error, "a connection could not be accepted");
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
+    }
+}
+
+/// Says no in as much as fits into the buffers of the system, and hangs up.
+fn refuse(stream: TcpStream) {
+    let told = stream
+        .into_std()
+        .and_then(|mut stream| stream.write(REFUSAL));
+    if let Err(error) = told {
+        tracing::debug!(%error, "a connection was refused without a word");
     }
 }
 
@@ -372,6 +402,9 @@ async fn serve(
 
 /// How long connections may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+
+const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
+    Content-Length: 0\r\nConnection: close\r\n\r\n";
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

@@ -3,18 +3,16 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::account_data::PUSH_RULES;
-use crate::answer::{self, Answer};
+use crate::answer::{Answer, Writer};
 use crate::app::stopped;
 use crate::auth::still_open;
 use crate::call::Call;
 use crate::error::MatrixError;
 use crate::filter;
-use crate::json::write_string;
 use crate::keys::SIGNED_CURVE25519;
 use crate::routes::Handled;
 use crate::store::{AccountDataEvent, Changes, InboxMessage, KeyCounts, Position};
@@ -25,7 +23,8 @@ use crate::type_filter::TypeFilter;
 ///
 /// Messages to the device come in the order of arrival, and again until the device shows with a newer
 /// token that it has them. With `since` and nothing to show it waits up to `timeout`. A change of the user wakes it; so does
-/// the end of its session, with 401, and the end of the server, with an empty answer.
+/// the end of its session, with 401, and the end of the server or a newer sync of the device, with an
+/// empty answer.
 pub(crate) async fn sync(call: Call) -> Handled {
     let session = call.session()?;
     let query: Query = call.query()?;
@@ -52,6 +51,7 @@ pub(crate) async fn sync(call: Call) -> Handled {
     let deadline = Instant::now() + patience;
     let mut stopping = pin!(stopped(call.app.stopping.subscribe()));
     let mut watch = call.app.store.watch(&session.user);
+    let poll = call.app.polls.begin(session);
     loop {
         let news = News::gather(&call, since.as_ref(), full, &filter).await?;
         if news.worth_telling() {
@@ -61,6 +61,7 @@ pub(crate) async fn sync(call: Call) -> Handled {
             () = watch.changed() => {}
             () = tokio::time::sleep_until(deadline) => return news.render(&call, &filter, full).await,
             () = &mut stopping => return news.render(&call, &filter, full).await,
+            () = poll.gives_way() => return news.render(&call, &filter, full).await,
         }
         still_open(&call.app, session).await?;
     }
@@ -170,49 +171,48 @@ impl News {
                 content,
             });
         }
-        let contents: usize = events
-            .iter()
-            .map(|event| event.event_type.len() + event.content.len() + 32)
-            .sum();
-        let messages: usize = self.messages.iter().map(|it| it.event.len() + 1).sum();
-        let mut body = Vec::with_capacity(contents + messages + 384);
-        body.extend_from_slice(b"{\"next_batch\":\"");
+        let contents = events.iter().map(|event| event.content.len());
+        let messages = self.messages.iter().map(|message| message.event.len());
+        let types: usize = events.iter().map(|it| it.event_type.len() + 32).sum();
+        let around = types + self.messages.len() + 384;
+        let mut body = Writer::new(contents.chain(messages), around);
+        body.text(b"{\"next_batch\":\"");
         // A token has no character that JSON would escape.
         let point = SyncPoint::new(&session.device, self.changes.position, self.inbox);
-        body.extend_from_slice(call.app.sync_tokens.seal(user, &point).as_bytes());
-        body.extend_from_slice(b"\",\"account_data\":{\"events\":[");
+        body.text(call.app.sync_tokens.seal(user, &point).as_bytes());
+        body.text(b"\",\"account_data\":{\"events\":[");
         for (index, event) in events.iter().enumerate() {
             if index > 0 {
-                body.push(b',');
+                body.text(b",");
             }
-            body.extend_from_slice(b"{\"type\":");
-            write_string(&mut body, &event.event_type)?;
-            body.extend_from_slice(b",\"content\":");
-            body.extend_from_slice(&event.content);
-            body.push(b'}');
+            body.text(b"{\"type\":");
+            body.string(&event.event_type)?;
+            body.text(b",\"content\":");
+            body.content(&event.content);
+            body.text(b"}");
         }
-        body.extend_from_slice(b"]},\"to_device\":{\"events\":[");
+        body.text(b"]},\"to_device\":{\"events\":[");
         for (index, message) in self.messages.iter().enumerate() {
             if index > 0 {
-                body.push(b',');
+                body.text(b",");
             }
-            body.extend_from_slice(&message.event);
+            body.content(&message.event);
         }
-        body.extend_from_slice(b"]},\"device_lists\":{\"changed\":[");
+        body.text(b"]},\"device_lists\":{\"changed\":[");
         if self.changes.device_list {
-            write_string(&mut body, user.as_str())?;
+            body.string(user.as_str())?;
         }
-        body.extend_from_slice(b"],\"left\":[]},\"device_one_time_keys_count\":{");
+        body.text(b"],\"left\":[]},\"device_one_time_keys_count\":{");
         write_counts(&mut body, &counts)?;
-        body.extend_from_slice(b"},\"device_unused_fallback_key_types\":[");
+        body.text(b"},\"device_unused_fallback_key_types\":[");
         for (index, algorithm) in counts.unused_fallback_keys.iter().enumerate() {
             if index > 0 {
-                body.push(b',');
+                body.text(b",");
             }
-            write_string(&mut body, algorithm)?;
+            body.string(algorithm)?;
         }
-        body.extend_from_slice(b"]}");
-        Ok(answer::raw(Bytes::from(body)))
+        body.text(b"]}");
+        Ok(body.finish())
     }
 }
 
@@ -229,7 +229,7 @@ fn fitting(messages: &[InboxMessage]) -> usize {
 }
 
 /// The counts of one-time keys, that of the usual algorithm also at zero.
-fn write_counts(body: &mut Vec<u8>, counts: &KeyCounts) -> Result<(), MatrixError> {
+fn write_counts(body: &mut Writer, counts: &KeyCounts) -> Result<(), MatrixError> {
     let known = &counts.one_time_keys;
     let zero = (!known.contains_key(SIGNED_CURVE25519)).then_some((SIGNED_CURVE25519, 0));
     let counts = known
@@ -237,11 +237,11 @@ fn write_counts(body: &mut Vec<u8>, counts: &KeyCounts) -> Result<(), MatrixErro
         .map(|(algorithm, count)| (&**algorithm, *count));
     for (index, (algorithm, count)) in counts.chain(zero).enumerate() {
         if index > 0 {
-            body.push(b',');
+            body.text(b",");
         }
-        write_string(body, algorithm)?;
-        body.push(b':');
-        body.extend_from_slice(count.to_string().as_bytes());
+        body.string(algorithm)?;
+        body.text(b":");
+        body.text(count.to_string().as_bytes());
     }
     Ok(())
 }

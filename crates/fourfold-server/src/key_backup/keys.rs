@@ -1,13 +1,13 @@
-//! The room keys in a version.
+//! The room keys in a version: putting and deleting them.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::version::{NO_SUCH_VERSION, parse};
+use super::version::parse;
 use crate::answer;
 use crate::call::Call;
 use crate::error::MatrixError;
@@ -46,44 +46,6 @@ pub(crate) async fn put_key(call: Call) -> Handled {
     put(&call, vec![key]).await
 }
 
-/// `GET /room_keys/keys`.
-pub(crate) async fn all_keys(call: Call) -> Handled {
-    let keys = get(&call).await?;
-    let mut rooms: BTreeMap<String, Sessions<Shown<'_>>> = BTreeMap::new();
-    for key in &keys {
-        let of_room = rooms
-            .entry(key.room_id.clone())
-            .or_insert_with(|| Sessions {
-                sessions: BTreeMap::new(),
-            });
-        of_room
-            .sessions
-            .insert(key.session_id.clone(), Shown::of(key)?);
-    }
-    answer::json(&Rooms { rooms })
-}
-
-/// `GET /room_keys/keys/{roomId}`. A room without keys has no sessions; that is no error.
-pub(crate) async fn room_keys(call: Call) -> Handled {
-    let keys = get(&call).await?;
-    let sessions: Result<_, MatrixError> = keys
-        .iter()
-        .map(|key| Ok((key.session_id.clone(), Shown::of(key)?)))
-        .collect();
-    answer::json(&Sessions {
-        sessions: sessions?,
-    })
-}
-
-/// `GET /room_keys/keys/{roomId}/{sessionId}`.
-pub(crate) async fn key(call: Call) -> Handled {
-    let keys = get(&call).await?;
-    let key = keys
-        .first()
-        .ok_or(MatrixError::NotFound("this key is not in the backup"))?;
-    answer::json(&Shown::of(key)?)
-}
-
 /// `DELETE` of all keys, those of a room or one: of any version, the current or an older one.
 pub(crate) async fn delete_keys(call: Call) -> Handled {
     let version = required_version(&call)?;
@@ -105,30 +67,12 @@ async fn put(call: &Call, keys: Vec<BackedUpKey>) -> Handled {
     state_body(state)
 }
 
-async fn get(call: &Call) -> Result<Vec<BackedUpKey>, MatrixError> {
-    let user = call.user()?;
-    let version = match call.query::<Query>()?.version {
-        Some(version) => parse(&version)?,
-        // Clients of 2019 leave it out and mean the current one.
-        None => {
-            let current = call.app.store.backup(user, None).await?;
-            current.ok_or(NO_SUCH_VERSION)?.version
-        }
-    };
-    let keys = call
-        .app
-        .store
-        .backed_up_keys(user, version, selection(call))
-        .await?;
-    keys.ok_or(NO_SUCH_VERSION)
-}
-
 fn required_version(call: &Call) -> Result<u64, MatrixError> {
     let named = call.query::<Query>()?.version;
     parse(&named.ok_or(MatrixError::MissingParam("version"))?)
 }
 
-fn selection(call: &Call) -> KeySelection {
+pub(super) fn selection(call: &Call) -> KeySelection {
     match (call.parameter("roomId"), call.parameter("sessionId")) {
         (Ok(room), Ok(session)) => KeySelection::Session(room.to_owned(), session.to_owned()),
         (Ok(room), Err(_)) => KeySelection::Room(room.to_owned()),
@@ -141,16 +85,16 @@ fn state_body(state: KeyBackupState) -> Handled {
 }
 
 #[derive(Deserialize)]
-struct Query {
-    version: Option<String>,
+pub(super) struct Query {
+    pub(super) version: Option<String>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Rooms<S> {
     rooms: BTreeMap<String, Sessions<S>>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Sessions<S> {
     sessions: BTreeMap<String, S>,
 }
@@ -184,30 +128,6 @@ impl Session {
             forwarded_count: self.forwarded_count,
             is_verified: self.is_verified,
             session_data: Bytes::copy_from_slice(self.session_data.get().as_bytes()),
-        })
-    }
-}
-
-/// A key as it is shown.
-#[derive(Serialize)]
-struct Shown<'a> {
-    first_message_index: u64,
-    forwarded_count: u64,
-    is_verified: bool,
-    session_data: &'a RawValue,
-}
-
-impl<'a> Shown<'a> {
-    fn of(key: &'a BackedUpKey) -> Result<Self, MatrixError> {
-        let session_data = serde_json::from_slice(&key.session_data).map_err(|error| {
-            tracing::error!(%error, "stored session_data is broken");
-            MatrixError::Internal
-        })?;
-        Ok(Self {
-            first_message_index: key.first_message_index,
-            forwarded_count: key.forwarded_count,
-            is_verified: key.is_verified,
-            session_data,
         })
     }
 }

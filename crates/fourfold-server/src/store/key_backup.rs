@@ -67,14 +67,18 @@ pub trait KeyBackupStore {
         keys: Vec<BackedUpKey>,
     ) -> Result<KeyBackupState, StoreError>;
 
-    /// The room keys of a version, in the order of room and session; `None` when there is no such
-    /// version.
+    /// The next room keys of a version `after` a room and session, in the order of these, and whether
+    /// there are more; `None` when there is no such version.
+    ///
+    /// They are as many as fit into about `most` bytes, and one at least when there is one.
     async fn backed_up_keys(
         &self,
         user: &UserId,
         version: u64,
         selection: KeySelection,
-    ) -> Result<Option<Vec<BackedUpKey>>, StoreError>;
+        after: Option<(String, String)>,
+        most: usize,
+    ) -> Result<Option<(Vec<BackedUpKey>, bool)>, StoreError>;
 
     /// Deletes room keys of any version.
     ///

@@ -70,25 +70,61 @@ impl Wire {
     /// One answer with its head; an error when the connection ended first.
     pub(crate) async fn read(&mut self) -> std::io::Result<(u16, String, String)> {
         let mut bytes = Vec::new();
-        loop {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            if let Some((head, body)) = text.split_once("\r\n\r\n") {
-                let length = head.lines().find_map(|line| {
-                    let (name, value) = line.split_once(':')?;
-                    name.eq_ignore_ascii_case("content-length")
-                        .then(|| value.trim().parse().unwrap())
-                });
-                if body.len() >= length.unwrap_or(0) {
-                    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-                    return Ok((status, head.to_owned(), body.to_owned()));
-                }
+        let end = loop {
+            let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+            match end {
+                Some(end) => break end,
+                None => self.more(&mut bytes).await?,
             }
-            let mut chunk = [0; 4096];
-            match timeout(PATIENCE, self.0.read(&mut chunk)).await.unwrap()? {
-                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                count => bytes.extend_from_slice(&chunk[..count]),
-            }
+        };
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let named = name.eq_ignore_ascii_case("content-length");
+            named.then(|| value.trim().parse::<usize>().unwrap())
+        });
+        while bytes.len() < end + 4 + length.unwrap_or(0) {
+            self.more(&mut bytes).await?;
         }
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = String::from_utf8_lossy(&bytes[end + 4..]).into_owned();
+        Ok((status, head, body))
+    }
+
+    async fn more(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+        match timeout(PATIENCE, self.0.read_buf(bytes)).await.unwrap()? {
+            0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The body of an answer that comes in chunks.
+    pub(crate) async fn chunks(&mut self) -> String {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n0\r\n\r\n") {
+            self.more(&mut bytes).await.unwrap();
+        }
+        let text = String::from_utf8(bytes).unwrap();
+        let (_, mut rest) = text.split_once("\r\n\r\n").unwrap();
+        let mut body = String::new();
+        loop {
+            let (length, chunk) = rest.split_once("\r\n").unwrap();
+            let length = usize::from_str_radix(length, 16).unwrap();
+            if length == 0 {
+                return body;
+            }
+            body.push_str(&chunk[..length]);
+            rest = &chunk[length + 2..];
+        }
+    }
+
+    /// The status of an answer, of which no more is read than that takes.
+    pub(crate) async fn status(&mut self) -> u16 {
+        let mut line = [0; 12];
+        let read = self.0.read_exact(&mut line);
+        timeout(PATIENCE, read).await.unwrap().unwrap();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     pub(crate) async fn send(

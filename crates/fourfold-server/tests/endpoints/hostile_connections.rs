@@ -195,3 +195,31 @@ async fn ht_01_connections_that_vanish_leave_nothing_behind() {
     is_served(running.address).await;
     running.stop().await;
 }
+
+// shows: SRV-11
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_address_that_takes_all_it_can_leaves_places_to_others() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(&folder);
+    // So long that no place gets free by waiting.
+    config.limits.receive_timeout = Duration::from_secs(600);
+    config.limits.connections = 16;
+    let running = Running::start_with(config).await;
+    let mut idle = Vec::new();
+    for _ in 0..1_000 {
+        idle.push(Wire::open_from([127, 0, 0, 2], running.address).await);
+    }
+    for other in 3..6 {
+        let mut wire = Wire::open_from([127, 0, 0, other], running.address).await;
+        wire.write(VERSIONS).await.unwrap();
+        assert_eq!(wire.read().await.unwrap().0, 200);
+        idle.push(wire);
+    }
+    // Beyond those that wait, the address is told so.
+    let refused = idle.swap_remove(999).read().await;
+    assert!(!refused.is_ok_and(|(status, _, _)| status != 503));
+    drop(idle);
+    is_served(running.address).await;
+    running.stop().await;
+}

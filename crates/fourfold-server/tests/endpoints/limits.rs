@@ -1,14 +1,21 @@
 //! Sizes and quotas.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
 use fourfold_server::store::sqlite::{self, SqliteStore};
 use fourfold_server::store::{Store, UserId};
+use http::Request;
+use hyper::body::Frame;
 use serde_json::json;
 use tokio::task::JoinSet;
+use tower::ServiceExt;
 
-use crate::under_test::{PASSWORD, UnderTest, percent_encode};
+use crate::under_test::{PASSWORD, Person, UnderTest, percent_encode};
 
 fn object(length: usize) -> String {
     format!("{{\"a\":\"{}\"}}", "x".repeat(length - 8))
@@ -58,17 +65,17 @@ async fn a_body_without_end_is_cut_off() {
 struct Endless(usize);
 
 impl hyper::body::Body for Endless {
-    type Data = bytes::Bytes;
-    type Error = std::convert::Infallible;
+    type Data = Bytes;
+    type Error = Infallible;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         self.0 += 1;
         assert!(self.0 < 1000, "read on and on");
-        let frame = hyper::body::Frame::data(bytes::Bytes::from_static(&[b' '; 4096]));
-        std::task::Poll::Ready(Some(Ok(frame)))
+        let frame = Frame::data(Bytes::from_static(&[b' '; 4096]));
+        Poll::Ready(Some(Ok(frame)))
     }
 }
 
@@ -239,4 +246,47 @@ async fn a_filter_that_was_stored_before_there_was_a_bound_is_refused_in_syncs()
     let refusal = server.get(&alice, &format!("/sync?filter={id}")).await;
     refusal.is(400, "M_INVALID_PARAM");
     server.sync(&alice, "").await;
+}
+
+/// A body that never comes.
+struct Never;
+
+impl HttpBody for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+// shows: SRV-11
+#[tokio::test(start_paused = true)]
+async fn a_user_has_so_many_bodies_on_their_way() {
+    let server = UnderTest::start().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let send = |person: &Person| {
+        let path = format!("/user/{}/account_data/m.x", person.user);
+        let (token, router) = (person.token.clone(), server.router.clone());
+        let request = Request::builder()
+            .method("PUT")
+            .uri(format!("/_matrix/client/v3{path}"))
+            .header("authorization", format!("Bearer {token}"));
+        let never = Body::new(Never);
+        let answer = router.oneshot(request.body(never).unwrap());
+        async move { answer.await.unwrap().status().as_u16() }
+    };
+    let mut sent = JoinSet::new();
+    for person in std::iter::repeat_n(&alice, 70).chain([&bob]) {
+        sent.spawn(send(person));
+    }
+    let mut statuses: Vec<u16> = Vec::new();
+    while let Some(status) = sent.join_next().await {
+        statuses.push(status.unwrap());
+    }
+    let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
+    assert_eq!((count(429), count(408)), (6, 65), "{statuses:?}");
 }

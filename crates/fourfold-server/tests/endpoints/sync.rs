@@ -127,6 +127,55 @@ async fn a_poll_ends_with_its_timeout() {
     assert_eq!(started.elapsed(), Duration::from_secs(120));
 }
 
+// shows: SRV-11
+#[tokio::test]
+async fn a_newer_poll_of_a_device_answers_the_older_one() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    let second = server.login("alice", "SECOND").await;
+    let since = token(&server.sync(&alice, "").await);
+    let path = format!("/sync?timeout=60000&since={since}");
+    let mut older = Box::pin(server.get(&alice, &path));
+    let mut others = Box::pin(server.get(&second, &path));
+    waits(&mut older).await;
+    waits(&mut others).await;
+    let mut newer = Box::pin(server.get(&alice, &path));
+    waits(&mut newer).await;
+    let answered = older.await.ok();
+    assert_eq!((token(&answered), events(&answered)), (since, vec![]));
+    waits(&mut newer).await;
+    waits(&mut others).await;
+    server.put(&alice, "m.x", "{}").await.ok();
+    for poll in [newer, others] {
+        assert_eq!(events(&poll.await.ok()), [("m.x".to_owned(), json!({}))]);
+    }
+}
+
+// shows: SRV-10
+#[tokio::test]
+async fn large_contents_come_through_as_they_were_stored() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    let mut expected = Vec::new();
+    for (number, length) in [10, 8_191, 8_192, 16_384, 40, 300_000, 1]
+        .iter()
+        .enumerate()
+    {
+        let content = json!({ "a": "x".repeat(*length) });
+        let event_type = format!("m.{number}");
+        server
+            .put(&alice, &event_type, &content.to_string())
+            .await
+            .ok();
+        expected.push((event_type, content));
+    }
+    let reply = server.get(&alice, "/sync").await;
+    assert_eq!(events(&reply.json())[..expected.len()], expected);
+    let none = percent_encode(r#"{"account_data":{"not_types":["m.push_rules"]}}"#);
+    let sync = server.sync(&alice, &format!("filter={none}")).await;
+    assert_eq!(events(&sync), expected);
+}
+
 #[tokio::test]
 async fn a_stopping_server_ends_its_polls() {
     let server = UnderTest::start().await;

@@ -77,10 +77,12 @@ impl KeyBackupStore for SqliteStore {
         user: &UserId,
         version: u64,
         selection: KeySelection,
-    ) -> Result<Option<Vec<BackedUpKey>>, StoreError> {
+        after: Option<(String, String)>,
+        most: usize,
+    ) -> Result<Option<(Vec<BackedUpKey>, bool)>, StoreError> {
         let user = user.clone();
         self.read(move |connection| {
-            keys(connection, &user, version, &selection).map_err(unavailable)
+            keys(connection, &user, version, &selection, after, most).map_err(unavailable)
         })
         .await
     }
@@ -373,21 +375,32 @@ fn keys(
     user: &UserId,
     version: u64,
     selection: &KeySelection,
-) -> Result<Option<Vec<BackedUpKey>>, rusqlite::Error> {
+    after: Option<(String, String)>,
+    most: usize,
+) -> Result<Option<(Vec<BackedUpKey>, bool)>, rusqlite::Error> {
     // One snapshot: no version is deleted between the two questions.
     let transaction = connection.unchecked_transaction()?;
     if find(&transaction, user, Some(version))?.is_none() {
         return Ok(None);
     }
+    if let KeySelection::Session(room, session) = selection {
+        let one = one(&transaction, user, version, (room, session))?;
+        return Ok(Some((one.into_iter().collect(), false)));
+    }
+    // No ID is empty, so that every key is after the first bound.
     let [from_room, from_session, to_room, to_session] = bounds(selection);
+    let (from_room, from_session) = match &after {
+        Some((room, session)) => (text(room), text(session)),
+        None => (from_room, from_session),
+    };
     let mut select = transaction.prepare_cached(
         "SELECT room_id, session_id, first_message_index, forwarded_count, is_verified,
             session_data FROM backup_keys
          WHERE user_id = ?1 AND version = ?2
-            AND (room_id, session_id) >= (?3, ?4) AND (room_id, session_id) <= (?5, ?6)
+            AND (room_id, session_id) > (?3, ?4) AND (room_id, session_id) <= (?5, ?6)
          ORDER BY room_id, session_id",
     )?;
-    let found = select.query_map(
+    let mut found = select.query_map(
         params![
             user.as_str(),
             integer(version),
@@ -398,7 +411,16 @@ fn keys(
         ],
         backed_up_key,
     )?;
-    found.collect::<Result<_, _>>().map(Some)
+    let (mut keys, mut bytes) = (Vec::new(), 0);
+    while bytes < most {
+        let Some(key) = found.next().transpose()? else {
+            return Ok(Some((keys, false)));
+        };
+        bytes += key.room_id.len() + key.session_id.len() + key.session_data.len() + ROW;
+        keys.push(key);
+    }
+    let more = found.next().transpose()?.is_some();
+    Ok(Some((keys, more)))
 }
 
 /// The key of a session by its primary key: what an upload asks for each of its keys.
@@ -501,6 +523,9 @@ fn backed_up_key(row: &Row<'_>) -> Result<BackedUpKey, rusqlite::Error> {
         session_data: row.get::<_, Vec<u8>>(5)?.into(),
     })
 }
+
+/// What a key takes beside its texts.
+const ROW: usize = 128;
 
 fn weight(key: &BackedUpKey) -> u64 {
     length(key.room_id.len() + key.session_id.len() + key.session_data.len())

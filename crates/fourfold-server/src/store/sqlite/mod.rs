@@ -13,6 +13,7 @@ mod faults;
 mod inbox;
 mod key_backup;
 mod keys;
+mod loads;
 mod reader;
 mod schema;
 mod secret_requests;
@@ -34,6 +35,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use self::cache::{Cache, Entry};
+use self::loads::Loads;
 use self::reader::Readers;
 use self::writer::Writer;
 use super::{
@@ -47,6 +49,7 @@ pub struct SqliteStore {
     writer: Writer,
     readers: Arc<Readers>,
     cache: Arc<Cache>,
+    loads: Loads,
     wakeups: Arc<Wakeups>,
     quotas: Quotas,
     batch_key: [u8; 32],
@@ -79,6 +82,7 @@ impl SqliteStore {
             writer,
             readers,
             cache,
+            loads: Loads::default(),
             wakeups,
             quotas: options.quotas,
             batch_key,
@@ -87,6 +91,12 @@ impl SqliteStore {
 
     /// The user, from memory or loaded; `None` when there is no such user.
     async fn user(&self, user: &UserId) -> Result<Option<Arc<Entry>>, StoreError> {
+        if let Ok(entry) = self.cache.lookup(user) {
+            return Ok(Some(entry));
+        }
+        // One loads, and who comes meanwhile finds what it loaded: a large account is not in memory
+        // once for everyone who asks.
+        let _turn = self.loads.turn(user).await;
         for _ in 0..LOAD_ATTEMPTS {
             let epoch = match self.cache.lookup(user) {
                 Ok(entry) => return Ok(Some(entry)),
