@@ -58,7 +58,7 @@ pub(crate) fn streamed(piece: Piece) -> Answer {
 }
 
 /// The last answer of its connection.
-pub(crate) fn closing(mut answer: Answer) -> Answer {
+pub(crate) fn closing<T>(mut answer: Response<T>) -> Response<T> {
     let close = HeaderValue::from_static("close");
     answer.headers_mut().insert(header::CONNECTION, close);
     answer

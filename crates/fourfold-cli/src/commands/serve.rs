@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
-use fourfold_server::{Config, RateLimits, Server, StartError};
+use fourfold_server::{Config, Limits, RateLimits, Server, StartError};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
@@ -32,6 +33,9 @@ pub(crate) struct Options {
     /// Do not limit how often anybody may ask
     #[arg(long)]
     no_rate_limits: bool,
+    /// How many connections to hold at a time; those of one address are at most half of them
+    #[arg(long, value_name = "NUMBER", default_value_t = Limits::default().connections)]
+    connections: usize,
 }
 
 /// Serves until SIGINT or SIGTERM, and then stops without losing anything.
@@ -43,6 +47,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.no_rate_limits {
         config.rate_limits = RateLimits::disabled();
     }
+    config.limits.connections = connections(options.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -55,6 +60,34 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ui::say("stopped");
         Ok(())
     })
+}
+
+/// Lets the process open as many files as it needs for so many connections, and returns how many it
+/// can have. Without that, whoever opens the most connections takes the files from everybody else.
+fn connections(wanted: usize) -> usize {
+    let needed = u64::try_from(wanted.saturating_add(FILES_BESIDE)).unwrap_or(u64::MAX);
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < needed) {
+        let raised = limit.maximum.map_or(needed, |most| most.min(needed));
+        let raised = Rlimit {
+            current: Some(raised),
+            maximum: limit.maximum,
+        };
+        // What is allowed in the end is asked for below.
+        let _ = setrlimit(Resource::Nofile, raised);
+    }
+    let Some(files) = getrlimit(Resource::Nofile).current else {
+        return wanted;
+    };
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    let possible = files.saturating_sub(FILES_BESIDE).max(FEWEST);
+    if possible < wanted {
+        ui::warn(format_args!(
+            "the system allows {files} open files, so there are {possible} connections at most; \
+             raise its limit to have {wanted}"
+        ));
+    }
+    wanted.min(possible)
 }
 
 /// The signals that ask the process to stop. From now on they do not end it.
@@ -88,3 +121,9 @@ impl From<StartError> for Error {
         Self::new(Exit::Usage, error)
     }
 }
+
+/// Files that are open beside the connections: those that wait, the database, the rest.
+const FILES_BESIDE: usize = 1_200;
+
+/// Connections that there are in any case.
+const FEWEST: usize = 256;
