@@ -349,11 +349,12 @@ pub(crate) fn pin(
 ) -> Result<()> {
     refresh(logged_in, device)?;
     let (master, how) = (master.public_key(), PinnedBy::PrivateKey);
-    Ok(if replaces {
-        device.replace_pin(master, how)?
+    if replaces {
+        device.replace_pin(master, how)?;
     } else {
-        device.pin(master, how)?
-    })
+        device.pin(master, how)?;
+    }
+    Ok(())
 }
 
 /// Looks at the user's devices again, and says what is wrong with them.

@@ -20,13 +20,16 @@ pub struct Lie {
     tell: Tell,
 }
 
+/// What becomes of an answer.
+pub type Change = fn(Message) -> Message;
+
 /// How a lie is told.
 #[derive(Debug)]
 enum Tell {
     /// By what becomes of requests.
     Turns(fn() -> Script),
     /// By changing the answers to requests whose first line has this in it.
-    Answers(&'static str, fn(Message) -> Message),
+    Answers(&'static str, Change),
 }
 
 impl Lie {
@@ -59,7 +62,7 @@ impl Lie {
 
     /// Which answers are changed, and how; nothing when the lie is told in another way.
     #[must_use]
-    pub fn answers(&self) -> Option<(&'static str, fn(Message) -> Message)> {
+    pub fn answers(&self) -> Option<(&'static str, Change)> {
         match self.tell {
             Tell::Turns(_) => None,
             Tell::Answers(path, change) => Some((path, change)),
@@ -256,9 +259,13 @@ fn shows(content: Option<Value>) -> Script {
         if request.is_sync() {
             return Turn::Altered(Box::new(move |answer| {
                 answer.with_json(|sync| {
-                    let events = sync["account_data"]["events"].as_array_mut();
-                    let Some(events) = events else { return };
-                    events.retain(|event| event["type"] != DEFAULT_KEY);
+                    let events = sync.pointer_mut("/account_data/events");
+                    let Some(events) = events.and_then(Value::as_array_mut) else {
+                        return;
+                    };
+                    events.retain(|event| {
+                        event.get("type").and_then(Value::as_str) != Some(DEFAULT_KEY)
+                    });
                     let shown =
                         content.map(|content| json!({"type": DEFAULT_KEY, "content": content}));
                     events.extend(shown);
@@ -278,7 +285,11 @@ fn shows(content: Option<Value>) -> Script {
 fn forgets_everything(request: &Message) -> Turn {
     if request.is_sync() {
         Turn::Altered(Box::new(|answer| {
-            answer.with_json(|sync| sync["account_data"]["events"] = json!([]))
+            answer.with_json(|sync| {
+                if let Some(events) = sync.pointer_mut("/account_data/events") {
+                    *events = json!([]);
+                }
+            })
         }))
     } else if request.head.contains("/account_data/") {
         Turn::Answered(Message::error(404, "M_NOT_FOUND", "there is none"))

@@ -6,6 +6,7 @@
 //! a few at least, and are not served in the meantime.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -22,8 +23,8 @@ pub(crate) struct Places {
 #[derive(Default)]
 struct State {
     taken: usize,
-    addresses: HashMap<Arc<str>, Address>,
-    waiting: VecDeque<(Arc<str>, oneshot::Sender<Place>)>,
+    addresses: HashMap<IpAddr, Address>,
+    waiting: VecDeque<(IpAddr, oneshot::Sender<Place>)>,
 }
 
 #[derive(Default)]
@@ -45,7 +46,7 @@ pub(crate) enum Entry {
 /// The place of one connection, free again when dropped.
 pub(crate) struct Place {
     places: Arc<Places>,
-    address: Arc<str>,
+    address: IpAddr,
 }
 
 impl Places {
@@ -60,34 +61,32 @@ impl Places {
         })
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, address: &str) -> Entry {
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Entry {
         let mut state = self.state();
         if self.has_room(&state, address) {
-            let address = state.name(address);
             return Entry::Place(self.place(&mut state, address));
         }
-        let own = state.addresses.get(address).map_or(0, |it| it.waiting);
+        let own = state.addresses.get(&address).map_or(0, |it| it.waiting);
         let free = self.most_waiting.saturating_sub(state.waiting.len());
         if own >= free {
             return Entry::Refused;
         }
-        let address = state.name(address);
-        state.of(&address).waiting += 1;
+        state.of(address).waiting += 1;
         let (sender, receiver) = oneshot::channel();
         state.waiting.push_back((address, sender));
         Entry::Later(receiver)
     }
 
-    fn has_room(&self, state: &State, address: &str) -> bool {
-        let own = state.addresses.get(address).map_or(0, |it| it.taken);
+    fn has_room(&self, state: &State, address: IpAddr) -> bool {
+        let own = state.addresses.get(&address).map_or(0, |it| it.taken);
         let free = self.most.saturating_sub(state.taken);
         // The first connection of an address, and the second, need no more than a free place each.
         free > 0 && (self.undivided || own < free || own < ALWAYS)
     }
 
-    fn place(self: &Arc<Self>, state: &mut State, address: Arc<str>) -> Place {
+    fn place(self: &Arc<Self>, state: &mut State, address: IpAddr) -> Place {
         state.taken += 1;
-        state.of(&address).taken += 1;
+        state.of(address).taken += 1;
         Place {
             places: Arc::clone(self),
             address,
@@ -95,7 +94,7 @@ impl Places {
     }
 
     /// Takes back a place and gives it to the first who waits and may have one.
-    fn leave(self: &Arc<Self>, address: &Arc<str>) {
+    fn leave(self: &Arc<Self>, address: IpAddr) {
         let mut state = self.state();
         state.taken = state.taken.saturating_sub(1);
         let own = state.of(address);
@@ -103,12 +102,12 @@ impl Places {
         state.forget(address);
         let next = (0..state.waiting.len()).find(|index| {
             let waiting = state.waiting.get(*index);
-            waiting.is_some_and(|(address, _)| self.has_room(&state, address))
+            waiting.is_some_and(|(address, _)| self.has_room(&state, *address))
         });
         let Some((address, sender)) = next.and_then(|index| state.waiting.remove(index)) else {
             return;
         };
-        let own = state.of(&address);
+        let own = state.of(address);
         own.waiting = own.waiting.saturating_sub(1);
         let place = self.place(&mut state, address);
         drop(state);
@@ -122,26 +121,21 @@ impl Places {
 }
 
 impl State {
-    fn name(&self, address: &str) -> Arc<str> {
-        let known = self.addresses.get_key_value(address);
-        known.map_or_else(|| address.into(), |(address, _)| Arc::clone(address))
+    fn of(&mut self, address: IpAddr) -> &mut Address {
+        self.addresses.entry(address).or_default()
     }
 
-    fn of(&mut self, address: &Arc<str>) -> &mut Address {
-        self.addresses.entry(Arc::clone(address)).or_default()
-    }
-
-    fn forget(&mut self, address: &Arc<str>) {
+    fn forget(&mut self, address: IpAddr) {
         let unused = |it: &Address| it.taken == 0 && it.waiting == 0;
-        if self.addresses.get(address).is_some_and(unused) {
-            self.addresses.remove(address);
+        if self.addresses.get(&address).is_some_and(unused) {
+            self.addresses.remove(&address);
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.leave(&self.address);
+        self.places.leave(self.address);
     }
 }
 
@@ -156,7 +150,14 @@ const ALWAYS: usize = 2;
 mod tests {
     use super::*;
 
-    fn take(places: &Arc<Places>, address: &str, times: usize) -> Vec<Place> {
+    const A: IpAddr = address(1);
+    const B: IpAddr = address(2);
+
+    const fn address(number: u8) -> IpAddr {
+        IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, number))
+    }
+
+    fn take(places: &Arc<Places>, address: IpAddr, times: usize) -> Vec<Place> {
         let entries = (0..times).map(|_| places.enter(address));
         let taken = entries.map_while(|entry| match entry {
             Entry::Place(place) => Some(place),
@@ -169,13 +170,13 @@ mod tests {
     #[test]
     fn whoever_comes_finds_a_place() {
         let places = Places::new(10_000, false);
-        let first = take(&places, "a", 20_000);
+        let first = take(&places, A, 20_000);
         assert_eq!(first.len(), 5_000);
-        let second = take(&places, "b", 20_000);
+        let second = take(&places, B, 20_000);
         assert_eq!(second.len(), 2_500);
         let mut others = Vec::new();
-        for number in 0..100 {
-            others.push(take(&places, &number.to_string(), 20));
+        for number in 100..200 {
+            others.push(take(&places, address(number), 20));
         }
         assert!(others.iter().all(|taken| taken.len() == 20));
         drop((first, second, others));
@@ -186,18 +187,18 @@ mod tests {
     #[test]
     fn where_a_proxy_is_in_front_its_address_is_no_bound() {
         let places = Places::new(100, true);
-        assert_eq!(take(&places, "proxy", 200).len(), 100);
+        assert_eq!(take(&places, A, 200).len(), 100);
     }
 
     #[tokio::test]
     async fn who_waits_is_served_in_turn_and_those_who_went_are_passed_over() {
         let places = Places::new(4, false);
-        let mut taken = take(&places, "a", 2);
-        let later = |address: &str| match places.enter(address) {
+        let mut taken = take(&places, A, 2);
+        let later = |address: IpAddr| match places.enter(address) {
             Entry::Later(receiver) => receiver,
             Entry::Place(_) | Entry::Refused => panic!("{address}"),
         };
-        let (gone, waits) = (later("a"), later("a"));
+        let (gone, waits) = (later(A), later(A));
         drop(gone);
         taken.pop();
         let place = waits.await.unwrap();
@@ -209,16 +210,16 @@ mod tests {
     #[test]
     fn few_can_wait_and_nobody_keeps_others_from_it() {
         let places = Places::new(2, false);
-        let _taken = take(&places, "a", 2);
+        let _taken = take(&places, A, 2);
         let mut waiting = Vec::new();
-        let mut wait = |address: &str| {
+        let mut wait = |address: IpAddr| {
             let entry = places.enter(address);
             let waits = matches!(entry, Entry::Later(_));
             waiting.push(entry);
             waits
         };
-        assert_eq!((0..5_000).filter(|_| wait("a")).count(), MOST_WAITING / 2);
-        assert!(wait("b"));
-        assert!(!wait("a"));
+        assert_eq!((0..5_000).filter(|_| wait(A)).count(), MOST_WAITING / 2);
+        assert!(wait(B));
+        assert!(!wait(A));
     }
 }

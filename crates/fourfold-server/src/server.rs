@@ -235,7 +235,7 @@ impl Server {
             let Some((stream, peer)) = accepted else {
                 continue;
             };
-            let seat = match places.enter(&address_key(peer.ip())) {
+            let seat = match places.enter(address_key(peer.ip())) {
                 Entry::Place(place) => Ok(place),
                 Entry::Later(later) => Err((later, app.stopping.subscribe())),
                 Entry::Refused => {

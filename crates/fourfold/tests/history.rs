@@ -1,6 +1,6 @@
 //! What a server can be caught at: rollback, changed IVs, and what is never forgotten.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use fourfold::{
     AccountData, Content, DefaultKey, KeyId, NewKey, Secret, SecretName, SecretStorage, base64,
@@ -76,7 +76,7 @@ fn rewritten(entry: &Content, how: u8) -> Content {
     if how & 2 != 0 {
         for member in ["iv", "ciphertext", "mac"] {
             let mut text: String = entry.get(member).unwrap().unwrap();
-            while text.len() % 4 != 0 {
+            while !text.len().is_multiple_of(4) {
                 text.push('=');
             }
             other.insert(member, &text);
@@ -252,7 +252,7 @@ fn a_secret_without_entries_is_gone() {
 #[test]
 fn the_origin_of_an_entry_is_that_of_this_very_entry() {
     let (old, new) = (Entry::of(1), Entry::of(2));
-    let mut history = history(&[old.clone()]);
+    let mut history = history(std::slice::from_ref(&old));
     let data = account_data(&old.content());
     let origin = |history: &History, entry: &Entry| {
         history.origin_of(&account_data(&entry.content()), &name(), &id())

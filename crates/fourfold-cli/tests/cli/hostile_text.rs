@@ -1,9 +1,12 @@
 //! Texts that would deceive whoever reads them, in every answer of the homeserver to every command.
 
+mod commands;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use self::commands::{COMMANDS, Call};
 use crate::{
     help,
     homeserver::{Homeserver, PASSWORD, Person},
@@ -16,144 +19,6 @@ use crate::{
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";
-
-/// How every command is called, in an order in which one does not take away what the next needs.
-/// `KEY`, `NEW`, `SEAL`, `PASSWORD` are files, and `ID` and `DEVICE` are of the user.
-const COMMANDS: &[(&str, Call)] = &[
-    ("whoami", Call::With(&[])),
-    ("status", Call::With(&[])),
-    ("ls", Call::With(&["-l"])),
-    ("get", Call::With(&[NAME, "--recovery-key-file", "KEY"])),
-    ("key ls", Call::With(&[])),
-    ("key check", Call::With(&["--recovery-key-file", "KEY"])),
-    ("kit", Call::With(&["--recovery-key-file", "KEY"])),
-    ("device ls", Call::With(&["--store-key-file", "SEAL"])),
-    (
-        "device verify",
-        Call::With(&["--store-key-file", "SEAL", "--recovery-key-file", "KEY"]),
-    ),
-    (
-        "device sign",
-        Call::With(&[
-            "DEVICE",
-            "--fingerprint",
-            "xmiq5L4pYm1QJqXq7Q0rY3o0l9cW3vX6bX9n2g5p8kA",
-            "--store-key-file",
-            "SEAL",
-            "--recovery-key-file",
-            "KEY",
-            "--yes",
-        ]),
-    ),
-    (
-        "request",
-        Call::With(&[NAME, "--timeout", "1s", "--store-key-file", "SEAL"]),
-    ),
-    (
-        "put",
-        Call::With(&[NAME, "-", "--recovery-key-file", "KEY", "--yes"]),
-    ),
-    (
-        "setup",
-        Call::With(&[
-            "--yes",
-            "--store-key-file",
-            "SEAL",
-            "--recovery-key-file",
-            "KEY",
-            "--password-file",
-            "PASSWORD",
-        ]),
-    ),
-    (
-        "key new",
-        Call::With(&["--yes", "--recovery-key-out", "NEW"]),
-    ),
-    (
-        "key default",
-        Call::With(&["ID", "--recovery-key-file", "KEY", "--yes"]),
-    ),
-    (
-        "key grant",
-        Call::With(&["ID", NAME, "--recovery-key-file", "KEY", "--yes"]),
-    ),
-    (
-        "key revoke",
-        Call::With(&["ID", NAME, "--recovery-key-file", "KEY", "--yes"]),
-    ),
-    (
-        "key rm",
-        Call::With(&["ID", "--recovery-key-file", "KEY", "--yes"]),
-    ),
-    (
-        "key migrate",
-        Call::With(&[
-            "--recovery-key-file",
-            "KEY",
-            "--recovery-key-out",
-            "NEW",
-            "--yes",
-        ]),
-    ),
-    (
-        "key rotate",
-        Call::With(&[
-            "--recovery-key-file",
-            "KEY",
-            "--recovery-key-out",
-            "NEW",
-            "--yes",
-        ]),
-    ),
-    ("resume", Call::With(&["--password-file", "PASSWORD"])),
-    (
-        "rm",
-        Call::With(&[NAME, "--recovery-key-file", "KEY", "--yes"]),
-    ),
-    (
-        "device rm",
-        Call::With(&[
-            "DEVICE",
-            "--password-file",
-            "PASSWORD",
-            "--store-key-file",
-            "SEAL",
-            "--yes",
-        ]),
-    ),
-    ("agent log", Call::With(&[])),
-    ("logout", Call::With(&[])),
-    (
-        "login",
-        Call::With(&[
-            "USER",
-            "--homeserver",
-            "SERVER",
-            "--password-file",
-            "PASSWORD",
-        ]),
-    ),
-    ("agent", Call::OfAgent(&[])),
-    ("agent status", Call::OfAgent(&[])),
-    ("agent questions", Call::OfAgent(&[])),
-    ("agent answer", Call::OfAgent(&["0", "no"])),
-    ("unlock", Call::OfAgent(&["--recovery-key-file", "KEY"])),
-    ("lock", Call::OfAgent(&[])),
-    ("agent stop", Call::OfAgent(&[])),
-    // These read nothing that a homeserver said.
-    ("completions", Call::Alone),
-    ("quickstart", Call::Alone),
-    ("serve", Call::Alone),
-];
-
-enum Call {
-    /// With these arguments.
-    With(&'static [&'static str]),
-    /// The same, when an agent is running.
-    OfAgent(&'static [&'static str]),
-    /// Not at all.
-    Alone,
-}
 
 /// Moves the cursor, sets a title, begins a line, changes directions, hides, and is long.
 fn hostile() -> String {

@@ -41,7 +41,7 @@ pub enum DeviceError {
     OtherDevice,
     /// This machine knows the user by another identity.
     #[error(transparent)]
-    OtherIdentity(#[from] OtherIdentityPinned),
+    OtherIdentity(Box<OtherIdentityPinned>),
     /// The operating system has no random numbers.
     #[error("the operating system has no random numbers")]
     Randomness,
@@ -65,6 +65,13 @@ pub enum DeviceError {
 impl From<fourfold::signed_json::SignatureError> for DeviceError {
     fn from(_: fourfold::signed_json::SignatureError) -> Self {
         Self::Unsignable
+    }
+}
+
+impl From<OtherIdentityPinned> for DeviceError {
+    fn from(other: OtherIdentityPinned) -> Self {
+        // Two public keys would make every error large.
+        Self::OtherIdentity(Box::new(other))
     }
 }
 

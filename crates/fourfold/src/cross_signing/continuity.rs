@@ -105,6 +105,10 @@ impl KnownIdentity<'_> {
     clippy::exhaustive_enums,
     reason = "whoever carries it out must do each of them"
 )]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "keys are large, and it is moved, not kept"
+)]
 pub enum IdentityChoice {
     /// It has none, and never had one as far as this machine and secret storage tell: make it.
     Create,
