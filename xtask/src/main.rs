@@ -10,6 +10,7 @@ mod floors;
 mod http;
 mod lanes;
 mod live;
+mod process;
 mod report;
 mod reproduce;
 mod requirements;
@@ -74,4 +75,5 @@ cargo xtask bench [LANE] [OPTION…]
     sharing                 from asking for a secret to having it
     agent                   what an idle agent takes
     flood                   a million events of no use, and one request
-    neighbour               what one user waits while another one floods (needs wrk)";
+    neighbour               what one user waits while another one floods (needs wrk)
+    siege [ATTACK…]         the same under every attack that strangers and users can make";

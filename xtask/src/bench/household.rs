@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdout},
 };
 
@@ -12,6 +12,7 @@ use crate::{
     files,
     http::PASSWORD,
     live::{self, Device},
+    process,
     workspace::Workspace,
 };
 
@@ -102,17 +103,17 @@ impl Household {
         let mut sleeps = 0;
         for task in fs::read_dir(&tasks).map_err(unreadable)? {
             let status = task.map_err(unreadable)?.path().join("status");
-            sleeps += figure(&status, "voluntary_ctxt_switches")?;
+            sleeps += process::figure(&status, "voluntary_ctxt_switches")?;
         }
         Ok(sleeps)
     }
 
     fn resident_as(&self, name: &str) -> Result<u64, Failure> {
-        figure(&self.process().join("status"), name)
+        process::figure(&self.process().join("status"), name)
     }
 
     fn process(&self) -> PathBuf {
-        Path::new("/proc").join(self.agent.id().to_string())
+        process::folder(self.agent.id())
     }
 }
 
@@ -126,30 +127,4 @@ impl Drop for Household {
 
 fn silent(what: &str) -> Failure {
     Failure::Check(format!("the agent {what}"))
-}
-
-fn figure(status: &Path, name: &str) -> Result<u64, Failure> {
-    let text = files::read_text(status)?;
-    read(&text, name)
-        .ok_or_else(|| Failure::Check(format!("{} does not tell {name}", status.display())))
-}
-
-fn read(status: &str, name: &str) -> Option<u64> {
-    let of_name = |line: &&str| line.split_once(':').is_some_and(|(key, _)| key == name);
-    let line = status.lines().find(of_name)?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_a_figure_by_its_whole_name() {
-        let status =
-            "VmRSS:\t   1234 kB\nnonvoluntary_ctxt_switches:\t9\nvoluntary_ctxt_switches:\t7\n";
-        assert_eq!(read(status, "VmRSS"), Some(1234));
-        assert_eq!(read(status, "voluntary_ctxt_switches"), Some(7));
-        assert_eq!(read(status, "VmHWM"), None);
-    }
 }

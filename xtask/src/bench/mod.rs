@@ -7,6 +7,7 @@ mod load;
 mod neighbour;
 mod server;
 mod sharing;
+mod siege;
 mod table;
 mod waking;
 mod wrk;
@@ -36,6 +37,10 @@ pub(crate) fn command(workspace: &Workspace, arguments: &[String]) -> Result<Exi
                 is_waking_measured: true,
             };
             return server::command(workspace, plan, options);
+        }
+        "siege" => {
+            siege::run(workspace, options)?;
+            return Ok(ExitCode::SUCCESS);
         }
         _ => {}
     }

@@ -5,6 +5,7 @@ mod edges;
 mod links;
 mod purity;
 mod shape;
+mod statements;
 mod tracked;
 
 use crate::{failure::Failure, workspace::Workspace};
@@ -27,6 +28,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
         };
         findings.extend(shape::check_text(&file, &text));
         findings.extend(purity::check_source(&file, &text));
+        findings.extend(statements::check(&file, &text));
         findings.extend(links::check(&file, &text));
         findings.extend(tracked::check_paths(&file, &text));
     }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{command, failure::Failure, files};
+use crate::{command, failure::Failure, files, process};
 
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(60);
@@ -83,6 +83,12 @@ impl Server {
     /// The URL of the server, without a path.
     pub(crate) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The memory that it takes now, in KiB.
+    pub(crate) fn resident(&self) -> Result<u64, Failure> {
+        let status = process::folder(self.child.id()).join("status");
+        process::figure(&status, "VmRSS")
     }
 
     /// Stops the server and removes its folder: all went well.
