@@ -107,7 +107,7 @@ impl Compared {
     pub(crate) fn tell(&self, json: bool) {
         for change in self.changes.iter().filter(|change| is_worth_a_word(change)) {
             if json {
-                ui::say(in_json(change));
+                ui::json(&in_json(change));
             } else if change.is_suspicious() {
                 ui::warn(change);
             } else {

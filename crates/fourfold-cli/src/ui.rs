@@ -34,6 +34,13 @@ pub(crate) fn note(text: impl std::fmt::Display) {
     say(format_args!("fourfold: note: {text}"));
 }
 
+/// Something to know, as one JSON object on a line.
+pub(crate) fn json(object: &serde_json::Value) {
+    if let Ok(json) = Json::compact(object) {
+        write(json.as_str());
+    }
+}
+
 /// Something the user should know before going on.
 pub(crate) fn warn(text: impl std::fmt::Display) {
     say(format_args!("fourfold: warning: {text}"));
@@ -53,9 +60,7 @@ pub(crate) fn error(error: &Error, json: bool) {
         if let (Some(hint), Some(object)) = (&error.hint, object.as_object_mut()) {
             object.insert("hint".to_owned(), hint.clone().into());
         }
-        if let Ok(json) = Json::compact(&object) {
-            write(json.as_str());
-        }
+        self::json(&object);
         return;
     }
     say(format_args!("fourfold: error: {}", error.message));
