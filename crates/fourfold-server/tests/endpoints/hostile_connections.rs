@@ -196,8 +196,8 @@ async fn ht_01_connections_that_vanish_leave_nothing_behind() {
     running.stop().await;
 }
 
-// shows: SRV-11
 #[cfg(target_os = "linux")]
+// shows: SRV-11
 #[tokio::test]
 async fn an_address_that_takes_all_it_can_leaves_places_to_others() {
     let folder = TempDir::new().unwrap();
