@@ -37,6 +37,7 @@ mod comparison;
 mod description;
 mod fingerprint;
 mod record;
+mod room;
 mod vouching;
 
 pub use change::Change;

@@ -84,6 +84,7 @@ impl History {
                 self.record(&event_type, account_data.raw(&event_type), Origin::Read);
             }
         }
+        self.make_room();
         self.is_begun = true;
     }
 
@@ -188,6 +189,7 @@ impl History {
         if let Some(id) = KeyId::from_event_type(event_type)
             && let Some(content) = json.and_then(|json| Content::from_json(json).ok())
             && !content.is_empty()
+            && self.has_room_for(&id, content.to_json().len(), origin)
         {
             self.descriptions.insert(id, Description(content));
         }
@@ -238,10 +240,14 @@ fn relevant(account_data: &AccountData) -> BTreeSet<String> {
     account_data
         .event_types()
         .filter(|event_type| {
-            event_type.starts_with("m.secret_storage.")
-                || account_data.raw(event_type).is_some_and(is_secret)
+            let is_its_own = event_type.starts_with("m.secret_storage.");
+            event_type.len() <= MAX_EVENT_TYPE_BYTES
+                && (is_its_own || account_data.raw(event_type).is_some_and(is_secret))
         })
         .map(str::to_owned)
         .chain(storage.secrets().map(|(name, _)| name.as_str().to_owned()))
         .collect()
 }
+
+/// The longest type that an event can have in Matrix.
+const MAX_EVENT_TYPE_BYTES: usize = 255;

@@ -1,0 +1,156 @@
+//! How much is remembered of what a server merely showed: it can show as much as it likes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{History, Origin, Place, Sighting};
+use crate::{DefaultKey, KeyId, SecretKind, SecretName};
+
+impl History {
+    /// How many sightings are kept in all that were merely read. Beyond it older ones of each place go
+    /// first, and then whole events that this machine neither opened nor wrote, those that came last
+    /// first: what a server adds never pushes out what was there before.
+    pub const MAX_READ_IN_ALL: usize = 20_000;
+    /// How many descriptions of keys are remembered that were merely read. What was proven or written
+    /// here comes on top.
+    pub const MAX_DESCRIPTIONS: usize = 256;
+    /// The largest description that is remembered when it was merely read.
+    pub const MAX_DESCRIPTION_BYTES: usize = 16 * 1024;
+
+    /// Whether the description of a key is remembered that came like this.
+    pub(super) fn has_room_for(&self, id: &KeyId, bytes: usize, origin: Origin) -> bool {
+        origin != Origin::Read
+            || self.descriptions.contains_key(id)
+            || (self.descriptions.len() < Self::MAX_DESCRIPTIONS
+                && bytes <= Self::MAX_DESCRIPTION_BYTES)
+    }
+
+    /// Forgets what is too much.
+    pub(super) fn make_room(&mut self) {
+        let number = self.read().count();
+        let Some(excess) = number.checked_sub(Self::MAX_READ_IN_ALL).filter(|n| *n > 0) else {
+            return;
+        };
+        let mut older: Vec<_> = self
+            .sightings
+            .values()
+            .flat_map(|all| all.split_last().map_or([].as_slice(), |(_, older)| older))
+            .filter(|one| one.origin == Origin::Read)
+            .map(|one| one.counter)
+            .collect();
+        older.sort_unstable();
+        older.truncate(excess);
+        let older: BTreeSet<_> = older.into_iter().collect();
+        for all in self.sightings.values_mut() {
+            all.retain(|one| !older.contains(&one.counter));
+        }
+        self.forget_events(excess - older.len());
+    }
+
+    /// Forgets events until so many sightings are gone, as far as there are such.
+    fn forget_events(&mut self, mut excess: usize) {
+        // The first counter of an event, and how many sightings it has.
+        let mut events: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
+        let mut kept = BTreeSet::new();
+        for (Place { event_type, .. }, all) in &self.sightings {
+            let first = all.first().map_or(u64::MAX, |one| one.counter);
+            let event = events.entry(event_type).or_insert((first, 0));
+            *event = (event.0.min(first), event.1 + all.len());
+            if self.is_kept(event_type) || all.iter().any(|one| one.origin != Origin::Read) {
+                kept.insert(event_type.as_str());
+            }
+        }
+        let mut events: Vec<_> = events
+            .into_iter()
+            .filter(|(event_type, _)| !kept.contains(event_type))
+            .collect();
+        events.sort_unstable_by_key(|(_, (first, _))| std::cmp::Reverse(*first));
+        let mut gone = BTreeSet::new();
+        for (event_type, (_, number)) in events {
+            if excess == 0 {
+                break;
+            }
+            excess = excess.saturating_sub(number);
+            gone.insert(event_type.to_owned());
+        }
+        self.sightings
+            .retain(|place, _| !gone.contains(&place.event_type));
+    }
+
+    /// What every account has, and the keys that are remembered.
+    fn is_kept(&self, event_type: &str) -> bool {
+        event_type == DefaultKey::EVENT_TYPE
+            || KeyId::from_event_type(event_type)
+                .is_some_and(|id| self.descriptions.contains_key(&id))
+            || SecretName::new(event_type)
+                .is_ok_and(|name| SecretKind::of(&name) != SecretKind::Other)
+    }
+
+    fn read(&self) -> impl Iterator<Item = &Sighting> {
+        let all = self.sightings.values().flatten();
+        all.filter(|one| one.origin == Origin::Read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AccountData;
+
+    fn shown(prefix: &str, number: usize) -> AccountData {
+        let mut data = AccountData::default();
+        for number in 0..number {
+            let content = r#"{"encrypted":{"key":{"iv":"AA","ciphertext":"AA","mac":"AA"}}}"#;
+            let event_type = format!("org.example.{prefix}.{number}");
+            data.insert_json(event_type, content).unwrap();
+        }
+        data
+    }
+
+    fn knows(history: &History, event_type: &str) -> bool {
+        history
+            .sightings
+            .keys()
+            .any(|place| place.event_type == event_type)
+    }
+
+    // shows: LIB-22
+    #[test]
+    fn what_a_server_invents_is_bounded_and_pushes_out_nothing() {
+        let mut history = History::default();
+        let mut first = shown("first", 10);
+        first
+            .insert_json("m.megolm_backup.v1", r#"{"encrypted":{"key":{}}}"#)
+            .unwrap();
+        history.saw(&first);
+        for round in 0..4 {
+            let mut data = shown(&format!("round{round}"), 19_000);
+            for event_type in first.event_types() {
+                data.insert_json(event_type, first.raw(event_type).unwrap())
+                    .unwrap();
+            }
+            history.saw(&data);
+            assert!(history.read().count() <= History::MAX_READ_IN_ALL);
+        }
+        for event_type in first.event_types() {
+            assert!(knows(&history, event_type), "{event_type}");
+        }
+        assert!(!knows(&history, "org.example.round3.18999"));
+    }
+
+    // shows: LIB-22
+    #[test]
+    fn descriptions_that_a_server_invents_are_bounded() {
+        let mut history = History::default();
+        let mut data = AccountData::default();
+        for number in 0..1000 {
+            let event_type = format!("m.secret_storage.key.key{number:04}");
+            data.insert_json(event_type, r#"{"algorithm":"a"}"#)
+                .unwrap();
+        }
+        let large = format!(r#"{{"algorithm":"{}"}}"#, "a".repeat(20_000));
+        data.insert_json("m.secret_storage.key.a", large).unwrap();
+        history.saw(&data);
+        assert_eq!(history.descriptions.len(), History::MAX_DESCRIPTIONS);
+        assert!(!history.descriptions.contains_key(&KeyId::new("a").unwrap()));
+    }
+}
