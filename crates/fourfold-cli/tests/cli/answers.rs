@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     homeserver::{Homeserver, Person},
     invocation::{Outcome, fourfold},
+    proxy::Proxy,
 };
 
 const NAME: &str = "org.example.wallet";
@@ -135,4 +136,40 @@ fn every_error_is_one_object() {
         .run()
         .fails(2)
         .says("fourfold: error: unrecognized subcommand");
+}
+
+/// Not even under a wrong key, where a client could be led to mend or to try.
+// shows: STO-09
+#[test]
+fn what_only_reads_writes_nothing() {
+    let server = Homeserver::start();
+    let proxy = Proxy::to(&server.address);
+    server.register("alice");
+    let alice = Person::at(&proxy.address, "alice");
+    alice.log_in().run().succeeds();
+    alice.set_up("key");
+    alice.put(NAME, "four folds", "key").run().succeeds();
+    let before = proxy.seen().len();
+    let stored = server.other_client("alice").everything();
+
+    alice.get(NAME, "key").run().succeeds();
+    alice.get("org.example.none", "key").run().fails(1);
+    let wrong = fourfold::recovery_key::encode(&[7; 32]);
+    alice.folder.write("wrong", wrong.as_str());
+    alice.get(NAME, "wrong").run().fails(3);
+    for reads in [&["ls"][..], &["status"], &["whoami"], &["key", "ls"]] {
+        alice.call(reads).run().succeeds();
+    }
+    let key = alice.folder.name_of("key");
+    let check = ["key", "check", "--recovery-key-file", &key];
+    alice.call(&check).run().succeeds();
+
+    let seen = proxy.seen();
+    assert!(seen.len() > before + 5, "nothing was looked at");
+    for (request, _) in seen.iter().skip(before) {
+        let line = request.first_line();
+        let is_query = line.starts_with("POST ") && line.contains("/keys/query ");
+        assert!(line.starts_with("GET ") || is_query, "{line}");
+    }
+    assert_eq!(server.other_client("alice").everything(), stored);
 }

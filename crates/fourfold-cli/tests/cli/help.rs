@@ -149,3 +149,34 @@ fn the_version_is_that_of_the_workspace() {
         concat!("fourfold ", env!("CARGO_PKG_VERSION"), "\n")
     );
 }
+
+// shows: AGT-16
+#[test]
+fn the_unit_for_systemd_gives_the_agent_no_more_than_it_needs() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/fourfold-agent.service"
+    );
+    let unit = std::fs::read_to_string(path).unwrap();
+    for line in [
+        "LimitCORE=0",
+        "MemoryDenyWriteExecute=yes",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK",
+        "SystemCallFilter=@system-service",
+        "UMask=0077",
+    ] {
+        assert!(unit.lines().any(|one| one == line), "{line}");
+    }
+    // What it starts is a command that there is.
+    let started = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart=/usr/bin/fourfold "))
+        .unwrap();
+    let words: Vec<_> = started.split(' ').collect();
+    let help = help(&[words[0].to_owned()]);
+    for option in &words[1..] {
+        assert!(help.contains(option), "{option}");
+    }
+}
