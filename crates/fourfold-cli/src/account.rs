@@ -98,7 +98,7 @@ impl LoggedIn {
         names: impl IntoIterator<Item = &'a SecretName>,
         key_id: &KeyId,
     ) -> Result<()> {
-        Ok(self.state.opened(snapshot, names, key_id)?)
+        Ok(self.state.opened(&snapshot.account_data, names, key_id)?)
     }
 }
 
@@ -221,12 +221,18 @@ pub(crate) fn remember_opened(
     name: &SecretName,
     key_id: &KeyId,
 ) -> Option<Origin> {
+    // An agent need not lay down its work for it.
+    if options.snapshot.is_none()
+        && let Ok(Some(mut agent)) = Agent::find_if_safe(global)
+    {
+        return agent.opened(&snapshot.account_data, name, key_id).ok()?;
+    }
     let (mut state, _loan) = state_of_user(global, &snapshot.user_id).ok()??;
     if options.snapshot.is_some() {
         let history = state.history().ok()?;
         return history.origin_of(&snapshot.account_data, name, key_id);
     }
-    judged::remember_opened(&mut state, snapshot, name, key_id).ok()?
+    judged::remember_opened(&mut state, &snapshot.account_data, name, key_id).ok()?
 }
 
 /// The local state of the user of a snapshot, if this machine has one.

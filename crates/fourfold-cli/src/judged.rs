@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use fourfold::{
-    KeyId, SecretName, SecretStorage, Snapshot,
+    AccountData, KeyId, SecretName, SecretStorage, Snapshot,
     history::{Change, Origin},
 };
 use fourfold_client::LocalState;
@@ -156,14 +156,12 @@ impl Compared {
 /// Remembers that a key opened a secret, and says how this machine came to know the entry before.
 pub(crate) fn remember_opened(
     state: &mut LocalState,
-    snapshot: &Snapshot,
+    account_data: &AccountData,
     name: &SecretName,
     key_id: &KeyId,
 ) -> Result<Option<Origin>> {
-    let known = state
-        .history()?
-        .origin_of(&snapshot.account_data, name, key_id);
-    state.opened(snapshot, [name], key_id)?;
+    let known = state.history()?.origin_of(account_data, name, key_id);
+    state.opened(account_data, [name], key_id)?;
     Ok(known)
 }
 

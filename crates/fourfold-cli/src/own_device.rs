@@ -52,11 +52,6 @@ fn existing_or_earlier(
     }
 }
 
-/// What this machine remembers of the account.
-pub(crate) fn remembered(logged_in: &mut LoggedIn, options: &SealingOptions) -> Result<Remembered> {
-    Ok(existing_or_earlier(logged_in, options)?.1)
-}
-
 /// This device, and what its machine remembers.
 pub(crate) struct ThisDevice {
     keys: Keys,
@@ -78,13 +73,48 @@ impl ThisDevice {
         options: &SealingOptions,
         published: &UserKeys,
     ) -> Result<Self> {
+        let this = Self::open(logged_in, options)?;
+        this.check_is_ours(logged_in, published)?;
+        Ok(this)
+    }
+
+    /// The same before anybody looked at what the homeserver shows.
+    pub(crate) fn open(logged_in: &mut LoggedIn, options: &SealingOptions) -> Result<Self> {
         let (device, remembered) = existing_or_earlier(logged_in, options)?;
-        check_is_ours(logged_in, device.as_ref(), published)?;
         let keys = match device {
             Some(device) => Keys::Kept(Box::new(device)),
             None => Keys::New(Box::new(NewDevice::generate(&logged_in.state)?)),
         };
         Ok(Self { keys, remembered })
+    }
+
+    /// Refuses when the homeserver shows other keys under the ID of this device than were made here.
+    pub(crate) fn check_is_ours(&self, logged_in: &LoggedIn, published: &UserKeys) -> Result<()> {
+        let id = id(logged_in)?;
+        match (published.device(&id), &self.keys) {
+            (None, _) => Ok(()),
+            (Some(_), Keys::Kept(device)) => confirm(device, published).map(|_| ()),
+            (Some(_), Keys::New(_)) => Err(Error::new(
+                Exit::NotVerified,
+                format!(
+                    "the homeserver shows keys of the device {} that were not made here; nothing \
+                     was signed",
+                    escape_untrusted(&id)
+                ),
+            )
+            .hint("log out and in again: then this device gets keys of its own")),
+        }
+    }
+
+    /// The device, with keys that are kept and published from now on.
+    pub(crate) fn ready(
+        self,
+        logged_in: &mut LoggedIn,
+        options: &SealingOptions,
+    ) -> Result<Device> {
+        let mut device = self.keep(logged_in, options)?;
+        publish(logged_in, &mut device)?;
+        Ok(device)
     }
 
     /// The device, with keys that are kept from now on.
@@ -295,28 +325,6 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Refuses when the homeserver shows other keys under the ID of this device than were made here.
-fn check_is_ours(
-    logged_in: &LoggedIn,
-    device: Option<&Device>,
-    published: &UserKeys,
-) -> Result<()> {
-    let id = id(logged_in)?;
-    match (published.device(&id), device) {
-        (None, _) => Ok(()),
-        (Some(_), Some(device)) => confirm(device, published).map(|_| ()),
-        (Some(_), None) => Err(Error::new(
-            Exit::NotVerified,
-            format!(
-                "the homeserver shows keys of the device {} that were not made here; nothing was \
-                 signed",
-                escape_untrusted(&id)
-            ),
-        )
-        .hint("log out and in again: then this device gets keys of its own")),
-    }
-}
-
 /// A public key in groups of four, as people compare it.
 pub(crate) fn fingerprint(key: &str) -> String {
     let characters: Vec<char> = key.chars().collect();
@@ -333,10 +341,7 @@ pub(crate) fn ready(
     options: &SealingOptions,
     published: &UserKeys,
 ) -> Result<Device> {
-    let device = ThisDevice::find(logged_in, options, published)?;
-    let mut device = device.keep(logged_in, options)?;
-    publish(logged_in, &mut device)?;
-    Ok(device)
+    ThisDevice::find(logged_in, options, published)?.ready(logged_in, options)
 }
 
 /// Holds on to the master key, whose private half is known: from now on another one is an alarm,

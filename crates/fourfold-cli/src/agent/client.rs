@@ -2,7 +2,9 @@
 
 use std::{io, path::Path, time::Duration};
 
-use fourfold::{Plan, SecretName, SecretStorageKey, Snapshot, recovery_key};
+use fourfold::{
+    AccountData, KeyId, Plan, SecretName, SecretStorageKey, Snapshot, history::Origin, recovery_key,
+};
 use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
@@ -182,6 +184,26 @@ impl Agent {
         let (text, compared) = self.document(first)?;
         let snapshot = Snapshot::from_json(&text).map_err(|_| not_understood())?;
         Ok((snapshot, compared))
+    }
+
+    /// Has the agent remember that a key opened a secret; says how this machine knew the entry before.
+    pub(crate) fn opened(
+        &mut self,
+        account_data: &AccountData,
+        name: &SecretName,
+        key_id: &KeyId,
+    ) -> Result<Option<Origin>> {
+        let mut of_secret = AccountData::default();
+        if let Some(event) = account_data.raw(name.as_str()) {
+            let inserted = of_secret.insert_json(name.as_str(), event);
+            inserted.map_err(Error::usage)?;
+        }
+        let (name, key_id) = (name.clone(), key_id.clone());
+        let request = Request::Opened { name, key_id };
+        match self.ask(&request, of_secret.to_json().as_bytes())?.message {
+            Reply::Known { origin } => Ok(origin),
+            _ => Err(not_understood()),
+        }
     }
 
     /// Leaves the agent without the local state as long as the value lives.

@@ -1,7 +1,7 @@
 //! What commands and the agent say to each other. Secrets are never in these messages: they travel
 //! as the payload of the frame.
 
-use fourfold::{KeyId, SecretName, sharing::Standing};
+use fourfold::{KeyId, SecretName, history::Origin, sharing::Standing};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -62,6 +62,8 @@ pub(crate) enum Request {
         /// Seconds.
         timeout: u64,
     },
+    /// Remember that a key opened a secret: [`Reply::Known`]. Payload: the account data of the secret.
+    Opened { name: SecretName, key_id: KeyId },
     /// Leave the local state to this command until it hangs up.
     Borrow,
     /// The questions that wait for an answer: [`Reply::Questions`].
@@ -91,6 +93,10 @@ pub(crate) enum Reply {
     Received(Received),
     Questions {
         questions: Vec<Question>,
+    },
+    /// How this machine came to know an entry before.
+    Known {
+        origin: Option<Origin>,
     },
     Failed(Failure),
 }

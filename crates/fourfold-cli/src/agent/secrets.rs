@@ -33,7 +33,12 @@ impl SecretSource for VaultSecrets {
             .vault
             .lending(|key| opening::open(&snapshot, name, key.key()).ok())??;
         // An entry that is new here is remembered when the user was told of it.
-        let _ = judged::remember_opened(&mut self.state, &snapshot, name, &opened.key_id);
+        let _ = judged::remember_opened(
+            &mut self.state,
+            &snapshot.account_data,
+            name,
+            &opened.key_id,
+        );
         Some(opened.secret)
     }
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use fourfold::{
-    Algorithm, ProvenKey, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey,
-    Snapshot,
+    AccountData, Algorithm, ProvenKey, Secret, SecretName, SecretState, SecretStorage,
+    SecretStorageKey, Snapshot,
     plan::{self, WritingKey},
 };
 use tokio::{sync::Notify, time::timeout};
@@ -77,6 +77,12 @@ impl AgentService {
                     text: snapshot.to_json(),
                     compared,
                 })
+            }
+            Request::Opened { name, key_id } => {
+                let text = frame.payload.text().unwrap_or_default();
+                let account_data = AccountData::from_json(text).map_err(Error::usage)?;
+                let origin = self.jobs.opened(account_data, name, key_id).await?;
+                Ok(Answer::Reply(Reply::Known { origin }))
             }
             Request::Borrow => Ok(Answer::Hold(Box::new(self.jobs.borrow_state().await?))),
             Request::Stop => {
@@ -161,7 +167,8 @@ impl AgentService {
         });
         let opened = opened.ok_or_else(Failure::locked)??;
         let provenance = opened.provenance(&storage, name.clone());
-        let known = self.jobs.opened(snapshot, name, opened.key_id.clone());
+        let account_data = snapshot.account_data.clone();
+        let known = self.jobs.opened(account_data, name, opened.key_id.clone());
         let provenance = provenance.known_before(&opened, known.await?);
         let secret = Zeroizing::new(opened.secret.expose_secret().to_owned());
         let opened = Opened {

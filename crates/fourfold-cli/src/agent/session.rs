@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use fourfold::{KeyId, SecretName, Snapshot, history::Origin};
+use fourfold::{AccountData, KeyId, SecretName, Snapshot, history::Origin};
 use fourfold_client::LocalState;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -25,7 +25,7 @@ use crate::{
     },
     arguments::AcceptOptions,
     error::{Error, Exit, Result},
-    judged::{self, Compared, Judged},
+    judged::{self, Compared},
 };
 
 /// Work for whoever holds the local state.
@@ -42,7 +42,7 @@ pub(crate) enum Job {
     ),
     /// Remember that a key opened a secret, and say how the entry was known before.
     Opened(
-        Box<Judged>,
+        Box<AccountData>,
         SecretName,
         KeyId,
         oneshot::Sender<Result<Option<Origin>>>,
@@ -76,12 +76,12 @@ impl Jobs {
     /// Remembers that a key opened a secret, and says how this machine came to know the entry before.
     pub(crate) async fn opened(
         &self,
-        snapshot: Judged,
+        account_data: AccountData,
         name: SecretName,
         key_id: KeyId,
     ) -> Result<Option<Origin>> {
         let (sender, answer) = oneshot::channel();
-        let job = Job::Opened(Box::new(snapshot), name, key_id, sender);
+        let job = Job::Opened(Box::new(account_data), name, key_id, sender);
         self.ask(job, answer).await?
     }
 
@@ -176,9 +176,9 @@ impl Session {
             let is_followed = self.follow_lock().await?;
             match self.next(is_followed).await? {
                 Next::Locked | Next::PauseOver => {}
-                Next::Job(Job::Opened(snapshot, name, key_id, answer)) => {
+                Next::Job(Job::Opened(account_data, name, key_id, answer)) => {
                     let state = &mut self.state;
-                    let known = judged::remember_opened(state, &snapshot, &name, &key_id);
+                    let known = judged::remember_opened(state, &account_data, &name, &key_id);
                     let _ = answer.send(known);
                 }
                 Next::Job(Job::Compare(snapshot, accept, answer)) => {

@@ -105,10 +105,8 @@ fn a_device_of_which_nobody_says_that_it_is_logged_in_gets_nothing() {
         home.warns_of("does not say who is logged in");
         // What worked goes on, and it is not asked for again and again.
         home.answers_the_phone();
-        assert_eq!(
-            home.liar.count("/keys/query ") - queries,
-            home.liar.count("/devices ") - asked
-        );
+        let asked = home.liar.count("/devices ") - asked;
+        assert!(asked <= home.liar.count("/keys/query ") - queries);
         // What the tablet asked for is answered as soon as the homeserver says so.
         home.liar.be_honest();
         home.liar.say_changed();

@@ -104,9 +104,8 @@ fn another_identity_is_held_on_to_when_the_user_says_so() {
     let key = scene.alice.folder.name_of("key");
     verify(&machine, &key, &[]).run().succeeds();
     let password = machine.folder.write("password", PASSWORD);
-    let reset = ["setup", "--yes", "--reset-identity", "--recovery-key-file"];
-    sealed(&machine, &reset)
-        .arguments([&key, "--password-file", &password])
+    sealed(&machine, &["setup", "--yes", "--reset-identity"])
+        .arguments(["--recovery-key-file", &key, "--password-file", &password])
         .run()
         .succeeds();
     let signed = scene.requests_to("/signatures/upload");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fourfold::{
-    Content, KeyDescription, KeyId, SecretName, Snapshot,
+    AccountData, Content, KeyDescription, KeyId, SecretName, Snapshot,
     history::{Change, Fingerprint, History, Origin, Place, Reading, Sighting},
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, types::Type};
@@ -67,13 +67,13 @@ impl LocalState {
     /// The errors of the file system.
     pub fn opened<'a>(
         &mut self,
-        snapshot: &Snapshot,
+        account_data: &AccountData,
         names: impl IntoIterator<Item = &'a SecretName>,
         key_id: &KeyId,
     ) -> Result<(), LocalStateError> {
         let opened = |history: &mut History| {
             for name in names {
-                history.opened(&snapshot.account_data, name, key_id);
+                history.opened(account_data, name, key_id);
             }
         };
         self.change(opened, |_| Ok(()))

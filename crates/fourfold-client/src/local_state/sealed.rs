@@ -307,6 +307,7 @@ const ALL: &[Table] = &[
     Table::Check,
     Table::Account,
     Table::Audit,
+    Table::Backup,
     Table::Held,
     Table::Machine,
     Table::Outbox,

@@ -1,5 +1,7 @@
 //! Files, locks and damage; then what a server can be caught at.
 
+mod earlier_version;
+
 use std::fs;
 
 use fourfold::{

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Description, Fingerprint, History, Reading,
     fingerprint::{Event, named_key},
@@ -35,7 +37,8 @@ pub struct Sighting {
 }
 
 /// How this machine came to know what it saw. The later ones count for more.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "it is a column of what is kept")]
 pub enum Origin {
     /// The server showed it. Anybody can make a server show anything.

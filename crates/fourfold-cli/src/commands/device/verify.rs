@@ -15,7 +15,8 @@ use crate::{
     account::LoggedIn,
     arguments::{AcceptOptions, Global, UnlockOptions},
     error::{Error, Exit, Result},
-    output, own_device,
+    output,
+    own_device::{self, ThisDevice},
     sealing_key::SealingOptions,
     ui, unlock,
 };
@@ -90,8 +91,8 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
         .hint("fourfold setup makes one")
     })?;
 
-    let remembered = own_device::remembered(&mut logged_in, &options.sealing)?;
-    let other = other_identity(&remembered, published.identity());
+    let this = ThisDevice::open(&mut logged_in, &options.sealing)?;
+    let other = other_identity(&this.remembered, published.identity());
     if let Some(other) = other {
         if !options.accept_identity {
             return Err(DeviceError::from(other).into());
@@ -137,7 +138,8 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
         return Err(Error::usage("the self-signing key is missing"));
     };
 
-    let mut device = own_device::ready(&mut logged_in, &options.sealing, &published)?;
+    this.check_is_ours(&logged_in, &published)?;
+    let mut device = this.ready(&mut logged_in, &options.sealing)?;
     let published = own_device::published(&logged_in)?;
     let confirmed = own_device::confirm(&device, &published)?;
     match own_device::sign(&mut logged_in, &confirmed, self_signing_key, &published) {
