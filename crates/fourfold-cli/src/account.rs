@@ -113,22 +113,33 @@ fn open_state(global: &Global) -> Result<(LocalState, Option<Loan>)> {
 /// Opens the local state of an account; `None` when this machine has none.
 fn state_of(folder: &Path, user_id: &str) -> Result<Option<(LocalState, Option<Loan>)>> {
     let patience = Instant::now() + LOCK_PATIENCE;
-    let mut loan = None;
+    let (mut loan, mut failed) = (None, None);
     loop {
         match LocalState::open(folder, user_id) {
             Err(LocalStateError::NoState { .. }) => return Ok(None),
             Err(LocalStateError::Locked { .. }) if Instant::now() < patience => {
-                if loan.is_none()
-                    && let Some(agent) = Agent::at(folder, user_id)?
-                {
-                    loan = Some(agent.borrow_state()?);
-                } else {
+                if loan.is_none() {
+                    match Agent::at(folder, user_id).and_then(borrow) {
+                        Ok(lent) => loan = lent,
+                        // One that ends hangs up, and leaves the state.
+                        Err(error) if error.exit == Exit::Network => failed = Some(error),
+                        Err(error) => return Err(error),
+                    }
+                }
+                if loan.is_none() {
                     std::thread::sleep(Duration::from_millis(20));
                 }
+            }
+            Err(LocalStateError::Locked { .. }) if failed.is_some() => {
+                return failed.map_or(Ok(None), Err);
             }
             state => return Ok(Some((state?, loan))),
         }
     }
+}
+
+fn borrow(agent: Option<Agent>) -> Result<Option<Loan>> {
+    agent.map(Agent::borrow_state).transpose()
 }
 
 /// The account of `--account`, or the only one there is.
