@@ -6,6 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -43,7 +44,7 @@ pub(crate) fn watch() {
             });
             let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(kept) = kept.as_ref() {
-                kept.put_back();
+                kept.put_back_for_good();
                 // The prompt stands there still.
                 ui::say("");
             }
@@ -103,6 +104,15 @@ struct Kept {
 }
 
 impl Kept {
+    /// Again and again for a moment: a prompt that stands there already may be about to hide what is
+    /// typed.
+    fn put_back_for_good(&self) {
+        for _ in 0..20 {
+            self.put_back();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     fn put_back(&self) {
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.settings);
     }
