@@ -130,8 +130,9 @@ fn state_of(folder: &Path, user_id: &str) -> Result<Option<(LocalState, Option<L
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
-            Err(LocalStateError::Locked { .. }) if failed.is_some() => {
-                return failed.map_or(Ok(None), Err);
+            // What the agent said tells more than that somebody holds the lock.
+            Err(error @ LocalStateError::Locked { .. }) => {
+                return Err(failed.unwrap_or_else(|| error.into()));
             }
             state => return Ok(Some((state?, loan))),
         }

@@ -19,8 +19,8 @@ impl Homeserver {
     /// # Errors
     ///
     /// [`ErrorKind::RegistrationNeeds`] when the server asks for more, [`ErrorKind::Matrix`] when it
-    /// refuses, [`ErrorKind::OtherUser`], and the errors of every call. It is not repeated when nobody knows whether it
-    /// arrived.
+    /// refuses, [`ErrorKind::OtherUser`], and the errors of every call. It is not repeated when nobody
+    /// knows whether it arrived.
     #[instrument(level = "debug", skip_all)]
     pub async fn register(
         &self,

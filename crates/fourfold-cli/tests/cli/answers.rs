@@ -144,9 +144,7 @@ fn every_error_is_one_object() {
 fn what_only_reads_writes_nothing() {
     let server = Homeserver::start();
     let proxy = Proxy::to(&server.address);
-    server.register("alice");
-    let alice = Person::at(&proxy.address, "alice");
-    alice.log_in().run().succeeds();
+    let alice = server.person_through(&proxy, "alice");
     alice.set_up("key");
     alice.put(NAME, "four folds", "key").run().succeeds();
     let before = proxy.seen().len();

@@ -328,9 +328,7 @@ fn somebody_else_changed_it_in_between() {
 fn an_interrupted_change_is_resumed_or_given_up() {
     let server = Homeserver::start();
     let proxy = Proxy::to(&server.address);
-    server.register("alice");
-    let alice = Person::at(&proxy.address, "alice");
-    alice.log_in().run().succeeds();
+    let alice = server.person_through(&proxy, "alice");
     alice.set_up("key");
     alice.put(NAME, SECRET, "key").run().succeeds();
     let rotate = |new: &str, refused_after: usize| {

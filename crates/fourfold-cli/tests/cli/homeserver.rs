@@ -10,7 +10,10 @@ use std::{
 use fourfold::{Content, Snapshot};
 use fourfold_client::{Account, LoginName, Options, Password};
 
-use crate::invocation::{Folder, Invocation, fourfold};
+use crate::{
+    invocation::{Folder, Invocation, fourfold},
+    proxy::Proxy,
+};
 
 /// The password of everybody.
 pub(crate) const PASSWORD: &str = "a login password, which opens no secret";
@@ -83,8 +86,17 @@ impl Homeserver {
 
     /// A user who is registered and logged in, on a machine of their own.
     pub(crate) fn person(&self, name: &str) -> Person {
+        self.person_at(&self.address, name)
+    }
+
+    /// The same, and all that their machine sends goes through the proxy.
+    pub(crate) fn person_through(&self, proxy: &Proxy, name: &str) -> Person {
+        self.person_at(&proxy.address, name)
+    }
+
+    fn person_at(&self, address: &str, name: &str) -> Person {
         self.register(name);
-        let person = Person::at(&self.address, name);
+        let person = Person::at(address, name);
         person.log_in().run().succeeds();
         person
     }

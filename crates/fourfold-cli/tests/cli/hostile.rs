@@ -22,9 +22,7 @@ impl Scene {
     pub(crate) fn new() -> Self {
         let server = Homeserver::start();
         let proxy = Proxy::to(&server.address);
-        server.register("alice");
-        let alice = Person::at(&proxy.address, "alice");
-        alice.log_in().run().succeeds();
+        let alice = server.person_through(&proxy, "alice");
         alice.set_up("key");
         alice.put(NAME, SECRET, "key").run().succeeds();
         Self {

@@ -36,9 +36,7 @@ impl Scene {
     fn new() -> Self {
         let server = Homeserver::start();
         let proxy = Proxy::to(&server.address);
-        server.register("alice");
-        let alice = Person::at(&proxy.address, "alice");
-        alice.log_in().run().succeeds();
+        let alice = server.person_through(&proxy, "alice");
         alice.set_up("key");
         alice.put(NAME, SECRET, "key").run().succeeds();
         Self {
@@ -155,9 +153,7 @@ fn an_error_of_sixty_megabytes_is_refused() {
 fn a_passphrase_is_not_tried_on_every_expensive_key() {
     let server = Homeserver::start();
     let proxy = Proxy::to(&server.address);
-    server.register("alice");
-    let alice = Person::at(&proxy.address, "alice");
-    alice.log_in().run().succeeds();
+    let alice = server.person_through(&proxy, "alice");
     let passphrase = alice.folder.write("passphrase", PASSPHRASE);
     let key = alice.folder.name_of("key");
     alice

@@ -90,9 +90,7 @@ impl Scene {
     fn new() -> Self {
         let server = Homeserver::start();
         let proxy = Proxy::to(&server.address);
-        server.register("alice");
-        let alice = Person::at(&proxy.address, "alice");
-        alice.log_in().run().succeeds();
+        let alice = server.person_through(&proxy, "alice");
         let key = alice.folder.name_of("key");
         sealed(&alice, &["setup", "--yes", "--recovery-key-out", &key])
             .run()

@@ -24,9 +24,7 @@ impl<'s> Scene<'s> {
     /// A user who is registered and logged in.
     pub(crate) fn new(server: &'s Homeserver, name: &str) -> Self {
         let proxy = Proxy::to(&server.address);
-        server.register(name);
-        let alice = Person::at(&proxy.address, name);
-        alice.log_in().run().succeeds();
+        let alice = server.person_through(&proxy, name);
         Self {
             proxy,
             alice,

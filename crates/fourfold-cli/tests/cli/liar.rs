@@ -47,9 +47,7 @@ impl Liar {
     pub(crate) fn new() -> Self {
         let server = Homeserver::start();
         let proxy = Proxy::to(&server.address);
-        server.register("alice");
-        let laptop = Person::at(&proxy.address, "alice");
-        laptop.log_in().run().succeeds();
+        let laptop = server.person_through(&proxy, "alice");
         let key = laptop.folder.name_of("key");
         sealed(&laptop, &["setup", "--yes", "--recovery-key-out", &key])
             .run()

@@ -3,8 +3,9 @@
 //! # The list of devices
 //!
 //! The first answer of every run leads to a query of the user's devices, whatever was known before,
-//! and to the question who is logged in; so does every answer that names the user in `device_lists`, and the next one when something is to be
-//! shared after the server was silent for a while. Until the query is answered nothing is shared.
+//! and to the question who is logged in. So does every answer that names the user in `device_lists`,
+//! and the next one when something is to be shared after the server was silent for a while. Until the
+//! query is answered nothing is shared.
 //!
 //! `/keys/changes` is not asked. It tells which of many users changed while a client was away. Here
 //! there is one user, whose query costs as much as that question; and "nothing changed" must not

@@ -31,11 +31,13 @@ use crate::{
 ///   with it, raises an [`IdentityAlarm`]. It stays over restarts, and until [`pin`](Self::pin)
 ///   ends it no device is verified. That holds for a new self-signing key that the pinned master
 ///   key signed, too: whoever replaces it should know, and say so here.
-/// - A device must be [logged in](crate::identity::LoggedInDevices) too: the server shows its keys in one answer, and
-///   says in another who is logged in. One whose keys are shown alone is trusted with nothing.
+/// - A device must be [logged in](crate::identity::LoggedInDevices) too: the server shows its keys in
+///   one answer, and says in another who is logged in. One whose keys are shown alone is trusted with
+///   nothing.
 /// - A device that disappeared or changed its keys, that was not logged in any more, or that the user
-///   logged out or blocked, leaves a [`Tombstone`]. It is not trusted again, however well it is signed, until the user verifies it
-///   ([`confirm`](Self::confirm)): signatures of cross-signing cannot be taken back.
+///   logged out or blocked, leaves a [`Tombstone`]. It is not trusted again, however well it is
+///   signed, until the user verifies it ([`confirm`](Self::confirm)): signatures of cross-signing
+///   cannot be taken back.
 /// - A device whose ID is one of the cross-signing keys is never trusted.
 ///
 /// The value serialises, and belongs where nobody else can write. Freshness is not kept: after a
