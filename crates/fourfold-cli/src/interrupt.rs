@@ -6,10 +6,11 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 
 use crate::{account, ui};
 
@@ -44,7 +45,7 @@ pub(crate) fn watch() {
             });
             let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(kept) = kept.as_ref() {
-                kept.put_back_for_good();
+                kept.put_back();
                 // The prompt stands there still.
                 ui::say("");
             }
@@ -75,12 +76,16 @@ pub(crate) fn keep_terminal() -> Keeping {
 }
 
 /// As [`keep_terminal`], and what is typed is not shown from now on: not even what somebody types
-/// before the question stands there.
+/// before the question stands there. Each key arrives as a character, Ctrl-C too.
 pub(crate) fn hide_typing() -> Keeping {
     let keeping = keep_terminal();
     if let Some(kept) = &*KEPT.lock().unwrap_or_else(PoisonError::into_inner) {
         let mut silent = kept.settings.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
+        silent
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG);
+        silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+        silent.special_codes[SpecialCodeIndex::VTIME] = 0;
         let _ = tcsetattr(&kept.terminal, OptionalActions::Now, &silent);
     }
     keeping
@@ -104,15 +109,6 @@ struct Kept {
 }
 
 impl Kept {
-    /// Again and again for a moment: a prompt that stands there already may be about to hide what is
-    /// typed.
-    fn put_back_for_good(&self) {
-        for _ in 0..20 {
-            self.put_back();
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
     fn put_back(&self) {
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.settings);
     }

@@ -70,7 +70,19 @@ pub(crate) fn is_possible() -> bool {
     reason = "this is the door to the terminal"
 )]
 fn ask(question: &str) -> std::io::Result<String> {
-    rpassword::prompt_password(Line::of(format_args!("{question}: ")).as_str())
+    let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
+    // Given a reader, it leaves the settings of the terminal alone: those are `interrupt`'s.
+    let config = rpassword::ConfigBuilder::new()
+        .input_reader(terminal.try_clone()?)
+        .output_writer(terminal.try_clone()?)
+        .build();
+    let question = Line::of(format_args!("{question}: "));
+    let answer = rpassword::prompt_password_with_config(question.as_str(), config);
+    // When it is interrupted, whoever handles the signal ends the line.
+    if !matches!(&answer, Err(error) if error.kind() == ErrorKind::Interrupted) {
+        writeln!(terminal)?;
+    }
+    answer
 }
 
 fn write(lines: &[&str], question: &str) -> Result<()> {
