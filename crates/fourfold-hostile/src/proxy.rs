@@ -197,7 +197,7 @@ impl Shared {
     }
 
     fn note(&self, request: &Message) {
-        let line = request.head.lines().next().unwrap_or_default().to_owned();
+        let line = request.first_line().to_owned();
         self.asked.lock().unwrap().push(line);
         // Whoever looks at the moment looks again.
         let _seen = self.seen.lock().unwrap();

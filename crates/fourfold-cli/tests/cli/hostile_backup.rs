@@ -20,7 +20,7 @@ fn sent_when_shown(members: &Value) -> Vec<String> {
     let before = scene.proxy.seen().len();
     let members = members.as_object().unwrap().clone();
     scene.lie(move |request, honest| {
-        let line = request.head.lines().next().unwrap();
+        let line = request.first_line();
         if !line.starts_with("GET ") || !line.contains("/room_keys/version ") {
             return None;
         }

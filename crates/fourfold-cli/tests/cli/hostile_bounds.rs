@@ -116,7 +116,7 @@ fn an_endless_answer_about_keys_or_the_backup_is_refused() {
     for path in ["/keys/query ", "/room_keys/version "] {
         let body = format!(r#"{{{members}"a":0}}"#);
         scene.proxy.lie(move |request| {
-            if !request.head.lines().next().unwrap().contains(path) {
+            if !request.first_line().contains(path) {
                 return Turn::Honest;
             }
             Turn::Answered(Message::answer(200, "application/json", body.clone()))
@@ -225,7 +225,7 @@ fn an_agent_takes_in_huge_answers_in_bounded_memory() {
     let (told, number) = (Arc::new(AtomicUsize::new(0)), lies.len());
     let count = Arc::clone(&told);
     liar.proxy.lie(move |request| {
-        let line = request.head.lines().next().unwrap();
+        let line = request.first_line();
         if !request.is_sync() || line.contains("timeout=0") {
             return Turn::Honest;
         }

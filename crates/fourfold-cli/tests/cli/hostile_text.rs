@@ -206,7 +206,7 @@ fn texts_at_the_end_of_every_member_are_escaped() {
 fn names_and_ids_that_others_chose_are_escaped() {
     let scene = Scene::new();
     scene.call_all(|request| {
-        let line = request.head.lines().next().unwrap().to_owned();
+        let line = request.first_line().to_owned();
         altered(move |body| plant(&line, body))
     });
 }

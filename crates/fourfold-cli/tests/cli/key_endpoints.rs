@@ -95,7 +95,7 @@ impl<'s> Scene<'s> {
     /// Requests to this path are refused, and not carried out.
     pub(crate) fn refuse(&self, path: &'static str) {
         self.proxy.lie(move |request| {
-            if request.head.lines().next().unwrap().contains(path) {
+            if request.first_line().contains(path) {
                 Turn::Answered(Message::error(403, "M_FORBIDDEN", "not now"))
             } else {
                 Turn::Honest
@@ -122,7 +122,7 @@ impl<'s> Scene<'s> {
     /// How many requests there were to this path.
     pub(crate) fn requests_to(&self, path: &str) -> usize {
         let seen = self.proxy.seen();
-        let is_to = |request: &Message| request.head.lines().next().unwrap().contains(path);
+        let is_to = |request: &Message| request.first_line().contains(path);
         seen.iter().filter(|(request, _)| is_to(request)).count()
     }
 

@@ -195,7 +195,7 @@ fn receives_once_however_it_is_killed(is_carried_out: bool) {
         .seen()
         .into_iter()
         .filter(|(request, _)| request.head.contains("/sendToDevice/m.secret.request/"))
-        .map(|(request, _)| json!([request.head.lines().next(), request.body]).to_string())
+        .map(|(request, _)| json!([request.first_line(), request.body]).to_string())
         .collect();
     assert!(!transactions.is_empty());
 }

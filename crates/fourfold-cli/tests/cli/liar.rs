@@ -77,7 +77,7 @@ impl Liar {
         let changed = Arc::clone(&self.changed);
         let user = self.laptop.user_id.clone();
         self.proxy.lie(move |request| {
-            let line = request.head.lines().next().unwrap().to_owned();
+            let line = request.first_line().to_owned();
             // Not those that fetch the account data.
             let is_sync = request.is_sync() && !line.contains("timeout=0");
             let lies = Arc::clone(&lies);
@@ -228,7 +228,7 @@ impl Liar {
         let seen = self.proxy.seen().into_iter();
         let sent = seen.filter(|(one, _)| one.head.contains("/sendToDevice/m.room.encrypted/"));
         sent.map(|(request, _)| {
-            let line = request.head.lines().next().unwrap().to_owned();
+            let line = request.first_line().to_owned();
             (line, serde_json::from_slice(&request.body).unwrap())
         })
         .collect()
@@ -237,7 +237,7 @@ impl Liar {
     /// How often the laptop asked for something of this path.
     pub(crate) fn count(&self, path: &str) -> usize {
         let seen = self.proxy.seen();
-        let first_line = |one: &Message| one.head.lines().next().unwrap().to_owned();
+        let first_line = |one: &Message| one.first_line().to_owned();
         seen.iter()
             .filter(|(request, _)| first_line(request).contains(path))
             .count()

@@ -28,7 +28,7 @@ fn seen(scene: &mut Answering, kind: &str, device_id: &str, name: &str) -> Vec<(
     }
     let all = scene.liar.proxy.seen();
     let calls = all[before..].iter().map(|(request, _)| {
-        let line = request.head.lines().next().unwrap();
+        let line = request.first_line();
         let parts = line.split(['?', '&']);
         let parts: Vec<_> = parts.filter(|part| !part.starts_with("since=")).collect();
         (parts.join("&"), request.body.len())
