@@ -102,7 +102,7 @@ fn write_requirement(
 
 fn write_rows(text: &mut String, table: &Table, shown: &Shown) {
     let ids = shown.ids();
-    let mut rows = ids.keys().filter(|id| table.is_row(id)).peekable();
+    let mut rows = ids.iter().filter(|id| table.is_row(id)).peekable();
     if rows.peek().is_none() {
         return;
     }

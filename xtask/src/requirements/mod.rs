@@ -10,7 +10,7 @@ mod listed;
 mod marks;
 mod table;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use self::{
     listed::Listed,
@@ -98,13 +98,10 @@ impl Shown {
             .filter(move |mark| mark.ids.iter().any(|named| named == id))
     }
 
-    /// Every ID that is named, with how often.
-    fn ids(&self) -> BTreeMap<&str, usize> {
-        let mut ids = BTreeMap::new();
-        for id in self.marks.iter().flat_map(|mark| &mark.ids) {
-            *ids.entry(id.as_str()).or_default() += 1;
-        }
-        ids
+    /// Every ID that is named.
+    fn ids(&self) -> BTreeSet<&str> {
+        let named = self.marks.iter().flat_map(|mark| &mark.ids);
+        named.map(String::as_str).collect()
     }
 }
 
