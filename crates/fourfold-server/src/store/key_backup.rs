@@ -54,7 +54,7 @@ pub trait KeyBackupStore {
     async fn delete_backup(&self, user: &UserId, version: u64) -> Result<(), StoreError>;
 
     /// Puts room keys into the current version, all of them in one change. A key that is there is
-    /// replaced by a better one alone, see [`BackedUpKey::is_better_than`].
+    /// replaced by a better one alone, see [`KeyRank::is_better_than`].
     ///
     /// # Errors
     ///
@@ -133,10 +133,33 @@ pub struct BackedUpKey {
 }
 
 impl BackedUpKey {
-    /// Whether this key takes the place of `other`: a verified key before one that is not; then the
-    /// one that opens more messages; then the one that was forwarded less.
+    /// How good this key is.
     #[must_use]
-    pub fn is_better_than(&self, other: &Self) -> bool {
+    pub fn rank(&self) -> KeyRank {
+        KeyRank {
+            is_verified: self.is_verified,
+            first_message_index: self.first_message_index,
+            forwarded_count: self.forwarded_count,
+        }
+    }
+}
+
+/// How good a room key is beside another of its session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeyRank {
+    /// Whether the device that backed it up had verified where it came from.
+    pub is_verified: bool,
+    /// The first message that the key opens.
+    pub first_message_index: u64,
+    /// How often the key was forwarded.
+    pub forwarded_count: u64,
+}
+
+impl KeyRank {
+    /// Whether a key of this rank takes the place of one of `other`: a verified key before one that is
+    /// not; then the one that opens more messages; then the one that was forwarded less.
+    #[must_use]
+    pub fn is_better_than(self, other: Self) -> bool {
         // True is greater than false; of the numbers the smaller is better.
         let mine = (
             self.is_verified,

@@ -42,7 +42,9 @@ pub use self::inbox::{
     Inbox, InboxMessage, InboxStore, Outgoing, Recipient, SECRET_REQUEST_LIFETIME, SecretRequest,
     Sent, Transaction,
 };
-pub use self::key_backup::{BackedUpKey, KeyBackup, KeyBackupState, KeyBackupStore, KeySelection};
+pub use self::key_backup::{
+    BackedUpKey, KeyBackup, KeyBackupState, KeyBackupStore, KeyRank, KeySelection,
+};
 pub use self::keys::{
     ClaimedKey, CrossSigningKey, CrossSigningKeys, KeyChange, KeyCounts, KeyObjects, KeyStore,
     OneTimeKey, OneTimeUpload, PublishedDevice, PublishedKeys, UserSignature, WantedKey,

@@ -10,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::writer::{Batch, WriteError};
 use super::{SqliteStore, integer, unavailable, unsigned};
 use crate::store::{
-    BackedUpKey, KeyBackup, KeyBackupState, KeyBackupStore, KeySelection, Quotas, StoreError,
-    UserId,
+    BackedUpKey, KeyBackup, KeyBackupState, KeyBackupStore, KeyRank, KeySelection, Quotas,
+    StoreError, UserId,
 };
 
 #[async_trait]
@@ -68,7 +68,7 @@ impl KeyBackupStore for SqliteStore {
     ) -> Result<KeyBackupState, StoreError> {
         let (user, quotas) = (user.clone(), self.quotas.clone());
         self.writer
-            .write(move |batch| put_keys(batch, &user, version, &keys, &quotas))
+            .write_large(move |batch| put_keys(batch, &user, version, &keys, &quotas))
             .await
     }
 
@@ -280,12 +280,12 @@ fn put_keys(
     for key in keys {
         let place = (key.room_id.as_str(), key.session_id.as_str());
         let stored = match better.get(&place) {
-            Some(sooner) => Some((*sooner).clone()),
-            None => one(connection, user, version, place)?,
+            Some(sooner) => Some((sooner.rank(), weight(sooner))),
+            None => rank(connection, user, version, place)?,
         };
         match stored {
-            Some(stored) if !key.is_better_than(&stored) => continue,
-            Some(stored) => totals.bytes = totals.bytes.saturating_sub(weight(&stored)),
+            Some((stored, _)) if !key.rank().is_better_than(stored) => continue,
+            Some((_, weight)) => totals.bytes = totals.bytes.saturating_sub(weight),
             None => {
                 totals.keys += 1;
                 state.count += 1;
@@ -423,7 +423,36 @@ fn keys(
     Ok(Some((keys, more)))
 }
 
-/// The key of a session by its primary key: what an upload asks for each of its keys.
+/// How good the key of a session is, and what it weighs: what an upload asks for each of its keys. Its
+/// data stays in the file.
+fn rank(
+    connection: &Connection,
+    user: &UserId,
+    version: u64,
+    (room_id, session_id): (&str, &str),
+) -> Result<Option<(KeyRank, u64)>, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "SELECT first_message_index, forwarded_count, is_verified, length(session_data)
+             FROM backup_keys
+             WHERE user_id = ?1 AND version = ?2 AND room_id = ?3 AND session_id = ?4",
+        )?
+        .query_row(
+            params![user.as_str(), integer(version), room_id, session_id],
+            |row| {
+                let rank = KeyRank {
+                    first_message_index: unsigned(row.get(0)?),
+                    forwarded_count: unsigned(row.get(1)?),
+                    is_verified: row.get(2)?,
+                };
+                let ids = length(room_id.len() + session_id.len());
+                Ok((rank, ids + unsigned(row.get(3)?)))
+            },
+        )
+        .optional()
+}
+
+/// The key of a session.
 fn one(
     connection: &Connection,
     user: &UserId,

@@ -2,17 +2,20 @@
 //!
 //! Writes queue up while a commit waits for the disk; the next transaction takes all of them, one
 //! commit makes all of them durable, and then each is answered. One writer alone pays one sync of
-//! the disk a write; 32 writers share it. Nothing is delayed in the hope of company.
+//! the disk a write; 32 writers share it. Nothing is delayed in the hope of company. A large write, one
+//! that may take many times what others do, has a transaction of its own, and what else waits comes
+//! before it.
 //!
 //! A write is answered after three things, in this order: the commit is on the disk, the cache shows
 //! it, and, with the answer, the watchers are woken.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::cache::{Cache, Effect};
@@ -63,15 +66,28 @@ impl Writer {
         F: FnMut(&mut Batch<'_>) -> Result<T, WriteError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Pending {
-            work,
-            outcome: None,
-            reply: Some(reply),
-        });
-        self.queue
-            .send(Message::Job(job))
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        let job = Pending::new(work, Some(reply));
+        self.send(Message::Job(job), answer).await
+    }
+
+    /// Runs `work` as [`write`](Self::write) does, in a transaction of its own.
+    pub(super) async fn write_large<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Batch<'_>) -> Result<T, WriteError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Pending::new(work, Some(reply));
+        self.send(Message::LargeJob(job), answer).await
+    }
+
+    async fn send<T>(
+        &self,
+        message: Message,
+        answer: oneshot::Receiver<Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let sent = self.queue.send(message).await;
+        sent.map_err(|_| StoreError::Closed)?;
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -80,11 +96,7 @@ impl Writer {
     where
         F: FnMut(&mut Batch<'_>) -> Result<(), WriteError> + Send + 'static,
     {
-        let job = Box::new(Pending {
-            work,
-            outcome: None,
-            reply: None,
-        });
+        let job = Pending::new(work, None);
         let queued = self.queue.send(Message::Job(job)).await;
         queued.map_err(|_| StoreError::Closed)
     }
@@ -227,6 +239,7 @@ impl<'a> Batch<'a> {
 
 enum Message {
     Job(Box<dyn Job>),
+    LargeJob(Box<dyn Job>),
     Close,
 }
 
@@ -242,6 +255,16 @@ struct Pending<T, F> {
     work: F,
     outcome: Option<Result<T, StoreError>>,
     reply: Option<oneshot::Sender<Result<T, StoreError>>>,
+}
+
+impl<T, F> Pending<T, F> {
+    fn new(work: F, reply: Option<oneshot::Sender<Result<T, StoreError>>>) -> Box<Self> {
+        Box::new(Self {
+            work,
+            outcome: None,
+            reply,
+        })
+    }
 }
 
 impl<T, F> Job for Pending<T, F>
@@ -281,25 +304,30 @@ struct Desk<'a> {
 }
 
 fn run(desk: &Desk<'_>, mut queue: mpsc::Receiver<Message>) {
-    let mut jobs = Vec::new();
-    let mut open = true;
-    while open {
-        match queue.blocking_recv() {
-            Some(Message::Job(job)) => jobs.push(job),
-            Some(Message::Close) | None => break,
-        }
-        while jobs.len() < LONGEST_BATCH {
-            match queue.try_recv() {
+    let (mut jobs, mut large) = (Vec::new(), VecDeque::new());
+    let mut is_open = true;
+    while is_open || !large.is_empty() {
+        while is_open && jobs.len() < LONGEST_BATCH {
+            let is_idle = jobs.is_empty() && large.is_empty();
+            let next = if is_idle {
+                queue.blocking_recv().ok_or(TryRecvError::Disconnected)
+            } else {
+                queue.try_recv()
+            };
+            match next {
                 Ok(Message::Job(job)) => jobs.push(job),
-                Ok(Message::Close) => {
-                    open = false;
-                    break;
-                }
-                Err(_) => break,
+                Ok(Message::LargeJob(job)) => large.push_back(job),
+                Ok(Message::Close) | Err(TryRecvError::Disconnected) => is_open = false,
+                Err(TryRecvError::Empty) => break,
             }
         }
-        desk.commit_together(&mut jobs);
-        jobs.clear();
+        if !jobs.is_empty() {
+            desk.commit_together(&mut jobs);
+            jobs.clear();
+        }
+        if let Some(mut job) = large.pop_front() {
+            desk.commit_together(std::slice::from_mut(&mut job));
+        }
     }
 }
 
@@ -389,3 +417,70 @@ const QUEUE_LENGTH: usize = 1024;
 
 /// Writes in one transaction.
 const LONGEST_BATCH: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use std::pin::{Pin, pin};
+    use std::task::Poll;
+
+    /// Queues a write, and leaves it at that.
+    async fn begin<F: Future>(mut write: Pin<&mut F>) {
+        poll_fn(|context| {
+            assert!(write.as_mut().poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    // shows: SRV-11
+    #[tokio::test]
+    async fn large_writes_come_after_what_else_waits_and_one_at_a_time() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut connection).unwrap();
+        let writer = Writer::start(connection, Arc::new(Cache::new(0)), Wakeups::new()).unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let note = |name: &'static str| {
+            let order = Arc::clone(&order);
+            move |_: &mut Batch<'_>| {
+                order.lock().unwrap().push(name);
+                Ok(())
+            }
+        };
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let mut first = pin!(writer.write(move |_| {
+            gone.recv().unwrap();
+            Ok(())
+        }));
+        let mut large = [
+            pin!(writer.write_large(note("large 1"))),
+            pin!(writer.write_large(note("large 2"))),
+        ];
+        let mut small = [
+            pin!(writer.write(note("small 1"))),
+            pin!(writer.write(note("small 2"))),
+        ];
+        begin(first.as_mut()).await;
+        for write in &mut large {
+            begin(write.as_mut()).await;
+        }
+        for write in &mut small {
+            begin(write.as_mut()).await;
+        }
+        go.send(()).unwrap();
+        first.await.unwrap();
+        // Closing finishes what is queued.
+        writer.close().await;
+        for write in large {
+            write.await.unwrap();
+        }
+        for write in small {
+            write.await.unwrap();
+        }
+        assert_eq!(
+            *order.lock().unwrap(),
+            ["small 1", "small 2", "large 1", "large 2"]
+        );
+    }
+}
