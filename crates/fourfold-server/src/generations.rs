@@ -12,6 +12,7 @@ pub(crate) struct Generations<K, V> {
     young: HashMap<K, V>,
     young_weight: usize,
     old: HashMap<K, V>,
+    old_weight: usize,
     half: usize,
 }
 
@@ -22,6 +23,7 @@ impl<K: Eq + Hash, V> Generations<K, V> {
             young: HashMap::new(),
             young_weight: 0,
             old: HashMap::new(),
+            old_weight: 0,
             half: (capacity / 2).max(1),
         }
     }
@@ -60,6 +62,12 @@ impl<K: Eq + Hash, V> Generations<K, V> {
         self.young.remove(key).or_else(|| self.old.remove(key))
     }
 
+    /// The entry of `key`, which does not count as used.
+    #[cfg(test)]
+    pub(crate) fn peek(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
     /// How many entries there are.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
@@ -74,9 +82,15 @@ impl<K: Eq + Hash, V> Generations<K, V> {
         }
     }
 
-    fn turn(&mut self) {
+    /// What the entries weigh, or more: what was moved or taken out counts until the halves turn.
+    pub(crate) fn weight(&self) -> usize {
+        self.young_weight.saturating_add(self.old_weight)
+    }
+
+    /// Drops the older half; what was not used since the turn before is gone.
+    pub(crate) fn turn(&mut self) {
         self.old = std::mem::take(&mut self.young);
-        self.young_weight = 0;
+        self.old_weight = std::mem::take(&mut self.young_weight);
     }
 }
 
@@ -90,6 +104,7 @@ mod tests {
         for key in 0..10_000 {
             map.insert(key, (), 1);
             assert!(map.young.len() + map.old.len() <= 102);
+            assert!(map.weight() >= map.len() && map.weight() <= 102);
         }
     }
 

@@ -8,8 +8,16 @@
 //! a loader whose shard's epoch moved meanwhile loads again. A commit that the writer has finished
 //! but not yet applied finds the snapshot here and is applied to it, which is harmless when the
 //! snapshot held it already.
+//!
+//! # How much it holds
+//!
+//! A shard forgets who was not used for a while when it has its part of the capacity. One account may
+//! weigh more than such a part, so that what all shards hold is counted too, and the shards give way in
+//! turn when it is more than the capacity.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
@@ -66,6 +74,11 @@ impl Entry {
 pub(super) struct Cache {
     hasher: RandomState,
     shards: Vec<Mutex<Shard>>,
+    capacity: usize,
+    /// What all shards weigh.
+    held: AtomicUsize,
+    /// How many shards have given way.
+    given_way: AtomicUsize,
     /// What is known of inboxes that is not in the file.
     pub(super) unseen: Unseen,
 }
@@ -76,7 +89,7 @@ struct Shard {
 }
 
 impl Cache {
-    /// A cache of about `capacity` bytes.
+    /// A cache of about `capacity` bytes, and of one account at least.
     pub(super) fn new(capacity: usize) -> Self {
         let shard = || Shard {
             users: Generations::new(capacity / SHARDS),
@@ -85,6 +98,9 @@ impl Cache {
         Self {
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
+            capacity,
+            held: AtomicUsize::new(0),
+            given_way: AtomicUsize::new(0),
             unseen: Unseen::new(),
         }
     }
@@ -111,6 +127,8 @@ impl Cache {
         }
         let weight = entry.read().weight();
         shard.users.insert(user.clone(), Arc::clone(&entry), weight);
+        drop(shard);
+        self.make_room();
         Some(entry)
     }
 
@@ -135,6 +153,8 @@ impl Cache {
                     drop(state);
                     shard.users.grow(grown);
                 }
+                drop(shard);
+                self.make_room();
             }
             Effect::Inbox {
                 user,
@@ -161,11 +181,135 @@ impl Cache {
         }
     }
 
-    fn shard(&self, user: &UserId) -> Option<MutexGuard<'_, Shard>> {
+    /// Makes shards give way, each twice at most: then there is nothing left.
+    fn make_room(&self) {
+        for _ in 0..2 * SHARDS {
+            if self.held.load(Ordering::Relaxed) <= self.capacity {
+                return;
+            }
+            let next = self.given_way.fetch_add(1, Ordering::Relaxed);
+            if let Some(mut shard) = self.at(next % SHARDS) {
+                shard.users.turn();
+            }
+        }
+    }
+
+    fn shard(&self, user: &UserId) -> Option<Locked<'_>> {
         let hash = usize::try_from(self.hasher.hash_one(user) >> 32).unwrap_or(0);
-        let shard = self.shards.get(hash % SHARDS)?;
-        Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
+        self.at(hash % SHARDS)
+    }
+
+    fn at(&self, index: usize) -> Option<Locked<'_>> {
+        let shard = self.shards.get(index)?;
+        let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Locked {
+            before: shard.users.weight(),
+            shard,
+            held: &self.held,
+        })
+    }
+}
+
+/// A shard that is worked on. Whatever that does to its weight is counted.
+struct Locked<'c> {
+    shard: MutexGuard<'c, Shard>,
+    before: usize,
+    held: &'c AtomicUsize,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Shard;
+
+    fn deref(&self) -> &Shard {
+        &self.shard
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Shard {
+        &mut self.shard
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        let after = self.shard.users.weight();
+        if after != self.before {
+            // Wraps around where it shrank, and back.
+            let change = after.wrapping_sub(self.before);
+            self.held.fetch_add(change, Ordering::Relaxed);
+        }
     }
 }
 
 const SHARDS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Stored;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn account(size: usize) -> Arc<Entry> {
+        let mut state = UserState::default();
+        let content = Bytes::from(vec![b'x'; size]);
+        let position = Position(1);
+        state
+            .global
+            .insert("m.large".into(), Stored { position, content });
+        Entry::new(state)
+    }
+
+    fn user(number: usize) -> UserId {
+        UserId::new(format!("@{number}:a"))
+    }
+
+    fn held(cache: &Cache) -> usize {
+        let known = |number: &usize| {
+            cache
+                .shard(&user(*number))
+                .unwrap()
+                .users
+                .peek(&user(*number))
+                .map(|it| it.read().weight())
+        };
+        (0..USERS).filter_map(|number| known(&number)).sum()
+    }
+
+    const USERS: usize = 300;
+
+    // shows: SRV-10
+    #[test]
+    fn many_large_accounts_take_no_more_than_the_capacity() {
+        let cache = Cache::new(8 * MIB);
+        for number in 0..USERS {
+            let user = user(number);
+            let epoch = cache.lookup(&user).err().unwrap();
+            assert!(cache.admit(&user, account(MIB), epoch).is_some());
+            assert!(held(&cache) <= 8 * MIB, "{number}");
+        }
+        assert!(held(&cache) >= 6 * MIB);
+        // One that grows there is counted as well.
+        let last = user(USERS - 1);
+        for number in 0..20 {
+            cache.apply(Effect::AccountData {
+                user: last.clone(),
+                scope: Scope::global(),
+                event_type: format!("m.{number}").into(),
+                content: vec![b'x'; MIB].into(),
+                position: Position(2 + number),
+            });
+            assert!(held(&cache) <= 8 * MIB, "{number}");
+        }
+    }
+
+    #[test]
+    fn an_account_larger_than_the_capacity_can_be_read() {
+        let cache = Cache::new(MIB);
+        let epoch = cache.lookup(&user(0)).err().unwrap();
+        let entry = cache.admit(&user(0), account(4 * MIB), epoch).unwrap();
+        assert!(entry.read().weight() > 4 * MIB);
+        assert_eq!(held(&cache), 0);
+    }
+}

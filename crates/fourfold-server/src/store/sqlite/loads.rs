@@ -1,4 +1,4 @@
-//! One load of a user at a time.
+//! One load of a user at a time, and one of a large account.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,10 @@ use crate::store::UserId;
 
 /// Which users are being loaded. Holds nothing for the others.
 #[derive(Default)]
-pub(super) struct Loads(Mutex<HashMap<UserId, Arc<tokio::sync::Mutex<()>>>>);
+pub(super) struct Loads {
+    users: Mutex<HashMap<UserId, Arc<tokio::sync::Mutex<()>>>>,
+    large: tokio::sync::Mutex<()>,
+}
 
 /// Leave to load a user; the next may when it is dropped.
 pub(super) struct Turn<'l> {
@@ -32,8 +35,13 @@ impl Loads {
         turn
     }
 
+    /// Waits until nobody else loads a large account.
+    pub(super) async fn large_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.large.lock().await
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<UserId, Arc<tokio::sync::Mutex<()>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,6 +60,9 @@ impl Drop for Turn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sqlite::{Options, SqliteStore};
+    use crate::store::{Condition, NewAccount, Scope, Store, Timestamp};
+    use bytes::Bytes;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
     use tokio::task::JoinSet;
@@ -82,5 +93,46 @@ mod tests {
             done.unwrap();
         }
         assert!(loads.lock().is_empty());
+    }
+
+    // shows: SRV-10
+    #[tokio::test]
+    async fn large_accounts_are_loaded_one_after_another_and_others_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let open = || SqliteStore::open(&path, Options::new("a")).unwrap();
+        let (large, small) = (UserId::new("@large:a"), UserId::new("@small:a"));
+        let store = open();
+        for (user, contents) in [(&large, 5), (&small, 1)] {
+            let account = NewAccount {
+                password_hash: String::new(),
+                created_at: Timestamp(0),
+                session: None,
+            };
+            store.create_account(user, account).await.unwrap();
+            for number in 0..contents {
+                let content = Bytes::from(vec![b'x'; 1024 * 1024]);
+                let (scope, event_type) = (Scope::global(), format!("m.{number}"));
+                let put =
+                    store.put_account_data(user, scope, &event_type, content, Condition::Always);
+                put.await.unwrap();
+            }
+        }
+        store.close().await;
+
+        let store = open();
+        let turn = store.loads.large_turn().await;
+        let read = async |user: &UserId| {
+            let changes = store.changes(user, None).await.unwrap();
+            changes.account_data.len()
+        };
+        tokio::select! {
+            biased;
+            _ = read(&large) => panic!("two large accounts at a time"),
+            types = read(&small) => assert_eq!(types, 1),
+        }
+        drop(turn);
+        assert_eq!(read(&large).await, 5);
+        store.close().await;
     }
 }

@@ -36,7 +36,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use self::cache::{Cache, Entry};
 use self::loads::Loads;
-use self::reader::Readers;
+use self::reader::{Loaded, Readers};
 use self::writer::Writer;
 use super::{
     Changes, Condition, Device, DeviceId, Filter, NewAccount, NewSession, Position, Quotas, Scope,
@@ -122,10 +122,10 @@ impl SqliteStore {
                     Ok(entry) => return Ok(Some(entry)),
                     Err(epoch) => epoch,
                 };
-                let Some(state) = readers.load(&owned)? else {
+                let Loaded::User(state) = readers.load(&owned, u64::MAX)? else {
                     return Ok(None);
                 };
-                Ok(cache.admit(&owned, Entry::new(state), epoch))
+                Ok(cache.admit(&owned, Entry::new(*state), epoch))
             })
             .await
     }
@@ -145,10 +145,22 @@ impl SqliteStore {
     }
 
     async fn load(&self, user: &UserId) -> Result<Option<Arc<Entry>>, StoreError> {
+        let mut loaded = self.load_within(user, LARGE).await?;
+        if matches!(loaded, Loaded::TooLarge) {
+            // One at a time: what is being loaded is in memory beside all that the cache holds.
+            let _turn = self.loads.large_turn().await;
+            loaded = self.load_within(user, u64::MAX).await?;
+        }
+        match loaded {
+            Loaded::User(state) => Ok(Some(Entry::new(*state))),
+            Loaded::Nobody | Loaded::TooLarge => Ok(None),
+        }
+    }
+
+    async fn load_within(&self, user: &UserId, most: u64) -> Result<Loaded, StoreError> {
         let (turn, user) = (self.readers.turn().await?, user.clone());
-        let loaded = tokio::task::spawn_blocking(move || turn.load(&user)).await;
-        let state = loaded.map_err(unavailable)?.map_err(unavailable)?;
-        Ok(state.map(Entry::new))
+        let loaded = tokio::task::spawn_blocking(move || turn.load(&user, most)).await;
+        loaded.map_err(unavailable)?.map_err(unavailable)
     }
 }
 
@@ -172,12 +184,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// Default quotas and 256 MiB of cache.
+    /// Default quotas and 96 MiB of cache.
     pub fn new(server_name: impl Into<String>) -> Self {
         Self {
             server_name: server_name.into(),
             quotas: Quotas::default(),
-            cache_bytes: 256 * 1024 * 1024,
+            cache_bytes: 96 * 1024 * 1024,
         }
     }
 }
@@ -476,6 +488,9 @@ fn milliseconds(duration: Duration) -> u64 {
 
 /// Pages that the writer keeps in memory, so that it need not read what it wrote a while ago.
 const PAGE_CACHE_KIB: i64 = 32 * 1024;
+
+/// Bytes of account data beyond which an account is large.
+const LARGE: u64 = 4 * 1024 * 1024;
 
 /// Loads that a neighbour's commit may spoil before the writer is asked.
 const LOAD_ATTEMPTS: usize = 4;

@@ -26,6 +26,16 @@ pub(super) struct Readers {
     pub(super) work: super::work::Counter,
 }
 
+/// What became of a load.
+pub(super) enum Loaded {
+    /// There is no such user.
+    Nobody,
+    /// Nothing was read: there is more than there may be.
+    TooLarge,
+    /// The rows.
+    User(Box<UserState>),
+}
+
 /// Leave to read, on a thread that may block.
 #[derive(Debug)]
 pub(super) struct Turn {
@@ -61,15 +71,16 @@ impl Readers {
         })
     }
 
-    /// Reads all rows of a user as one snapshot; `None` when there is no such user. Blocks.
-    pub(super) fn load(&self, user: &UserId) -> Result<Option<UserState>, rusqlite::Error> {
+    /// Reads all rows of a user as one snapshot, unless the account data is larger than `most` bytes.
+    /// Blocks.
+    pub(super) fn load(&self, user: &UserId, most: u64) -> Result<Loaded, rusqlite::Error> {
         #[cfg(test)]
         self.work.loads();
         self.with(|connection| {
             let transaction = connection.transaction()?;
-            let state = load(&transaction, user)?;
+            let loaded = load(&transaction, user, most)?;
             transaction.commit()?;
-            Ok(state)
+            Ok(loaded)
         })
     }
 
@@ -117,21 +128,29 @@ impl Readers {
 fn load(
     transaction: &Transaction<'_>,
     user: &UserId,
-) -> Result<Option<UserState>, rusqlite::Error> {
+    most: u64,
+) -> Result<Loaded, rusqlite::Error> {
     let id = user.as_str();
-    let state = transaction
-        .prepare_cached("SELECT position, device_list_position FROM users WHERE user_id = ?1")?
+    let found = transaction
+        .prepare_cached(
+            "SELECT position, device_list_position, account_data_bytes FROM users
+             WHERE user_id = ?1",
+        )?
         .query_row([id], |row| {
-            Ok(UserState {
+            let state = UserState {
                 position: Position(unsigned(row.get(0)?)),
                 device_list_position: Position(unsigned(row.get(1)?)),
                 ..UserState::default()
-            })
+            };
+            Ok((state, unsigned(row.get(2)?)))
         })
         .optional()?;
-    let Some(mut state) = state else {
-        return Ok(None);
+    let Some((mut state, bytes)) = found else {
+        return Ok(Loaded::Nobody);
     };
+    if bytes > most {
+        return Ok(Loaded::TooLarge);
+    }
 
     let mut devices = transaction.prepare_cached(
         "SELECT device_id, display_name, last_seen_at, last_seen_address
@@ -182,7 +201,7 @@ fn load(
     }
     super::keys::load(transaction, user, &mut state)?;
     super::inbox::load(transaction, user, &mut state)?;
-    Ok(Some(state))
+    Ok(Loaded::User(Box::new(state)))
 }
 
 fn device(row: &Row<'_>) -> Result<Device, rusqlite::Error> {
