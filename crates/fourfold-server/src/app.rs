@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::bodies::Bodies;
 use crate::config::Config;
 use crate::error::MatrixError;
 use crate::interactive::Interactive;
@@ -13,7 +14,6 @@ use crate::password::Passwords;
 use crate::polls::Polls;
 use crate::push_rules::PushRules;
 use crate::rate_limit::RateLimiter;
-use crate::slow_bodies::SlowBodies;
 use crate::store::{DeviceId, Session, Store, UserId};
 use crate::sync_token::SyncTokens;
 use crate::unread::Unread;
@@ -27,9 +27,9 @@ pub(crate) struct App {
     pub(crate) sync_tokens: SyncTokens,
     pub(crate) push_rules: PushRules,
     pub(crate) rates: Rates,
-    pub(crate) unread: Arc<Unread>,
+    pub(crate) bodies: Bodies,
+    pub(crate) unread: Unread,
     pub(crate) polls: Polls,
-    pub(crate) slow_bodies: SlowBodies,
     /// Turns true when the server stops: long polls then answer with what they have.
     pub(crate) stopping: watch::Sender<bool>,
 }

@@ -56,7 +56,7 @@ impl Config {
             longest_poll: Duration::from_secs(120),
             limits: Limits::default(),
             quotas: Quotas::default(),
-            cache_bytes: 256 * 1024 * 1024,
+            cache_bytes: 96 * 1024 * 1024,
             rate_limits: RateLimits::default(),
             trust_forwarded_for: false,
             clock: Clock::default(),
@@ -109,6 +109,8 @@ pub struct Limits {
     pub key_backup: usize,
     /// Bytes of any other request body.
     pub body: usize,
+    /// Bytes of the body of a request that needs no session.
+    pub body_of_stranger: usize,
     /// Objects and arrays inside each other in a request body.
     pub json_depth: usize,
     /// Bytes of a request line with its headers.
@@ -116,6 +118,12 @@ pub struct Limits {
     /// Connections at a time. One address has as many as are free, so half of them when it is alone;
     /// where [`Config::trust_forwarded_for`] says that a proxy is in front, it may have all.
     pub connections: usize,
+    /// Bytes of large request bodies that come in or are worked on, of everyone together. Beyond it
+    /// those that come slowly are refused.
+    pub bodies: usize,
+    /// The same of one user, or of one address without a session, who is answered 429 beyond it. One
+    /// body is always possible.
+    pub bodies_per_user: usize,
     /// Bytes of large answers that wait for their readers, of everyone together. Beyond it those that
     /// are read slowly break off.
     pub unread_answers: usize,
@@ -128,16 +136,20 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 1 MiB of account data, 4 MiB of room keys, 256 KiB of body, depth 64, 64 KiB of head, 10,000
-    /// connections, 128 MiB of answers and 64 MiB of a user, 30 s each to send and to read.
+    /// 1 MiB of account data, 4 MiB of room keys, 256 KiB of body and 16 KiB without a session, depth
+    /// 64, 16 KiB of head, 10,000 connections, 64 MiB of bodies and 16 MiB of a user, 128 MiB of answers
+    /// and 64 MiB of a user, 30 s each to send and to read.
     fn default() -> Self {
         Self {
             account_data: 1024 * 1024,
             key_backup: 4 * 1024 * 1024,
             body: 256 * 1024,
+            body_of_stranger: 16 * 1024,
             json_depth: 64,
-            head: 64 * 1024,
+            head: 16 * 1024,
             connections: 10_000,
+            bodies: 64 * 1024 * 1024,
+            bodies_per_user: 16 * 1024 * 1024,
             unread_answers: 128 * 1024 * 1024,
             unread_answers_per_user: 64 * 1024 * 1024,
             receive_timeout: Duration::from_secs(30),
@@ -168,8 +180,8 @@ pub struct RateLimits {
     pub anonymous_per_address: Option<Rate>,
     /// Requests with a token that opens nothing, from one address.
     pub bad_tokens_per_address: Option<Rate>,
-    /// How long an answer of 429 is held back, so that who asks on without heed does not keep the
-    /// server busy with refusals while others wait.
+    /// How long the refusal of a request that costs too much is held back, so that who asks on without heed does not keep
+    /// the server busy with refusals while others wait.
     pub refusal_delay: Duration,
 }
 

@@ -97,8 +97,8 @@ pub(crate) enum MatrixError {
         "too many messages wait for one of your devices; use that device or delete it; the others have theirs"
     )]
     OwnInboxFull,
-    /// 503: too many answers are on their way.
-    #[error("too many answers are being sent; try again later")]
+    /// 503: too many large requests and answers are on their way.
+    #[error("the server has too much to send and to receive; try again later")]
     Busy { retry_after: Duration },
     /// 507: the disk is full.
     #[error("the server has no room left to store anything; nothing was changed")]
@@ -152,6 +152,18 @@ impl MatrixError {
             Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "M_UNKNOWN"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "M_UNKNOWN"),
         }
+    }
+
+    /// Whether the request was refused for what it costs. Who makes such a one again and again waits for
+    /// each answer.
+    pub(crate) fn is_held_back(&self) -> bool {
+        matches!(
+            self,
+            Self::LimitExceeded { .. }
+                | Self::InboxFull { .. }
+                | Self::Busy { .. }
+                | Self::TooLarge(_)
+        )
     }
 
     /// The answer.

@@ -91,7 +91,7 @@ impl Line {
         let mut found = 0;
         loop {
             let Some(matched) = self.0 else {
-                let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+                let Some(end) = memchr::memchr(b'\n', bytes) else {
                     return found;
                 };
                 bytes = bytes.get(end + 1..).unwrap_or_default();

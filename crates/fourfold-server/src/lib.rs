@@ -26,6 +26,8 @@ mod account_data;
 mod answer;
 mod app;
 mod auth;
+mod bodies;
+mod budget;
 mod call;
 mod clock;
 mod condition;

@@ -155,7 +155,7 @@ mod tests {
     async fn every_name_costs_the_same_work() {
         let folder = tempfile::tempdir().unwrap();
         let (homeserver, store) = started(folder.path()).await;
-        let long = "x".repeat(100_000);
+        let long = "x".repeat(10_000);
         let names = ["alice", "bob", "ALICE", "@alice:elsewhere", "", "@", &long];
         for name in names {
             let work = login(&homeserver, &store, name).await;

@@ -1,9 +1,7 @@
 //! From the table to a router: everything that happens before and after a handler.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,17 +9,16 @@ use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::routing::MethodRouter;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{Method, Response, StatusCode};
 
 use crate::answer;
 use crate::app::{App, address_key};
 use crate::auth::authenticate;
+use crate::budget::Holder;
 use crate::call::Call;
 use crate::condition;
 use crate::error::MatrixError;
 use crate::routes::{Access, BodyLimit, PREFIXES, ROUTES, Route};
-use crate::store::Session;
 
 /// The address that a connection comes from; the socket puts it into the request.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +60,7 @@ async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> Respon
                 errcode,
                 "refused"
             );
-            if matches!(error, MatrixError::LimitExceeded { .. }) {
+            if error.is_held_back() {
                 tokio::time::sleep(app.config.rate_limits.refusal_delay).await;
             }
             error.into_answer()
@@ -102,23 +99,33 @@ async fn handle(
     let limits = &app.config.limits;
     let limit = match route.body {
         BodyLimit::None => None,
+        BodyLimit::Stranger => Some(limits.body_of_stranger),
         BodyLimit::Ordinary => Some(limits.body),
         BodyLimit::AccountData => Some(limits.account_data),
         BodyLimit::KeyBackup => Some(limits.key_backup),
     };
-    let body = match limit {
-        None => Bytes::new(),
-        Some(limit) => read(&app, session.as_ref(), &parts.headers, body, limit).await?,
+    let holder = match &session {
+        Some(session) => Holder::User(session.user.clone()),
+        None => Holder::Address(address_key(address)),
+    };
+    // Counted until it is answered: what is being worked on takes its memory too.
+    let (body, _counted) = match limit {
+        None => (Bytes::new(), None),
+        Some(limit) => {
+            let patience = limits.receive_timeout;
+            let received = app
+                .bodies
+                .receive(&holder, &parts.headers, body, limit, patience);
+            received.await?
+        }
     };
     if let Some(session) = &session {
         app.rates.charge_body(session, body.len());
     }
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let condition = condition::of(&parts.headers)?;
-    let user = session.as_ref().map(|session| session.user.clone());
-    let unread = Arc::clone(&app.unread);
     let answer = (route.handler)(Call {
-        app,
+        app: Arc::clone(&app),
         session,
         parameters,
         query,
@@ -127,7 +134,7 @@ async fn handle(
         address,
     })
     .await?;
-    unread.admit(user.as_ref(), answer)
+    app.unread.admit(holder, answer)
 }
 
 async fn unknown_path(request: Request) -> Response<Body> {
@@ -167,39 +174,6 @@ async fn parameters(parts: &mut Parts) -> Result<Vec<(Arc<str>, Box<str>)>, Matr
         .collect()
 }
 
-async fn read(
-    app: &App,
-    session: Option<&Session>,
-    headers: &HeaderMap,
-    body: Body,
-    limit: usize,
-) -> Result<Bytes, MatrixError> {
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    let too_large =
-        || MatrixError::TooLarge(format!("the body is larger than {limit} bytes").into());
-    if announced.is_some_and(|length| usize::try_from(length).is_ok_and(|it| it > limit)) {
-        return Err(too_large());
-    }
-    let patience: Duration = app.config.limits.receive_timeout;
-    let prompt = patience.min(PROMPT);
-    let mut collecting = pin!(Limited::new(body, limit).collect());
-    let mut collected = tokio::time::timeout(prompt, collecting.as_mut()).await;
-    if collected.is_err() {
-        // From here on it is one of a few.
-        let slow = session.map(|session| app.slow_bodies.begin(&session.user));
-        let _slow = slow.transpose()?;
-        collected = tokio::time::timeout(patience.saturating_sub(prompt), collecting).await;
-    }
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(MatrixError::Unknown("the body broke off")),
-        Err(_) => Err(MatrixError::Timeout),
-    }
-}
-
 fn address(app: &App, parts: &Parts) -> IpAddr {
     let peer = parts.extensions.get::<PeerAddress>();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
@@ -212,8 +186,5 @@ fn address(app: &App, parts: &Parts) -> IpAddr {
         .and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok())
         .unwrap_or(peer)
 }
-
-/// A body that takes longer than this is slow.
-const PROMPT: Duration = Duration::from_secs(1);
 
 const LONGEST_PARAMETER: usize = 255;

@@ -102,6 +102,8 @@ pub(crate) enum BodyLimit {
     None,
     /// [`Limits::body`](crate::Limits::body).
     Ordinary,
+    /// [`Limits::body_of_stranger`](crate::Limits::body_of_stranger).
+    Stranger,
     /// [`Limits::account_data`](crate::Limits::account_data).
     AccountData,
     /// [`Limits::key_backup`](crate::Limits::key_backup).
@@ -148,11 +150,11 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(Get at "/.well-known/matrix/client", Public, discovery::well_known),
     route!(Get "/capabilities", Session, discovery::capabilities),
     // Accounts and sessions
-    route!(Post "/register", Public, registration::register, reads Ordinary),
+    route!(Post "/register", Public, registration::register, reads Stranger),
     route!(Get "/register/available", Public, registration::available),
     route!(Get "/login", Public, login::flows),
-    route!(Post "/login", Public, login::login, reads Ordinary),
-    route!(Post "/refresh", Public, session::refresh, reads Ordinary),
+    route!(Post "/login", Public, login::login, reads Stranger),
+    route!(Post "/refresh", Public, session::refresh, reads Stranger),
     route!(Post "/logout", Session, session::logout, reads Ordinary),
     route!(Post "/logout/all", Session, session::logout_all, reads Ordinary),
     route!(Get "/account/whoami", Session, session::whoami),
@@ -221,6 +223,15 @@ pub(crate) static ROUTES: &[Route] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // shows: SRV-10
+    #[test]
+    fn strangers_send_little() {
+        for route in ROUTES.iter().filter(|it| it.access == Access::Public) {
+            let is_little = matches!(route.body, BodyLimit::None | BodyLimit::Stranger);
+            assert!(is_little, "{}", route.path);
+        }
+    }
 
     // shows: SRV-02
     #[test]

@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::answer;
 use crate::app::{App, Rates, address_key, check_localpart, stopped};
+use crate::bodies::Bodies;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
 use crate::error::MatrixError;
@@ -31,7 +32,6 @@ use crate::polls::Polls;
 use crate::push_rules::PushRules;
 use crate::registration;
 use crate::router::{PeerAddress, router};
-use crate::slow_bodies::SlowBodies;
 use crate::store::sqlite::{self, OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::sync_token::SyncTokens;
@@ -88,9 +88,9 @@ impl Homeserver {
             sync_tokens: SyncTokens::new(store.batch_key().await?),
             push_rules: PushRules::new(),
             rates: Rates::new(&config),
+            bodies: Bodies::new(&config.limits),
             unread: Unread::new(&config.limits),
             polls: Polls::default(),
-            slow_bodies: SlowBodies::default(),
             stopping: watch::channel(false).0,
             config,
             store,

@@ -56,7 +56,7 @@ impl Drop for SlowBody<'_> {
 }
 
 /// Bodies of one user that are waited for.
-const MOST_OF_USER: usize = 64;
+pub(crate) const MOST_OF_USER: usize = 64;
 
 /// When to ask again.
 const LATER: Duration = Duration::from_secs(1);
