@@ -30,18 +30,26 @@ impl Forger {
         BASE64.encode(self.0.verifying_key().as_bytes())
     }
 
+    /// The ID of the key: `ed25519:` and the key itself.
+    #[must_use]
+    pub fn key_id(&self) -> String {
+        format!("ed25519:{}", self.public_key())
+    }
+
     /// Adds a signature under the key's own ID, `ed25519:` and the key itself, to a JSON object.
     #[must_use]
     pub fn sign(&self, object: &str, entity: &str) -> String {
-        self.sign_as(object, entity, &format!("ed25519:{}", self.public_key()))
+        self.sign_as(object, entity, &self.key_id())
     }
 
     /// The same under another key ID.
     #[must_use]
     pub fn sign_as(&self, object: &str, entity: &str, key_id: &str) -> String {
-        sign_with(object, entity, key_id, |message| {
-            self.0.sign(message.as_bytes()).to_bytes()
-        })
+        sign_with(object, entity, key_id, |message| self.signature(message))
+    }
+
+    pub(crate) fn signature(&self, message: &str) -> [u8; 64] {
+        self.0.sign(message.as_bytes()).to_bytes()
     }
 }
 

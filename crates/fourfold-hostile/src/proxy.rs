@@ -16,7 +16,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::lies::Lie;
+use crate::{lies::Lie, victim::Victim};
 
 /// A proxy that lives as long as the test process.
 pub struct Proxy {
@@ -60,6 +60,7 @@ struct Shared {
     seen: Mutex<Vec<(Message, Message)>>,
     more: Condvar,
     script: Mutex<Option<Script>>,
+    victim: Mutex<Victim>,
 }
 
 impl Proxy {
@@ -107,13 +108,19 @@ impl Proxy {
         *self.shared.script.lock().unwrap() = Some(Box::new(script));
     }
 
+    /// Says whom the lies of the table are told to from now on.
+    pub fn aim_at(&self, victim: Victim) {
+        *self.shared.victim.lock().unwrap() = victim;
+    }
+
     /// Tells this lie from now on.
     ///
     /// # Panics
     ///
-    /// When the table has no lie of this name.
+    /// When the table has no lie of this name, or it needs a key that the victim does not have.
     pub fn play(&self, name: &str) {
-        *self.shared.script.lock().unwrap() = Some(Lie::named(name).script());
+        let script = Lie::named(name).script(&self.shared.victim.lock().unwrap());
+        *self.shared.script.lock().unwrap() = Some(script);
     }
 
     /// Passes everything on from now on.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::table::Table;
 
-/// The table, as source: the crate that has it is linked by nothing here.
-pub(super) const SOURCE: &str = "crates/fourfold-hostile/src/lies.rs";
+/// The table, as source, a file for each subject: the crate that has it is linked by nothing here.
+pub(super) const SOURCE: &str = "crates/fourfold-hostile/src/lies";
 
 /// How a test tells a lie.
 const PLAY: &str = ".play(";
@@ -101,8 +101,10 @@ mod tests {
 
     #[test]
     fn reads_the_table_of_the_house() {
-        let lies = read(include_str!("../../../crates/fourfold-hostile/src/lies.rs"));
-        assert!(lies.len() > 20, "{}", lies.len());
+        let lies = read(include_str!(
+            "../../../crates/fourfold-hostile/src/lies/answers.rs"
+        ));
+        assert!(lies.len() > 8, "{}", lies.len());
         assert!(lies.iter().all(|lie| !lie.attacks.is_empty()));
     }
 }

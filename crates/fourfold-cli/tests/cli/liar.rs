@@ -10,7 +10,7 @@ use std::{
 };
 
 use fourfold::base64;
-use fourfold_hostile::{Forger, lies};
+use fourfold_hostile::{Forger, Signer, Signers, Victim, lies};
 use serde_json::{Value, json};
 
 use crate::{
@@ -40,6 +40,7 @@ pub(crate) struct Liar {
     injected: Arc<Mutex<Vec<Value>>>,
     changed: Arc<Mutex<bool>>,
     fences: AtomicU64,
+    victim: Mutex<Victim>,
 }
 
 impl Liar {
@@ -56,16 +57,27 @@ impl Liar {
             .as_str()
             .unwrap()
             .to_owned();
+        let self_signing = self_signing_key(&laptop);
+        let victim = Victim {
+            user_id: laptop.user_id.clone(),
+            device_id: laptop_id.clone(),
+            signers: Signers {
+                self_signing: Some(Signer::from(&self_signing)),
+                ..Signers::default()
+            },
+            ..Victim::default()
+        };
         let liar = Self {
             server,
             proxy,
-            self_signing: self_signing_key(&laptop),
+            self_signing,
             laptop,
             laptop_id,
             lies: Arc::default(),
             injected: Arc::default(),
             changed: Arc::default(),
             fences: AtomicU64::new(0),
+            victim: Mutex::new(victim),
         };
         liar.be_between();
         liar
@@ -119,10 +131,25 @@ impl Liar {
         self.lies.lock().unwrap().insert(path, Box::new(lie));
     }
 
-    /// Tells a lie of the table from now on.
+    /// Tells a lie of the table from now on. What it says of devices is said to have changed.
     pub(crate) fn play(&self, name: &str) {
-        let (path, lie) = lies::Lie::named(name).answers().unwrap();
-        self.lie(path, lie);
+        let lie = lies::Lie::named(name);
+        let victim = self.victim.lock().unwrap();
+        let (forgeries, events) = (lie.forgeries(&victim), lie.events(&victim));
+        assert!(!(forgeries.is_empty() && events.is_empty()), "{name}");
+        let is_changed = forgeries.iter().any(lies::Forgery::is_about_devices);
+        let mut lies = self.lies.lock().unwrap();
+        lies.extend(forgeries.into_iter().map(|one| (one.path, one.change)));
+        drop(lies);
+        if is_changed {
+            self.say_changed();
+        }
+        self.inject(events);
+    }
+
+    /// Says more of whom the lies of the table are told to.
+    pub(crate) fn aim(&self, change: impl FnOnce(&mut Victim)) {
+        change(&mut self.victim.lock().unwrap());
     }
 
     /// Changes what `/keys/query` says about the user's keys from now on, and says that it changed.
