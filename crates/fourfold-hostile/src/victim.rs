@@ -1,5 +1,7 @@
 //! Whom a lie is told to.
 
+use serde_json::Value;
+
 use crate::signer::Signer;
 
 /// What is known of whom a lie is told to. A homeserver knows all of it but the [`Signers`].
@@ -17,6 +19,10 @@ pub struct Victim {
     pub request_id: String,
     /// The name of a secret that is asked for.
     pub secret_name: String,
+    /// The ID of a key of secret storage that is not the default one.
+    pub other_key: String,
+    /// What was stored earlier: the type of the event and its content.
+    pub kept: (String, Value),
     /// Whose signatures the attacker got hold of.
     pub signers: Signers,
 }

@@ -31,6 +31,8 @@ impl Asking {
         let laptop = liar.to_laptop(&phone);
         let request = liar.request(WALLET);
         let id = phone.wait_for_request();
+        liar.imitate(&phone);
+        liar.aim(|victim| victim.request_id.clone_from(&id));
         Self {
             liar,
             phone,
@@ -49,12 +51,16 @@ impl Asking {
         self.phone.payload(&self.laptop, "m.secret.send", &content)
     }
 
-    /// The phone encrypts this, and the homeserver changes it on its way.
-    fn send_changed(&mut self, payload: &Value, change: impl FnOnce(&mut Value)) {
-        let user = self.phone.user_id.clone();
-        let mut content = self.phone.encrypt(&self.laptop, &user, payload);
-        change(&mut content);
-        self.phone.send(&self.laptop, "m.room.encrypted", &content);
+    /// The phone encrypts this.
+    fn send_payload(&mut self, payload: &Value) {
+        self.phone.send_payload(&self.laptop, payload);
+    }
+
+    /// The same, and waits until the laptop has it.
+    fn sends_alone(&mut self, payload: &Value) {
+        let since = self.liar.proxy.seen().len();
+        self.send_payload(payload);
+        self.liar.has_told(since, "m.room.encrypted", 1);
     }
 
     /// Only the phone's own answer is taken.
@@ -70,9 +76,8 @@ impl Asking {
 // shows: SHR-01, OE-01
 #[test]
 fn a_secret_in_clear_is_not_taken() {
-    let mut asking = Asking::new();
-    let content = asking.send("of the liar");
-    asking.phone.send(&asking.laptop, "m.secret.send", &content);
+    let asking = Asking::new();
+    asking.liar.play("secret-in-clear");
     asking.gets_the_answer();
 }
 
@@ -82,19 +87,9 @@ fn a_secret_in_clear_is_not_taken() {
 fn a_secret_by_megolm_is_not_taken() {
     let mut asking = Asking::new();
     let payload = asking.payload();
-    asking.send_changed(&payload, |content| {
-        content["algorithm"] = json!("m.megolm.v1.aes-sha2");
-    });
-    let megolm = json!({
-        "algorithm": "m.megolm.v1.aes-sha2",
-        "session_id": "x",
-        "ciphertext": "AwgAEnACgAkLmt6qF84IK",
-        "secret": "of the liar",
-        "request_id": asking.id,
-    });
-    asking
-        .phone
-        .send(&asking.laptop, "m.room.encrypted", &megolm);
+    asking.liar.play("event-called-megolm");
+    asking.sends_alone(&payload);
+    asking.liar.play("secret-by-megolm");
     asking.gets_the_answer();
 }
 
@@ -110,16 +105,17 @@ fn a_secret_of_another_user_is_not_taken() {
     payload["recipient"] = json!(alice);
     for sender in [mallory.user_id.clone(), alice.clone()] {
         payload["sender"] = json!(sender);
-        let content = mallory.encrypt(&asking.laptop, alice, &payload);
-        mallory.send_to(
-            alice,
-            &asking.laptop.device_id,
-            "m.room.encrypted",
-            &content,
-        );
-        // The homeserver says that it is of the user.
-        let event = json!({"type": "m.room.encrypted", "sender": alice, "content": content});
-        asking.liar.inject(vec![event]);
+        // As it is, and said to be of the user.
+        for lie in [None, Some("event-in-the-name-of-the-user")] {
+            let since = asking.liar.proxy.seen().len();
+            if let Some(lie) = lie {
+                asking.liar.play(lie);
+            }
+            let content = mallory.encrypt(&asking.laptop, alice, &payload);
+            let laptop = &asking.laptop.device_id;
+            mallory.send_to(alice, laptop, "m.room.encrypted", &content);
+            asking.liar.has_told(since, "m.room.encrypted", 1);
+        }
     }
     asking.gets_the_answer();
 }
@@ -185,7 +181,11 @@ fn a_secret_with_another_sender_inside_is_not_taken() {
     let mut asking = Asking::new();
     let mut payload = asking.payload();
     payload["sender"] = json!("@mallory:localhost");
-    asking.send_changed(&payload, |_| {});
+    asking.sends_alone(&payload);
+    // And of another user outside.
+    asking.liar.play("event-in-the-name-of-another-user");
+    let payload = asking.payload();
+    asking.send_payload(&payload);
     asking.gets_the_answer();
 }
 
@@ -196,10 +196,10 @@ fn a_secret_for_another_recipient_is_not_taken() {
     let mut asking = Asking::new();
     let mut payload = asking.payload();
     payload["recipient"] = json!("@mallory:localhost");
-    asking.send_changed(&payload, |_| {});
+    asking.send_payload(&payload);
     let mut payload = asking.payload();
     payload["recipient_keys"]["ed25519"] = payload["keys"]["ed25519"].clone();
-    asking.send_changed(&payload, |_| {});
+    asking.send_payload(&payload);
     asking.gets_the_answer();
 }
 
@@ -211,13 +211,13 @@ fn a_secret_with_the_keys_of_another_device_is_not_taken() {
     let stranger = asking.liar.stranger();
     let mut payload = asking.payload();
     payload["keys"]["ed25519"] = json!(stranger.account.ed25519_key().to_base64());
-    asking.send_changed(&payload, |_| {});
+    asking.send_payload(&payload);
     let mut payload = asking.payload();
     payload["sender_device_keys"] = stranger.device_keys();
-    asking.send_changed(&payload, |_| {});
+    asking.send_payload(&payload);
     let mut payload = asking.payload();
     payload["sender_device_keys"]["signatures"] = json!({});
-    asking.send_changed(&payload, |_| {});
+    asking.send_payload(&payload);
     asking.gets_the_answer();
 }
 
@@ -227,16 +227,16 @@ fn a_secret_with_the_keys_of_another_device_is_not_taken() {
 fn a_secret_under_the_sender_key_of_another_device_is_not_taken() {
     let mut asking = Asking::new();
     let mut stranger = asking.liar.stranger();
-    let phone = asking.phone.account.curve25519_key().to_base64();
-    let user = stranger.user_id.clone();
+    asking.liar.aim(|victim| victim.other = stranger.device());
     let mut payload = asking.payload();
     payload["sender_device_keys"] = asking.phone.device_keys();
-    let mut content = stranger.encrypt(&asking.laptop, &user, &payload);
-    content["sender_key"] = json!(phone);
-    stranger.send(&asking.laptop, "m.room.encrypted", &content);
+    let since = asking.liar.proxy.seen().len();
+    asking.liar.play("sender-key-of-a-trusted-device");
+    stranger.send_payload(&asking.laptop, &payload);
+    asking.liar.has_told(since, "m.room.encrypted", 1);
     // And the other way round.
-    let other = stranger.account.curve25519_key().to_base64();
-    asking.send_changed(&payload, |content| content["sender_key"] = json!(other));
+    asking.liar.play("sender-key-of-another-device");
+    asking.send_payload(&payload);
     asking.gets_the_answer();
 }
 
@@ -248,7 +248,7 @@ fn a_secret_that_is_none_leaves_the_request_open() {
     for secret in [json!(""), json!(7), json!(null), json!({"a": 1})] {
         let mut payload = asking.payload();
         payload["content"]["secret"] = secret;
-        asking.send_changed(&payload, |_| {});
+        asking.send_payload(&payload);
     }
     asking.gets_the_answer();
 }
@@ -302,9 +302,7 @@ fn a_backup_that_the_identity_did_not_sign_is_told() {
     let secret = liar.stored(BACKUP);
     for is_signed in [true, false] {
         if !is_signed {
-            liar.lie("/room_keys/version ", |answer| {
-                answer.with_json(|body| body["auth_data"]["signatures"] = json!({}))
-            });
+            liar.play("backup-without-signatures");
         }
         let request = liar.request(BACKUP);
         let id = phone.wait_for_request();
@@ -345,9 +343,8 @@ fn a_secret_of_a_device_that_is_not_verified_any_more_is_not_taken() {
     let request = liar.request(WALLET);
     let id = phone.wait_for_request();
     assert_eq!(tablet.wait_for_request(), id);
-    let (user, device) = (tablet.user_id.clone(), tablet.device_id.clone());
-    let bare = tablet.device_keys();
-    liar.lie_about_keys(move |body| body["device_keys"][&user][&device] = bare.clone());
+    liar.imitate(&tablet);
+    liar.play("device-that-is-not-verified-any-more");
     tablet.answer(&laptop, &id, "of the tablet");
     phone.answer(&laptop, &id, "of the phone");
     assert_eq!(received(request), "of the phone");
@@ -440,11 +437,8 @@ fn a_secret_that_came_to_a_locked_agent_is_checked_by_what_holds_later() {
     let locked = Locked::after_asking(liar, &mut [&mut phone, &mut tablet]);
     tablet.answer(&locked.laptop, &locked.id, "of the tablet");
     locked.liar.settle(&mut phone);
-    let (user, device) = (tablet.user_id.clone(), tablet.device_id.clone());
-    let bare = tablet.device_keys();
-    locked
-        .liar
-        .lie_about_keys(move |body| body["device_keys"][&user][&device] = bare.clone());
+    locked.liar.imitate(&tablet);
+    locked.liar.play("device-that-is-not-verified-any-more");
     locked.liar.settle(&mut phone);
     locked.liar.laptop.unlock("key").run().succeeds();
     let request = locked.liar.request(WALLET);

@@ -258,34 +258,14 @@ fn requests_to_be_verified_do_not_fill_the_terminal() {
     let liar = Liar::new();
     let agent = liar.agent(&[]);
     let mut phone = liar.phone();
-    let user = phone.user_id.clone();
-    let now = std::time::SystemTime::now();
-    let now = now
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_millis();
-    let number = 300;
-    let events = (0..number).flat_map(|number| {
-        let id = format!("transaction {number}");
-        let request = json!({
-            "transaction_id": id,
-            "from_device": phone.device_id,
-            "methods": ["m.sas.v1"],
-            "timestamp": u64::try_from(now).unwrap(),
-        });
-        let cancel = json!({"transaction_id": id, "code": "m.user", "reason": "no"});
-        [("request", request), ("cancel", cancel)].map(|(what, content)| {
-            let event_type = format!("m.key.verification.{what}");
-            json!({"type": event_type, "sender": user, "content": content})
-        })
-    });
-    liar.inject(events.collect());
+    liar.imitate(&phone);
+    liar.play("flood-of-verifications");
     liar.settle(&mut phone);
     agent.signal(rustix::process::Signal::TERM);
     let (_, said) = agent.wait();
     let asked = said.matches("asks to be verified").count();
     assert_eq!(asked, 3, "{said}");
-    let left_out = format!("{} more were left out: requests to verify", number - asked);
+    let left_out = format!("{} more were left out: requests to verify", 300 - asked);
     let log = liar.log();
     let is_it = |line: &&Value| {
         line["reason"]

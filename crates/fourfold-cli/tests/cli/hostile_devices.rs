@@ -1,16 +1,14 @@
 //! A homeserver that lies about the devices and the identity of a user, before an agent that would
 //! share a secret with a verified device, and would take one from it.
 
-use fourfold::{cross_signing::CrossSigningKeys, rand_core::UnwrapErr};
-use fourfold_hostile::Forger;
-
-use serde_json::{Value, json};
+use fourfold_hostile::ROGUE;
+use serde_json::json;
 
 use crate::{
     agents::RunningAgent,
     key_endpoints::sealed,
-    liar::{BACKUP, Liar, forger, self_signing_key},
-    peer::{Peer, Target, signed_by},
+    liar::{BACKUP, Liar},
+    peer::{Peer, Target},
 };
 
 pub(crate) struct Household {
@@ -28,6 +26,7 @@ impl Household {
     pub(crate) fn new() -> Self {
         let liar = Liar::new();
         let mut phone = liar.phone();
+        liar.imitate(&phone);
         let laptop = liar.to_laptop(&phone);
         let agent = liar.agent(&RULES);
         phone.ask(&laptop, "the first", BACKUP);
@@ -40,13 +39,6 @@ impl Household {
             phone,
             laptop,
         }
-    }
-
-    /// Lists this device too.
-    pub(crate) fn list(&self, device_id: &str, keys: Value) {
-        let (user, device_id) = (self.user.clone(), device_id.to_owned());
-        self.liar
-            .lie_about_keys(move |body| body["device_keys"][&user][&device_id] = keys.clone());
     }
 
     /// In the name of this device, a secret is asked for: nothing is answered.
@@ -87,34 +79,12 @@ impl Household {
     }
 }
 
-fn another_identity() -> CrossSigningKeys {
-    CrossSigningKeys::generate(&mut UnwrapErr(getrandom::SysRng))
-}
-
-fn self_signing(identity: &CrossSigningKeys) -> Forger {
-    let [_, (_, seed), _] = identity.secrets();
-    forger(seed.expose_secret())
-}
-
 // Another identity is published, and everything is signed by it.
 // shows: SHR-10, MS-04
 #[test]
 fn nothing_is_shared_with_another_identity() {
     let mut home = Household::new();
-    let identity = another_identity();
-    let published = identity
-        .public_keys(&home.user)
-        .unwrap()
-        .as_keys_query(&home.user);
-    let published: Value = serde_json::from_str(&published).unwrap();
-    let phone = home.phone.cross_signed(&self_signing(&identity));
-    let (user, device) = (home.user.clone(), home.phone.device_id.clone());
-    home.liar.lie_about_keys(move |body| {
-        for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
-            body[member] = published[member].clone();
-        }
-        body["device_keys"][&user][&device] = phone.clone();
-    });
+    home.liar.play("another-identity");
     let device = home.phone.device_id.clone();
     home.does_not_answer(&device);
     home.warns_of("identity");
@@ -129,97 +99,83 @@ fn nothing_is_shared_with_another_identity() {
     home.does_not_answer(&device);
 }
 
-// The self-signing key is another one, signed by another master key than the one that is shown.
+// The self-signing key is another one, signed by another master key than the one that is shown, and
+// under the name of that one.
 // shows: SHR-09, MS-05
 #[test]
 fn a_self_signing_key_of_another_master_key_signs_nothing() {
-    let mut home = Household::new();
-    let identity = another_identity();
-    let published = identity
-        .public_keys(&home.user)
-        .unwrap()
-        .as_keys_query(&home.user);
-    let published: Value = serde_json::from_str(&published).unwrap();
-    let phone = home.phone.cross_signed(&self_signing(&identity));
-    let (user, device) = (home.user.clone(), home.phone.device_id.clone());
-    home.liar.lie_about_keys(move |body| {
-        body["self_signing_keys"] = published["self_signing_keys"].clone();
-        body["device_keys"][&user][&device] = phone.clone();
-    });
-    let device = home.phone.device_id.clone();
-    home.does_not_answer(&device);
+    for lie in [
+        "self-signing-key-of-another-master-key",
+        "self-signing-key-that-claims-the-masters-signature",
+    ] {
+        let mut home = Household::new();
+        home.liar.play(lie);
+        let device = home.phone.device_id.clone();
+        home.does_not_answer(&device);
+    }
 }
 
 // A device of the homeserver's own is listed: signed by itself, by a key that is nobody's, and by
-// the key of another user.
+// the key of another user; and with a signature under the name of the true key.
 // shows: SHR-09, MS-06
 #[test]
 fn a_device_that_the_identity_did_not_sign_gets_nothing() {
     let mut home = Household::new();
-    let rogue = home.liar.stranger();
-    let id = rogue.device_id.clone();
-    home.list(&id, rogue.device_keys());
-    home.does_not_answer(&id);
-    let fake = Forger::from_seed([7; 32]);
-    home.list(&id, rogue.cross_signed(&fake));
-    home.does_not_answer(&id);
-    home.list(
-        &id,
-        signed_by(&rogue.device_keys(), &fake, "@mallory:localhost"),
-    );
-    home.does_not_answer(&id);
-    // A signature under the name of the true key.
-    let mut keys = rogue.cross_signed(&fake);
-    let fake_id = format!("ed25519:{}", fake.public_key());
-    let true_id = format!("ed25519:{}", home.liar.self_signing.public_key());
-    let signatures = keys["signatures"][&home.user].as_object_mut().unwrap();
-    let signature = signatures.remove(&fake_id).unwrap();
-    signatures.insert(true_id, signature);
-    home.list(&id, keys);
-    home.does_not_answer(&id);
+    for lie in [
+        "device-of-its-own",
+        "device-signed-by-nobodys-key",
+        "device-signed-as-another-user",
+        "device-under-the-name-of-the-true-key",
+    ] {
+        home.liar.play(lie);
+        home.does_not_answer(ROGUE);
+    }
     home.answers_the_phone();
 }
 
-// A device of the homeserver's own is signed by the true self-signing key of another user.
+// A device of the homeserver's own is signed by the identity of another user, which is shown with
+// everything that proves whose it is; and then as the key of the user.
 // shows: SHR-09, MS-06
 #[test]
 fn a_device_that_the_identity_of_another_user_signed_gets_nothing() {
     let mut home = Household::new();
-    let mallory = home.liar.server.person("mallory");
-    let key = mallory.folder.name_of("key");
-    sealed(&mallory, &["setup", "--yes", "--recovery-key-out", &key])
-        .run()
-        .succeeds();
-    let theirs = self_signing_key(&mallory);
-    let query = json!({"device_keys": {&mallory.user_id: []}});
-    let published = home.phone.call("POST", "keys/query", &query);
-    let rogue = home.liar.stranger();
-    let id = rogue.device_id.clone();
-    for signed_as in [mallory.user_id.clone(), home.user.clone()] {
-        let keys = signed_by(&rogue.device_keys(), &theirs, &signed_as);
-        // Alone, and with everything that proves whose key it is.
-        home.list(&id, keys.clone());
-        home.does_not_answer(&id);
-        let (user, id, published) = (home.user.clone(), id.clone(), published.clone());
-        home.liar.lie_about_keys(move |body| {
-            body["device_keys"][&user][&id] = keys.clone();
-            for member in ["master_keys", "self_signing_keys"] {
-                let theirs = published[member].as_object().unwrap().clone();
-                body[member].as_object_mut().unwrap().extend(theirs);
-            }
-        });
-        home.does_not_answer(&rogue.device_id);
+    for lie in [
+        "device-of-another-users-identity",
+        "device-that-another-users-identity-signed-as-the-user",
+    ] {
+        home.liar.play(lie);
+        home.does_not_answer(ROGUE);
     }
     home.answers_the_phone();
     home.liar.settle(&mut home.phone);
-    // It is shown as the key of the user.
-    let keys = rogue.cross_signed(&theirs);
-    let user = home.user.clone();
-    home.liar.lie_about_keys(move |body| {
-        body["device_keys"][&user][&id] = keys.clone();
-        body["self_signing_keys"][&user] = published["self_signing_keys"][&mallory.user_id].clone();
-    });
-    home.does_not_answer(&rogue.device_id);
+    home.liar.play("self-signing-key-of-another-user");
+    home.does_not_answer(ROGUE);
+}
+
+// What the user's key signed is a device and something else, too.
+// shows: SHR-09, SHR-15
+#[test]
+fn a_device_that_is_a_cross_signing_key_too_gets_nothing() {
+    let mut home = Household::new();
+    home.liar.play("device-with-usage");
+    home.does_not_answer(ROGUE);
+    home.answers_the_phone();
+}
+
+// What the user's master key signed is a self-signing key of the homeserver's own, and what the user
+// meant to sign: the data of a backup, or the description of a key.
+// shows: SHR-09, SHR-15
+#[test]
+fn a_self_signing_key_that_is_something_else_too_signs_nothing() {
+    for lie in [
+        "backup-as-self-signing-key",
+        "description-as-self-signing-key",
+    ] {
+        let mut home = Household::new();
+        home.liar.aim_with_master_key();
+        home.liar.play(lie);
+        home.does_not_answer(ROGUE);
+    }
 }
 
 // A device is gone from the list, and back some time later.
@@ -227,14 +183,8 @@ fn a_device_that_the_identity_of_another_user_signed_gets_nothing() {
 #[test]
 fn a_device_that_was_gone_gets_nothing_when_it_is_back() {
     let mut home = Household::new();
-    let (user, device) = (home.user.clone(), home.phone.device_id.clone());
-    let gone = device.clone();
-    home.liar.lie_about_keys(move |body| {
-        body["device_keys"][&user]
-            .as_object_mut()
-            .unwrap()
-            .remove(&gone);
-    });
+    let device = home.phone.device_id.clone();
+    home.liar.play("device-that-is-gone");
     home.does_not_answer(&device);
     home.liar.be_honest();
     home.liar.say_changed();
@@ -250,14 +200,8 @@ fn a_device_that_was_gone_gets_nothing_when_it_is_back() {
 #[test]
 fn a_device_with_other_keys_gets_nothing() {
     let mut home = Household::new();
-    let other = home.liar.stranger();
     let device = home.phone.device_id.clone();
-    let keys = signed_by(
-        &other.device_keys_as(&device),
-        &home.liar.self_signing,
-        &home.user,
-    );
-    home.list(&device, keys);
+    home.liar.play("device-with-other-keys");
     home.does_not_answer(&device);
     assert!(home.liar.logged("alert") > 0);
     home.liar.be_honest();
@@ -269,15 +213,15 @@ fn a_device_with_other_keys_gets_nothing() {
 #[test]
 fn a_device_that_is_named_like_the_master_key_gets_nothing() {
     let mut home = Household::new();
-    let rogue = home.liar.stranger();
     let master_key = home.master_key();
-    for id in [master_key.clone(), format!("{master_key}=")] {
-        let keys = signed_by(
-            &rogue.device_keys_as(&id),
-            &home.liar.self_signing,
-            &home.user,
-        );
-        home.list(&id, keys);
+    for (lie, id) in [
+        ("device-named-like-the-master-key", master_key.clone()),
+        (
+            "device-named-like-the-master-key-padded",
+            format!("{master_key}="),
+        ),
+    ] {
+        home.liar.play(lie);
         home.does_not_answer(&id);
     }
     home.warns_of("key of the account");
@@ -290,21 +234,19 @@ fn nothing_is_verified_beside_a_device_that_is_named_like_a_key() {
     let liar = Liar::new();
     let signatures = liar.count("/signatures/upload ");
     let tablet = liar.stranger();
-    let user = tablet.user_id.clone();
-    let query = json!({"device_keys": {&user: []}});
-    let published = tablet.call("POST", "keys/query", &query);
-    for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
-        let keys = published[member][&user]["keys"].as_object().unwrap();
-        let key = keys.values().next().unwrap().as_str().unwrap();
-        for id in [key.to_owned(), format!("{key}=")] {
-            let keys = tablet.device_keys_as(&id);
-            let user = user.clone();
-            liar.lie_about_keys(move |body| body["device_keys"][&user][&id] = keys.clone());
-            sealed(&liar.laptop, &["device", "verify", &tablet.device_id])
-                .run()
-                .fails(8)
-                .says("named like a key of the account");
-        }
+    for lie in [
+        "device-named-like-the-master-key",
+        "device-named-like-the-master-key-padded",
+        "device-named-like-the-self-signing-key",
+        "device-named-like-the-self-signing-key-padded",
+        "device-named-like-the-user-signing-key",
+        "device-named-like-the-user-signing-key-padded",
+    ] {
+        liar.play(lie);
+        sealed(&liar.laptop, &["device", "verify", &tablet.device_id])
+            .run()
+            .fails(8)
+            .says("named like a key of the account");
     }
     assert_eq!(liar.count("/sendToDevice/m.key.verification"), 0);
     assert_eq!(liar.count("/signatures/upload "), signatures);
@@ -324,7 +266,6 @@ fn without_a_list_of_devices_nothing_is_shared() {
         "query-that-is-a-list",
     ] {
         home.liar.play(lie);
-        home.liar.say_changed();
         home.does_not_answer(&device);
     }
 }
@@ -334,13 +275,7 @@ fn without_a_list_of_devices_nothing_is_shared() {
 #[test]
 fn a_huge_list_of_devices_is_bounded() {
     let mut home = Household::new();
-    let user = home.user.clone();
-    let one = home.liar.stranger().device_keys();
-    home.liar.lie_about_keys(move |body| {
-        for number in 0..10_000 {
-            body["device_keys"][&user][format!("DEVICE{number}")] = one.clone();
-        }
-    });
+    home.liar.play("ten-thousand-devices");
     home.liar.settle(&mut home.phone);
     home.does_not_answer("DEVICE7");
     let memory = home.agent.most_memory();

@@ -2,13 +2,16 @@
 //! opened and nothing is written before the user accepts it.
 
 use fourfold::signed_json::SigningKey;
+use fourfold_hostile::Victim;
 use serde_json::{Value, json};
 
 use crate::{
+    account_data::recovery_key,
     homeserver::{Homeserver, Person},
     hostile::{DEFAULT_KEY, NAME, Scene, replace},
+    keys::account_of_2019,
     liar::{BACKUP, Liar},
-    proxy::Message,
+    proxy::{Message, Proxy},
 };
 
 /// An entry as it is stored under the one key of a secret.
@@ -23,8 +26,12 @@ impl Scene {
         serde_json::from_str(&content.unwrap()).unwrap()
     }
 
-    fn description(&self) -> String {
-        format!("m.secret_storage.key.{}", self.alice.default_key())
+    /// The homeserver kept this.
+    fn keeps(&self, event_type: &str, content: Value) {
+        self.proxy.aim_at(Victim {
+            kept: (event_type.to_owned(), content),
+            ..Victim::default()
+        });
     }
 
     /// Every command that opens or writes is refused, and writes nothing.
@@ -91,18 +98,14 @@ fn an_old_entry_is_refused_however_it_is_written() {
     let scene = Scene::new();
     let old = scene.stored(NAME);
     scene.alice.put(NAME, "new", "key").run().succeeds();
-    let mut unknown_member = old.clone();
-    entry(&mut unknown_member)["org.example"] = json!(1);
-    let mut padded = old.clone();
-    for member in ["iv", "ciphertext", "mac"] {
-        let text = entry(&mut padded)[member].as_str().unwrap().to_owned();
-        let padding = "=".repeat((4 - text.len() % 4) % 4);
-        entry(&mut padded)[member] = json!(text + &padding);
-    }
-    let mut beside = old.clone();
-    beside["org.example"] = json!(1);
-    for replay in [&old, &unknown_member, &padded, &beside] {
-        scene.show(NAME, Some(replay.clone()));
+    scene.keeps(NAME, old.clone());
+    for lie in [
+        "earlier-content",
+        "earlier-content-with-an-unknown-member",
+        "earlier-content-padded",
+        "earlier-content-beside-an-unknown-member",
+    ] {
+        scene.proxy.play(lie);
         let get = scene.alice.get(NAME, "key").run();
         get.fails(5).says("is back at what it was before");
         scene.alice.put(NAME, "newer", "key").run().fails(5);
@@ -223,23 +226,13 @@ fn a_key_that_is_described_in_another_way_is_not_used() {
         .run()
         .succeeds();
     std::fs::rename(&new, alice.folder.join("key")).unwrap();
-    let event_type = scene.description();
-    let honest = scene.stored(&event_type);
-    let other_mac = fourfold::base64::encode([7; 32]);
-    let lies: [(&str, Value, &str); 4] = [
-        ("/passphrase/iterations", json!(100_000), "iterations"),
-        ("/passphrase/salt", json!("another salt"), "another salt"),
-        (
-            "/algorithm",
-            json!("m.secret_storage.v1.curve25519-aes-sha2"),
-            "another algorithm",
-        ),
-        ("/mac", json!(other_mac), "other check data"),
-    ];
-    for (member, lie, says) in lies {
-        let mut changed = honest.clone();
-        *changed.pointer_mut(member).unwrap() = lie;
-        scene.show(&event_type, Some(changed));
+    for (lie, says) in [
+        ("fewer-iterations", "iterations"),
+        ("another-salt", "another salt"),
+        ("algorithm-of-2019", "another algorithm"),
+        ("other-check-data", "other check data"),
+    ] {
+        scene.proxy.play(lie);
         scene.refuses_everything(says);
         // Nor is the passphrase turned into anything.
         let get = ["get", NAME, "--passphrase-file", &passphrase];
@@ -259,7 +252,11 @@ fn a_key_that_is_described_in_another_way_is_not_used() {
 fn a_default_key_that_was_moved_is_not_used() {
     let scene = Scene::new();
     let other = scene.alice.new_key("other");
-    scene.show(DEFAULT_KEY, Some(json!({"key": other})));
+    scene.proxy.aim_at(Victim {
+        other_key: other.clone(),
+        ..Victim::default()
+    });
+    scene.proxy.play("moved-default-key");
     let says = "the default key changed from";
     scene.refuses_everything(says);
     // The way out, for who has moved it.
@@ -276,35 +273,66 @@ fn a_default_key_that_was_moved_is_not_used() {
     );
 }
 
+// Whoever encrypts to a key of 2019 encrypts to what its description says.
+// shows: KEY-01, KEY-06
+#[test]
+fn a_key_of_2019_with_a_public_key_of_the_server_is_not_used() {
+    let server = Homeserver::start();
+    let proxy = Proxy::to(&server.address);
+    let alice = server.person_through(&proxy, "alice");
+    let other = server.other_client("alice");
+    let (old, data) = account_of_2019();
+    for event_type in data.account_data.event_types() {
+        other.put(event_type, data.account_data.raw(event_type).unwrap());
+    }
+    let put = |machine: &Person| {
+        machine.folder.write("old", recovery_key(&old));
+        let id = old.key().id().as_str();
+        let put = ["put", NAME, "-", "--profile-2019", "--key", id];
+        machine.change(&put, &["old"]).stdin("new").run()
+    };
+    put(&alice).succeeds();
+    let before = other.everything();
+    proxy.aim_at(Victim {
+        user_id: alice.user_id.clone(),
+        ..Victim::default()
+    });
+    proxy.play("public-key-of-2019");
+    put(&alice).fails(5).says("another public key");
+    // The key that is typed does not fit it either.
+    let fresh = Person::at(&proxy.address, "alice");
+    fresh.log_in().run().succeeds();
+    put(&fresh).fails(3);
+    assert_eq!(other.everything(), before);
+}
+
 // shows: KEY-06, KEY-08, STO-07
 #[test]
 fn the_agent_opens_and_writes_nothing_either() {
     let scene = Scene::new();
     let alice = &scene.alice;
     let old = scene.stored(NAME);
-    let (event_type, other) = (scene.description(), alice.new_key("other"));
-    let mut weakened = scene.stored(&event_type);
-    weakened["algorithm"] = json!("m.secret_storage.v1.curve25519-aes-sha2");
+    scene.proxy.aim_at(Victim {
+        other_key: alice.new_key("other"),
+        kept: (NAME.to_owned(), old),
+        ..Victim::default()
+    });
     alice.put(NAME, "new", "key").run().succeeds();
     let _agent = alice.agent(&[]);
     alice.unlock("key").run().succeeds();
     let writes = scene.writes();
-    for (event_type, lie) in [
-        (NAME, old.clone()),
-        (event_type.as_str(), weakened),
-        (DEFAULT_KEY, json!({"key": other})),
-    ] {
-        scene.show(event_type, Some(lie));
+    for lie in ["earlier-content", "algorithm-of-2019", "moved-default-key"] {
+        scene.proxy.play(lie);
         let get = alice.call(&["get", NAME]).run();
         get.fails(5).says("--accept-changes");
         let put = ["put", NAME, "-", "--yes"];
         alice.call(&put).stdin("x").run().fails(5);
-        if event_type != NAME {
+        if lie != "earlier-content" {
             alice.unlock("key").run().fails(5);
         }
     }
     assert_eq!(scene.writes(), writes);
-    scene.show(NAME, Some(old));
+    scene.proxy.play("earlier-content");
     let accepted = alice.call(&["get", NAME, "--accept-changes"]).run();
     assert_eq!(accepted.succeeds(), "four folds of paper");
     alice.call(&["get", NAME]).run().succeeds();

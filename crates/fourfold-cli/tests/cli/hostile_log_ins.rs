@@ -1,28 +1,14 @@
 //! A homeserver that says one thing about devices in one list and another in the other one, before an
 //! agent that would share a secret with a verified device.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     agents::RunningAgent,
     hostile_devices::{Household, RULES},
     key_endpoints::sealed,
     liar::{BACKUP, Liar, received},
-    peer::Peer,
-    proxy::Message,
 };
-
-/// The devices that are logged in are shown without this one.
-fn leave_out(liar: &Liar, device_id: &str) {
-    let left_out = device_id.to_owned();
-    liar.lie("/devices ", move |answer| {
-        answer.with_json(|body| {
-            let devices = body["devices"].as_array_mut().unwrap();
-            devices.retain(|device| device["device_id"] != left_out.as_str());
-        })
-    });
-    liar.say_changed();
-}
 
 /// What the command has against a device.
 fn problem(liar: &Liar, device_id: &str) -> Value {
@@ -47,7 +33,7 @@ fn a_device_that_is_not_logged_in_gets_nothing() {
     let mut home = Household::new();
     let device = home.phone.device_id.clone();
     assert_eq!(problem(&home.liar, &device), Value::Null);
-    leave_out(&home.liar, &device);
+    home.liar.play("device-that-is-not-logged-in");
     home.does_not_answer(&device);
     let said = problem(&home.liar, &device);
     assert_eq!(said, "it is not logged in");
@@ -84,18 +70,18 @@ fn a_device_that_is_not_logged_in_gets_nothing() {
 // The homeserver does not say who is logged in.
 #[test]
 fn a_device_of_which_nobody_says_that_it_is_logged_in_gets_nothing() {
-    for answer in [
-        Message::error(404, "M_UNRECOGNIZED", "no"),
-        Message::error(500, "M_UNKNOWN", "no"),
-        Message::json(&json!({"devices": []})),
-        Message::json(&json!({"devices": 7})),
+    for lie in [
+        "log-ins-that-nobody-knows",
+        "log-ins-that-fail",
+        "no-log-ins",
+        "log-ins-that-are-a-number",
     ] {
         let mut home = Household::new();
         let (queries, asked) = (
             home.liar.count("/keys/query "),
             home.liar.count("/devices "),
         );
-        home.liar.lie("/devices ", move |_| answer.clone());
+        home.liar.play(lie);
         let mut tablet = home.liar.phone();
         home.liar.say_changed();
         let id = tablet.device_id.clone();
@@ -115,25 +101,14 @@ fn a_device_of_which_nobody_says_that_it_is_logged_in_gets_nothing() {
     }
 }
 
-/// The keys of a device, with the Curve25519 key of another one among them.
-fn with_key_of(rogue: &Peer, victim: &Peer) -> Value {
-    let id = &rogue.device_id;
-    let mut keys = rogue.device_keys();
-    keys.as_object_mut().unwrap().remove("signatures");
-    keys["keys"][format!("curve25519:{id}")] = json!(victim.account.curve25519_key().to_base64());
-    rogue.sign(keys)
-}
-
 // A device that nobody verified says that the key of the phone is its own.
 // shows: SHR-02
 #[test]
 fn a_device_that_claims_the_key_of_another_one_does_not_deafen_it() {
     let liar = Liar::new();
     let mut phone = liar.phone();
-    let rogue = liar.stranger();
-    let keys = with_key_of(&rogue, &phone);
-    let (user, id) = (rogue.user_id.clone(), rogue.device_id.clone());
-    liar.lie_about_keys(move |body| body["device_keys"][&user][&id] = keys.clone());
+    liar.imitate(&phone);
+    liar.play("device-with-the-key-of-another-one");
     let laptop = liar.to_laptop(&phone);
     let request = liar.request("org.example.wallet");
     let id = phone.wait_for_request();

@@ -3,8 +3,6 @@
 //! What must not be answered comes first, then a request of the phone. When that is answered and
 //! the agent has worked off everything, all other answers would have been sent.
 
-use std::sync::{Arc, Mutex};
-
 use serde_json::{Value, json};
 
 use crate::{
@@ -36,6 +34,7 @@ impl Answering {
     pub(crate) fn with(rules: &[(&str, &str)]) -> Self {
         let liar = Liar::new();
         let mut phone = liar.phone();
+        liar.imitate(&phone);
         let laptop = liar.to_laptop(&phone);
         let agent = liar.agent(rules);
         let is_answering = rules.contains(&(SELF_SIGNING, "allow"));
@@ -85,21 +84,8 @@ impl Answering {
 // shows: SHR-19, RQ-01
 #[test]
 fn a_request_with_another_action_is_not_answered() {
-    let mut scene = Answering::new();
-    for action in [
-        json!("REQUEST"),
-        json!("request "),
-        json!(1),
-        json!("share"),
-        json!(null),
-    ] {
-        let mut content = scene.phone.request("odd", BACKUP);
-        content["action"] = action;
-        scene.phone_sends(&content);
-    }
-    let mut content = scene.phone.request("odd", BACKUP);
-    content.as_object_mut().unwrap().remove("action");
-    scene.phone_sends(&content);
+    let scene = Answering::new();
+    scene.liar.play("request-with-another-action");
     scene.answers_only_the_last();
 }
 
@@ -107,24 +93,8 @@ fn a_request_with_another_action_is_not_answered() {
 // shows: AGT-05, RQ-02
 #[test]
 fn a_request_for_another_name_is_not_answered() {
-    let mut scene = Answering::new();
-    for name in [
-        json!(""),
-        json!(7),
-        json!(null),
-        json!("m.cross_signing"),
-        json!("m.megolm_backup.v1\0"),
-        json!("m.megolm_backup.v1 "),
-        json!("M.MEGOLM_BACKUP.V1"),
-        json!("m.secret_storage.default_key"),
-        json!("m.secret_storage.key.x"),
-        json!("m.cross_signing.master"),
-        json!("unknown"),
-    ] {
-        let mut content = scene.phone.request(&format!("odd {name}"), BACKUP);
-        content["name"] = name;
-        scene.phone_sends(&content);
-    }
+    let scene = Answering::new();
+    scene.liar.play("request-for-another-name");
     scene.answers_only_the_last();
 }
 
@@ -132,31 +102,9 @@ fn a_request_for_another_name_is_not_answered() {
 // shows: SHR-16, RQ-03
 #[test]
 fn a_request_of_another_device_is_not_answered() {
-    let mut scene = Answering::new();
-    scene.liar.server.register("mallory");
-    let mallory = Peer::log_in(&scene.liar.server.address, "mallory");
-    for device in [
-        json!(scene.laptop.device_id),
-        json!("UNKNOWN"),
-        json!(mallory.device_id),
-        json!("*"),
-        json!(""),
-        json!(7),
-        json!("x".repeat(50_000)),
-    ] {
-        let mut content = scene.phone.request("odd", BACKUP);
-        content["requesting_device_id"] = device;
-        scene.phone_sends(&content);
-    }
-    let mut content = scene.phone.request("odd", BACKUP);
-    content["requesting_device_id"] = json!("x".repeat(1_000_000));
-    let event = scene.event(&scene.phone.user_id, &content);
-    scene.liar.inject(vec![event]);
-    // In the name of the phone, by another user.
-    let content = scene.phone.request("of mallory", BACKUP);
-    scene
-        .liar
-        .inject(vec![scene.event(&mallory.user_id, &content)]);
+    let scene = Answering::new();
+    scene.liar.play("request-of-another-device");
+    scene.liar.play("request-of-another-user");
     scene.answers_only_the_last();
 }
 
@@ -165,19 +113,7 @@ fn a_request_of_another_device_is_not_answered() {
 #[test]
 fn a_request_with_an_odd_id_is_not_answered() {
     let scene = Answering::new();
-    let long = "x".repeat(1_000_000);
-    for id in [
-        json!(""),
-        json!("a\nb"),
-        json!(7),
-        json!(long),
-        json!(&long[..2000]),
-    ] {
-        let mut content = scene.phone.request("odd", BACKUP);
-        content["request_id"] = id;
-        let event = scene.event(&scene.phone.user_id, &content);
-        scene.liar.inject(vec![event]);
-    }
+    scene.liar.play("request-with-an-odd-id");
     scene.answers_only_the_last();
 }
 
@@ -212,10 +148,7 @@ fn a_request_of_a_stranger_in_the_name_of_the_phone_is_answered_to_the_phone_alo
 fn nothing_is_answered_while_the_devices_are_not_known() {
     let mut scene = Answering::new();
     scene.settle();
-    scene
-        .liar
-        .lie("/keys/query ", |_| Message::error(403, "M_FORBIDDEN", "no"));
-    scene.liar.say_changed();
+    scene.liar.play("query-that-is-refused");
     scene.phone.ask(&scene.laptop, "early", BACKUP);
     scene.settle();
     assert_eq!(scene.answers(), 0);
@@ -237,20 +170,15 @@ fn a_device_that_is_blocked_before_there_is_a_session_gets_no_answer() {
     scene.settle();
     let is_claim = |one: &Message| one.head.contains("/keys/claim ");
     let before = scene.liar.proxy.seen().len();
-    scene.liar.lie("/keys/claim ", |answer| {
-        answer.with_json(|body| body["one_time_keys"] = json!({}))
-    });
+    scene.liar.imitate(&scene.phone);
+    scene.liar.play("no-one-time-keys");
     scene.phone.ask(&scene.laptop, "early", BACKUP);
     scene
         .liar
         .proxy
         .wait_until(|seen| seen.iter().skip(before).any(|(one, _)| is_claim(one)));
-    let (user, id) = (scene.phone.user_id.clone(), scene.phone.device_id.clone());
-    let bare = scene.phone.device_keys();
-    scene.liar.lie("/keys/claim ", |answer| answer);
-    scene
-        .liar
-        .lie_about_keys(move |body| body["device_keys"][&user][&id] = bare.clone());
+    scene.liar.be_honest();
+    scene.liar.play("device-that-is-not-verified-any-more");
     scene.settle();
     tablet.ask(&scene.laptop, "of the tablet", BACKUP);
     tablet.wait_for_answer("of the tablet");
@@ -304,13 +232,7 @@ fn a_question_that_a_restart_cut_off_is_a_no() {
 fn a_flood_in_the_name_of_the_phone_gets_three_answers() {
     let mut scene = Answering::new();
     scene.settle();
-    let flood = (0..3000)
-        .map(|number| {
-            let content = scene.phone.request(&format!("flood {number}"), BACKUP);
-            scene.event(&scene.phone.user_id, &content)
-        })
-        .collect();
-    scene.liar.inject(flood);
+    scene.liar.play("flood-in-the-name-of-a-trusted-device");
     scene.settle();
     scene.settle();
     let sent = scene.answers();
@@ -330,19 +252,7 @@ fn a_flood_in_the_name_of_nobody_asks_for_nothing() {
     let mut scene = Answering::new();
     scene.settle();
     let queries = scene.liar.count("/keys/query ");
-    let flood = (0..3000)
-        .map(|number| {
-            let mut content = scene.phone.request(&format!("flood {number}"), BACKUP);
-            content["requesting_device_id"] = json!(format!("DEVICE{number}"));
-            let sender = if number % 2 == 0 {
-                scene.phone.user_id.clone()
-            } else {
-                format!("@user{number}:localhost")
-            };
-            scene.event(&sender, &content)
-        })
-        .collect();
-    scene.liar.inject(flood);
+    scene.liar.play("flood-in-the-name-of-nobody");
     scene.settle();
     assert_eq!(scene.liar.count("/keys/query "), queries);
     scene.phone.ask(&scene.laptop, "the last", BACKUP);
@@ -361,21 +271,7 @@ fn a_flood_in_the_name_of_nobody_asks_for_nothing() {
 #[test]
 fn a_repeated_request_is_answered_once_and_prompts_once() {
     let mut scene = Answering::with(&[(BACKUP, "allow"), (SELF_SIGNING, "ask")]);
-    let earlier = Arc::new(Mutex::new(Vec::new()));
-    scene.liar.lie("/sync?", move |answer| {
-        let mut earlier = earlier.lock().unwrap();
-        answer.with_json(|body| {
-            let Some(events) = body["to_device"]["events"].as_array_mut() else {
-                return;
-            };
-            let new = events.clone();
-            for _ in 0..2 {
-                events.extend(new.iter().rev().cloned());
-            }
-            events.extend(earlier.clone());
-            earlier.extend(new);
-        })
-    });
+    scene.liar.play("every-event-thrice");
     scene.phone.ask(&scene.laptop, "one", BACKUP);
     scene.phone.ask(&scene.laptop, "two", SELF_SIGNING);
     scene.settle();
@@ -398,18 +294,7 @@ fn a_repeated_request_is_answered_once_and_prompts_once() {
 #[test]
 fn a_request_of_which_half_is_lost_is_answered_once() {
     let mut scene = Answering::new();
-    let mut is_lost = false;
-    scene.liar.lie("/sync?", move |answer| {
-        answer.with_json(|body| {
-            if let Some(events) = body["to_device"]["events"].as_array_mut() {
-                events.retain(|event| {
-                    let is_request = event["type"] == "m.secret.request";
-                    is_lost ^= is_request;
-                    !(is_request && is_lost)
-                });
-            }
-        })
-    });
+    scene.liar.play("every-second-request-lost");
     for id in ["one", "two"] {
         for _ in 0..4 {
             scene.phone.ask(&scene.laptop, id, BACKUP);

@@ -32,14 +32,6 @@ fn spoil_seeds(server: &Homeserver, name: &str) {
     other.log_out();
 }
 
-fn hide_identity(scene: &Scene<'_>) {
-    scene.lie_about_keys(|answer| {
-        for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
-            answer.as_object_mut().unwrap().remove(member);
-        }
-    });
-}
-
 fn verify(machine: &Person, key: &str, more: &[&str]) -> crate::invocation::Invocation {
     let verify = ["device", "verify", "--recovery-key-file", key];
     sealed(machine, &verify).arguments(more.iter().copied())
@@ -53,7 +45,7 @@ fn an_identity_that_is_hidden_is_not_replaced() {
     scene.set_up().run().succeeds();
     let master = scene.master_key();
     spoil_seeds(&server, "alice");
-    hide_identity(&scene);
+    scene.proxy.play("no-identity");
     let is_refused = || {
         let refused = scene.set_up().run();
         refused.fails(5).says("does not show the identity");
@@ -85,7 +77,7 @@ fn an_identity_whose_keys_do_not_open_is_not_replaced_by_a_new_machine() {
     let scene = Scene::new(&server, "alice");
     scene.set_up().run().succeeds();
     spoil_seeds(&server, "alice");
-    hide_identity(&scene);
+    scene.proxy.play("no-identity");
     let machine = scene.machine();
     let key = scene.alice.folder.name_of("key");
     let refused = sealed(&machine, &["setup", "--yes", "--recovery-key-file", &key]).run();
@@ -133,15 +125,7 @@ fn a_key_backup_that_is_hidden_is_not_replaced() {
     scene.set_up().run().succeeds();
     let makes = || scene.requests_to("POST /_matrix/client/v3/room_keys/version");
     assert_eq!(makes(), 1);
-    let hide = || {
-        scene.lie(|request, _| {
-            let is_backup = request
-                .head
-                .contains("GET /_matrix/client/v3/room_keys/version");
-            is_backup.then(|| Message::error(404, "M_NOT_FOUND", "there is none"))
-        });
-    };
-    hide();
+    scene.proxy.play("no-backup");
     let before = server.other_client("alice").everything();
     scene.set_up().run().fails(5).says("--new-backup");
     scene.alice.call(&["logout"]).run().succeeds();

@@ -376,7 +376,7 @@ fn a_passthrough_entry_of_2019_is_the_key_itself_and_only_for_the_backup() {
 
 /// What clients of 2019 left behind: both ways to compute the MAC, and the key of a backup as bytes
 /// with commas.
-fn account_of_2019() -> (NewKey, Made) {
+pub(crate) fn account_of_2019() -> (NewKey, Made) {
     let mut made = Made::default();
     let master = SigningKey::from_seed(&Zeroizing::new([1; 32]));
     let user_id = "@alice:localhost";

@@ -152,6 +152,21 @@ impl Liar {
         change(&mut self.victim.lock().unwrap());
     }
 
+    /// The user's master key signed what the homeserver likes.
+    pub(crate) fn aim_with_master_key(&self) {
+        let master = forger(&self.stored("m.cross_signing.master"));
+        self.aim(|victim| victim.signers.master = Some(Signer::from(&master)));
+    }
+
+    /// The lies of the table imitate this device, which is trusted, and ask for the key of the backup.
+    pub(crate) fn imitate(&self, trusted: &Peer) {
+        self.aim(|victim| {
+            victim.trusted = trusted.device();
+            victim.signers.trusted = Some(trusted.signer());
+            BACKUP.clone_into(&mut victim.secret_name);
+        });
+    }
+
     /// Changes what `/keys/query` says about the user's keys from now on, and says that it changed.
     pub(crate) fn lie_about_keys(&self, mut lie: impl FnMut(&mut Value) + Send + 'static) {
         self.lie("/keys/query ", move |answer| answer.with_json(&mut lie));

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fourfold_hostile::{Forger, sign_with};
+use fourfold_hostile::{Device, Forger, Signer, sign_with};
 use serde_json::{Value, json};
 use vodozemac::{
     Curve25519PublicKey,
@@ -100,7 +100,23 @@ impl Peer {
         self.sign_as(keys, id)
     }
 
-    pub(crate) fn sign(&self, object: Value) -> Value {
+    /// As the homeserver knows it.
+    pub(crate) fn device(&self) -> Device {
+        Device {
+            id: self.device_id.clone(),
+            curve25519: self.account.curve25519_key().to_base64(),
+            ed25519: self.account.ed25519_key().to_base64(),
+        }
+    }
+
+    /// Its key, in the hands of an attacker.
+    pub(crate) fn signer(&self) -> Signer {
+        let account = Account::from_pickle(self.account.pickle());
+        let key_id = format!("ed25519:{}", self.device_id);
+        Signer::new(key_id, move |message| account.sign(message).to_bytes())
+    }
+
+    fn sign(&self, object: Value) -> Value {
         self.sign_as(object, &self.device_id)
     }
 

@@ -4,9 +4,15 @@
 //! file for each subject, and in one table.
 
 mod answers;
+mod backup;
+mod descriptions;
 mod devices;
+mod forged_devices;
+mod identity;
 mod one_time_keys;
+mod requests;
 mod storage;
+mod to_device;
 
 use std::{
     fmt,
@@ -158,6 +164,13 @@ fn comes_first(events: Vec<Value>) -> Forgery {
     })
 }
 
+/// The cross-signing key of a user, in base64; nothing when there is none.
+fn key_of(body: &Value, member: &str, user_id: &str) -> String {
+    let keys = body[member][user_id]["keys"].as_object();
+    let key = keys.and_then(|keys| keys.values().next()?.as_str());
+    key.unwrap_or_default().to_owned()
+}
+
 /// The values of an object; none of what is no object.
 fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
     object
@@ -168,9 +181,15 @@ fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
 
 const SUBJECTS: &[&[Lie]] = &[
     answers::LIES,
+    backup::LIES,
+    descriptions::LIES,
     devices::LIES,
+    forged_devices::LIES,
+    identity::LIES,
     one_time_keys::LIES,
+    requests::LIES,
     storage::LIES,
+    to_device::LIES,
 ];
 
 const CLAIM: &str = "/keys/claim ";

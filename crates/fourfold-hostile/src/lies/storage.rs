@@ -31,6 +31,12 @@ pub(super) const LIES: &[Lie] = &[
         tell: Tell::Turns(|_| Box::new(forgets_everything)),
     },
     Lie {
+        name: "moved-default-key",
+        does: "says that another key is the default key",
+        attacks: &["KEY-08", "STO-05", "KD-17"],
+        tell: Tell::Turns(|victim| shows(Some(json!({"key": victim.other_key})))),
+    },
+    Lie {
         name: "forgets-a-write",
         does: "acknowledges the first write and keeps nothing of it",
         attacks: &["STO-10", "MS-02"],

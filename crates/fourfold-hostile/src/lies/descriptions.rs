@@ -1,0 +1,170 @@
+//! Lies about the descriptions of keys of secret storage, and about what was stored earlier.
+
+use serde_json::{Value, json};
+
+use super::{Lie, Tell, members};
+use crate::{
+    attacker::Attacker,
+    proxy::{Script, Turn},
+    victim::Victim,
+};
+
+pub(super) const LIES: &[Lie] = &[
+    Lie {
+        name: "fewer-iterations",
+        does: "says that a passphrase takes fewer iterations than it does",
+        attacks: &["KEY-06", "KEY-08", "KD-18"],
+        tell: Tell::Turns(|_| {
+            described(|key| replace(key, "/passphrase/iterations", json!(100_000)))
+        }),
+    },
+    Lie {
+        name: "another-salt",
+        does: "says that a passphrase has another salt than it has",
+        attacks: &["KEY-06", "KEY-08", "KD-18"],
+        tell: Tell::Turns(|_| {
+            described(|key| replace(key, "/passphrase/salt", json!("another salt")))
+        }),
+    },
+    Lie {
+        name: "algorithm-of-2019",
+        does: "says that a key is one of the algorithm of 2019",
+        attacks: &["KEY-06", "KEY-08", "KD-18"],
+        tell: Tell::Turns(|_| described(|key| replace(key, "/algorithm", json!(OF_2019)))),
+    },
+    Lie {
+        name: "other-check-data",
+        does: "shows other data by which a key is checked",
+        attacks: &["KEY-06", "KEY-08", "KD-18"],
+        tell: Tell::Turns(|_| {
+            described(|key| {
+                replace(
+                    key,
+                    "/mac",
+                    json!("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"),
+                )
+            })
+        }),
+    },
+    Lie {
+        name: "public-key-of-2019",
+        does: "shows a public key of its own for a key of 2019, signed by a key of its own under the name of the user's",
+        attacks: &["KEY-01", "KEY-06"],
+        tell: Tell::Turns(|victim| {
+            let user = victim.user_id.clone();
+            described(move |key| {
+                let named = key["signatures"][&user]
+                    .as_object()
+                    .cloned()
+                    .unwrap_or_default();
+                key["pubkey"] = json!(Attacker::new().curve25519());
+                key["signatures"] = json!({});
+                for key_id in named.keys() {
+                    *key = Attacker::new().master().named(key_id).sign(key, &user);
+                }
+            })
+        }),
+    },
+    Lie {
+        name: "earlier-content",
+        does: "goes back to what was stored earlier",
+        attacks: &["STO-07"],
+        tell: Tell::Turns(|victim| earlier(victim, |_| {})),
+    },
+    Lie {
+        name: "earlier-content-with-an-unknown-member",
+        does: "goes back to what was stored earlier, with a member that nobody knows in it",
+        attacks: &["STO-07"],
+        tell: Tell::Turns(|victim| {
+            earlier(victim, |content| {
+                entry(content, |entry| entry["org.example"] = json!(1));
+            })
+        }),
+    },
+    Lie {
+        name: "earlier-content-beside-an-unknown-member",
+        does: "goes back to what was stored earlier, beside a member that nobody knows",
+        attacks: &["STO-07"],
+        tell: Tell::Turns(|victim| earlier(victim, |content| content["org.example"] = json!(1))),
+    },
+    Lie {
+        name: "earlier-content-padded",
+        does: "goes back to what was stored earlier, with padding after its base64",
+        attacks: &["STO-07"],
+        tell: Tell::Turns(|victim| earlier(victim, |content| entry(content, pad))),
+    },
+];
+
+/// Shows the description of each key in another way, in every answer that it is a part of.
+fn described(change: impl Fn(&mut Value) + Clone + Send + 'static) -> Script {
+    stored(
+        |event_type| event_type.starts_with("m.secret_storage.key."),
+        change,
+    )
+}
+
+/// Shows what the homeserver kept.
+fn earlier(victim: &Victim, change: fn(&mut Value)) -> Script {
+    let (event_type, mut kept) = victim.kept.clone();
+    change(&mut kept);
+    stored(
+        move |shown| shown == event_type,
+        move |content| *content = kept.clone(),
+    )
+}
+
+/// Changes the content of some events of account data, in every answer that it is a part of.
+fn stored(
+    is_meant: impl Fn(&str) -> bool + Clone + Send + 'static,
+    change: impl Fn(&mut Value) + Clone + Send + 'static,
+) -> Script {
+    Box::new(move |request| {
+        let (is_meant, change) = (is_meant.clone(), change.clone());
+        if request.is_sync() {
+            return Turn::Altered(Box::new(move |answer| {
+                answer.with_json(|sync| {
+                    let events = sync.pointer_mut("/account_data/events");
+                    let events = events.and_then(Value::as_array_mut);
+                    for event in events.into_iter().flatten() {
+                        let event_type = event["type"].as_str().unwrap_or_default().to_owned();
+                        if is_meant(&event_type) {
+                            change(&mut event["content"]);
+                        }
+                    }
+                })
+            }));
+        }
+        let line = request.first_line();
+        let read = line.strip_prefix("GET ").and_then(|line| {
+            let (_, event_type) = line.split_once("/account_data/")?;
+            event_type.split(' ').next()
+        });
+        match read.map(str::to_owned) {
+            Some(event_type) if is_meant(&event_type) => {
+                Turn::Altered(Box::new(move |answer| answer.with_json(change)))
+            }
+            _ => Turn::Honest,
+        }
+    })
+}
+
+fn replace(content: &mut Value, pointer: &str, value: Value) {
+    if let Some(member) = content.pointer_mut(pointer) {
+        *member = value;
+    }
+}
+
+/// Changes each entry of a secret.
+fn entry(content: &mut Value, change: impl Fn(&mut Value)) {
+    members(&mut content["encrypted"]).for_each(change);
+}
+
+fn pad(entry: &mut Value) {
+    for text in ["iv", "ciphertext", "mac"] {
+        let shown = entry[text].as_str().unwrap_or_default().to_owned();
+        let padding = "=".repeat((4 - shown.len() % 4) % 4);
+        entry[text] = json!(shown + &padding);
+    }
+}
+
+const OF_2019: &str = "m.secret_storage.v1.curve25519-aes-sha2";
