@@ -88,17 +88,9 @@ fn a_wrong_key_signs_nothing() {
 fn keys_that_this_device_does_not_have_are_not_signed() {
     let server = Homeserver::start();
     let (scene, machine) = scene(&server);
-    let (id, other) = (device_id(&machine), device_id(&scene.alice));
-    let user_id = machine.user_id.clone();
-    // Another device, under the name of this one.
-    let false_keys = scene.query()["device_keys"][&user_id][&other].to_string();
-    let false_keys: Value = serde_json::from_str(&false_keys.replace(&other, &id)).unwrap();
-    let lie = || {
-        let (id, user_id, false_keys) = (id.clone(), user_id.clone(), false_keys.clone());
-        scene.lie_about_keys(move |answer| {
-            answer["device_keys"][&user_id][&id] = false_keys.clone();
-        });
-    };
+    let id = device_id(&machine);
+    scene.aim_at(&id);
+    let lie = || scene.proxy.play("own-device-with-false-keys");
     let is_refused = || {
         let outcome = verify(&machine, &scene).arguments(["--json"]).run();
         assert_eq!(outcome.status.code(), Some(8), "{}", outcome.stderr);
@@ -129,14 +121,9 @@ fn keys_that_this_device_does_not_have_are_not_signed() {
 fn accepted_is_not_signed() {
     let server = Homeserver::start();
     let (scene, machine) = scene(&server);
-    let (id, user_id) = (device_id(&machine), machine.user_id.clone());
     // Whatever is signed, the device shows only its own signature.
-    scene.lie_about_keys(move |answer| {
-        if let Some(device) = answer["device_keys"][&user_id].get_mut(&id) {
-            let signatures = device["signatures"][&user_id].as_object_mut().unwrap();
-            signatures.retain(|key, _| *key == format!("ed25519:{id}"));
-        }
-    });
+    scene.aim_at(&device_id(&machine));
+    scene.proxy.play("device-that-is-not-verified-any-more");
     let outcome = verify(&machine, &scene).arguments(["--json"]).run();
     assert_eq!(outcome.status.code(), Some(8), "{}", outcome.stderr);
     outcome.says("accepted the signature of the device");
@@ -151,15 +138,8 @@ fn accepted_is_not_signed() {
 fn an_identity_that_the_key_does_not_fit_is_not_believed() {
     let server = Homeserver::start();
     let (scene, machine) = scene(&server);
-    let other = Scene::new(&server, "bob");
-    other.set_up().run().succeeds();
-    let foreign: Value =
-        serde_json::from_str(&other.query().to_string().replace("@bob:", "@alice:")).unwrap();
-    scene.lie_about_keys(move |answer| {
-        for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
-            answer[member] = foreign[member].clone();
-        }
-    });
+    scene.aim_at(&device_id(&machine));
+    scene.proxy.play("another-identity");
     verify(&machine, &scene).run().fails(8);
     assert_eq!(scene.requests_to("/signatures/upload"), 1);
 }

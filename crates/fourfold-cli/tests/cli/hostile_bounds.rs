@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use fourfold::passphrase::Budget;
 use serde_json::{Value, json};
 
 use crate::{
@@ -46,42 +45,18 @@ impl Scene {
         }
     }
 
-    /// Puts the texts of these events before those of the account data.
-    fn more_events(&self, events: impl Iterator<Item = String>) {
-        let events: String = events.map(|event| event + ",").collect();
-        self.proxy.lie(move |request| {
-            if !request.is_sync() {
-                return Turn::Honest;
-            }
-            let events = events.clone();
-            Turn::Altered(Box::new(move |answer| {
-                let body = String::from_utf8(answer.body.clone()).unwrap();
-                let (before, after) = body.split_once(r#""account_data""#).unwrap();
-                let after = after.replacen('[', &format!("[{events}"), 1);
-                answer.with_body(format!(r#"{before}"account_data"{after}"#))
-            }))
-        });
-    }
-
     fn get(&self) -> Invocation {
         self.alice.get(NAME, "key").after(LIMIT)
     }
-}
-
-fn large(megabytes: usize) -> impl Iterator<Item = String> {
-    let content = "x".repeat(1_000_000);
-    (0..megabytes).map(move |number| {
-        format!(r#"{{"type":"org.example.{number}","content":{{"a":"{content}"}}}}"#)
-    })
 }
 
 // shows: LIB-22
 #[test]
 fn account_data_of_sixty_megabytes_is_read_in_bounded_memory() {
     let scene = Scene::new();
-    scene.more_events(large(60));
+    scene.proxy.play("account-data-of-sixty-megabytes");
     assert_eq!(scene.get().run().succeeds(), SECRET);
-    scene.more_events(large(70));
+    scene.proxy.play("account-data-of-seventy-megabytes");
     scene.get().run().fails(4).says("more than 67108864 bytes");
 }
 
@@ -89,8 +64,7 @@ fn account_data_of_sixty_megabytes_is_read_in_bounded_memory() {
 #[test]
 fn nearly_two_million_events_are_refused_in_bounded_memory() {
     let scene = Scene::new();
-    let events = (0..1_800_000).map(|number| format!(r#"{{"type":"{number}","content":{{}}}}"#));
-    scene.more_events(events);
+    scene.proxy.play("two-million-events");
     scene.get().run().fails(4).says("more than 20000 events");
 }
 
@@ -98,10 +72,7 @@ fn nearly_two_million_events_are_refused_in_bounded_memory() {
 #[test]
 fn as_many_secrets_as_are_read_are_read() {
     let scene = Scene::new();
-    let secret = r#"{"encrypted":{"key":{"iv":"AA","ciphertext":"AA","mac":"AA"}}}"#;
-    let events = (0..19_900)
-        .map(|number| format!(r#"{{"type":"org.example.{number}","content":{secret}}}"#));
-    scene.more_events(events);
+    scene.proxy.play("twenty-thousand-secrets");
     assert_eq!(scene.get().run().succeeds(), SECRET);
     for command in [["ls"].as_slice(), &["status"], &["key", "ls"]] {
         scene.alice.call(command).after(LIMIT).run().succeeds();
@@ -112,15 +83,8 @@ fn as_many_secrets_as_are_read_are_read() {
 #[test]
 fn an_endless_answer_about_keys_or_the_backup_is_refused() {
     let scene = Scene::new();
-    let members: String = (0..4_000_000).map(|n| format!(r#""{n}":0,"#)).collect();
-    for path in ["/keys/query ", "/room_keys/version "] {
-        let body = format!(r#"{{{members}"a":0}}"#);
-        scene.proxy.lie(move |request| {
-            if !request.first_line().contains(path) {
-                return Turn::Honest;
-            }
-            Turn::Answered(Message::answer(200, "application/json", body.clone()))
-        });
+    for lie in ["endless-query", "endless-backup"] {
+        scene.proxy.play(lie);
         scene.get().run().fails(4).says("more than 4194304 bytes");
     }
 }
@@ -130,19 +94,12 @@ fn an_endless_answer_about_keys_or_the_backup_is_refused() {
 #[test]
 fn an_error_of_sixty_megabytes_is_refused() {
     let scene = Scene::new();
-    let error = format!(
-        r#"{{"errcode":"M_X","error":[{}0]}}"#,
-        "0,".repeat(30_000_000)
-    );
-    for status in [403, 429, 500] {
-        let error = error.clone();
-        scene.proxy.lie(move |request| {
-            if request.is_sync() {
-                Turn::Answered(Message::answer(status, "application/json", error.clone()))
-            } else {
-                Turn::Honest
-            }
-        });
+    for lie in [
+        "refusal-of-sixty-megabytes",
+        "delay-of-sixty-megabytes",
+        "failure-of-sixty-megabytes",
+    ] {
+        scene.proxy.play(lie);
         scene.get().run().fails(4).says("more than 1048576 bytes");
     }
 }
@@ -163,17 +120,7 @@ fn a_passphrase_is_not_tried_on_every_expensive_key() {
         .run()
         .succeeds();
     alice.put(NAME, SECRET, "key").run().succeeds();
-    proxy.lie(|request| {
-        if !request.is_sync() {
-            return Turn::Honest;
-        }
-        Turn::Altered(Box::new(|answer| {
-            answer.with_json(|sync| {
-                let events = sync["account_data"]["events"].as_array_mut().unwrap();
-                events.extend((0..200).map(expensive_key));
-            })
-        }))
-    });
+    proxy.play("two-hundred-expensive-keys");
     // The right one is tried first.
     let get = |file: &str| alice.call(&["get", NAME, "--passphrase-file", file]);
     assert_eq!(get(&passphrase).run().succeeds(), SECRET);
@@ -185,20 +132,6 @@ fn a_passphrase_is_not_tried_on_every_expensive_key() {
         .fails(3)
         .says("200 more would take")
         .says("--key");
-}
-
-fn expensive_key(number: u32) -> Value {
-    json!({
-        "type": format!("m.secret_storage.key.expensive{number}"),
-        "content": {
-            "algorithm": "m.secret_storage.v1.aes-hmac-sha2",
-            "passphrase": {
-                "algorithm": "m.pbkdf2",
-                "salt": "saltsaltsalt",
-                "iterations": Budget::TOTAL,
-            },
-        },
-    })
 }
 
 // shows: AGT-08, LIB-22
@@ -285,16 +218,9 @@ fn devices_that_come_and_go_do_not_fill_the_log() {
     liar.settle(&mut phone);
     phone.ask(&laptop, "asked before", crate::liar::BACKUP);
     phone.wait_for_answer("asked before");
-    let stranger = liar.stranger();
-    for round in 0..3 {
-        let ids = (0..300).map(|number| format!("DEVICE{round}x{number}"));
-        let devices: Vec<_> = ids.map(|id| (stranger.device_keys_as(&id), id)).collect();
-        let user = phone.user_id.clone();
-        liar.lie_about_keys(move |body| {
-            for (keys, id) in &devices {
-                body["device_keys"][&user][id] = keys.clone();
-            }
-        });
+    liar.play("devices-that-come-and-go");
+    for _ in 0..3 {
+        liar.say_changed();
         liar.settle(&mut phone);
     }
     agent.signal(rustix::process::Signal::TERM);

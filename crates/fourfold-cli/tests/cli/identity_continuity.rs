@@ -7,7 +7,6 @@ use crate::{
     homeserver::{Homeserver, PASSWORD, Person},
     key_endpoints::{Scene, sealed},
     peer::Peer,
-    proxy::Message,
 };
 
 const SEEDS: [&str; 3] = [
@@ -151,18 +150,12 @@ fn a_store_that_is_hidden_is_not_replaced() {
     scene.set_up().run().succeeds();
     let before = server.other_client("alice").everything();
     let (puts, uploads) = (scene.requests_to("PUT "), scene.requests_to("/upload"));
-    for content in [None, Some(json!({})), Some(Value::Null)] {
-        scene.lie(move |request, honest| {
-            let mut sync = honest.clone();
-            let events = sync["account_data"]["events"].as_array_mut();
-            let events = events.filter(|_| request.is_sync())?;
-            events.clear();
-            if let Some(content) = &content {
-                let default = "m.secret_storage.default_key";
-                events.push(json!({"type": default, "content": content}));
-            }
-            Some(Message::json(&sync))
-        });
+    for lie in [
+        "no-account-data",
+        "nothing-but-an-empty-default-key",
+        "nothing-but-a-null-default-key",
+    ] {
+        scene.proxy.play(lie);
         let new = scene.alice.folder.name_of("new");
         sealed(
             &scene.alice,

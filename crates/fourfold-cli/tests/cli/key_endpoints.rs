@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use fourfold_hostile::{Device, Victim};
 use serde_json::Value;
 
 use crate::{
@@ -38,6 +39,20 @@ impl<'s> Scene<'s> {
         let machine = Person::at(&self.proxy.address, self.name());
         machine.log_in().run().succeeds();
         machine
+    }
+
+    /// The lies of the table are told to this device of the user, and about it.
+    pub(crate) fn aim_at(&self, device_id: &str) {
+        let trusted = Device {
+            id: device_id.to_owned(),
+            ..Device::default()
+        };
+        self.proxy.aim_at(Victim {
+            user_id: self.alice.user_id.clone(),
+            device_id: device_id.to_owned(),
+            trusted,
+            ..Victim::default()
+        });
     }
 
     /// Every request is answered as it should be.

@@ -138,13 +138,22 @@ pub(super) const LIES: &[Lie] = &[
         }),
     },
     Lie {
+        name: "own-device-with-false-keys",
+        does: "shows keys of its own for the device that asks",
+        attacks: &["SHR-15", "MS-09"],
+        tell: Tell::Forgeries(|victim| lists(victim, &victim.device_id, |_, keys| keys)),
+    },
+    Lie {
         name: "device-that-is-not-verified-any-more",
         does: "shows a device that was verified with no signature but its own",
         attacks: &["SHR-09", "SHR-12", "OE-17", "RQ-05"],
         tell: Tell::Forgeries(|victim| {
             let (user, id) = (victim.user_id.clone(), victim.trusted.id.clone());
             vec![Forgery::of_json(QUERY, move |body| {
-                only_its_own(&mut body["device_keys"][&user][&id], &user, &id);
+                let devices = body["device_keys"].get_mut(&user);
+                if let Some(device) = devices.and_then(|devices| devices.get_mut(&id)) {
+                    only_its_own(device, &user, &id);
+                }
             })]
         }),
     },
@@ -236,14 +245,21 @@ fn signed_by_itself(mut keys: Value, user: &str) -> Value {
 /// Takes every signature off a device but its own.
 pub(super) fn only_its_own(device: &mut Value, user: &str, id: &str) {
     let own = format!("ed25519:{id}");
-    if let Some(signatures) = device["signatures"][user].as_object_mut() {
+    let signatures = device
+        .pointer_mut("/signatures")
+        .and_then(|all| all.get_mut(user));
+    if let Some(signatures) = signatures.and_then(Value::as_object_mut) {
         signatures.retain(|key_id, _| *key_id == own);
     }
 }
 
 /// A device that this key signed, and no other one but itself.
 pub(super) fn signed_again(body: &mut Value, user: &str, id: &str, signer: &Signer) {
-    let device = &mut body["device_keys"][user][id];
-    only_its_own(device, user, id);
-    *device = signer.sign(device, user);
+    let devices = body
+        .get_mut("device_keys")
+        .and_then(|all| all.get_mut(user));
+    if let Some(device) = devices.and_then(|devices| devices.get_mut(id)) {
+        only_its_own(device, user, id);
+        *device = signer.sign(device, user);
+    }
 }

@@ -5,6 +5,7 @@
 
 mod answers;
 mod backup;
+mod bounds;
 mod descriptions;
 mod devices;
 mod forged_devices;
@@ -182,6 +183,7 @@ fn members(object: &mut Value) -> impl Iterator<Item = &mut Value> {
 const SUBJECTS: &[&[Lie]] = &[
     answers::LIES,
     backup::LIES,
+    bounds::LIES,
     descriptions::LIES,
     devices::LIES,
     forged_devices::LIES,

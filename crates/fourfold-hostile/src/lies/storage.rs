@@ -31,6 +31,18 @@ pub(super) const LIES: &[Lie] = &[
         tell: Tell::Turns(|_| Box::new(forgets_everything)),
     },
     Lie {
+        name: "nothing-but-an-empty-default-key",
+        does: "shows an account in which nothing is stored but an empty default key",
+        attacks: &["STO-06", "MS-01"],
+        tell: Tell::Turns(|_| nothing_but(json!({}))),
+    },
+    Lie {
+        name: "nothing-but-a-null-default-key",
+        does: "shows an account in which nothing is stored but null in place of the default key",
+        attacks: &["STO-06", "MS-01"],
+        tell: Tell::Turns(|_| nothing_but(Value::Null)),
+    },
+    Lie {
         name: "moved-default-key",
         does: "says that another key is the default key",
         attacks: &["KEY-08", "STO-05", "KD-17"],
@@ -93,6 +105,23 @@ fn shows(content: Option<Value>) -> Script {
             Some(content) => Message::json(&content),
             None => Message::error(404, "M_NOT_FOUND", "there is none"),
         })
+    })
+}
+
+/// Shows this default key, and nothing else, to whoever asks for all there is.
+fn nothing_but(default_key: Value) -> Script {
+    Box::new(move |request| {
+        let event = json!({"type": DEFAULT_KEY, "content": default_key});
+        if !request.is_sync() {
+            return Turn::Honest;
+        }
+        Turn::Altered(Box::new(move |answer| {
+            answer.with_json(|sync| {
+                if let Some(events) = sync.pointer_mut("/account_data/events") {
+                    *events = json!([event]);
+                }
+            })
+        }))
     })
 }
 
