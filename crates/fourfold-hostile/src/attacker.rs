@@ -65,7 +65,12 @@ impl Attacker {
             if usage != "master" {
                 object = self.master().sign(&object, user_id);
             }
-            body[member][user_id] = object;
+            if let Some(body) = body.as_object_mut() {
+                let of_users = body.entry(member).or_insert_with(|| json!({}));
+                if let Some(of_users) = of_users.as_object_mut() {
+                    of_users.insert(user_id.to_owned(), object);
+                }
+            }
         }
     }
 

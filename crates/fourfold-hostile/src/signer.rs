@@ -10,8 +10,11 @@ use crate::forger::{Forger, sign_with};
 #[derive(Clone)]
 pub struct Signer {
     key_id: String,
-    sign: Arc<dyn Fn(&str) -> [u8; 64] + Send + Sync>,
+    sign: Arc<Sign>,
 }
+
+/// Signs a message.
+type Sign = dyn Fn(&str) -> [u8; 64] + Send + Sync;
 
 impl Signer {
     /// What signs a message, under this key ID.

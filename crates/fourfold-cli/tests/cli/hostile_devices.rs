@@ -307,22 +307,7 @@ fn a_homeserver_that_never_gets_on_is_not_asked_all_the_time() {
 #[test]
 fn a_name_is_neither_long_nor_heard_by_the_terminal() {
     let liar = Liar::new();
-    let name = format!("\x1b]0;owned\x07\r\u{202e}{}", "x".repeat(1_000_000));
-    let device = name.clone();
-    liar.lie("/devices ", move |answer| {
-        answer.with_json(|body| body["devices"][0]["display_name"] = json!(device))
-    });
-    liar.lie("/sync?", move |answer| {
-        answer.with_json(|body| {
-            let events = body["account_data"]["events"].as_array_mut();
-            for event in events.into_iter().flatten() {
-                let event_type = event["type"].as_str().unwrap();
-                if event_type.starts_with("m.secret_storage.key.") {
-                    event["content"]["name"] = json!(name);
-                }
-            }
-        })
-    });
+    liar.play("names-of-a-megabyte");
     for command in [["device", "ls"].as_slice(), &["key", "ls"], &["status"]] {
         let outcome = liar.laptop.call(command).run();
         let said = [outcome.stdout, outcome.stderr.into_bytes()].concat();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Forgery, Lie, QUERY, Tell};
+use super::{DEVICES, Forgery, Lie, QUERY, SYNC, Tell};
 use crate::{
     attacker::{Attacker, ROGUE},
     proxy::{Message, Script, Turn},
@@ -79,6 +79,12 @@ pub(super) const LIES: &[Lie] = &[
         }),
     },
     Lie {
+        name: "names-of-a-megabyte",
+        does: "gives devices and keys names of a megabyte, which command the terminal",
+        attacks: &["AGT-07", "CLI-07", "LIB-19"],
+        tell: Tell::Forgeries(|_| named(&huge_name())),
+    },
+    Lie {
         name: "devices-that-come-and-go",
         does: "lists three hundred devices that nobody ever saw, and other ones the next time",
         attacks: &["AGT-09"],
@@ -139,6 +145,32 @@ fn huge_error(status: u16) -> Script {
             Turn::Honest
         }
     })
+}
+
+/// Calls the first device and each key like this.
+fn named(name: &str) -> Vec<Forgery> {
+    let (of_device, of_key) = (json!(name), json!(name));
+    vec![
+        Forgery::of_json(DEVICES, move |body| {
+            if let Some(device) = body.pointer_mut("/devices/0") {
+                device["display_name"] = of_device.clone();
+            }
+        }),
+        Forgery::of_json(SYNC, move |sync| {
+            let events = sync.pointer_mut("/account_data/events");
+            for event in events.and_then(Value::as_array_mut).into_iter().flatten() {
+                let event_type = event["type"].as_str();
+                if event_type.is_some_and(|one| one.starts_with("m.secret_storage.key.")) {
+                    event["content"]["name"] = of_key.clone();
+                }
+            }
+        }),
+    ]
+}
+
+fn huge_name() -> String {
+    let filler = "x".repeat(1_000_000);
+    format!("\u{1b}]0;owned\u{7}\r\u{202e}{filler}")
 }
 
 fn expensive_key(number: u32) -> Value {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Lie, Tell, members};
+use super::{Forgery, Lie, SYNC, Tell, members};
 use crate::{
     attacker::Attacker,
-    proxy::{Script, Turn},
+    proxy::{Message, Script, Turn},
     victim::Victim,
 };
 
@@ -14,7 +14,7 @@ pub(super) const LIES: &[Lie] = &[
         name: "fewer-iterations",
         does: "says that a passphrase takes fewer iterations than it does",
         attacks: &["KEY-06", "KEY-08", "KD-18"],
-        tell: Tell::Turns(|_| {
+        tell: Tell::Forgeries(|_| {
             described(|key| replace(key, "/passphrase/iterations", json!(100_000)))
         }),
     },
@@ -22,7 +22,7 @@ pub(super) const LIES: &[Lie] = &[
         name: "another-salt",
         does: "says that a passphrase has another salt than it has",
         attacks: &["KEY-06", "KEY-08", "KD-18"],
-        tell: Tell::Turns(|_| {
+        tell: Tell::Forgeries(|_| {
             described(|key| replace(key, "/passphrase/salt", json!("another salt")))
         }),
     },
@@ -30,19 +30,22 @@ pub(super) const LIES: &[Lie] = &[
         name: "algorithm-of-2019",
         does: "says that a key is one of the algorithm of 2019",
         attacks: &["KEY-06", "KEY-08", "KD-18"],
-        tell: Tell::Turns(|_| described(|key| replace(key, "/algorithm", json!(OF_2019)))),
+        tell: Tell::Forgeries(|_| described(|key| replace(key, "/algorithm", json!(OF_2019)))),
     },
     Lie {
         name: "other-check-data",
         does: "shows other data by which a key is checked",
         attacks: &["KEY-06", "KEY-08", "KD-18"],
-        tell: Tell::Turns(|_| {
+        tell: Tell::Forgeries(|_| described(|key| replace(key, "/mac", json!(OTHER_MAC)))),
+    },
+    Lie {
+        name: "other-check-data-and-iv",
+        does: "shows other data by which a key is checked, and another IV for it",
+        attacks: &["KEY-06", "KEY-08"],
+        tell: Tell::Forgeries(|_| {
             described(|key| {
-                replace(
-                    key,
-                    "/mac",
-                    json!("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"),
-                )
+                key["iv"] = json!("BwcHBwcHBwcHBwcHBwcHBw");
+                key["mac"] = json!(OTHER_MAC);
             })
         }),
     },
@@ -50,7 +53,7 @@ pub(super) const LIES: &[Lie] = &[
         name: "public-key-of-2019",
         does: "shows a public key of its own for a key of 2019, signed by a key of its own under the name of the user's",
         attacks: &["KEY-01", "KEY-06"],
-        tell: Tell::Turns(|victim| {
+        tell: Tell::Forgeries(|victim| {
             let user = victim.user_id.clone();
             described(move |key| {
                 let named = key["signatures"][&user]
@@ -96,55 +99,50 @@ pub(super) const LIES: &[Lie] = &[
 ];
 
 /// Shows the description of each key in another way, in every answer that it is a part of.
-fn described(change: impl Fn(&mut Value) + Clone + Send + 'static) -> Script {
-    stored(
-        |event_type| event_type.starts_with("m.secret_storage.key."),
-        change,
-    )
+fn described(change: impl Fn(&mut Value) + Clone + Send + 'static) -> Vec<Forgery> {
+    let of_sync = change.clone();
+    vec![
+        Forgery::of_json(SYNC, move |sync| {
+            let events = sync.pointer_mut("/account_data/events");
+            let events = events.and_then(Value::as_array_mut);
+            for event in events.into_iter().flatten() {
+                let event_type = event["type"].as_str();
+                if event_type.is_some_and(|one| one.starts_with(DESCRIPTION)) {
+                    of_sync(&mut event["content"]);
+                }
+            }
+        }),
+        Forgery::of_json("/account_data/m.secret_storage.key.", move |content| {
+            // Neither an error nor the answer to a write.
+            if content.get("algorithm").is_some() {
+                change(content);
+            }
+        }),
+    ]
 }
 
-/// Shows what the homeserver kept.
+/// Shows what the homeserver kept, in every answer that it is a part of.
 fn earlier(victim: &Victim, change: fn(&mut Value)) -> Script {
     let (event_type, mut kept) = victim.kept.clone();
     change(&mut kept);
-    stored(
-        move |shown| shown == event_type,
-        move |content| *content = kept.clone(),
-    )
-}
-
-/// Changes the content of some events of account data, in every answer that it is a part of.
-fn stored(
-    is_meant: impl Fn(&str) -> bool + Clone + Send + 'static,
-    change: impl Fn(&mut Value) + Clone + Send + 'static,
-) -> Script {
     Box::new(move |request| {
-        let (is_meant, change) = (is_meant.clone(), change.clone());
-        if request.is_sync() {
-            return Turn::Altered(Box::new(move |answer| {
-                answer.with_json(|sync| {
-                    let events = sync.pointer_mut("/account_data/events");
-                    let events = events.and_then(Value::as_array_mut);
-                    for event in events.into_iter().flatten() {
-                        let event_type = event["type"].as_str().unwrap_or_default().to_owned();
-                        if is_meant(&event_type) {
-                            change(&mut event["content"]);
-                        }
-                    }
-                })
-            }));
+        if request.reads(&event_type) {
+            return Turn::Answered(Message::json(&kept));
         }
-        let line = request.first_line();
-        let read = line.strip_prefix("GET ").and_then(|line| {
-            let (_, event_type) = line.split_once("/account_data/")?;
-            event_type.split(' ').next()
-        });
-        match read.map(str::to_owned) {
-            Some(event_type) if is_meant(&event_type) => {
-                Turn::Altered(Box::new(move |answer| answer.with_json(change)))
-            }
-            _ => Turn::Honest,
+        if !request.is_sync() {
+            return Turn::Honest;
         }
+        let (event_type, kept) = (event_type.clone(), kept.clone());
+        Turn::Altered(Box::new(move |answer| {
+            answer.with_json(|sync| {
+                let events = sync.pointer_mut("/account_data/events");
+                let Some(events) = events.and_then(Value::as_array_mut) else {
+                    return;
+                };
+                events.retain(|event| event["type"] != event_type.as_str());
+                events.push(json!({"type": event_type, "content": kept}));
+            })
+        }))
     })
 }
 
@@ -168,3 +166,5 @@ fn pad(entry: &mut Value) {
 }
 
 const OF_2019: &str = "m.secret_storage.v1.curve25519-aes-sha2";
+const DESCRIPTION: &str = "m.secret_storage.key.";
+const OTHER_MAC: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
