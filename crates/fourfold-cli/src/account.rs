@@ -14,7 +14,7 @@ use crate::{
     agent::{Agent, Loan},
     arguments::{AcceptOptions, Global, ReadOptions},
     error::{Error, Exit, Result},
-    judged::{self, Compared, Judged},
+    judged::{self, Compared, Judged, Writable},
     ui,
 };
 
@@ -68,7 +68,7 @@ impl LoggedIn {
     }
 
     /// What lies on the homeserver now, for changing it: refused while anything is suspicious.
-    pub(crate) fn snapshot_for_change(&mut self, accept: AcceptOptions) -> Result<Judged> {
+    pub(crate) fn snapshot_for_change(&mut self, accept: AcceptOptions) -> Result<Writable> {
         if let Some(plan) = self.state.journal()? {
             return Err(Error::new(
                 Exit::Conflict,
@@ -76,6 +76,11 @@ impl LoggedIn {
             )
             .hint("fourfold resume goes on with it; fourfold resume --abandon gives it up"));
         }
+        self.snapshot_for_going_on(accept)
+    }
+
+    /// The same for going on with an earlier change, which is no change to wonder about itself.
+    pub(crate) fn snapshot_for_going_on(&mut self, accept: AcceptOptions) -> Result<Writable> {
         let (snapshot, compared) = self.compared(accept)?;
         compared.for_writing(snapshot)
     }

@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use crate::{
     account::LoggedIn,
-    arguments::{ChangeOptions, Global},
+    arguments::{AcceptOptions, ChangeOptions, Global},
     error::{Error, Exit, Result},
+    judged::Cleared,
     output,
     password::PasswordOptions,
     prompt, ui,
@@ -22,13 +23,13 @@ use crate::{
 pub(crate) fn carry_out(
     global: &Global,
     logged_in: &mut LoggedIn,
-    plan: &Plan,
+    plan: Cleared<'_>,
     options: ChangeOptions,
 ) -> Result<bool> {
-    let is_agreed = agree(global, plan, options)?;
+    let is_agreed = agree(global, plan.plan(), options)?;
     if is_agreed {
         apply(logged_in, plan)?;
-        Report::of(plan).print(global, "done")?;
+        Report::of(plan.plan()).print(global, "done")?;
     }
     Ok(is_agreed)
 }
@@ -162,14 +163,14 @@ fn show(plan: &Plan) {
 }
 
 /// Applies a plan that was agreed to.
-pub(crate) fn apply(logged_in: &mut LoggedIn, plan: &Plan) -> Result<()> {
+pub(crate) fn apply(logged_in: &mut LoggedIn, plan: Cleared<'_>) -> Result<()> {
     Ok(try_apply(logged_in, plan, None)?)
 }
 
 /// The same for a plan with steps for which the homeserver may ask for the password.
 pub(crate) fn apply_asking(
     logged_in: &mut LoggedIn,
-    plan: &Plan,
+    plan: Cleared<'_>,
     password: &PasswordOptions,
 ) -> Result<()> {
     let applied = match try_apply(logged_in, plan, None) {
@@ -182,21 +183,41 @@ pub(crate) fn apply_asking(
     Ok(applied?)
 }
 
-/// Goes on with a plan that an earlier attempt has left, if there is one: it was agreed to then.
-pub(crate) fn resume(logged_in: &mut LoggedIn, password: &PasswordOptions) -> Result<Option<Plan>> {
+/// Goes on with a plan that an earlier attempt has left, if there is one: it was agreed to then. What
+/// is there is compared again, since nobody knows how long ago that was.
+pub(crate) fn resume(
+    logged_in: &mut LoggedIn,
+    password: &PasswordOptions,
+    accept: AcceptOptions,
+) -> Result<Option<Plan>> {
     let Some(plan) = logged_in.state.journal()? else {
         return Ok(None);
     };
-    apply_asking(logged_in, &plan, password)?;
+    if let Some(plan) = Cleared::that_only_removes(&plan) {
+        apply_asking(logged_in, plan, password)?;
+    } else {
+        let now = logged_in.snapshot_for_going_on(accept)?;
+        apply_asking(logged_in, now.clear(&plan), password)?;
+    }
     Ok(Some(plan))
+}
+
+/// Gives up a plan that an earlier attempt has left. What of it is there is remembered as written here,
+/// unless the homeserver cannot be reached.
+pub(crate) fn abandon(logged_in: &mut LoggedIn) -> Result<()> {
+    if logged_in.state.journal()?.is_some() {
+        let _ = logged_in.compared(AcceptOptions::default());
+    }
+    Ok(logged_in.state.abandon()?)
 }
 
 /// Applies a plan, and leaves it to the caller what a failure means.
 pub(crate) fn try_apply(
     logged_in: &mut LoggedIn,
-    plan: &Plan,
+    plan: Cleared<'_>,
     password: Option<&Password>,
 ) -> std::result::Result<(), ApplyError> {
+    let plan = plan.plan();
     let busy = ui::busy(plan.title.clone());
     logged_in.with_state(async |account, state| {
         fourfold_client::apply(account, state, plan, password, |progress| {

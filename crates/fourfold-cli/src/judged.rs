@@ -3,8 +3,9 @@
 use std::ops::Deref;
 
 use fourfold::{
-    AccountData, KeyId, SecretName, SecretStorage, Snapshot,
+    AccountData, KeyId, Plan, SecretName, SecretStorage, Snapshot,
     history::{Change, Origin},
+    plan::Action,
 };
 use fourfold_client::LocalState;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,49 @@ impl Deref for Judged {
 
     fn deref(&self) -> &Snapshot {
         &self.snapshot
+    }
+}
+
+/// A [`Judged`] account of which nothing forbids that it is changed.
+#[derive(Debug)]
+pub(crate) struct Writable(Judged);
+
+impl Writable {
+    /// Lets a plan be carried out that was made of it, or that was interrupted before.
+    pub(crate) fn clear<'a>(&self, plan: &'a Plan) -> Cleared<'a> {
+        Cleared(plan)
+    }
+}
+
+impl Deref for Writable {
+    type Target = Judged;
+
+    fn deref(&self) -> &Judged {
+        &self.0
+    }
+}
+
+/// A plan that may be carried out: nothing in the account forbids it. No command carries out another
+/// one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cleared<'a>(&'a Plan);
+
+impl<'a> Cleared<'a> {
+    /// A plan that an agent made, which makes none of an account that may not be changed.
+    pub(crate) fn by_agent(plan: &'a Plan) -> Self {
+        Self(plan)
+    }
+
+    /// A plan that only logs devices out. It takes no key and no secret, and a homeserver that lies
+    /// about those must not keep a stolen device logged in.
+    pub(crate) fn that_only_removes(plan: &'a Plan) -> Option<Self> {
+        let mut steps = plan.steps.iter();
+        let is_removal = steps.all(|step| matches!(step.action, Action::RemoveDevice(_)));
+        is_removal.then_some(Self(plan))
+    }
+
+    pub(crate) fn plan(self) -> &'a Plan {
+        self.0
     }
 }
 
@@ -136,8 +180,8 @@ impl Compared {
     }
 
     /// Lets it be changed, unless anything is suspicious.
-    pub(crate) fn for_writing(&self, snapshot: Snapshot) -> Result<Judged> {
-        self.judge(snapshot, Change::is_suspicious)
+    pub(crate) fn for_writing(&self, snapshot: Snapshot) -> Result<Writable> {
+        self.judge(snapshot, Change::is_suspicious).map(Writable)
     }
 
     fn judge(&self, snapshot: Snapshot, forbids: impl Fn(&Change) -> bool) -> Result<Judged> {

@@ -1,6 +1,6 @@
 //! Making a new key, and getting its recovery key to its owner before anything depends on it.
 
-use fourfold::{NewKey, Plan, passphrase::PassphraseParameters, rand_core::UnwrapErr};
+use fourfold::{NewKey, passphrase::PassphraseParameters, rand_core::UnwrapErr};
 use fourfold_client::Session;
 use getrandom::SysRng;
 use zeroize::Zeroizing;
@@ -11,6 +11,7 @@ use crate::{
     change,
     emergency_kit::EmergencyKit,
     error::{Error, Result},
+    judged::Cleared,
     new_passphrase, output, prompt, ui,
 };
 
@@ -56,12 +57,12 @@ pub(crate) fn check_delivery(options: &NewKeyOptions, change: ChangeOptions) -> 
 pub(crate) fn introduce(
     global: &Global,
     logged_in: &mut LoggedIn,
-    plan: &Plan,
+    plan: Cleared<'_>,
     new: &NewKey,
     options: &NewKeyOptions,
     change: ChangeOptions,
 ) -> Result<bool> {
-    if !change::agree(global, plan, change)? {
+    if !change::agree(global, plan.plan(), change)? {
         return Ok(false);
     }
     deliver(new, options, logged_in.account.session())?;

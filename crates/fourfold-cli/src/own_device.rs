@@ -17,6 +17,7 @@ use crate::{
     account::LoggedIn,
     change,
     error::{Error, Exit, Result},
+    judged::Writable,
     sealing_key::{self, SealingOptions},
     ui,
 };
@@ -161,6 +162,7 @@ pub(crate) fn confirm(device: &Device, published: &UserKeys) -> Result<Confirmed
 /// What an interrupted attempt has left is not gone on with: the signature is made anew.
 pub(crate) fn sign(
     logged_in: &mut LoggedIn,
+    snapshot: &Writable,
     device: &ConfirmedDevice,
     self_signing_key: &SigningKey,
     published: &UserKeys,
@@ -170,7 +172,7 @@ pub(crate) fn sign(
     if plan.is_empty() {
         return Ok(false);
     }
-    let applied = change::try_apply(logged_in, &plan, None);
+    let applied = change::try_apply(logged_in, snapshot.clear(&plan), None);
     applied.map_err(|error| {
         let is_accepted = matches!(error, ApplyError::ReadBack { .. });
         let error = match forget_signature(logged_in) {

@@ -15,7 +15,7 @@ use crate::{
     arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions},
     change,
     error::{Error, Exit, Result},
-    judged::Judged,
+    judged::{Cleared, Judged},
     new_key::rng,
     prompt,
     secret_input::Source,
@@ -58,7 +58,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         {
             drop(agent);
             let mut logged_in = LoggedIn::open(global)?;
-            change::carry_out(global, &mut logged_in, &plan, options.change)?;
+            change::carry_out(
+                global,
+                &mut logged_in,
+                Cleared::by_agent(&plan),
+                options.change,
+            )?;
             return Ok(());
         }
     }
@@ -87,7 +92,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         &snapshot.evidence(),
         &mut rng(),
     )?;
-    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    change::carry_out(
+        global,
+        &mut logged_in,
+        snapshot.clear(&plan),
+        options.change,
+    )?;
     Ok(())
 }
 

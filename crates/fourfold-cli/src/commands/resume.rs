@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     account::LoggedIn,
-    arguments::Global,
+    arguments::{AcceptOptions, Global},
     change::{self, Report},
     error::Result,
     password::PasswordOptions,
@@ -18,17 +18,21 @@ pub(crate) struct Options {
     abandon: bool,
     #[command(flatten)]
     password: PasswordOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
 }
 
-/// Completes the plan in the journal, or forgets it.
+/// Completes the plan in the journal, or forgets it. As every change, it is refused while the
+/// homeserver shows an older or weaker state than this machine has seen; what the plan itself has
+/// done already is none.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     if options.abandon {
-        logged_in.state.abandon()?;
+        change::abandon(&mut logged_in)?;
         let title = "the interrupted change is given up";
         return Report::of_nothing(title).print(global, title);
     }
-    match change::resume(&mut logged_in, &options.password)? {
+    match change::resume(&mut logged_in, &options.password, options.accept)? {
         Some(plan) => Report::of(&plan).print(global, format_args!("done: {}", plan.title)),
         None => {
             let title = "nothing was interrupted";

@@ -30,7 +30,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     let snapshot = logged_in.snapshot_for_change(options.accept)?;
     let plan = plan::delete(&SecretStorage::new(&snapshot.account_data), &name)?;
-    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    change::carry_out(
+        global,
+        &mut logged_in,
+        snapshot.clear(&plan),
+        options.change,
+    )?;
     Ok(())
 }
 

@@ -21,13 +21,18 @@ impl LocalState {
     }
 
     /// What changed on the server since it was last pinned, in the order of event types. Before
-    /// anything was pinned there is nothing to compare with, and nothing is reported.
+    /// anything was pinned there is nothing to compare with, and nothing is reported. What a plan has
+    /// done that was begun and not finished is no change.
     ///
     /// # Errors
     ///
     /// [`LocalStateError::Corrupt`] and the errors of the file system.
     pub fn compare(&self, snapshot: &Snapshot) -> Result<Vec<Change>, LocalStateError> {
-        Ok(self.history()?.compare(&snapshot.account_data))
+        let mut history = self.history()?;
+        if let Some(plan) = self.journal()? {
+            history.catch_up(&plan, &snapshot.account_data);
+        }
+        Ok(history.compare(&snapshot.account_data))
     }
 
     /// Accepts what the server holds now: later comparisons are with this.
@@ -36,6 +41,7 @@ impl LocalState {
     ///
     /// The errors of the file system.
     pub fn pin(&mut self, snapshot: &Snapshot) -> Result<(), LocalStateError> {
+        self.catch_up(snapshot)?;
         self.change(|history| history.saw(&snapshot.account_data), |_| Ok(()))
     }
 
@@ -46,8 +52,8 @@ impl LocalState {
     ///
     /// As [`compare`](Self::compare).
     pub fn follow(&mut self, snapshot: &Snapshot) -> Result<Vec<Change>, LocalStateError> {
-        let history = self.history()?;
-        let changes = history.compare(&snapshot.account_data);
+        self.catch_up(snapshot)?;
+        let changes = self.compare(snapshot)?;
         let suspicious = changes.iter().filter(|change| change.is_suspicious());
         let suspicious: BTreeSet<_> = suspicious.map(Change::event_type).collect();
         if suspicious.len() < changes.len() {
@@ -90,6 +96,17 @@ impl LocalState {
         description: &KeyDescription,
     ) -> Result<(), LocalStateError> {
         self.change(|history| history.proved(description), |_| Ok(()))
+    }
+
+    /// Remembers what is there of the plan in the journal as written here.
+    fn catch_up(&mut self, snapshot: &Snapshot) -> Result<(), LocalStateError> {
+        let Some(plan) = self.journal()? else {
+            return Ok(());
+        };
+        self.change(
+            |history| history.catch_up(&plan, &snapshot.account_data),
+            |_| Ok(()),
+        )
     }
 
     /// Changes what is remembered, and something else with it, all or nothing.

@@ -13,17 +13,15 @@ impl History {
     pub fn compare(&self, account_data: &AccountData) -> Vec<Change> {
         let mut changes = Vec::new();
         for event_type in self.event_types(account_data) {
-            let json = account_data.raw(&event_type);
-            let comparison = Comparison {
-                history: self,
-                event_type: &event_type,
-                json,
-                now: Event::of(&event_type, json),
-                as_text: Event::as_text(json),
-            };
+            let comparison = Comparison::of(self, &event_type, account_data.raw(&event_type));
             comparison.run(&mut changes);
         }
         changes
+    }
+
+    /// How an event with this content stands to what it was when it was last looked at.
+    pub(super) fn last_whole(&self, event_type: &str, json: Option<&str>) -> Last {
+        Comparison::of(self, event_type, json).last_whole()
     }
 
     /// The outer `None`: never seen.
@@ -50,7 +48,17 @@ struct Comparison<'a> {
     as_text: Event,
 }
 
-impl Comparison<'_> {
+impl<'a> Comparison<'a> {
+    fn of(history: &'a History, event_type: &'a str, json: Option<&'a str>) -> Self {
+        Self {
+            history,
+            event_type,
+            json,
+            now: Event::of(event_type, json),
+            as_text: Event::as_text(json),
+        }
+    }
+
     fn run(&self, changes: &mut Vec<Change>) {
         let event_type = || self.event_type.to_owned();
         let last = self.last_whole();
@@ -187,7 +195,7 @@ impl Comparison<'_> {
 
 /// What an event was when it was last looked at.
 #[derive(Clone, Copy, PartialEq)]
-enum Last {
+pub(super) enum Last {
     Never,
     /// It was gone.
     Gone,

@@ -36,6 +36,7 @@ mod change;
 mod comparison;
 mod description;
 mod fingerprint;
+mod progress;
 mod record;
 mod room;
 mod vouching;

@@ -9,8 +9,7 @@ use super::{
     fingerprint::{Event, named_key},
 };
 use crate::{
-    AccountData, Content, DefaultKey, KeyDescription, KeyId, Plan, SecretName, SecretState,
-    SecretStorage,
+    AccountData, Content, DefaultKey, KeyDescription, KeyId, SecretName, SecretState, SecretStorage,
 };
 
 /// What a sighting is of: a whole event, or one reading of one entry of a secret.
@@ -91,18 +90,6 @@ impl History {
         self.is_begun = true;
     }
 
-    /// Remembers what a plan found and what it wrote: nothing that the server shows can make this
-    /// machine forget it.
-    pub fn wrote(&mut self, plan: &Plan) {
-        for put in plan.account_data() {
-            if put.expects().is_some() {
-                self.record(&put.event_type, put.expects(), Origin::Written);
-            }
-            let content = put.content.to_json();
-            self.record(&put.event_type, Some(&content), Origin::Written);
-        }
-    }
-
     /// Remembers that an entry opened under its key: nothing that the server shows can make this
     /// machine forget it.
     pub fn opened(&mut self, account_data: &AccountData, name: &SecretName, key_id: &KeyId) {
@@ -161,7 +148,7 @@ impl History {
         event_types
     }
 
-    fn record(&mut self, event_type: &str, json: Option<&str>, origin: Origin) {
+    pub(super) fn record(&mut self, event_type: &str, json: Option<&str>, origin: Origin) {
         let event = Event::of(event_type, json);
         let place = |key_id: &str, reading| Place {
             event_type: event_type.to_owned(),

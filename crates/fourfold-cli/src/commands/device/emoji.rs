@@ -171,7 +171,7 @@ impl Verified {
         let confirmed =
             ConfirmedDevice::with_fingerprint(&published, &self.device_id, &self.ed25519)?;
         let key = sign::self_signing_key(&snapshot, &published, &options.unlock)?;
-        own_device::sign(logged_in, &confirmed, &key, &published)?;
+        own_device::sign(logged_in, &snapshot, &confirmed, &key, &published)?;
         Ok(())
     }
 }

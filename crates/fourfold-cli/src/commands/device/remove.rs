@@ -9,6 +9,7 @@ use crate::{
     arguments::{ChangeOptions, Global},
     change,
     error::{Error, Result},
+    judged::Cleared,
     output, own_device,
     password::PasswordOptions,
     sealing_key::SealingOptions,
@@ -56,7 +57,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if let Some(mut own) = own {
         own.distrust(&options.device_id, TombstoneReason::LoggedOut)?;
     }
-    change::apply_asking(&mut logged_in, &plan, &options.password)?;
+    let cleared = Cleared::that_only_removes(&plan)
+        .ok_or_else(|| Error::refused("more would be changed than the device"))?;
+    change::apply_asking(&mut logged_in, cleared, &options.password)?;
     if global.json {
         return output::json(&serde_json::json!({"changed": true, "device_id": options.device_id}));
     }

@@ -76,7 +76,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if !change::agree(global, &plan, options.change)? {
         return Ok(());
     }
-    change::apply(&mut logged_in, &plan)?;
+    change::apply(&mut logged_in, snapshot.clear(&plan))?;
     // What this machine remembers against the device is lifted by the comparison.
     if let Some(mut own) = own_device::existing(&mut logged_in, &options.sealing)? {
         own_device::refresh(&logged_in, &mut own)?;

@@ -142,7 +142,14 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     let mut device = this.ready(&mut logged_in, &options.sealing)?;
     let published = own_device::published(&logged_in)?;
     let confirmed = own_device::confirm(&device, &published)?;
-    match own_device::sign(&mut logged_in, &confirmed, self_signing_key, &published) {
+    let signed = own_device::sign(
+        &mut logged_in,
+        &snapshot,
+        &confirmed,
+        self_signing_key,
+        &published,
+    );
+    match signed {
         Ok(was_signed_now) => outcome.is_signature_accepted = was_signed_now.then_some(true),
         Err(failed) => {
             outcome.is_signature_accepted = Some(failed.is_accepted);

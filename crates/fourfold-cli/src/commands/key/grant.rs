@@ -85,7 +85,12 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
         draft = Some(join(draft, plan, format!("let the key {id} open secrets")));
     }
     let plan = draft.ok_or_else(|| Error::refused("that key opens no secrets"))?;
-    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    change::carry_out(
+        global,
+        &mut logged_in,
+        snapshot.clear(&plan),
+        options.change,
+    )?;
     Ok(())
 }
 
@@ -114,7 +119,12 @@ pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
         ));
     }
     let plan = draft.ok_or_else(|| Error::refused("that key opens no secrets"))?;
-    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    change::carry_out(
+        global,
+        &mut logged_in,
+        snapshot.clear(&plan),
+        options.change,
+    )?;
     Ok(())
 }
 

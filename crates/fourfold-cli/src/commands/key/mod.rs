@@ -113,7 +113,12 @@ fn default(global: &Global, options: &DefaultOptions) -> Result<()> {
     };
     let key = unlock::one_proven(&snapshot, &unlock)?;
     let plan = plan::change_default(&storage, &key)?;
-    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    change::carry_out(
+        global,
+        &mut logged_in,
+        snapshot.clear(&plan),
+        options.change,
+    )?;
     Ok(())
 }
 

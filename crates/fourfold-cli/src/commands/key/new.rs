@@ -38,7 +38,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         plan::create_key(&storage, &new)
     };
     let (how, change) = (&options.new, options.change);
-    if !new_key::introduce(global, &mut logged_in, &plan, &new, how, change)? {
+    let cleared = snapshot.clear(&plan);
+    if !new_key::introduce(global, &mut logged_in, cleared, &new, how, change)? {
         return Ok(());
     }
     let id = new.key().id();

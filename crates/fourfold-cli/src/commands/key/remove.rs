@@ -55,7 +55,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         }
     }
     let plan = plan::remove_key(&storage, &id, &keys.iter().collect::<Vec<_>>(), &evidence)?;
-    change::carry_out(global, &mut logged_in, &plan, options.change)?;
+    change::carry_out(
+        global,
+        &mut logged_in,
+        snapshot.clear(&plan),
+        options.change,
+    )?;
     Ok(())
 }
 

@@ -109,7 +109,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         if let StorageKey::New(new) = &key {
             new_key::deliver(new, &options.new, logged_in.account.session())?;
         }
-        change::apply_asking(&mut logged_in, &plan, &options.password)?;
+        change::apply_asking(&mut logged_in, snapshot.clear(&plan), &options.password)?;
     }
     settle(&logged_in, &mut device, &work)?;
     let snapshot = logged_in.snapshot_for_opening(None, options.accept)?;
@@ -198,7 +198,7 @@ impl Done {
 
 /// Goes on with a plan that an earlier attempt has left: it was agreed to then.
 fn go_on(logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
-    if let Some(plan) = change::resume(logged_in, &options.password)? {
+    if let Some(plan) = change::resume(logged_in, &options.password, options.accept)? {
         ui::say(format_args!("done: {}", plan.title));
     }
     Ok(())

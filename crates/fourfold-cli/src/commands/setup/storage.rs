@@ -25,7 +25,8 @@ pub(super) fn run(global: &Global, logged_in: &mut LoggedIn, options: &Options) 
     new_key::check_delivery(how, change)?;
     let new = new_key::make(how)?;
     let plan = plan::set_up(&storage, &new)?;
-    if !new_key::introduce(global, logged_in, &plan, &new, how, change)? {
+    let cleared = snapshot.clear(&plan);
+    if !new_key::introduce(global, logged_in, cleared, &new, how, change)? {
         return Ok(());
     }
     Report::of(&plan).with_new_key(new.key().id()).print(
