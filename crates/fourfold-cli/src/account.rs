@@ -314,6 +314,17 @@ impl From<fourfold_client::Error> for Error {
 
 impl From<LocalStateError> for Error {
     fn from(error: LocalStateError) -> Self {
+        if let LocalStateError::OtherHomeserver {
+            user_id,
+            homeserver,
+        } = &error
+        {
+            let hint = format!(
+                "fourfold logout --account {user_id} ends that session, and with --force it is \
+                 forgotten when that homeserver has moved or is gone; or --homeserver {homeserver}"
+            );
+            return Self::refused(error).hint(hint);
+        }
         let exit = match &error {
             LocalStateError::Locked { .. } => Exit::Conflict,
             LocalStateError::Unfinished => Exit::Conflict,

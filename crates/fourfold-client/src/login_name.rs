@@ -72,7 +72,7 @@ impl LoginName {
 
     /// Whether a user ID is what this name means at a homeserver. Servers may take what was typed
     /// in upper case for lower case, and never the other way round.
-    fn means(&self, user_id: &str, homeserver: &Homeserver) -> bool {
+    pub(crate) fn means(&self, user_id: &str, homeserver: &Homeserver) -> bool {
         let is = |typed: &str, said: &str| said == typed || said == typed.to_ascii_lowercase();
         if self.server_name().is_some() {
             return is(&self.0, user_id);

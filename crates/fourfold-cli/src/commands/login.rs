@@ -93,6 +93,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             homeserver.base_url()
         ));
     }
+    // Before the password is asked for, which goes to nobody but the homeserver of the account.
+    LocalState::check_log_in(&folder, &name, &homeserver)?;
     let (session, is_new) = match access_token(options)? {
         Some(token) => (runtime.block_on(homeserver.session_of(&name, token)), false),
         None => {
@@ -115,18 +117,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let works = snapshot.is_ok();
     remember(global, &mut state, snapshot)?;
     if let Some(earlier) = earlier {
-        let device = escape_untrusted(earlier.device_id.as_deref().unwrap_or_default());
-        let at = earlier.homeserver.clone();
         // What one homeserver says ends no session at another.
         let ended = works
             && homeserver
-                .account(earlier)
+                .account(earlier.clone())
                 .is_ok_and(|earlier| runtime.block_on(earlier.log_out()).is_ok());
         if !ended {
-            ui::warn(format_args!(
-                "the earlier session of this machine could not be ended: its device {device} is \
-                 still logged in at {at}"
-            ));
+            warn_of_unended(&earlier);
         }
     }
     report(global, account.session())
@@ -142,9 +139,7 @@ fn keep(
         .ok()
         .and_then(|state| state.session().ok().flatten());
     let state = LocalState::create(folder, session)?;
-    let is_other = |earlier: &Session| {
-        earlier.device_id != session.device_id || earlier.homeserver != session.homeserver
-    };
+    let is_other = |earlier: &Session| earlier.device_id != session.device_id;
     Ok((state, earlier.filter(is_other)))
 }
 
@@ -153,10 +148,12 @@ fn keep(
 pub(crate) fn log_out(global: &Global, options: &LogoutOptions) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     if let Err(error) = logged_in.wait(logged_in.account.log_out())
-        && !options.force
         && !error.is_logged_out()
     {
-        return Err(Error::from(error).hint("--force forgets the session here only"));
+        if !options.force {
+            return Err(Error::from(error).hint("--force forgets the session here only"));
+        }
+        warn_of_unended(logged_in.account.session());
     }
     logged_in.state.forget_session()?;
     if global.json {
@@ -164,6 +161,15 @@ pub(crate) fn log_out(global: &Global, options: &LogoutOptions) -> Result<()> {
     }
     ui::say(format_args!("logged out {}", logged_in.account.user_id()));
     Ok(())
+}
+
+fn warn_of_unended(session: &Session) {
+    let device = escape_untrusted(session.device_id.as_deref().unwrap_or_default());
+    ui::warn(format_args!(
+        "the earlier session of this machine could not be ended: its device {device} is still logged \
+         in at {}",
+        session.homeserver
+    ));
 }
 
 /// Shows who is logged in, as the homeserver sees it.

@@ -1,6 +1,10 @@
 //! A homeserver that lies about who has logged in.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use serde_json::Value;
 
@@ -193,19 +197,97 @@ fn what_one_homeserver_says_ends_no_session_at_another() {
     let scene = Scene::new();
     scene.log_in(ALICE).run().succeeds();
     let devices = scene.devices();
+    let files = scene.files();
     let before = scene.asked(0).len();
     // The same server under another address: that they are one is what it says.
     let again = ["login", ALICE, "--homeserver", &scene.evil.address];
-    let again = scene.machine.call(&again);
-    again
-        .arguments(["--password-file", "-"])
-        .stdin(PASSWORD)
-        .run()
-        .says("the earlier session of this machine could not be ended")
+    let again = || {
+        let again = scene.machine.call(&again);
+        again.arguments(["--password-file", "-"]).stdin(PASSWORD)
+    };
+    let refused = again().run();
+    refused
+        .fails(1)
         .says(&scene.proxy.address)
-        .succeeds();
+        .says("fourfold logout --account @alice:localhost");
     assert_eq!(scene.asked(before), [""; 0]);
-    assert_eq!(scene.devices(), devices + 1);
+    assert_eq!(scene.devices(), devices);
+    assert_eq!(scene.files(), files);
+    // The way that it names.
+    let log_out = ["logout", "--account", ALICE];
+    scene.machine.call(&log_out).run().succeeds();
+    again().run().succeeds();
+    assert_eq!(scene.devices(), devices);
+}
+
+#[test]
+fn a_whole_user_id_leads_no_session_to_another_server() {
+    let scene = Scene::new();
+    let honest = Homeserver::start();
+    honest.register("alice");
+    let way = Proxy::to(&honest.address);
+    let at_honest = || {
+        let log_in = ["login", ALICE, "--homeserver", &way.address];
+        let log_in = scene.machine.call(&log_in);
+        log_in.arguments(["--password-file", "-"]).stdin(PASSWORD)
+    };
+    at_honest().run().succeeds();
+    let files = scene.files();
+    let before = (scene.asked(0).len(), way.asked().len());
+    let token = scene.evil.other_client("alice").access_token();
+    let evil = ["login", ALICE, "--homeserver", &scene.proxy.address];
+    for refused in [
+        scene.log_in(ALICE),
+        scene.log_in("@ALICE:localhost"),
+        scene.log_in(ALICE).arguments(["--device-id", "LAPTOP"]),
+        // Nobody is asked for the password.
+        scene.machine.call(&evil),
+        scene
+            .machine
+            .call(&evil)
+            .arguments(["--access-token-file", "-"])
+            .stdin(token.as_str()),
+    ] {
+        let refused = refused.run();
+        refused.fails(1).says(&way.address).says("fourfold logout");
+    }
+    // Neither the one that lies nor the honest one heard of it, and nothing changed here.
+    assert_eq!((scene.asked(0).len(), way.asked().len()), before);
+    assert_eq!(scene.files(), files);
+    let who = ["whoami", "--account", ALICE];
+    scene.machine.call(&who).run().succeeds();
+    // To name the server of the account is no log-in elsewhere.
+    at_honest().run().is_silent_about("warning").succeeds();
+}
+
+#[test]
+fn a_server_that_moved_is_followed_when_the_user_says_so() {
+    let gone = Homeserver::start();
+    let alice = gone.person("alice");
+    alice.set_up("key");
+    let device = alice.call(&["whoami", "--json"]).run().json()["device_id"].clone();
+    drop(gone);
+    let server = Homeserver::start();
+    server.register("alice");
+    let moved = Person {
+        address: server.address.clone(),
+        ..alice
+    };
+    let refused = moved.log_in().run();
+    refused
+        .fails(1)
+        .says("this machine has a session of @alice:localhost at http://")
+        .says("with --force");
+    moved.call(&["logout"]).run().fails(4).says("--force");
+    moved
+        .call(&["logout", "--force"])
+        .run()
+        .says(&format!("its device {} is still", device.as_str().unwrap()))
+        .succeeds();
+    // What this machine has seen counts there too.
+    let log_in = moved.log_in().run();
+    log_in.says("was there and is gone").succeeds();
+    moved.call(&["whoami"]).run().succeeds();
 }
 
 #[test]
@@ -213,14 +295,29 @@ fn a_session_that_cannot_be_kept_is_ended() {
     let scene = Scene::new();
     scene.log_in(ALICE).run().succeeds();
     let devices = scene.devices();
-    let lock = scene.machine.state().join("%40alice%3Alocalhost.lock");
-    let lock = std::fs::File::open(lock).unwrap();
+    let path = scene.machine.state().join("%40alice%3Alocalhost.lock");
+    let lock = std::fs::File::open(&path).unwrap();
     lock.lock().unwrap();
+    // Known before, nothing is sent.
+    let before = scene.asked(0).len();
     scene.log_in(ALICE).run().fails(5).says("in use");
-    assert_eq!(scene.devices(), devices);
-    let last = scene.asked(0).pop();
-    assert_eq!(last.as_deref(), Some(LOGOUT));
+    assert_eq!(scene.asked(before), [""; 0]);
     drop(lock);
+    // Somebody takes it while the homeserver answers.
+    let lock = Arc::new(Mutex::new(None));
+    let taken = Arc::clone(&lock);
+    scene.proxy.lie(move |request| {
+        if request.is_login() {
+            let lock = std::fs::File::open(&path).unwrap();
+            lock.lock().unwrap();
+            *taken.lock().unwrap() = Some(lock);
+        }
+        Turn::Honest
+    });
+    scene.log_in(ALICE).run().fails(5).says("in use");
+    assert_eq!(scene.asked(before), [LOGIN, LOGOUT]);
+    assert_eq!(scene.devices(), devices);
+    *lock.lock().unwrap() = None;
     let who = scene.machine.call(&["whoami", "--account", ALICE]);
     who.run().succeeds();
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     homeserver::{Homeserver, PASSWORD, Person},
     invocation::{Folder, fourfold},
-    proxy::Proxy,
+    proxy::{Message, Proxy, Turn},
 };
 
 #[test]
@@ -242,15 +242,16 @@ fn a_new_log_in_ends_the_session_that_it_replaces_and_no_other() {
 
 #[test]
 fn a_session_that_could_not_be_ended_is_named() {
-    let gone = Homeserver::start();
-    let alice = gone.person("alice");
-    drop(gone);
     let server = Homeserver::start();
-    server.register("alice");
-    let alice = Person {
-        address: server.address.clone(),
-        ..alice
-    };
+    let proxy = Proxy::to(&server.address);
+    let alice = server.person_through(&proxy, "alice");
+    proxy.lie(|request| {
+        if request.head.contains("/logout ") {
+            Turn::Answered(Message::error(403, "M_FORBIDDEN", "not now"))
+        } else {
+            Turn::Honest
+        }
+    });
     alice
         .log_in()
         .run()

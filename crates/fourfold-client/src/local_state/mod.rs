@@ -1,5 +1,6 @@
 //! Local state: what is kept on this machine about an account.
 
+mod elsewhere;
 mod folder;
 mod history;
 mod journal;
@@ -49,9 +50,12 @@ impl LocalState {
     /// Makes the state of an account after a log-in. When there is one already, its session is
     /// replaced, and what was seen before and a plan that was begun are kept.
     ///
+    /// A session at another homeserver is not replaced: [`check_log_in`](Self::check_log_in) tells
+    /// before the log-in.
+    ///
     /// # Errors
     ///
-    /// [`LocalStateError::Locked`], [`LocalStateError::Permissions`], [`LocalStateError::Corrupt`]
+    /// [`LocalStateError::OtherHomeserver`], [`LocalStateError::Locked`], [`LocalStateError::Permissions`], [`LocalStateError::Corrupt`]
     /// (the file is left as it is), and the errors of the file system.
     pub fn create(folder: &Path, session: &Session) -> Result<Self, LocalStateError> {
         folder::create(folder)?;
@@ -64,6 +68,7 @@ impl LocalState {
             schema::create(&file, &session.user_id)?;
         }
         let mut state = Self::at(file, &session.user_id, lock)?;
+        state.check_homeserver(&session.homeserver)?;
         state.set_session(session)?;
         Ok(state)
     }
@@ -239,6 +244,17 @@ pub enum LocalStateError {
     Corrupt {
         /// The file.
         path: PathBuf,
+    },
+    /// The account has a session at another homeserver, which a log-in does not replace.
+    #[error(
+        "this machine has a session of {user_id} at {homeserver}: log out there first, or log in \
+         there"
+    )]
+    OtherHomeserver {
+        /// The user, escaped.
+        user_id: String,
+        /// The address of that homeserver, escaped.
+        homeserver: String,
     },
     /// A plan that was begun lies there and has to be resumed or abandoned first.
     #[error("an earlier change was not finished: resume it or give it up first")]

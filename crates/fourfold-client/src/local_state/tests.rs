@@ -97,7 +97,14 @@ fn logging_in_again_keeps_what_was_seen() {
         )]))
         .unwrap();
     drop(state);
-    let state = LocalState::create(&folder.path, &session("https://other")).unwrap();
+    let elsewhere = || LocalState::create(&folder.path, &session("https://other"));
+    // Not before the session is forgotten.
+    let error = elsewhere().unwrap_err();
+    assert!(matches!(error, LocalStateError::OtherHomeserver { .. }));
+    let mut state = folder.open().unwrap();
+    state.forget_session().unwrap();
+    drop(state);
+    let state = elsewhere().unwrap();
     assert_eq!(
         state.session().unwrap().unwrap().homeserver,
         "https://other"
