@@ -201,16 +201,53 @@ proptest! {
     }
 }
 
+// shows: STO-07
 #[test]
-fn a_history_is_bounded_and_the_oldest_readings_go_first() {
-    let entries: Vec<_> = (0..=16).map(Entry::of).collect();
-    let history = history(&entries);
-    let back_to = |place: usize| history.compare(&account_data(&entries[place].content()));
-    assert_eq!(back_to(1), [rolled_back()]);
-    let changed = Change::SecretChanged {
-        name: NAME.to_owned(),
-    };
-    assert_eq!(back_to(0), [changed]);
+fn what_was_merely_listed_is_pushed_out_by_nothing_that_is_not_accepted() {
+    let changed = |kind: fn(String) -> Change| kind(NAME.to_owned());
+    let changed_elsewhere = changed(|name| Change::SecretChanged { name });
+    let too_many = changed(|name| Change::TooManyVersions { name });
+    let entries: Vec<_> = (0..60).map(Entry::of).collect();
+    let mut other_iv = entries[1].clone();
+    other_iv.iv = [0; 16];
+    // A server shows two versions, and then as many others as it likes.
+    let mut history = history(&entries[..2]);
+    let mut told = 0;
+    for entry in &entries[2..] {
+        let data = account_data(&entry.content());
+        let changes = history.compare(&data);
+        let full = told == History::MAX_READ - 2;
+        let expected = if full { &too_many } else { &changed_elsewhere };
+        assert_eq!(changes, [expected.clone()]);
+        if !full {
+            history.saw(&data);
+            told += 1;
+        }
+        for earlier in &entries[..2] {
+            let changes = history.compare(&account_data(&earlier.content()));
+            assert_eq!(changes, [rolled_back()], "after {told}");
+        }
+        let changes = history.compare(&account_data(&other_iv.content()));
+        assert!(matches!(changes[..], [Change::IvChanged { .. }]));
+    }
+    // The user accepts one. Then there is room again, and not for ever.
+    history.saw(&account_data(&entries[59].content()));
+    let mut further = 0;
+    for number in 60..=255 {
+        let data = account_data(&Entry::of(number).content());
+        if history.compare(&data)[0].is_suspicious() {
+            break;
+        }
+        history.saw(&data);
+        further += 1;
+    }
+    assert_eq!(further, History::MAX_READ / 2);
+    assert!(history.sightings().count() <= 2 * History::MAX_READ);
+    // One that opens here is no reading any more.
+    let last = account_data(&Entry::of(60 + further as u8 - 1).content());
+    history.opened(&last, &name(), &id());
+    let next = account_data(&Entry::of(200).content());
+    assert_eq!(history.compare(&next), [changed_elsewhere]);
 }
 
 #[test]

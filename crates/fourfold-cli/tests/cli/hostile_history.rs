@@ -160,6 +160,63 @@ fn forged_readings_push_nothing_out_that_was_written_here() {
 
 // shows: STO-07
 #[test]
+fn forged_readings_push_nothing_out_that_was_merely_listed() {
+    let scene = Scene::new();
+    let alice = &scene.alice;
+    // Another machine of hers stores, and this one looks at it.
+    let name = "org.example.elsewhere";
+    let phone = Person::at(&scene.server.address, "alice");
+    phone.log_in().run().succeeds();
+    phone.folder.write("key", alice.folder.read("key"));
+    phone.put(name, "old", "key").run().succeeds();
+    alice.call(&["ls"]).run().succeeds();
+    let old = scene.stored(name);
+    phone.put(name, "new", "key").run().succeeds();
+    alice.call(&["ls"]).run().succeeds();
+    let new = scene.stored(name);
+    let mut other_iv = new.clone();
+    entry(&mut other_iv)["iv"] = json!(fourfold::base64::encode([7; 16]));
+    let mut is_refused = false;
+    for number in 0..36_u8 {
+        let mut forged = old.clone();
+        entry(&mut forged)["mac"] = json!(fourfold::base64::encode([number; 32]));
+        entry(&mut forged)["ciphertext"] = json!(fourfold::base64::encode([number; 9]));
+        scene.show(name, Some(forged));
+        let listed = alice.call(&["ls"]).run();
+        listed.succeeds();
+        is_refused = listed
+            .stderr
+            .contains("more often than this machine can remember");
+    }
+    assert!(is_refused);
+    alice
+        .get(name, "key")
+        .run()
+        .fails(5)
+        .says("--accept-changes");
+    for (replay, says) in [
+        (&old, "is back at what it was before"),
+        (&other_iv, "has another IV than before"),
+    ] {
+        scene.show(name, Some(replay.clone()));
+        alice.get(name, "key").run().fails(5).says(says);
+    }
+    // Others are opened as ever.
+    alice.get(NAME, "key").run().succeeds();
+    // The way out, for whose other machine stores it that often.
+    scene.proxy.be_honest();
+    for value in ["newer", "newest"] {
+        phone.put(name, value, "key").run().succeeds();
+        let get = alice.get(name, "key");
+        let get = get.arguments(["--accept-changes"]).run();
+        assert_eq!(get.succeeds(), value);
+    }
+    phone.put(name, "last", "key").run().succeeds();
+    assert_eq!(alice.get(name, "key").run().succeeds(), "last");
+}
+
+// shows: STO-07
+#[test]
 fn a_change_elsewhere_is_told_once() {
     let server = Homeserver::start();
     let alice = server.person("alice");

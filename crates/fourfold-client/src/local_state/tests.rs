@@ -375,17 +375,20 @@ fn an_older_entry_in_a_new_content_is_a_rollback() {
 
 #[test]
 fn the_history_is_long_and_not_endless() {
-    let contents: Vec<_> = (0..17).map(|value| encrypted(&[("a", value)])).collect();
-    let history = |back_to: usize| {
+    let contents: Vec<_> = (0..33).map(|value| encrypted(&[("a", value)])).collect();
+    let history = |versions: usize, back_to: usize| {
         let mut history: Vec<_> = contents
             .iter()
+            .take(versions)
             .map(|content| Some(content.as_str()))
             .collect();
         history.push(Some(&contents[back_to]));
         changes(SECRET, &history)
     };
-    assert_eq!(history(1), [rolled_back(SECRET)]);
-    assert_eq!(history(0), [secret_changed()]);
+    assert_eq!(history(32, 0), [rolled_back(SECRET)]);
+    // One more, which was accepted.
+    assert_eq!(history(33, 1), [rolled_back(SECRET)]);
+    assert_eq!(history(33, 0), [secret_changed()]);
 }
 
 #[test]

@@ -71,6 +71,12 @@ pub enum Change {
         /// The name, untrusted text.
         name: String,
     },
+    /// A secret was changed more often, without being opened here, than is remembered: this version
+    /// may be one that was there before.
+    TooManyVersions {
+        /// The name, untrusted text.
+        name: String,
+    },
 }
 
 impl Change {
@@ -81,7 +87,10 @@ impl Change {
     #[must_use]
     pub fn is_suspicious(&self) -> bool {
         match self {
-            Self::RolledBack { .. } | Self::Disappeared { .. } | Self::IvChanged { .. } => true,
+            Self::RolledBack { .. }
+            | Self::Disappeared { .. }
+            | Self::IvChanged { .. }
+            | Self::TooManyVersions { .. } => true,
             Self::DefaultKeyChanged { from, .. } => from.is_some(),
             Self::KeyDescriptionChanged { kind, .. } => kind.is_suspicious(),
             Self::Added { .. } | Self::SecretChanged { .. } => false,
@@ -100,7 +109,7 @@ impl Change {
             Self::DefaultKeyChanged { .. } | Self::KeyDescriptionChanged { .. } => {
                 self.is_suspicious()
             }
-            Self::IvChanged { name, .. } => is_it(name),
+            Self::IvChanged { name, .. } | Self::TooManyVersions { name } => is_it(name),
             Self::RolledBack { event_type } => {
                 is_it(event_type)
                     || event_type == DefaultKey::EVENT_TYPE
@@ -119,7 +128,9 @@ impl Change {
             | Self::RolledBack { event_type } => event_type.clone(),
             Self::DefaultKeyChanged { .. } => DefaultKey::EVENT_TYPE.to_owned(),
             Self::KeyDescriptionChanged { key_id, .. } => key_id.event_type(),
-            Self::IvChanged { name, .. } | Self::SecretChanged { name } => name.clone(),
+            Self::IvChanged { name, .. }
+            | Self::SecretChanged { name }
+            | Self::TooManyVersions { name } => name.clone(),
         }
     }
 }
@@ -163,6 +174,12 @@ impl fmt::Display for Change {
             Self::SecretChanged { name } => {
                 write!(f, "{} was changed elsewhere", name.escape_debug())
             }
+            Self::TooManyVersions { name } => write!(
+                f,
+                "{} was changed elsewhere more often than this machine can remember without opening \
+                 it, and may be back at an older version",
+                name.escape_debug()
+            ),
         }
     }
 }
@@ -198,6 +215,11 @@ mod tests {
             key_id: KeyId::new("a").unwrap(),
         };
         assert!(iv_changed.forbids_opening(Some(&name)) && !iv_changed.forbids_opening(None));
+        let too_many = Change::TooManyVersions {
+            name: "org.example".to_owned(),
+        };
+        assert!(too_many.forbids_opening(Some(&name)) && !too_many.forbids_opening(None));
+        assert!(too_many.is_suspicious());
         assert!(iv_changed.is_suspicious());
     }
 }

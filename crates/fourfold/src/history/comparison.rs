@@ -99,6 +99,9 @@ impl<'a> Comparison<'a> {
                 event_type: event_type(),
             });
         }
+        if changes.len() == count && self.is_beyond_memory() {
+            changes.push(Change::TooManyVersions { name: event_type() });
+        }
         let is_suspicious = changes.len() > count;
         if self.event_type == DefaultKey::EVENT_TYPE && last != Last::Never {
             let from = self.history.default_key.clone().flatten();
@@ -151,6 +154,16 @@ impl<'a> Comparison<'a> {
             self.history.was_seen(&place, *now) || self.was_older_text(key_id, last.is_some())
         };
         self.now.entries.iter().any(is_older)
+    }
+
+    /// Whether an entry is a further one where no more are remembered. What was forgotten could not
+    /// be told from it.
+    fn is_beyond_memory(&self) -> bool {
+        let is_further = |(key_id, reading, now): &(String, Reading, Fingerprint)| {
+            let place = self.place(key_id, *reading);
+            self.history.last(&place) != Some(Some(*now)) && self.history.is_full(&place)
+        };
+        self.now.entries.iter().any(is_further)
     }
 
     /// Whether an earlier version saw the entry. Its last sighting is the one before, until there is

@@ -11,8 +11,9 @@
 //! it names. A member that nobody reads, other white space or another way to write base64 makes
 //! nothing new.
 //!
-//! What was merely read can be forged at will, and so can push out other readings; what this machine
-//! has written or opened can only be pushed out by more of the same ([`Origin`]).
+//! What was merely read can be forged at will. It is remembered up to a number, and pushes nothing out:
+//! what goes beyond that number is [told](Change::TooManyVersions) until the user accepts it. What this
+//! machine has written or opened can only be pushed out by more of the same ([`Origin`]).
 //!
 //! ```
 //! use fourfold::{

@@ -68,9 +68,14 @@ impl Origin {
 }
 
 impl History {
-    /// How many sightings of a place are kept that were merely read. Each further one pushes out the
-    /// oldest of them, and of them only.
-    pub const MAX_READ: usize = 16;
+    /// How many sightings of a place are kept that were merely read.
+    ///
+    /// A server that shows as many forged versions of an entry could otherwise push out the true ones
+    /// and then show an older one of these, or one with another IV, as if it were new. So a further
+    /// version of an entry is a [`TooManyVersions`](super::Change::TooManyVersions) until the user
+    /// accepts it, and only then the older half of them goes. For whole events the newest are kept:
+    /// what matters of them is in the entries, in the descriptions of keys and in the default key.
+    pub const MAX_READ: usize = 32;
     /// How many sightings of a place are kept that this machine opened or wrote.
     pub const MAX_OWN: usize = 256;
 
@@ -185,7 +190,14 @@ impl History {
         }
     }
 
+    /// Whether nothing more is remembered of a place that is merely read.
+    pub(super) fn is_full(&self, place: &Place) -> bool {
+        let sightings = self.sightings.get(place).into_iter().flatten();
+        sightings.filter(|one| one.origin == Origin::Read).count() >= Self::MAX_READ
+    }
+
     fn see(&mut self, place: Place, seen: Option<Fingerprint>, origin: Origin) {
+        let is_entry = !place.key_id.is_empty();
         let sightings = self.sightings.entry(place).or_default();
         match sightings.last_mut() {
             Some(last) if last.seen == seen => last.origin = last.origin.max(origin),
@@ -198,7 +210,12 @@ impl History {
                 });
             }
         }
-        keep_newest(sightings, Self::MAX_READ, |origin| origin == Origin::Read);
+        let is_read = |origin| origin == Origin::Read;
+        let number = sightings.iter().filter(|one| is_read(one.origin)).count();
+        // Accepted: there is room again for the next ones.
+        let is_accepted = is_entry && number > Self::MAX_READ;
+        let most = Self::MAX_READ / if is_accepted { 2 } else { 1 };
+        keep_newest(sightings, most, is_read);
         keep_newest(sightings, Self::MAX_OWN, |origin| origin != Origin::Read);
     }
 }

@@ -1,14 +1,14 @@
 //! How much is remembered of what a server merely showed: it can show as much as it likes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
 
-use super::{History, Origin, Place, Sighting};
+use super::{History, Origin, Sighting};
 use crate::{DefaultKey, KeyId, SecretKind, SecretName};
 
 impl History {
-    /// How many sightings are kept in all that were merely read. Beyond it older ones of each place go
-    /// first, and then whole events that this machine neither opened nor wrote, those that came last
-    /// first: what a server adds never pushes out what was there before.
+    /// How many sightings are kept in all that were merely read. Beyond it places go of which nothing
+    /// was opened or written here, those that came last first: what a server adds never pushes out
+    /// what was there before.
     pub const MAX_READ_IN_ALL: usize = 20_000;
     /// How many descriptions of keys are remembered that were merely read. What was proven or written
     /// here comes on top.
@@ -27,53 +27,31 @@ impl History {
     /// Forgets what is too much.
     pub(super) fn make_room(&mut self) {
         let number = self.read().count();
-        let Some(excess) = number.checked_sub(Self::MAX_READ_IN_ALL).filter(|n| *n > 0) else {
+        let Some(mut excess) = number.checked_sub(Self::MAX_READ_IN_ALL).filter(|n| *n > 0) else {
             return;
         };
-        let mut older: Vec<_> = self
+        let mut places: Vec<_> = self
             .sightings
-            .values()
-            .flat_map(|all| all.split_last().map_or([].as_slice(), |(_, older)| older))
-            .filter(|one| one.origin == Origin::Read)
-            .map(|one| one.counter)
+            .iter()
+            .filter(|(_, all)| all.iter().all(|one| one.origin == Origin::Read))
+            .map(|(place, all)| {
+                let first = all.first().map_or(u64::MAX, |one| one.counter);
+                (
+                    self.is_kept(&place.event_type),
+                    Reverse(first),
+                    place.clone(),
+                    all.len(),
+                )
+            })
             .collect();
-        older.sort_unstable();
-        older.truncate(excess);
-        let older: BTreeSet<_> = older.into_iter().collect();
-        for all in self.sightings.values_mut() {
-            all.retain(|one| !older.contains(&one.counter));
-        }
-        self.forget_events(excess - older.len());
-    }
-
-    /// Forgets events until so many sightings are gone, as far as there are such.
-    fn forget_events(&mut self, mut excess: usize) {
-        // The first counter of an event, and how many sightings it has.
-        let mut events: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
-        let mut kept = BTreeSet::new();
-        for (Place { event_type, .. }, all) in &self.sightings {
-            let first = all.first().map_or(u64::MAX, |one| one.counter);
-            let event = events.entry(event_type).or_insert((first, 0));
-            *event = (event.0.min(first), event.1 + all.len());
-            if self.is_kept(event_type) || all.iter().any(|one| one.origin != Origin::Read) {
-                kept.insert(event_type.as_str());
-            }
-        }
-        let mut events: Vec<_> = events
-            .into_iter()
-            .filter(|(event_type, _)| !kept.contains(event_type))
-            .collect();
-        events.sort_unstable_by_key(|(_, (first, _))| std::cmp::Reverse(*first));
-        let mut gone = BTreeSet::new();
-        for (event_type, (_, number)) in events {
+        places.sort_unstable();
+        for (_, _, place, number) in places {
             if excess == 0 {
                 break;
             }
             excess = excess.saturating_sub(number);
-            gone.insert(event_type.to_owned());
+            self.sightings.remove(&place);
         }
-        self.sightings
-            .retain(|place, _| !gone.contains(&place.event_type));
     }
 
     /// What every account has, and the keys that are remembered.
@@ -135,6 +113,37 @@ mod tests {
             assert!(knows(&history, event_type), "{event_type}");
         }
         assert!(!knows(&history, "org.example.round3.18999"));
+    }
+
+    // shows: STO-07
+    #[test]
+    fn versions_that_a_server_invents_push_no_older_version_out() {
+        let version = |number: usize| {
+            let ciphertext = crate::base64::encode(number.to_le_bytes());
+            let content = format!(
+                r#"{{"encrypted":{{"key":{{"iv":"AAAAAAAAAAAAAAAAAAAAAA","ciphertext":"{ciphertext}","mac":"{}"}}}}}}"#,
+                "A".repeat(43)
+            );
+            let mut data = AccountData::default();
+            data.insert_json("org.example.wallet", content).unwrap();
+            data
+        };
+        let mut history = History::default();
+        history.saw(&version(0));
+        history.saw(&version(1));
+        let before = history.compare(&version(0));
+        for round in 0..3 {
+            let mut data = shown(&format!("round{round}"), 19_000);
+            let wallet = version(1);
+            let wallet = wallet.raw("org.example.wallet").unwrap();
+            data.insert_json("org.example.wallet", wallet).unwrap();
+            history.saw(&data);
+        }
+        assert_eq!(history.compare(&version(0))[0], before[0]);
+        let changes = history.compare(&version(0));
+        assert!(changes.contains(&super::super::Change::RolledBack {
+            event_type: "org.example.wallet".to_owned(),
+        }));
     }
 
     // shows: LIB-22
