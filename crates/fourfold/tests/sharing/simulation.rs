@@ -2,6 +2,7 @@
 //! and lies, with restarts between any two steps. After each step: nobody got a secret but a device
 //! that is verified on the sender's machine, and nothing was taken but what was asked for.
 
+mod backup;
 mod ledger;
 mod machine;
 mod server;

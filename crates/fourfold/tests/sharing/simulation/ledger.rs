@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fourfold::{
-    SecretName,
+    Secret, SecretName, base64,
     identity::Curve25519PublicKey,
-    sharing::{RequestId, Send},
+    sharing::{RequestId, Send, Standing},
 };
 
-use super::server::Told;
+use super::{backup::Shown, server::Told};
 use crate::own_devices::Device;
 
 const MINUTE: u64 = 60_000;
@@ -24,6 +24,9 @@ pub(super) struct Ledger {
     alarmed: bool,
     identity_shown: bool,
     told: BTreeMap<String, Device>,
+    /// Who was logged in, when the server said so last since it shows the same keys.
+    logged_in: BTreeSet<String>,
+    backup: Option<Shown>,
     gone: BTreeSet<String>,
     asked: BTreeMap<RequestId, Asked>,
     transactions: BTreeSet<String>,
@@ -56,6 +59,7 @@ impl Ledger {
     pub(super) fn told(&mut self, this: &str, told: &Told, real: u8) {
         self.alarmed |= told.identity != real;
         self.identity_shown = told.identity == real;
+        self.backup = Some(told.backup.clone());
         if !told.devices.contains_key(this) {
             self.fresh = false;
             return;
@@ -67,9 +71,20 @@ impl Ledger {
                 .is_none_or(|now| now.seed != device.seed)
             {
                 self.gone.insert(id.clone());
+                self.logged_in.remove(id);
             }
         }
         self.told = told.devices.clone();
+        if let Some(log_ins) = told.log_ins.as_ref().filter(|ids| ids.contains(this)) {
+            for id in self.told.keys() {
+                if log_ins.contains(id) {
+                    self.logged_in.insert(id.clone());
+                } else {
+                    self.logged_in.remove(id);
+                    self.gone.insert(id.clone());
+                }
+            }
+        }
         self.fresh = true;
     }
 
@@ -92,6 +107,7 @@ impl Ledger {
         !self.alarmed
             && self.identity_shown
             && !self.gone.contains(id)
+            && self.logged_in.contains(id)
             && self.told.get(id).is_some_and(really_signed)
     }
 
@@ -203,6 +219,20 @@ impl Ledger {
         );
         assert_eq!(asked.devices.get(from), Some(&key), "{from} was not asked");
         assert!(self.received.insert(request_id.clone()), "taken twice");
+    }
+
+    /// The oracle of what a backup key is worth that the machine took: it is the key of the backup that
+    /// is shown, and verified only where the user's master key signed that.
+    pub(super) fn keeps_backup_key(&self, standing: &Standing, value: &Secret) {
+        let shown = self.backup.as_ref().unwrap();
+        let seed = shown.seed.expect("a key was taken for that of no backup");
+        let expected = Secret::new(base64::encode([seed; 32]));
+        assert!(value.is_same(&expected), "not the key of the backup");
+        match standing {
+            Standing::SignedBackup { .. } => assert!(shown.is_signed, "it is not signed"),
+            Standing::ServerBackup { .. } => assert!(!shown.is_signed, "it is signed"),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(super) fn prompts(&mut self, device: &str, key: Curve25519PublicKey) {

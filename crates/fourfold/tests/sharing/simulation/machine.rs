@@ -1,8 +1,8 @@
 //! One device of the simulation: the machine under test, driven as a client drives it.
 
 use fourfold::{
-    Secret, SecretName, Timestamp,
-    identity::{PinnedBy, Trust},
+    Evidence, Secret, SecretName, Timestamp, base64,
+    identity::{DeviceTrust, PinnedBy, Trust},
     sharing::{
         Input, Origin, Output, Policy, Prompt, Rule, SecretSharing, Settled, Share, ToDeviceEvent,
         World,
@@ -10,15 +10,16 @@ use fourfold::{
 };
 
 use super::{
-    TOKEN, USER,
+    TOKEN, USER, backup,
     ledger::Ledger,
     server::{Packet, Server, Told},
 };
-use crate::{own_devices::observe, story::name};
+use crate::story::name;
 
 pub(super) struct Machine {
     id: String,
     trust: Trust,
+    evidence: Evidence,
     sharing: SecretSharing,
     held: Vec<Share>,
     prompts: Vec<Prompt>,
@@ -35,6 +36,10 @@ impl Machine {
         let mut machine = Self {
             id: id.to_owned(),
             trust,
+            evidence: Evidence {
+                identity: Some(server.account.keys().identity().clone()),
+                backup: None,
+            },
             sharing: SecretSharing::new(policy),
             held: Vec::new(),
             prompts: Vec::new(),
@@ -42,7 +47,7 @@ impl Machine {
         };
         let world = World {
             trust: &machine.trust,
-            evidence: &server.evidence,
+            evidence: &machine.evidence,
             now: Timestamp::default(),
         };
         machine.sharing.handle(shareable(), &world);
@@ -68,7 +73,7 @@ impl Machine {
         }
         let world = World {
             trust: &self.trust,
-            evidence: &server.evidence,
+            evidence: &self.evidence,
             now: Timestamp::from_millis(now),
         };
         self.sharing.handle(input, &world);
@@ -87,7 +92,9 @@ impl Machine {
     pub(super) fn query(&mut self, told: &Told, server: &mut Server) {
         self.ledger.told(&self.id, told, server.account.seed);
         let now = Timestamp::from_millis(server.now);
-        observe(&mut self.trust, &told.keys, now);
+        let logged_in = told.logged_in();
+        self.trust.observe(&told.keys, logged_in.as_ref(), now);
+        self.evidence.backup = told.backup.backup.clone();
         self.handle(Input::TrustChanged, server);
     }
 
@@ -203,10 +210,17 @@ impl Machine {
                     let name = received.name.clone();
                     self.ledger
                         .receives(&request_id, &from.device_id, from.curve25519, &name);
+                    let verdict = self.trust.verdict(&from.device_id);
+                    assert_eq!(verdict, DeviceTrust::Verified);
+                    let standing = received.standing.clone();
                     let Settled::New(value) = received.settle(None) else {
                         unreachable!()
                     };
-                    assert!(value.is_same(&server.account.secret(&name)), "poisoned");
+                    if name == SecretName::backup_key() {
+                        self.ledger.keeps_backup_key(&standing, &value);
+                    } else {
+                        assert!(value.is_same(&server.account.secret(&name)), "poisoned");
+                    }
                 }
                 Output::Ended { request_id, .. } => self.ledger.ended(&request_id),
                 _ => {}
@@ -222,7 +236,7 @@ impl Machine {
         self.ledger.time(server.now);
         let world = World {
             trust: &self.trust,
-            evidence: &server.evidence,
+            evidence: &self.evidence,
             now,
         };
         let Ok(authorised) = self.sharing.authorise(share.id, &world) else {
@@ -230,6 +244,8 @@ impl Machine {
             return;
         };
         let device = authorised.device();
+        let verdict = self.trust.verdict(&device.device_id);
+        assert_eq!(verdict, DeviceTrust::Verified);
         let is_answer = authorised.event_type() == "m.secret.send";
         self.ledger.shares(
             &self.id,
@@ -238,7 +254,11 @@ impl Machine {
             authorised.name(),
             is_answer,
         );
-        let secret = server.account.secret(authorised.name());
+        let mut secret = server.account.secret(authorised.name());
+        // A device that the server had made believe in another backup.
+        if *authorised.name() == SecretName::backup_key() && server.dice.below(3) == 0 {
+            secret = Secret::new(base64::encode([backup::HOSTILE; 32]));
+        }
         // Only the device that has these keys can decrypt it.
         let real = &server.account.devices[&device.device_id];
         assert_eq!(real.curve25519(), device.curve25519);

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fourfold::{
-    Evidence, SecretName, base64,
-    identity::UserKeys,
+    SecretName, base64,
+    identity::{LoggedInDevices, UserKeys},
     sharing::{Channel, RequestId, Send},
 };
 
+use super::backup::{self, Shown};
 use crate::own_devices::{Account, Device};
 
 /// Randomness that is the same in every run (splitmix64).
@@ -39,24 +40,37 @@ pub(super) struct Packet {
     pub(super) channel: Channel,
 }
 
-/// What a server tells a machine: the parsed answer, and the truth about each device in it, which no
-/// machine sees.
+/// What a server tells a machine: the parsed answers, and the truth about each device in them, which
+/// no machine sees.
 #[derive(Clone)]
 pub(super) struct Told {
     pub(super) keys: UserKeys,
     pub(super) devices: BTreeMap<String, Device>,
+    /// Who is logged in, if it says so.
+    pub(super) log_ins: Option<BTreeSet<String>>,
+    pub(super) backup: Shown,
     /// The seed of the identity that was shown.
     pub(super) identity: u8,
 }
 
+impl Told {
+    pub(super) fn logged_in(&self) -> Option<LoggedInDevices> {
+        let log_ins = self.log_ins.as_ref()?;
+        Some(log_ins.iter().map(String::as_str).collect())
+    }
+}
+
 pub(super) struct Server {
     pub(super) account: Account,
-    pub(super) evidence: Evidence,
     pub(super) dice: Dice,
     /// Milliseconds.
     pub(super) now: u64,
     pub(super) packets: Vec<Packet>,
     removed: BTreeSet<String>,
+    /// What it has ever said about log-ins, to be said again at another time.
+    said: Vec<BTreeSet<String>>,
+    /// The honest one first.
+    backups: Vec<Shown>,
     request_ids: Vec<RequestId>,
     cache: BTreeMap<String, UserKeys>,
 }
@@ -64,12 +78,13 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(account: Account, seed: u64) -> Self {
         Self {
-            evidence: account.evidence(),
+            backups: backup::all(account.seed),
             account,
             dice: Dice { seed, state: seed },
             now: 1_000_000_000,
             packets: Vec::new(),
             removed: BTreeSet::new(),
+            said: Vec::new(),
             request_ids: vec![RequestId::new("r1").unwrap()],
             cache: BTreeMap::new(),
         }
@@ -79,7 +94,9 @@ impl Server {
     pub(super) fn tell_truth(&mut self) -> Told {
         let mut devices = self.account.devices.clone();
         devices.retain(|id, _| !self.removed.contains(id));
-        self.told(devices, self.account.seed)
+        let log_ins = devices.keys().cloned().collect();
+        let backup = self.backups[0].clone();
+        self.told(devices, self.account.seed, Some(log_ins), backup)
     }
 
     /// The truth, or one of the lies.
@@ -114,7 +131,51 @@ impl Server {
             }
             _ => devices.retain(|id, _| id == to || !self.removed.contains(id)),
         }
-        self.told(devices, identity)
+        let log_ins = self.log_ins(to, &devices);
+        let backup = self.backup();
+        self.told(devices, identity, log_ins, backup)
+    }
+
+    /// What it says about who is logged in, beside the keys that it shows.
+    fn log_ins(&mut self, to: &str, shown: &BTreeMap<String, Device>) -> Option<BTreeSet<String>> {
+        let mut log_ins: BTreeSet<String> = self.account.devices.keys().cloned().collect();
+        let ids: Vec<String> = log_ins.iter().cloned().collect();
+        let other = self.dice.pick(&ids);
+        log_ins.retain(|id| id == to || !self.removed.contains(id));
+        match self.dice.below(30) {
+            // It does not say, or leaves out who asks.
+            0..3 => return None,
+            3 => {
+                log_ins.remove(to);
+            }
+            // Whose keys are shown is logged in, also who was logged out.
+            4..8 => log_ins = shown.keys().cloned().collect(),
+            // One that is logged in is not, or the other way round.
+            8 if other != to => {
+                log_ins.remove(&other);
+            }
+            9 => {
+                log_ins.insert(other);
+            }
+            10 => {
+                log_ins.insert("H".to_owned());
+            }
+            // What was so at another time.
+            11 | 12 if !self.said.is_empty() => log_ins = self.dice.pick(&self.said),
+            _ => {}
+        }
+        self.said.push(log_ins.clone());
+        if self.said.len() > 50 {
+            self.said.remove(0);
+        }
+        Some(log_ins)
+    }
+
+    fn backup(&mut self) -> Shown {
+        match self.dice.below(3) {
+            0 => self.dice.pick(&self.backups),
+            _ => self.backups[0].clone(),
+        }
     }
 
     /// The user removes a device or puts it back, or signs one.
@@ -193,7 +254,7 @@ impl Server {
     /// A value that is well formed and wrong.
     pub(super) fn poison(&mut self, name: &SecretName) -> String {
         if name.as_str().starts_with("m.") {
-            base64::encode([66; 32])
+            base64::encode([backup::HOSTILE; 32])
         } else {
             "poison".to_owned()
         }
@@ -230,7 +291,13 @@ impl Server {
         }
     }
 
-    fn told(&mut self, devices: BTreeMap<String, Device>, identity: u8) -> Told {
+    fn told(
+        &mut self,
+        devices: BTreeMap<String, Device>,
+        identity: u8,
+        log_ins: Option<BTreeSet<String>>,
+        backup: Shown,
+    ) -> Told {
         let mut label = format!("{identity}");
         for (id, device) in &devices {
             let Device {
@@ -257,6 +324,8 @@ impl Server {
         Told {
             keys,
             devices: account.devices,
+            log_ins,
+            backup,
             identity,
         }
     }
