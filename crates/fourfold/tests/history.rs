@@ -218,7 +218,7 @@ fn what_was_merely_listed_is_pushed_out_by_nothing_that_is_not_accepted() {
         let changes = history.compare(&data);
         let full = told == History::MAX_READ - 2;
         let expected = if full { &too_many } else { &changed_elsewhere };
-        assert_eq!(changes, [expected.clone()]);
+        assert_eq!(changes, std::slice::from_ref(expected));
         if !full {
             history.saw(&data);
             told += 1;

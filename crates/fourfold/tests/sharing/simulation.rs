@@ -1,6 +1,9 @@
 //! Several devices, one of them hostile, on a server that drops, repeats, delays, reorders, forges
-//! and lies, with restarts between any two steps. After each step: nobody got a secret but a device
-//! that is verified on the sender's machine, and nothing was taken but what was asked for.
+//! and lies: about identities, devices, who is logged in, and the key backup; with restarts between any
+//! two steps. After each step: nobody got a secret but a device that is verified on the sender's
+//! machine and logged in as far as it was told, nothing was taken but from such a device and what was
+//! asked for, and no backup key counts as verified but that of a backup which the user's master key
+//! signed.
 
 mod backup;
 mod ledger;
@@ -28,7 +31,7 @@ const STEPS: usize = 100_000;
 /// Every so often everything is mended, and then a secret that is asked for must arrive.
 const STEPS_BETWEEN_MENDING: usize = 2_500;
 
-// shows: SHR-11
+// shows: SHR-08, SHR-11, SHR-14
 #[test]
 fn no_secret_goes_astray_and_one_that_is_asked_for_arrives() {
     for (devices, seed, steps) in [

@@ -225,7 +225,9 @@ impl Ledger {
     /// is shown, and verified only where the user's master key signed that.
     pub(super) fn keeps_backup_key(&self, standing: &Standing, value: &Secret) {
         let shown = self.backup.as_ref().unwrap();
-        let seed = shown.seed.expect("a key was taken for that of no backup");
+        let Some(seed) = shown.seed else {
+            panic!("a key was taken for that of no backup");
+        };
         let expected = Secret::new(base64::encode([seed; 32]));
         assert!(value.is_same(&expected), "not the key of the backup");
         match standing {
