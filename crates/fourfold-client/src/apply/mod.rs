@@ -93,6 +93,9 @@ pub async fn apply(
 
 /// Goes on with a plan that was begun and not finished, and returns it; `None` when there is none.
 ///
+/// As before any plan, [compare](LocalState::compare) first what is there with what is remembered:
+/// nobody knows how long ago the plan was made. What it has done itself is no change.
+///
 /// # Errors
 ///
 /// As [`apply`].
