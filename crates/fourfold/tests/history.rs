@@ -383,6 +383,35 @@ fn a_key_that_is_described_or_chosen_in_another_way_forbids_opening() {
     assert!(!forbids(DESCRIPTION, r#"{"x":1,"key":"a"}"#));
 }
 
+// shows: LIB-10, STO-07
+#[test]
+fn what_was_written_here_is_known_as_that_also_after_it_was_read() {
+    let mut rng = UnwrapErr(SysRng);
+    let key = NewKey::random(None, &mut rng);
+    let mut data = AccountData::default();
+    let set_up = plan::set_up(&SecretStorage::new(&data), &key).unwrap();
+    set_up.apply_to(&mut data);
+    let storage = SecretStorage::new(&data);
+    let (keys, evidence) = (
+        [WritingKey::Proven(key.key())],
+        fourfold::Evidence::default(),
+    );
+    let secret = Secret::new("x");
+    let plan = plan::store(&storage, &name(), &secret, &keys, &evidence, &mut rng).unwrap();
+    plan.apply_to(&mut data);
+    let origin = |history: &History| history.origin_of(&data, &name(), key.key().id());
+    let mut history = History::default();
+    history.wrote(&plan);
+    assert_eq!(origin(&history), Some(Origin::Written));
+    history.saw(&data);
+    history.opened(&data, &name(), key.key().id());
+    assert_eq!(origin(&history), Some(Origin::Written));
+    // On a machine that only read it, it is what was read.
+    let mut elsewhere = History::default();
+    elsewhere.saw(&data);
+    assert_eq!(origin(&elsewhere), Some(Origin::Read));
+}
+
 #[test]
 fn sightings_are_restored_in_the_order_of_their_counters() {
     let seen = |byte, counter| Sighting {

@@ -145,6 +145,117 @@ fn some_lies() -> impl Strategy<Value = Vec<prop::sample::Index>> {
     prop::collection::vec(any::<prop::sample::Index>(), 0..6)
 }
 
+/// Whether an object is read, an honest one, and the members of other kinds.
+type Reader<'a> = (&'a dyn Fn(&Value) -> bool, Value, &'a [&'a str]);
+
+// Whoever made the user sign it: who reads it sees that it may have been meant for something else.
+// shows: SHR-15
+#[test]
+fn an_object_with_a_member_of_another_kind_is_read_as_none() {
+    let parties = Parties::new();
+    let master = parties.identity.master_key().public_key();
+    let [(_, seed), ..] = parties.identity.secrets();
+    let user = Forger::from_seed(*base64::decode_array(seed.expose_secret()).unwrap());
+    let phone = Forger::from_seed([8; 32]);
+    let identity = |key: &Value| {
+        let body = json!({"master_keys": {USER: key}}).to_string();
+        let read = PublishedIdentity::from_keys_query(USER, &body).unwrap();
+        read.master_key().is_ok()
+    };
+    let device = |keys: &Value| {
+        let signed = phone.sign_as(&keys.to_string(), USER, "ed25519:PHONE");
+        let signed: Value = serde_json::from_str(&signed).unwrap();
+        let body = json!({"device_keys": {USER: {"PHONE": signed}}}).to_string();
+        let read = UserKeys::from_keys_query(USER, &body).unwrap();
+        read.device("PHONE").unwrap().is_ok()
+    };
+    let backup = |auth_data: &Value| {
+        let body = json!({
+            "algorithm": "m.megolm_backup.v1.curve25519-aes-sha2",
+            "version": "1",
+            "auth_data": auth_data,
+        });
+        BackupVersion::from_json(&body.to_string()).is_ok()
+    };
+    let description = |description: &Value| {
+        let signed = user.sign(&description.to_string(), USER);
+        let content = Content::from_json(&signed).unwrap();
+        let read = KeyDescription::new(KeyId::new("old").unwrap(), content).unwrap();
+        read.verify_signature(USER, &master).is_ok()
+    };
+    let readers: [Reader<'_>; 4] = [
+        (
+            &identity,
+            json!({
+                "keys": {master.key_id(): master.to_base64()},
+                "usage": ["master"],
+                "user_id": USER,
+            }),
+            &[
+                "algorithm",
+                "algorithms",
+                "device_id",
+                "key",
+                "pubkey",
+                "public_key",
+            ],
+        ),
+        (
+            &device,
+            json!({
+                "algorithms": ["m.olm.v1.curve25519-aes-sha2"],
+                "device_id": "PHONE",
+                "keys": {
+                    "ed25519:PHONE": phone.public_key(),
+                    "curve25519:PHONE": base64::encode([9; 32]),
+                },
+                "user_id": USER,
+            }),
+            &["algorithm", "key", "pubkey", "public_key", "usage"],
+        ),
+        (
+            &backup,
+            json!({"public_key": public_key()}),
+            &[
+                "algorithm",
+                "algorithms",
+                "device_id",
+                "key",
+                "keys",
+                "pubkey",
+                "usage",
+                "user_id",
+            ],
+        ),
+        (
+            &description,
+            json!({
+                "algorithm": "m.secret_storage.v1.curve25519-aes-sha2",
+                "pubkey": base64::encode([3; 32]),
+            }),
+            &[
+                "algorithms",
+                "device_id",
+                "key",
+                "keys",
+                "public_key",
+                "usage",
+                "user_id",
+            ],
+        ),
+    ];
+    for (is_read, honest, foreign) in readers {
+        let mut unknown = honest.clone();
+        unknown["org.example.unknown"] = json!(1);
+        assert!(is_read(&honest) && is_read(&unknown), "{honest}");
+        for member in foreign {
+            let mut lie = honest.clone();
+            lie[*member] = json!("of another kind");
+            assert!(!is_read(&lie), "{member} in {honest}");
+        }
+    }
+}
+
 proptest! {
     // shows: SHR-15
     #[test]

@@ -201,3 +201,28 @@ fn this_device_is_judged_as_others_judge_it() {
     let colliding = account.trust(&master);
     assert_eq!(colliding.verdict_on_this_device(), DeviceTrust::CollidingId);
 }
+
+// shows: SHR-14
+#[test]
+fn a_machine_that_knows_nothing_sees_who_is_not_logged_in() {
+    let account = Account::new(2);
+    let keys = account.keys();
+    for (logged_in, expected) in [
+        (Some(only(&["A"])), DeviceTrust::NotLoggedIn),
+        (Some(only(&["A", "B"])), DeviceTrust::NotPinned),
+        (None, DeviceTrust::NotPinned),
+    ] {
+        let seen = DeviceTrust::at_first_sight("B", &keys, logged_in.as_ref());
+        assert_eq!(seen, expected);
+    }
+    let unknown = DeviceTrust::at_first_sight("C", &keys, Some(&only(&["C"])));
+    assert_eq!(unknown, DeviceTrust::Unknown);
+}
+
+// Whom nobody can sit at, nobody can compare emoji with.
+// shows: SHR-14
+#[test]
+fn a_device_that_is_not_logged_in_is_not_verified() {
+    assert!(!DeviceTrust::NotLoggedIn.may_be_verified());
+    assert!(DeviceTrust::Tombstoned(TombstoneReason::NotLoggedIn).may_be_verified());
+}

@@ -71,6 +71,28 @@ fn another_master_key_is_an_alarm_until_the_user_pins_again() {
     assert_eq!(trust.verdict("B"), DeviceTrust::Verified);
 }
 
+// shows: SHR-10
+#[test]
+fn only_the_user_puts_another_identity_in_the_place_of_the_pinned_one() {
+    let mut account = Account::new(2);
+    let mut trust = account.trust("A");
+    let pinned = account.master().public_key();
+    account.seed = 50;
+    let master = account.master().public_key();
+    observe(&mut trust, &account.keys(), at(1));
+    for how in [PinnedBy::PrivateKey, PinnedBy::Verified] {
+        let other = trust.hold_on(master, how).unwrap_err();
+        assert_eq!((other.pinned, other.master), (pinned, master));
+        assert_eq!(trust.pinned().map(|(key, _)| key), Some(pinned));
+        assert!(trust.alarm().is_some());
+    }
+    trust.hold_on(pinned, PinnedBy::Verified).unwrap();
+    trust.pin(master, PinnedBy::Verified);
+    assert_eq!(trust.pinned(), Some((master, PinnedBy::Verified)));
+    let mut new = Trust::new(account.keys().user_id(), "A");
+    new.hold_on(master, PinnedBy::PrivateKey).unwrap();
+}
+
 /// The master key stays and the self-signing key is replaced, well signed by the master or not.
 // shows: SHR-10
 #[test]
