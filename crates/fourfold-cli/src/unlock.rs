@@ -325,3 +325,33 @@ fn wrong(candidates: &[KeyDescription], what: &str) -> Error {
     }
     .hint("fourfold key check tells which key a recovery key or passphrase is")
 }
+
+#[cfg(test)]
+mod tests {
+    use fourfold::Content;
+
+    use super::*;
+
+    fn key(id: &str, iterations: u32) -> KeyDescription {
+        let content = format!(
+            r#"{{"algorithm":"m.secret_storage.v1.aes-hmac-sha2","passphrase":{{"algorithm":
+            "m.pbkdf2","salt":"saltsaltsalt","iterations":{iterations}}}}}"#
+        );
+        let content = Content::from_json(&content).unwrap();
+        KeyDescription::new(KeyId::new(id).unwrap(), content).unwrap()
+    }
+
+    // shows: KEY-05
+    #[test]
+    fn what_costs_much_is_tried_after_what_costs_little() {
+        let keys = [
+            key("default", 500_000),
+            key("dear", 9_000_000),
+            key("cheap", 100_000),
+            key("usual", 500_000),
+        ];
+        let ids: Vec<_> = by_cost(&keys).iter().map(|key| key.id().as_str()).collect();
+        assert_eq!(ids, ["default", "cheap", "usual", "dear"]);
+        assert!(by_cost(&[]).is_empty());
+    }
+}

@@ -139,6 +139,25 @@ mod tests {
             escape_untrusted("a\r\n\t\u{7f}\u{9b}1m\u{200b}\u{2066}\u{feff}"),
             r"a\u{d}\u{a}\u{9}\u{7f}\u{9b}1m\u{200b}\u{2066}\u{feff}"
         );
+        // The ends of the ranges that move, reorder or hide.
+        for character in [
+            '\0',
+            '\u{1f}',
+            '\u{80}',
+            '\u{9f}',
+            '\u{200b}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{206f}',
+            '\u{e0000}',
+            '\u{e007f}',
+            '\u{e0fff}',
+        ] {
+            let escaped = escape_untrusted(&character.to_string());
+            assert_eq!(escaped, character.escape_unicode().to_string());
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
 use fourfold::{
-    AccountData, Algorithm, Content, EncryptedSecret, Evidence, KeyDescription, KeyId, NewKey,
-    OpenError, Plan, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey, Snapshot,
-    TrustedPublicKey,
+    AccountData, Algorithm, Content, ContentError, EncryptedSecret, Evidence, KeyDescription,
+    KeyId, NewKey, OpenError, Plan, Secret, SecretName, SecretState, SecretStorage,
+    SecretStorageKey, Snapshot, TrustedPublicKey,
     algorithm::{OpenEntryError, curve25519_aes_sha2::MacMode},
     base64, canonical_json,
     identity::Curve25519PublicKey,
@@ -386,4 +386,24 @@ fn an_account_full_of_foreign_entries_is_refused_in_bounded_time() {
     assert_eq!(storage.open(&name, &key).unwrap_err(), OpenError::WrongKey);
     // Looking at every secret for every secret would take minutes.
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}
+
+// To read some of them would be to let the server choose which.
+// shows: LIB-22
+#[test]
+fn more_events_than_are_read_are_refused_as_a_whole() {
+    let events = |number: usize| {
+        let events: Vec<_> = (0..number).map(|n| format!(r#""{n}":{{}}"#)).collect();
+        format!("{{{}}}", events.join(","))
+    };
+    let most = AccountData::MAX_EVENTS;
+    let mut data = AccountData::from_json(&events(most)).unwrap();
+    let too_many = AccountData::from_json(&events(most + 1));
+    assert_eq!(too_many.unwrap_err(), ContentError::TooManyEvents);
+    assert_eq!(
+        data.insert_json("one.more", "{}"),
+        Err(ContentError::TooManyEvents)
+    );
+    data.insert_json("0", "{}").unwrap();
+    assert_eq!(data.event_types().count(), most);
 }

@@ -64,7 +64,7 @@ impl Scene {
     }
 }
 
-fn replace(sync: &mut Value, event_type: &str, content: Option<Value>) {
+pub(crate) fn replace(sync: &mut Value, event_type: &str, content: Option<Value>) {
     let events = sync["account_data"]["events"].as_array_mut().unwrap();
     events.retain(|event| event["type"] != event_type);
     if let Some(content) = content {

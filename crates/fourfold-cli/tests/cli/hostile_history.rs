@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use crate::{
     account_data::recovery_key,
     homeserver::{Homeserver, Person},
-    hostile::{DEFAULT_KEY, NAME, Scene},
+    hostile::{DEFAULT_KEY, NAME, Scene, replace},
     keys::account_of_2019,
     liar::{BACKUP, Liar},
-    proxy::Proxy,
+    proxy::{Proxy, Turn},
 };
 
 /// An entry as it is stored under the one key of a secret.
@@ -393,6 +393,34 @@ fn the_agent_opens_and_writes_nothing_either() {
     let accepted = alice.call(&["get", NAME, "--accept-changes"]).run();
     assert_eq!(accepted.succeeds(), "four folds of paper");
     alice.call(&["get", NAME]).run().succeeds();
+}
+
+// The command that has the key looked first, and the agent that is to keep it looks again.
+// shows: KEY-06
+#[test]
+fn the_agent_keeps_no_key_of_an_account_that_changed_meanwhile() {
+    let scene = Scene::new();
+    let alice = &scene.alice;
+    let _agent = alice.agent(&[]);
+    let event_type = format!("m.secret_storage.key.{}", alice.default_key());
+    let mut weakened = scene.stored(&event_type);
+    weakened["algorithm"] = json!("m.secret_storage.v1.aes-hmac-sha2.weak");
+    let mut looks = 0;
+    scene.proxy.lie(move |request| {
+        if !request.is_sync() || !request.first_line().contains("timeout=0") {
+            return Turn::Honest;
+        }
+        looks += 1;
+        if looks == 1 {
+            return Turn::Honest;
+        }
+        let (event_type, weakened) = (event_type.clone(), weakened.clone());
+        Turn::Altered(Box::new(move |answer| {
+            answer.with_json(|sync| replace(sync, &event_type, Some(weakened)))
+        }))
+    });
+    let unlock = alice.unlock("key").run();
+    unlock.fails(5).says("another algorithm");
 }
 
 // shows: KEY-06, STO-07

@@ -290,6 +290,44 @@ fn a_server_that_moved_is_followed_when_the_user_says_so() {
     moved.call(&["whoami"]).run().succeeds();
 }
 
+// The ID of a device says nothing about where it is logged in.
+#[test]
+fn a_session_at_another_homeserver_is_told_of_also_when_its_device_has_the_same_id() {
+    let scene = Scene::new();
+    let device = ["--device-id", "LAPTOP"];
+    scene.log_in(ALICE).arguments(device).run().succeeds();
+    let before = scene.asked(0).len();
+    let again = ["login", ALICE, "--homeserver", &scene.evil.address];
+    let again = scene.machine.call(&again).arguments(device);
+    again
+        .arguments(["--password-file", "-"])
+        .stdin(PASSWORD)
+        .run()
+        .says("the earlier session of this machine could not be ended")
+        .says(&scene.proxy.address)
+        .succeeds();
+    assert_eq!(scene.asked(before), [""; 0]);
+}
+
+#[test]
+fn a_session_that_does_not_work_ends_no_other() {
+    let scene = Scene::new();
+    scene.log_in(ALICE).run().succeeds();
+    let devices = scene.devices();
+    scene.proxy.lie(|request| {
+        if request.is_sync() {
+            Turn::Answered(Message::error(403, "M_FORBIDDEN", "not for you"))
+        } else {
+            Turn::Honest
+        }
+    });
+    let before = scene.asked(0).len();
+    let said = "the earlier session of this machine could not be ended";
+    scene.log_in(ALICE).run().says(said).succeeds();
+    assert!(!scene.asked(before).iter().any(|line| line == LOGOUT));
+    assert_eq!(scene.devices(), devices + 1);
+}
+
 #[test]
 fn a_session_that_cannot_be_kept_is_ended() {
     let scene = Scene::new();

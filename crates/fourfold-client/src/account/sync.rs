@@ -160,6 +160,10 @@ impl<'de> Visitor<'de> for Events {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        ErrorKind,
+        testing::{Reply, Server, once},
+    };
 
     fn read(json: &str) -> SyncAnswer {
         serde_json::from_str(json).unwrap()
@@ -178,6 +182,33 @@ mod tests {
             assert!(answer.device_one_time_keys_count.is_none());
         }
         assert!(serde_json::from_str::<SyncAnswer>("{}").is_err());
+    }
+
+    // shows: LIB-22
+    #[tokio::test]
+    async fn a_token_that_cannot_be_sent_back_is_refused() {
+        for (length, is_taken) in [
+            (0, false),
+            (MAX_TOKEN_BYTES, true),
+            (MAX_TOKEN_BYTES + 1, false),
+        ] {
+            let token = "x".repeat(length);
+            let body = format!(r#"{{"next_batch": "{token}"}}"#);
+            let server = Server::start(move |_| Reply::json(200, body.as_str())).await;
+            let (account, _) = server.account(&once());
+            let answer = account.sync(None, Duration::ZERO).await;
+            assert_eq!(answer.is_ok(), is_taken, "{length}");
+        }
+    }
+
+    // shows: LIB-22
+    #[tokio::test]
+    async fn an_answer_beyond_the_limit_is_refused() {
+        let body = format!(r#"{{"next_batch": "a"{}}}"#, " ".repeat(SYNC_LIMIT));
+        let server = Server::start(move |_| Reply::json(200, body.as_str())).await;
+        let (account, _) = server.account(&once());
+        let error = account.sync(None, Duration::ZERO).await.unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::TooLarge { limit: SYNC_LIMIT });
     }
 
     // shows: LIB-22

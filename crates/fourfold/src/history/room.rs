@@ -146,6 +146,37 @@ mod tests {
         }));
     }
 
+    /// With what is there of one secret, and what another account data adds.
+    fn with_mine(ciphertext: &str, mut others: AccountData) -> AccountData {
+        let entry = format!(r#"{{"iv":"AA","ciphertext":"{ciphertext}","mac":"AA"}}"#);
+        let content = format!(r#"{{"encrypted":{{"key":{entry}}}}}"#);
+        others.insert_json("org.example.mine", content).unwrap();
+        others
+    }
+
+    fn origin(history: &History, data: &AccountData) -> Option<Origin> {
+        let name = SecretName::new("org.example.mine").unwrap();
+        history.origin_of(data, &name, &KeyId::new("key").unwrap())
+    }
+
+    fn opened(history: &mut History, data: &AccountData) {
+        let name = SecretName::new("org.example.mine").unwrap();
+        history.saw(data);
+        history.opened(data, &name, &KeyId::new("key").unwrap());
+    }
+
+    // shows: LIB-22, STO-07
+    #[test]
+    fn no_room_is_made_of_older_entries_that_were_opened() {
+        let mut history = History::default();
+        let old = with_mine("old", AccountData::default());
+        opened(&mut history, &old);
+        history.saw(&with_mine("new", AccountData::default()));
+        history.saw(&with_mine("new", shown("more", 12_000)));
+        assert!(history.read().count() <= History::MAX_READ_IN_ALL);
+        assert_eq!(origin(&history, &old), Some(Origin::Opened));
+    }
+
     // shows: LIB-22
     #[test]
     fn descriptions_that_a_server_invents_are_bounded() {
