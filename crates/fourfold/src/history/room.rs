@@ -177,6 +177,26 @@ mod tests {
         assert_eq!(origin(&history, &old), Some(Origin::Opened));
     }
 
+    // shows: LIB-22, STO-07
+    #[test]
+    fn no_room_is_made_of_events_that_were_opened() {
+        let mut history = History::default();
+        let mut data = shown("first", 9_999);
+        history.saw(&data);
+        data = with_mine("mine", data);
+        opened(&mut history, &data);
+        // It came last, and now an event that came first takes more room.
+        let entry = r#"{"iv":"AA","ciphertext":"AA","mac":"AA"}"#;
+        let ids = (0..10).map(|id| id.to_string());
+        let ids = ids.chain(["key".to_owned()]);
+        let entries: Vec<_> = ids.map(|id| format!(r#""{id}":{entry}"#)).collect();
+        let content = format!(r#"{{"encrypted":{{{}}}}}"#, entries.join(","));
+        data.insert_json("org.example.first.0", content).unwrap();
+        history.saw(&data);
+        assert!(!knows(&history, "org.example.first.9998"));
+        assert_eq!(origin(&history, &data), Some(Origin::Opened));
+    }
+
     // shows: LIB-22
     #[test]
     fn descriptions_that_a_server_invents_are_bounded() {
