@@ -181,18 +181,18 @@ mod tests {
     #[test]
     fn no_room_is_made_of_events_that_were_opened() {
         let mut history = History::default();
-        let mut data = shown("first", 9_999);
+        let data = shown("first", 9_999);
         history.saw(&data);
-        data = with_mine("mine", data);
+        let mut data = with_mine("mine", data);
         opened(&mut history, &data);
-        // It came last, and now an event that came first takes more room.
-        let entry = r#"{"iv":"AA","ciphertext":"AA","mac":"AA"}"#;
-        let ids = (0..10).map(|id| id.to_string());
-        let ids = ids.chain(["key".to_owned()]);
-        let entries: Vec<_> = ids.map(|id| format!(r#""{id}":{entry}"#)).collect();
-        let content = format!(r#"{{"encrypted":{{{}}}}}"#, entries.join(","));
-        data.insert_json("org.example.first.0", content).unwrap();
+        // It came last of all that may go, and now what is kept takes more room.
+        for number in 0..100 {
+            let event_type = format!("m.secret_storage.key.{number}");
+            data.insert_json(event_type, r#"{"algorithm":"a"}"#)
+                .unwrap();
+        }
         history.saw(&data);
+        assert!(history.read().count() <= History::MAX_READ_IN_ALL);
         assert!(!knows(&history, "org.example.first.9998"));
         assert_eq!(origin(&history, &data), Some(Origin::Opened));
     }
