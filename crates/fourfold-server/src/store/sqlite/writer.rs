@@ -412,7 +412,8 @@ impl Desk<'_> {
     }
 }
 
-/// Writes that may wait; the next ones wait before the queue. Bounds the memory.
+/// Writes that may wait; the next ones wait before the queue. Bounds the memory, but not of large
+/// writes, which wait at the writer: those are bounded by what the bodies of requests may take.
 const QUEUE_LENGTH: usize = 1024;
 
 /// Writes in one transaction.
