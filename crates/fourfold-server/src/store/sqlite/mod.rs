@@ -1,12 +1,14 @@
 //! The store on SQLite: one file, one process, one writing thread, reads from memory.
 //!
 //! The file runs in WAL mode with `synchronous=FULL`: a commit returns after the log is on the disk.
-//! Writes commit together (`writer`); reads come from a coherent cache of the users in use
+//! Writes commit together (`writer`), and what they wrote is moved into the file beside them
+//! (`checkpoints`); reads come from a coherent cache of the users in use
 //! (`cache`), which loads from the file beside the writer (`reader`).
 
 mod account_data;
 mod accounts;
 mod cache;
+mod checkpoints;
 mod devices;
 #[cfg(test)]
 mod faults;
@@ -35,6 +37,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use self::cache::{Cache, Entry};
+use self::checkpoints::Checkpoints;
 use self::loads::Loads;
 use self::reader::{Loaded, Readers};
 use self::writer::Writer;
@@ -76,7 +79,13 @@ impl SqliteStore {
 
         let wakeups = Wakeups::new();
         let cache = Arc::new(Cache::new(options.cache_bytes));
-        let writer = Writer::start(connection, Arc::clone(&cache), Arc::clone(&wakeups))?;
+        let checkpoints = Checkpoints::start(path, &mut connection)?;
+        let writer = Writer::start(
+            connection,
+            Some(checkpoints),
+            Arc::clone(&cache),
+            Arc::clone(&wakeups),
+        )?;
         let readers = Readers::new(path);
         Ok(Self {
             writer,

@@ -19,6 +19,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::cache::{Cache, Effect};
+use super::checkpoints::Checkpoints;
 use super::unseen::Locked;
 use super::{integer, refused, unsigned};
 use crate::store::{Position, StoreError, UserId};
@@ -32,9 +33,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread.
+    /// Starts the thread. What moves the log into the file ends with it.
     pub(super) fn start(
-        connection: Connection,
+        mut connection: Connection,
+        checkpoints: Option<Checkpoints>,
         cache: Arc<Cache>,
         wakeups: Arc<Wakeups>,
     ) -> Result<Self, std::io::Error> {
@@ -49,6 +51,9 @@ impl Writer {
                     broken: Cell::new(false),
                 };
                 run(&desk, jobs);
+                if let Some(checkpoints) = checkpoints {
+                    checkpoints.stop(&mut connection);
+                }
             })?;
         Ok(Self {
             queue,
@@ -440,7 +445,8 @@ mod tests {
     async fn large_writes_come_after_what_else_waits_and_one_at_a_time() {
         let mut connection = Connection::open_in_memory().unwrap();
         super::super::schema::migrate(&mut connection).unwrap();
-        let writer = Writer::start(connection, Arc::new(Cache::new(0)), Wakeups::new()).unwrap();
+        let writer =
+            Writer::start(connection, None, Arc::new(Cache::new(0)), Wakeups::new()).unwrap();
         let order = Arc::new(Mutex::new(Vec::new()));
         let note = |name: &'static str| {
             let order = Arc::clone(&order);
