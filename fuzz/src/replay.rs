@@ -3,7 +3,8 @@
 //! The mutations come from a seeded generator, so that a run on any machine tries the same inputs.
 //! `FOURFOLD_FUZZ_MUTATIONS` says how many; a failure prints the input, which belongs into corpus/.
 
-use std::{env, fs, panic, path::Path};
+use std::path::Path;
+use std::{env, fs, panic};
 
 /// How many mutations a run tries that was not told.
 const MUTATIONS: u32 = 4_000;

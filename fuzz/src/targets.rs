@@ -5,9 +5,10 @@
 //! function here, a file in fuzz_targets/ with its entry in Cargo.toml, a folder in corpus/, and a
 //! line in the test.
 
+use fourfold::qr_login::QrCode;
 use fourfold::{
     Content, EncryptedSecret, KeyDescription, KeyId, SecretName, SecretStorageKey, base64,
-    canonical_json as canonical, qr_login::QrCode, recovery_key as recovery,
+    canonical_json as canonical, recovery_key as recovery,
 };
 
 /// The key 00 01 02 … 1f, under which the seeds of the corpus were encrypted.

@@ -1,8 +1,11 @@
 //! Running other programs.
 
-use std::{env, io, path::PathBuf, process::Command};
+use std::path::PathBuf;
+use std::process::Command;
+use std::{env, io};
 
-use crate::{failure::Failure, workspace::Workspace};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
 
 /// The cargo that runs us, in the root of the workspace.
 pub(crate) fn cargo(workspace: &Workspace) -> Command {

@@ -1,6 +1,7 @@
 //! Why a lane or a command did not succeed.
 
-use std::{error::Error, fmt};
+use std::error::Error;
+use std::fmt;
 
 /// The kinds differ in what the runner makes of them.
 #[derive(Debug)]

@@ -16,9 +16,11 @@ mod reproduce;
 mod requirements;
 mod workspace;
 
-use std::{env, process::ExitCode};
+use std::env;
+use std::process::ExitCode;
 
-use crate::{failure::Failure, workspace::Workspace};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{failure::Failure, files};
+use crate::failure::Failure;
+use crate::files;
 
 /// The folder of a process below /proc.
 pub(crate) fn folder(id: u32) -> PathBuf {

@@ -1,10 +1,8 @@
 //! The one door to the terminal.
 
-use std::{
-    fmt::Display,
-    io::{self, Write as _},
-    time::Duration,
-};
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::time::Duration;
 
 /// Prints one line on standard output. A reader that went away is no error.
 pub(crate) fn line(text: impl Display) {

@@ -2,14 +2,13 @@
 //!
 //! A command of its own, which CI does not run: two release builds take longer than all its lanes.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
+use std::process::Command;
 
-use crate::{
-    command::{self, cargo},
-    failure::Failure,
-    files, report,
-    workspace::Workspace,
-};
+use crate::command::{self, cargo};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+use crate::{files, report};
 
 /// The folders that the same sources are built in, of other lengths.
 const PLACES: [&str; 2] = ["one", "another/with-a-longer-name"];

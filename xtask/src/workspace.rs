@@ -1,14 +1,13 @@
 //! Where the house is, and what is in it.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::{command, failure::Failure, files};
+use crate::failure::Failure;
+use crate::{command, files};
 
 /// The workspace that a lane works on.
 #[derive(Debug)]

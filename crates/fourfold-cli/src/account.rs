@@ -1,22 +1,19 @@
 //! The account that a command works on: its local state, its homeserver, and what lies there.
 
-use std::{
-    future::Future,
-    ops::Not as _,
-    path::{Path, PathBuf},
-    time::{Duration, Instant},
-};
+use std::future::Future;
+use std::ops::Not as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use fourfold::{KeyId, SecretName, Snapshot, history::Origin};
+use fourfold::history::Origin;
+use fourfold::{KeyId, SecretName, Snapshot};
 use fourfold_client::{Account, LocalState, LocalStateError, Options};
 
-use crate::{
-    agent::{Agent, Loan},
-    arguments::{AcceptOptions, Global, ReadOptions},
-    error::{Error, Exit, Result},
-    judged::{self, Compared, Judged, Writable},
-    ui,
-};
+use crate::agent::{Agent, Loan};
+use crate::arguments::{AcceptOptions, Global, ReadOptions};
+use crate::error::{Error, Exit, Result};
+use crate::judged::{self, Compared, Judged, Writable};
+use crate::ui;
 
 /// An account that is logged in, locked for this process.
 pub(crate) struct LoggedIn {

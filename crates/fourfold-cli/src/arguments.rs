@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use crate::{commands, secret_input::KeyInput};
+use crate::commands;
+use crate::secret_input::KeyInput;
 
 /// Keep a Matrix user's secrets: store them so that the server cannot read them, open them again.
 ///

@@ -1,21 +1,16 @@
 //! Carrying out a plan: show it, ask, apply it, and say what happened.
 
-use fourfold::{
-    KeyId, Plan,
-    plan::{Action, PutAccountData, Step},
-};
+use fourfold::plan::{Action, PutAccountData, Step};
+use fourfold::{KeyId, Plan};
 use fourfold_client::{ApplyError, ErrorKind, Password, escape_untrusted};
 use serde::Serialize;
 
-use crate::{
-    account::LoggedIn,
-    arguments::{AcceptOptions, ChangeOptions, Global},
-    error::{Error, Exit, Result},
-    judged::Cleared,
-    output,
-    password::PasswordOptions,
-    prompt, ui,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{AcceptOptions, ChangeOptions, Global};
+use crate::error::{Error, Exit, Result};
+use crate::judged::Cleared;
+use crate::password::PasswordOptions;
+use crate::{output, prompt, ui};
 
 /// Shows a plan and, unless it is a dry run or the user says no, carries it out.
 ///

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use fourfold::KeyId;
 use fourfold_client::escape_untrusted;
-use qrcode::{EcLevel, QrCode, render::svg};
+use qrcode::render::svg;
+use qrcode::{EcLevel, QrCode};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};

@@ -2,19 +2,15 @@
 
 use std::ops::Deref;
 
-use fourfold::{
-    AccountData, KeyId, Plan, SecretName, SecretStorage, Snapshot,
-    history::{Change, Origin},
-    plan::Action,
-};
+use fourfold::history::{Change, Origin};
+use fourfold::plan::Action;
+use fourfold::{AccountData, KeyId, Plan, SecretName, SecretStorage, Snapshot};
 use fourfold_client::LocalState;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    arguments::AcceptOptions,
-    error::{Error, Exit, Result},
-    ui,
-};
+use crate::arguments::AcceptOptions;
+use crate::error::{Error, Exit, Result};
+use crate::ui;
 
 /// An account at one moment, of which nothing forbids what is to be done with it. Every key is found,
 /// and every secret is opened, in one of these.

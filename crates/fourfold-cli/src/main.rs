@@ -26,9 +26,8 @@ mod unlock;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use arguments::{Arguments, Command};
+use clap::Parser as _;
 use error::Result;
 
 fn main() -> ExitCode {

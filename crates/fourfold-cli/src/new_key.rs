@@ -1,19 +1,18 @@
 //! Making a new key, and getting its recovery key to its owner before anything depends on it.
 
-use fourfold::{NewKey, passphrase::PassphraseParameters, rand_core::UnwrapErr};
+use fourfold::NewKey;
+use fourfold::passphrase::PassphraseParameters;
+use fourfold::rand_core::UnwrapErr;
 use fourfold_client::Session;
 use getrandom::SysRng;
 use zeroize::Zeroizing;
 
-use crate::{
-    account::LoggedIn,
-    arguments::{ChangeOptions, Global, NewKeyOptions},
-    change,
-    emergency_kit::EmergencyKit,
-    error::{Error, Result},
-    judged::Cleared,
-    new_passphrase, output, prompt, ui,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{ChangeOptions, Global, NewKeyOptions};
+use crate::emergency_kit::EmergencyKit;
+use crate::error::{Error, Result};
+use crate::judged::Cleared;
+use crate::{change, new_passphrase, output, prompt, ui};
 
 /// The random numbers of the operating system. When there are none, the process ends.
 pub(crate) fn rng() -> UnwrapErr<SysRng> {

@@ -1,17 +1,14 @@
 //! The passphrase of a new key: typed, read or made here, and good enough.
 
-use fourfold::{passphrase::Passphrase, rand_core::CryptoRng};
+use fourfold::passphrase::Passphrase;
+use fourfold::rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::{
-    arguments::NewKeyOptions,
-    error::{Error, Exit, Result},
-    login_password,
-    new_key::rng,
-    prompt,
-    secret_input::Source,
-    ui,
-};
+use crate::arguments::NewKeyOptions;
+use crate::error::{Error, Exit, Result};
+use crate::new_key::rng;
+use crate::secret_input::Source;
+use crate::{login_password, prompt, ui};
 
 /// The new passphrase, if one was asked for. It is hard to guess, or the user insists on it.
 pub(crate) fn read(options: &NewKeyOptions) -> Result<Option<Passphrase>> {

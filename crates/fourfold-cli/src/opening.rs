@@ -1,18 +1,16 @@
 //! Opening a secret with a key that was found, and saying what is wrong when it does not open.
 
+use fourfold::history::{Origin, Vouched};
 use fourfold::{
     Authenticity, KeyId, OpenError, Secret, SecretName, SecretState, SecretStorage,
     SecretStorageKey, SecretValueError, Verdict,
-    history::{Origin, Vouched},
 };
 use fourfold_client::escape_untrusted;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{Error, Exit, Result},
-    judged::Judged,
-    unlock,
-};
+use crate::error::{Error, Exit, Result};
+use crate::judged::Judged;
+use crate::unlock;
 
 /// What came out, and how it came.
 pub(crate) struct Opened {

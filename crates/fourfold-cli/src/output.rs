@@ -5,20 +5,16 @@
     reason = "this is the door to standard output"
 )]
 
-use std::{
-    fs::OpenOptions,
-    io::{ErrorKind, IsTerminal as _, Write as _, stdout},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-};
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stdout};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::{
-    error::{Error, Exit, Result},
-    shown::{Json, Line},
-};
+use crate::error::{Error, Exit, Result};
+use crate::shown::{Json, Line};
 
 /// Prints one line of data. A reader that went away ends the output without an error.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {

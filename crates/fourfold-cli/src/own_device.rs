@@ -1,26 +1,21 @@
 //! This device: its keys, made when they are needed first, and what they are sealed with.
 
-use fourfold::{
-    Content,
-    cross_signing::{ConfirmedDevice, NotConfirmed, SignDeviceError},
-    identity::{DeviceTrust, PinnedBy, Trust, UserKeys},
-    plan::{self, Action},
-    signable::Signable,
-    signed_json::SigningKey,
-};
+use fourfold::Content;
+use fourfold::cross_signing::{ConfirmedDevice, NotConfirmed, SignDeviceError};
+use fourfold::identity::{DeviceTrust, PinnedBy, Trust, UserKeys};
+use fourfold::plan::{self, Action};
+use fourfold::signable::Signable;
+use fourfold::signed_json::SigningKey;
 use fourfold_client::{
     ApplyError, Device, DeviceError, DeviceLists, ErrorKind, NewDevice, Remembered,
     escape_untrusted,
 };
 
-use crate::{
-    account::LoggedIn,
-    change,
-    error::{Error, Exit, Result},
-    judged::Writable,
-    sealing_key::{self, SealingOptions},
-    ui,
-};
+use crate::account::LoggedIn;
+use crate::error::{Error, Exit, Result};
+use crate::judged::Writable;
+use crate::sealing_key::{self, SealingOptions};
+use crate::{change, ui};
 
 /// Opens this device if it has keys. Nothing is made.
 pub(crate) fn existing(

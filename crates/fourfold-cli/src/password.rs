@@ -1,14 +1,14 @@
 //! The password of the account, for what a homeserver does only when the user is there.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, OnceLock},
-};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use clap::Args;
 use fourfold_client::Password;
 
-use crate::{error::Result, login_password, prompt, secret_input::Source};
+use crate::error::Result;
+use crate::secret_input::Source;
+use crate::{login_password, prompt};
 
 /// Where the password of the account comes from. Without any of these, the terminal is asked, and
 /// only when the homeserver wants it.

@@ -1,17 +1,13 @@
 //! Questions to the person at the terminal, whatever standard input and output are connected to.
 
-use std::{
-    fs::File,
-    io::{BufRead as _, BufReader, ErrorKind, IsTerminal as _, Write as _},
-};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, ErrorKind, IsTerminal as _, Write as _};
 
 use zeroize::Zeroizing;
 
-use crate::{
-    error::{Error, Result},
-    interrupt,
-    shown::Line,
-};
+use crate::error::{Error, Result};
+use crate::interrupt;
+use crate::shown::Line;
 
 /// Asks for something that must not be seen. Without a terminal this is an error with this hint.
 pub(crate) fn hidden(question: &str, hint: &str) -> Result<Zeroizing<String>> {

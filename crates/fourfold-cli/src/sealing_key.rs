@@ -4,13 +4,11 @@
 //! passphrase, or lies in a file of its own. Which of them it is stands beside the state of the
 //! account, so that later commands need no options.
 
-use std::{
-    io::Write as _,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-    sync::mpsc,
-    time::Duration,
-};
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use clap::Args;
@@ -19,13 +17,10 @@ use fourfold_client::{Device, LocalState, SealingKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{
-    error::{Error, Exit, Result},
-    new_key::rng,
-    output, prompt,
-    secret_input::Source,
-    ui,
-};
+use crate::error::{Error, Exit, Result};
+use crate::new_key::rng;
+use crate::secret_input::Source;
+use crate::{output, prompt, ui};
 
 /// Where the key comes from. Without any of these, from where it came the last time; the first time,
 /// from the keyring of the operating system.

@@ -1,20 +1,16 @@
 //! Secrets that come in: by prompt, standard input, file or descriptor; never by argument.
 
-use std::{
-    fs::File,
-    io::{IsTerminal as _, Read},
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::fs::File;
+use std::io::{IsTerminal as _, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use fourfold::recovery_key;
 use zeroize::Zeroizing;
 
-use crate::{
-    error::{Error, Result},
-    prompt,
-};
+use crate::error::{Error, Result};
+use crate::prompt;
 
 /// Where the keys of secret storage come from. Without any of these, the terminal is asked.
 #[derive(Args, Clone, Debug, Default)]

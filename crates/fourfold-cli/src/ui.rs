@@ -5,18 +5,14 @@
     reason = "this is the door to standard error"
 )]
 
-use std::{
-    io::{self, IsTerminal as _, Write, stderr},
-    process::ExitCode,
-};
+use std::io::{self, IsTerminal as _, Write, stderr};
+use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{
-    error::{Error, Exit},
-    shown::{Json, Line},
-};
+use crate::error::{Error, Exit};
+use crate::shown::{Json, Line};
 
 /// One line for the user. That it cannot be shown, on a full disk or to a terminal that is gone, ends
 /// nothing.

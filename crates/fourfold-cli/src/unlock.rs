@@ -1,20 +1,18 @@
 //! From what the user gave to the key that it is.
 
+use fourfold::passphrase::{Bounds, Budget, ParametersError, Passphrase};
+use fourfold::recovery_key::{self, RecoveryKeyError};
 use fourfold::{
     DefaultKey, KeyCheckOutcome, KeyDescription, KeyId, KeyInputError, NotProvenReason, ProvenKey,
     SecretStorage, SecretStorageKey,
-    passphrase::{Bounds, Budget, ParametersError, Passphrase},
-    recovery_key::{self, RecoveryKeyError},
 };
 use fourfold_client::escape_untrusted;
 
-use crate::{
-    arguments::UnlockOptions,
-    error::{Error, Exit, Result},
-    judged::Judged,
-    secret_input::{KeyInput, Offer},
-    ui,
-};
+use crate::arguments::UnlockOptions;
+use crate::error::{Error, Exit, Result};
+use crate::judged::Judged;
+use crate::secret_input::{KeyInput, Offer};
+use crate::ui;
 
 /// A key that was found, and how certain it is.
 #[derive(Debug)]

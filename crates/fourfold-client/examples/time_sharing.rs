@@ -4,23 +4,18 @@
 //! A device answers twenty times an hour and no more. So there are several users, each with two
 //! devices that keep their state on disk, and each asks eighteen times, for another secret each time.
 
-use std::{
-    collections::BTreeMap,
-    env,
-    error::Error,
-    io::{self, Write as _},
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::env;
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use fourfold::{
-    Secret, SecretName,
-    cross_signing::{ConfirmedDevice, CrossSigningKeys},
-    identity::PinnedBy,
-    plan,
-    rand_core::UnwrapErr,
-    sharing::{Recipients, Rule},
-};
+use fourfold::cross_signing::{ConfirmedDevice, CrossSigningKeys};
+use fourfold::identity::PinnedBy;
+use fourfold::rand_core::UnwrapErr;
+use fourfold::sharing::{Recipients, Rule};
+use fourfold::{Secret, SecretName, plan};
 use fourfold_client::{
     Account, Device, Homeserver, LocalState, LoginName, NoSecrets, Options, Password, SealingKey,
     apply,

@@ -3,14 +3,12 @@
 use serde::{Deserialize, Serialize};
 use tracing::instrument;
 
-use crate::{
-    AccessToken, Homeserver, LoginName, Password, Session, WhoAmI,
-    error::{Error, ErrorKind},
-    interactive::{Auth, Challenge, Flow, Identifier},
-    login_name::{ClaimedDevice, ClaimedUser},
-    path::Path,
-    transport::{Answer, Request},
-};
+use crate::error::{Error, ErrorKind};
+use crate::interactive::{Auth, Challenge, Flow, Identifier};
+use crate::login_name::{ClaimedDevice, ClaimedUser};
+use crate::path::Path;
+use crate::transport::{Answer, Request};
+use crate::{AccessToken, Homeserver, LoginName, Password, Session, WhoAmI};
 
 impl Homeserver {
     /// Registers an account and logs in to it, on a server that asks for nothing more than a name

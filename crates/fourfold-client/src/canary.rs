@@ -1,22 +1,15 @@
 //! Looks for what is secret in everything that is logged, kept or said.
 
-use std::{
-    fmt::{self, Write as _},
-    fs,
-    sync::{Arc, Mutex},
-};
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::sync::{Arc, Mutex};
 
 use fourfold::Content;
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber, span};
 
-use crate::{
-    LocalState, LoginName, Options, Password, apply,
-    testing::{Received, Reply, Server, Store, TOKEN, USER, all_texts, once, session},
-};
+use crate::testing::{Received, Reply, Server, Store, TOKEN, USER, all_texts, once, session};
+use crate::{LocalState, LoginName, Options, Password, apply};
 
 /// Keeps everything that is logged, at every level.
 #[derive(Clone, Default)]

@@ -4,13 +4,10 @@
 use serde::Deserialize;
 use tracing::{debug, instrument};
 
-use crate::{
-    Homeserver, Options,
-    error::{Error, ErrorKind},
-    escape_untrusted,
-    path::Path,
-    transport::{Request, is_loopback},
-};
+use crate::error::{Error, ErrorKind};
+use crate::path::Path;
+use crate::transport::{Request, is_loopback};
+use crate::{Homeserver, Options, escape_untrusted};
 
 impl Homeserver {
     /// Finds a homeserver by its address (`https://matrix.example.org`), by the name of the server

@@ -1,6 +1,7 @@
 //! What can go wrong between a client and a homeserver.
 
-use std::{fmt, time::Duration};
+use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 

@@ -1,10 +1,8 @@
 //! A homeserver: its address and the way to it.
 
-use crate::{
-    Account, Options, Session,
-    error::{Error, ErrorKind},
-    transport::Transport,
-};
+use crate::error::{Error, ErrorKind};
+use crate::transport::Transport;
+use crate::{Account, Options, Session};
 
 /// A homeserver: a base URL, and the HTTP client that talks to it and to nobody else. Cheap to
 /// clone.

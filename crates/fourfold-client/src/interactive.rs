@@ -9,12 +9,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{
-    Password,
-    error::{Error, ErrorKind},
-    escape_untrusted,
-    transport::{Answer, Request, Transport},
-};
+use crate::error::{Error, ErrorKind};
+use crate::transport::{Answer, Request, Transport};
+use crate::{Password, escape_untrusted};
 
 /// Sends a request until the server is content, and gives its last answer.
 ///

@@ -4,12 +4,9 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::{
-    Homeserver,
-    error::{Error, ErrorKind},
-    escape_untrusted,
-    session::is_user_id,
-};
+use crate::error::{Error, ErrorKind};
+use crate::session::is_user_id;
+use crate::{Homeserver, escape_untrusted};
 
 /// Who to log in as, or to register: a whole user ID, or the part before the colon.
 ///

@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use chacha20poly1305::{
-    KeyInit as _, XChaCha20Poly1305, XNonce,
-    aead::{Aead as _, Payload},
-};
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use fourfold::rand_core::CryptoRng;
 use zeroize::Zeroizing;
 

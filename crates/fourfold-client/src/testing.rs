@@ -1,20 +1,17 @@
 //! What unit tests share: a homeserver that answers from a script.
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 
 use fourfold::rand_core::{TryCryptoRng, TryRng};
 use sha2::{Digest as _, Sha256};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    task::JoinHandle,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
-use crate::{AccessToken, Account, Error, Homeserver, Options, Session, transport::RecordedPauses};
+use crate::transport::RecordedPauses;
+use crate::{AccessToken, Account, Error, Homeserver, Options, Session};
 
 /// What must never show up anywhere.
 pub(crate) const TOKEN: &str = "syt_canary_token";

@@ -5,11 +5,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers")]
 
-use fourfold::{
-    Evidence, NewKey, ProvenKey, Secret, SecretName, SecretState, SecretStorage,
-    plan::{self, WritingKey},
-    rand_core::UnwrapErr,
-};
+use fourfold::plan::{self, WritingKey};
+use fourfold::rand_core::UnwrapErr;
+use fourfold::{Evidence, NewKey, ProvenKey, Secret, SecretName, SecretState, SecretStorage};
 use fourfold_client::{
     Account, ApplyError, Homeserver, LocalState, LoginName, Options, Password, apply,
 };

@@ -1,10 +1,13 @@
 //! The keys of an attacker: an identity and a device of their own.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD as BASE64};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD as BASE64;
 use serde_json::{Value, json};
 use x25519_dalek::{PublicKey, StaticSecret};
 
-use crate::{forger::Forger, signer::Signer, victim::Device};
+use crate::forger::Forger;
+use crate::signer::Signer;
+use crate::victim::Device;
 
 /// The ID of the attacker's device.
 pub const ROGUE: &str = "ROGUE";

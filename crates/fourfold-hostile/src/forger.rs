@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD_NO_PAD as BASE64};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD as BASE64;
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde_json::{Map, Value};
 

@@ -6,17 +6,16 @@
     reason = "what goes wrong here ends a test"
 )]
 
-use std::{
-    fmt,
-    io::{BufReader, Write as _},
-    net::{Shutdown, TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex},
-    time::Duration,
-};
+use std::fmt;
+use std::io::{BufReader, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{lies::Lie, victim::Victim};
+use crate::lies::Lie;
+use crate::victim::Victim;
 
 /// A proxy that lives as long as the test process.
 pub struct Proxy {

@@ -1,6 +1,7 @@
 //! A key that somebody has, wherever it lies.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 

@@ -131,13 +131,15 @@ const GAVE_WAY: MatrixError = MatrixError::Busy {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::store::UserId;
-    use axum::body::HttpBody;
-    use hyper::body::Frame;
     use std::convert::Infallible;
     use std::pin::Pin;
     use std::task::{Context, Poll};
+
+    use axum::body::HttpBody;
+    use hyper::body::Frame;
+
+    use super::*;
+    use crate::store::UserId;
 
     const ONE: usize = 100_000;
     const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,8 +1,7 @@
 //! `/devices` and `/delete_devices`.
 
-use ruma::MilliSecondsSinceUnixEpoch;
-use ruma::UInt;
 use ruma::api::client::device::Device as DeviceBody;
+use ruma::{MilliSecondsSinceUnixEpoch, UInt};
 use serde::Deserialize;
 use serde_json::json;
 

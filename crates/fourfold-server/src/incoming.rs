@@ -214,8 +214,9 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
 
     #[test]
     fn counts_lines_however_they_are_cut() {

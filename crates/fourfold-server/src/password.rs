@@ -5,9 +5,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use argon2::password_hash;
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version, password_hash};
 use tokio::sync::Semaphore;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -178,8 +177,9 @@ const MOST_AT_ONCE: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use tokio::task::JoinSet;
+
+    use super::*;
 
     fn password(text: &str) -> Zeroizing<String> {
         Zeroizing::new(text.to_owned())

@@ -78,9 +78,10 @@ const MOST_OF_USER: usize = 100;
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use super::*;
     use crate::store::{Timestamp, TokenHash};
-    use std::future::ready;
 
     fn session(user: &str, device: &str) -> Session {
         Session {

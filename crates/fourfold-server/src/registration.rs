@@ -4,7 +4,6 @@ use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::answer;
 use crate::app::{App, address_key, check_localpart};
 use crate::call::Call;
 use crate::error::MatrixError;
@@ -12,7 +11,7 @@ use crate::interactive::{AuthData, Interactive};
 use crate::routes::Handled;
 use crate::session::{LoginOptions, NewTokens};
 use crate::store::{NewAccount, UserId};
-use crate::token;
+use crate::{answer, token};
 
 /// The body of `POST /register`. A small type of our own, because `null` and absent must both pass
 /// for each member, as clients send both.

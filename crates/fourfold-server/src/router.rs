@@ -11,14 +11,13 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
-use crate::answer;
 use crate::app::{App, address_key};
 use crate::auth::authenticate;
 use crate::budget::Holder;
 use crate::call::Call;
-use crate::condition;
 use crate::error::MatrixError;
 use crate::routes::{Access, BodyLimit, PREFIXES, ROUTES, Route};
+use crate::{answer, condition};
 
 /// The address that a connection comes from; the socket puts it into the request.
 #[derive(Clone, Copy, Debug)]

@@ -18,7 +18,6 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 use zeroize::Zeroizing;
 
-use crate::answer;
 use crate::app::{App, Rates, address_key, check_localpart, stopped};
 use crate::bodies::Bodies;
 use crate::config::Config;
@@ -30,13 +29,13 @@ use crate::password::Passwords;
 use crate::places::{Entry, Places};
 use crate::polls::Polls;
 use crate::push_rules::PushRules;
-use crate::registration;
 use crate::router::{PeerAddress, router};
 use crate::store::sqlite::{self, OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::sync_token::SyncTokens;
 use crate::unread::Unread;
 use crate::write_timeout::WriteTimeout;
+use crate::{answer, registration};
 
 /// The server without a socket: what tests call directly, and what [`Server`] serves.
 ///
@@ -413,11 +412,12 @@ const SMALLEST_BUFFER: usize = 8192;
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
     use crate::config::{PasswordCost, RateLimits};
     use crate::registration;
     use crate::sync_token::SyncPoint;
-    use tokio::io::AsyncWriteExt;
 
     /// Lets the server work until `done`, which a minute must be enough for.
     async fn until(done: impl Fn() -> bool) {

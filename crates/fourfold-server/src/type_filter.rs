@@ -175,9 +175,10 @@ const MOST_INNER_STARS: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
     use serde_json::json;
+
+    use super::*;
 
     fn prepare(account_data: &serde_json::Value) -> Result<TypeFilter, &'static str> {
         TypeFilter::prepare(

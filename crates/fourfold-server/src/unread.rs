@@ -163,12 +163,14 @@ pub(crate) const PIECE: usize = 128 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use http_body_util::BodyExt;
+
     use super::*;
     use crate::answer;
     use crate::budget::STALLED;
     use crate::store::UserId;
-    use http_body_util::BodyExt;
-    use std::time::Duration;
 
     const ONE: usize = 100_000;
 

@@ -92,9 +92,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio::time::Instant;
+
+    use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -3,10 +3,10 @@
 
 use std::error::Error;
 
+use fourfold::plan::{self, WritingKey};
+use fourfold::rand_core::UnwrapErr;
 use fourfold::{
     AccountData, Evidence, NewKey, Secret, SecretName, SecretStorage, SecretStorageKey,
-    plan::{self, WritingKey},
-    rand_core::UnwrapErr,
 };
 use getrandom::SysRng;
 

@@ -1,9 +1,7 @@
 //! The current version of the server-side key backup.
 
-use crate::{
-    Content, ContentError, base64,
-    signable::{BackupPassphrase, ForeignMember, Kind, Signable},
-};
+use crate::signable::{BackupPassphrase, ForeignMember, Kind, Signable};
+use crate::{Content, ContentError, base64};
 
 /// What `GET /room_keys/version` says
 /// ([Server-side key backups](https://spec.matrix.org/v1.19/client-server-api/#server-side-key-backups)).

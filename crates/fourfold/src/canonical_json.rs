@@ -3,12 +3,12 @@
 //! [Canonical JSON](https://spec.matrix.org/v1.19/appendices/#canonical-json): members sorted by
 //! code point, no white space, the shortest escapes, integers between −(2^53)+1 and (2^53)−1.
 
-use std::{collections::BTreeMap, fmt, fmt::Write as _};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fmt::Write as _;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
-};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::content::DUPLICATE_MEMBER;
 

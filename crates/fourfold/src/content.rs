@@ -1,12 +1,13 @@
 //! The content of an account-data event: a JSON object that is kept as it came.
 
-use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref};
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
 
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{Error as _, MapAccess, Visitor},
-    ser::{Error as _, SerializeMap as _},
-};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::ser::{Error as _, SerializeMap as _};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{base64, canonical_json};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Content, ContentError, KeyId, key::is_passthrough};
+use crate::key::is_passthrough;
+use crate::{Content, ContentError, KeyId};
 
 /// What the account data under a secret's name is.
 #[derive(Clone, Debug)]

@@ -5,15 +5,12 @@ use std::fmt;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::{
-    Algorithm, Content, KeyDescription, KeyId, Secret, SecretKind, SecretName,
-    algorithm::{OpenEntryError, aes_hmac_sha2, curve25519_aes_sha2},
-    base64,
-    passphrase::{Bounds, Budget, ParametersError, Passphrase, PassphraseParameters},
-    recovery_key::{self, RecoveryKeyError},
-    signable::Signable,
-    signed_json::{PublicKey, SignatureError, SigningKey},
-};
+use crate::algorithm::{OpenEntryError, aes_hmac_sha2, curve25519_aes_sha2};
+use crate::passphrase::{Bounds, Budget, ParametersError, Passphrase, PassphraseParameters};
+use crate::recovery_key::{self, RecoveryKeyError};
+use crate::signable::Signable;
+use crate::signed_json::{PublicKey, SignatureError, SigningKey};
+use crate::{Algorithm, Content, KeyDescription, KeyId, Secret, SecretKind, SecretName, base64};
 
 /// A private key of secret storage, with the ID and the algorithm it belongs to.
 ///

@@ -10,10 +10,10 @@ use std::fmt;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::{
-    Content, Secret, algorithm::curve25519_aes_sha2, backup_version::ALGORITHM, base64,
-    signable::Signable,
-};
+use crate::algorithm::curve25519_aes_sha2;
+use crate::backup_version::ALGORITHM;
+use crate::signable::Signable;
+use crate::{Content, Secret, base64};
 
 /// The key of a backup that was made here, and what is published about it. Wiped when dropped, never
 /// printed.
@@ -94,11 +94,9 @@ impl fmt::Debug for NewKeyBackup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        BackupVersion, Evidence, SecretName, Verdict,
-        signed_json::{self, PublicKey, SigningKey},
-        testing::rng,
-    };
+    use crate::signed_json::{self, PublicKey, SigningKey};
+    use crate::testing::rng;
+    use crate::{BackupVersion, Evidence, SecretName, Verdict};
 
     const USER: &str = "@alice:example.org";
 

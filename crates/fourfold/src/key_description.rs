@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 
-use crate::{
-    Algorithm, Content, ContentError, KeyId, SecretStorageKey,
-    algorithm::{MemberProblem, aes_hmac_sha2, curve25519_aes_sha2},
-    base64,
-    key::KeyMaterial,
-    passphrase::{ParametersError, PassphraseParameters},
-    signable::Kind,
-    signed_json::{PublicKey, SignatureError},
-};
 use subtle::ConstantTimeEq as _;
+
+use crate::algorithm::{MemberProblem, aes_hmac_sha2, curve25519_aes_sha2};
+use crate::key::KeyMaterial;
+use crate::passphrase::{ParametersError, PassphraseParameters};
+use crate::signable::Kind;
+use crate::signed_json::{PublicKey, SignatureError};
+use crate::{Algorithm, Content, ContentError, KeyId, SecretStorageKey, base64};
 
 /// What `m.secret_storage.key.<ID>` says about a key
 /// ([Key storage](https://spec.matrix.org/v1.19/client-server-api/#key-storage)).

@@ -3,7 +3,8 @@
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 
-use crate::{identifier::identifier_conversions, secret_name::MAX_EVENT_TYPE_BYTES};
+use crate::identifier::identifier_conversions;
+use crate::secret_name::MAX_EVENT_TYPE_BYTES;
 
 /// The ID of a secret storage key: whatever follows `m.secret_storage.key.` in the event type of
 /// its description.

@@ -11,7 +11,8 @@ use sha2::Sha512;
 use subtle::{Choice, ConstantTimeEq as _};
 use zeroize::Zeroizing;
 
-use crate::{Content, key_id::random_alphanumerics};
+use crate::Content;
+use crate::key_id::random_alphanumerics;
 
 /// A passphrase as the user typed it: no normalisation, no trimming, as in every other client.
 /// Wiped when dropped, never printed.

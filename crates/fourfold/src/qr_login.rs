@@ -6,7 +6,8 @@
 //! proposal is **unstable**: earlier and later texts differ in the lengths, and this module changes
 //! with it. Only the code is here, not the channel that it opens.
 
-use crate::{identity::Curve25519PublicKey, signed_json::PublicKeyError};
+use crate::identity::Curve25519PublicKey;
+use crate::signed_json::PublicKeyError;
 
 /// What one device shows and the other one scans.
 ///

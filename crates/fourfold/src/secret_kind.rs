@@ -8,14 +8,11 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::{
-    BackupVersion, PublishedIdentity, Secret, SecretName,
-    algorithm::curve25519_aes_sha2,
-    base64,
-    identity::CrossSigningKeyError,
-    secret_name::{BACKUP_KEY, MASTER_KEY, SELF_SIGNING_KEY, USER_SIGNING_KEY},
-    signed_json::SigningKey,
-};
+use crate::algorithm::curve25519_aes_sha2;
+use crate::identity::CrossSigningKeyError;
+use crate::secret_name::{BACKUP_KEY, MASTER_KEY, SELF_SIGNING_KEY, USER_SIGNING_KEY};
+use crate::signed_json::SigningKey;
+use crate::{BackupVersion, PublishedIdentity, Secret, SecretName, base64};
 
 /// What a secret of a certain name is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

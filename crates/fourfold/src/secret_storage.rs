@@ -1,10 +1,10 @@
 //! Secret storage: a view of the keys and the secrets in a user's account data.
 
+use crate::algorithm::OpenEntryError;
 use crate::{
     AccountData, Algorithm, Authenticity, DefaultKey, EncryptedSecret, EncryptedSecretError,
     EventState, Evidence, KeyCheckOutcome, KeyDescription, KeyDescriptionError, KeyId, ProvenKey,
     Secret, SecretKind, SecretName, SecretState, SecretStorageKey, SecretValueError, Verdict,
-    algorithm::OpenEntryError,
 };
 
 /// A read-only view over [`AccountData`]: which keys there are, which one is the default, which

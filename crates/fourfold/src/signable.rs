@@ -8,12 +8,10 @@
 //! crate is made over one. The reading side holds against the same trick: an object with a
 //! [member of another kind](ForeignMember) is refused, whoever signed it.
 
-use crate::{
-    Algorithm, Content, base64, canonical_json,
-    identity::Curve25519PublicKey,
-    passphrase::PassphraseParameters,
-    signed_json::{PublicKey, SignatureError},
-};
+use crate::identity::Curve25519PublicKey;
+use crate::passphrase::PassphraseParameters;
+use crate::signed_json::{PublicKey, SignatureError};
+use crate::{Algorithm, Content, base64, canonical_json};
 
 /// An object that was built here and may be signed, with the signatures that it has got so far.
 ///

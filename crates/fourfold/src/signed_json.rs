@@ -11,11 +11,9 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey as DalekSigningKey, Verif
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{
-    Content, ContentError, base64,
-    canonical_json::{self, CanonicalJsonError},
-    signable::{ForeignMember, Signable},
-};
+use crate::canonical_json::{self, CanonicalJsonError};
+use crate::signable::{ForeignMember, Signable};
+use crate::{Content, ContentError, base64};
 
 /// The public half of an Ed25519 key, such as a master cross-signing key.
 #[derive(Clone, Copy, Deserialize, Eq, Hash, PartialEq, Serialize)]

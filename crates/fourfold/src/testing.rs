@@ -1,7 +1,9 @@
 //! What unit tests share: randomness with a fixed seed, and the known answers in `vectors/`.
 #![expect(clippy::disallowed_methods, reason = "reads the known answers")]
 
-use std::{convert::Infallible, fs, path::PathBuf};
+use std::convert::Infallible;
+use std::fs;
+use std::path::PathBuf;
 
 use rand_core::TryRng;
 use serde_json::Value;

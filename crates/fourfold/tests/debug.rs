@@ -3,14 +3,13 @@
 
 mod scripted_rng;
 
+use fourfold::passphrase::{Bounds, Passphrase, PassphraseParameters};
+use fourfold::plan::{self, Destination, WritingKey};
+use fourfold::secret_kind::KeyValue;
+use fourfold::signed_json::SigningKey;
 use fourfold::{
     AccountData, Algorithm, Content, Evidence, KeyDescription, KeyId, NewKey, Secret, SecretName,
-    SecretStorage, SecretStorageKey, Snapshot, TrustedPublicKey, base64,
-    passphrase::{Bounds, Passphrase, PassphraseParameters},
-    plan::{self, Destination, WritingKey},
-    recovery_key,
-    secret_kind::KeyValue,
-    signed_json::SigningKey,
+    SecretStorage, SecretStorageKey, Snapshot, TrustedPublicKey, base64, recovery_key,
 };
 use insta::assert_snapshot;
 use scripted_rng::Scripted;

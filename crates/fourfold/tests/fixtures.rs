@@ -6,17 +6,15 @@
     reason = "test helpers"
 )]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::PathBuf,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
 
+use fourfold::passphrase::{Bounds, Passphrase};
+use fourfold::plan::{self, Destination};
 use fourfold::{
     AccountData, Algorithm, Authenticity, Content, EventState, Evidence, KeyCheckOutcome, KeyId,
     NewKey, OpenError, SecretKind, SecretName, SecretStorage, SecretStorageKey, Snapshot, Verdict,
-    passphrase::{Bounds, Passphrase},
-    plan::{self, Destination},
 };
 use serde::Deserialize;
 

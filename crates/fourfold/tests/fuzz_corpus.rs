@@ -15,7 +15,9 @@ mod replay;
 #[path = "../../../fuzz/src/targets.rs"]
 mod targets;
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 
 type Target = fn(&[u8]);
 

@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use fourfold::history::{Change, Fingerprint, History, Origin, Reading, Sighting};
+use fourfold::plan::{self, WritingKey};
+use fourfold::rand_core::UnwrapErr;
 use fourfold::{
     AccountData, Content, DefaultKey, KeyId, NewKey, Secret, SecretName, SecretStorage, base64,
-    history::{Change, Fingerprint, History, Origin, Reading, Sighting},
-    plan::{self, WritingKey},
-    rand_core::UnwrapErr,
 };
 use getrandom::SysRng;
 use proptest::prelude::*;

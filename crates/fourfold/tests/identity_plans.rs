@@ -8,13 +8,13 @@
     reason = "tests may fail loudly, also outside of test functions"
 )]
 
+use fourfold::cross_signing::{ConfirmedDevice, CrossSigningKeys, NotConfirmed, SignDeviceError};
+use fourfold::identity::UserKeys;
+use fourfold::plan::{self, Action, SignKeyBackupError, StepState};
+use fourfold::rand_core::UnwrapErr;
 use fourfold::{
     AccountData, BackupVersion, Content, NewKey, NewKeyBackup, Plan, PublishedIdentity, Secret,
     SecretStorage, base64,
-    cross_signing::{ConfirmedDevice, CrossSigningKeys, NotConfirmed, SignDeviceError},
-    identity::UserKeys,
-    plan::{self, Action, SignKeyBackupError, StepState},
-    rand_core::UnwrapErr,
 };
 use getrandom::SysRng;
 use own_devices::{Account, USER, backup_json, key};

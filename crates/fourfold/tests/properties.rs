@@ -1,20 +1,19 @@
 //! What holds for all input: round trips, and decoders that never panic.
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
+use fourfold::algorithm::OpenEntryError;
+use fourfold::algorithm::curve25519_aes_sha2::MacMode;
+use fourfold::identity::Curve25519PublicKey;
+use fourfold::passphrase::PassphraseParameters;
+use fourfold::plan::{self, Destination, WritingKey};
+use fourfold::qr_login::{Intent, QrCode};
+use fourfold::secret_kind::KeyValue;
+use fourfold::sharing::SharingEvent;
+use fourfold::signed_json::{PublicKey, SigningKey};
 use fourfold::{
     AccountData, Algorithm, Content, ContentError, EncryptedSecret, Evidence, KeyDescription,
     KeyId, NewKey, OpenError, Plan, Secret, SecretName, SecretState, SecretStorage,
-    SecretStorageKey, Snapshot, TrustedPublicKey,
-    algorithm::{OpenEntryError, curve25519_aes_sha2::MacMode},
-    base64, canonical_json,
-    identity::Curve25519PublicKey,
-    passphrase::PassphraseParameters,
-    plan::{self, Destination, WritingKey},
-    qr_login::{Intent, QrCode},
-    recovery_key,
-    secret_kind::KeyValue,
-    sharing::SharingEvent,
-    signed_json::{PublicKey, SigningKey},
+    SecretStorageKey, Snapshot, TrustedPublicKey, base64, canonical_json, recovery_key,
 };
 use proptest::prelude::*;
 

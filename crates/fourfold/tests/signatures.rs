@@ -6,14 +6,14 @@
     reason = "tests may fail loudly, also outside of test functions"
 )]
 
+use fourfold::cross_signing::{ConfirmedDevice, CrossSigningKeys};
+use fourfold::identity::UserKeys;
+use fourfold::plan::{self, Action};
+use fourfold::rand_core::UnwrapErr;
+use fourfold::signed_json::{PublicKey, SigningKey};
 use fourfold::{
     AccountData, BackupVersion, Content, Evidence, KeyDescription, KeyId, NewKey,
     PublishedIdentity, Secret, SecretName, SecretStorage, Verdict, base64,
-    cross_signing::{ConfirmedDevice, CrossSigningKeys},
-    identity::UserKeys,
-    plan::{self, Action},
-    rand_core::UnwrapErr,
-    signed_json::{PublicKey, SigningKey},
 };
 use fourfold_hostile::Forger;
 use getrandom::SysRng;

@@ -2,12 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
 use ed25519_dalek::{Signature, VerifyingKey};
-use fourfold::{
-    Algorithm, Content, KeyId, SecretName, SecretStorageKey,
-    algorithm::{MemberProblem, OpenEntryError},
-    base64,
-    signed_json::PublicKey,
-};
+use fourfold::algorithm::{MemberProblem, OpenEntryError};
+use fourfold::signed_json::PublicKey;
+use fourfold::{Algorithm, Content, KeyId, SecretName, SecretStorageKey, base64};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;

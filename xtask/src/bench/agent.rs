@@ -1,9 +1,13 @@
 //! What an agent takes that has nothing to do.
 
-use std::{thread, time::Duration};
+use std::thread;
+use std::time::Duration;
 
 use super::household::Household;
-use crate::{failure::Failure, http::Client, live, report, workspace::Workspace};
+use crate::failure::Failure;
+use crate::http::Client;
+use crate::workspace::Workspace;
+use crate::{live, report};
 
 /// After the start, until everything is in place.
 const SETTLED: Duration = Duration::from_secs(5);

@@ -2,20 +2,16 @@
 
 mod injector;
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use self::injector::Injector;
 use super::household::{Household, SECRET};
-use crate::{
-    failure::Failure,
-    http::Client,
-    live::{self, ended},
-    report,
-    workspace::Workspace,
-};
+use crate::failure::Failure;
+use crate::http::Client;
+use crate::live::{self, ended};
+use crate::report;
+use crate::workspace::Workspace;
 
 /// Events of no use.
 const JUNK: u64 = 1_000_000;

@@ -1,20 +1,15 @@
 //! A user with an agent on one machine and a verified device on another.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader},
-    path::PathBuf,
-    process::{Child, ChildStdout},
-};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout};
 
-use crate::{
-    failure::Failure,
-    files,
-    http::PASSWORD,
-    live::{self, Device},
-    process,
-    workspace::Workspace,
-};
+use crate::failure::Failure;
+use crate::http::PASSWORD;
+use crate::live::{self, Device};
+use crate::workspace::Workspace;
+use crate::{files, process};
 
 /// The secret that the agent gives away.
 pub(super) const SECRET: &str = "m.megolm_backup.v1";

@@ -4,12 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::{
-    failure::Failure,
-    files,
-    http::{Client, Session},
-    workspace::Workspace,
-};
+use crate::failure::Failure;
+use crate::files;
+use crate::http::{Client, Session};
+use crate::workspace::Workspace;
 
 /// Users on each server.
 const USERS: usize = 32;

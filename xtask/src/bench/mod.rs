@@ -15,7 +15,8 @@ mod wrk;
 use std::process::ExitCode;
 
 use self::server::Plan;
-use crate::{failure::Failure, workspace::Workspace};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
 
 /// `cargo xtask bench [LANE] [OPTION…]`; without a name, `server`.
 pub(crate) fn command(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode, Failure> {

@@ -1,21 +1,17 @@
 //! What the requests of one user take while another one floods the server.
 
-use std::{
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{load, wrk::Series};
-use crate::{
-    failure::Failure,
-    files,
-    http::{Client, Session},
-    live, report,
-    workspace::Workspace,
-};
+use super::load;
+use super::wrk::Series;
+use crate::failure::Failure;
+use crate::http::{Client, Session};
+use crate::workspace::Workspace;
+use crate::{files, live, report};
 
 /// Requests of each kind in one series.
 const REQUESTS: usize = 500;

@@ -3,24 +3,17 @@
 //! Times on a shared machine mean little by themselves, so the series of the two servers take
 //! turns, and what counts is the ratio. docs/performance.md says how to read the table.
 
-use std::{
-    process::{Command, ExitCode},
-    time::Duration,
-};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
 
-use super::{
-    load::{Load, Workload},
-    table::{self, Row},
-    waking,
-    wrk::{self, Series},
-};
-use crate::{
-    command,
-    failure::Failure,
-    live::{self, Server},
-    report,
-    workspace::Workspace,
-};
+use super::load::{Load, Workload};
+use super::table::{self, Row};
+use super::waking;
+use super::wrk::{self, Series};
+use crate::failure::Failure;
+use crate::live::{self, Server};
+use crate::workspace::Workspace;
+use crate::{command, report};
 
 /// Connections at once: one shows the latency of a lone client, many the capacity.
 const CONNECTIONS: &[u32] = &[1, 32];

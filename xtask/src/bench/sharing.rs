@@ -1,12 +1,10 @@
 //! From asking another device for a secret to having it.
 
-use crate::{
-    command::{self, cargo},
-    failure::Failure,
-    http::{Client, PASSWORD},
-    live, report,
-    workspace::Workspace,
-};
+use crate::command::{self, cargo};
+use crate::failure::Failure;
+use crate::http::{Client, PASSWORD};
+use crate::workspace::Workspace;
+use crate::{live, report};
 
 /// Users with two devices each. Each asks 18 times, as a device answers 20 times an hour.
 const USERS: usize = 12;

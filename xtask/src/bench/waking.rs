@@ -1,15 +1,15 @@
 //! How long a message takes from its sender to a device that waits in a long poll.
 
-use std::{
-    sync::mpsc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{load, wrk::Series};
-use crate::{failure::Failure, http::Session};
+use super::load;
+use super::wrk::Series;
+use crate::failure::Failure;
+use crate::http::Session;
 
 /// Messages of one device in one series.
 const MESSAGES: usize = 20;

@@ -1,8 +1,11 @@
 //! wrk, the load generator: one series with one thread.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
-use crate::{command, failure::Failure};
+use crate::command;
+use crate::failure::Failure;
 
 /// What one series showed.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,7 +8,8 @@ mod shape;
 mod statements;
 mod tracked;
 
-use crate::{failure::Failure, workspace::Workspace};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
 
 /// Runs every check and fails with all findings at once.
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {

@@ -1,12 +1,11 @@
 //! Lanes that are one cargo command.
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
+use std::process::Command;
 
-use crate::{
-    command::{self, cargo},
-    failure::Failure,
-    workspace::Workspace,
-};
+use crate::command::{self, cargo};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
 
 pub(super) fn format(workspace: &Workspace) -> Result<(), Failure> {
     command::run(cargo(workspace).args(["fmt", "--all", "--check"]))?;

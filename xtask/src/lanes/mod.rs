@@ -7,13 +7,13 @@ mod release;
 mod vectors;
 mod wasm;
 
-use std::{
-    fmt,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::fmt;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use crate::{failure::Failure, floors, live, report, requirements, workspace::Workspace};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+use crate::{floors, live, report, requirements};
 
 /// One lane of CI.
 #[derive(Debug)]

@@ -2,11 +2,9 @@
 
 use std::process::Command;
 
-use crate::{
-    command::{self, cargo},
-    failure::Failure,
-    workspace::Workspace,
-};
+use crate::command::{self, cargo};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
 
 /// The package that is shipped.
 const SHIPPED: &str = "fourfold-cli";

@@ -1,10 +1,12 @@
 //! Every folder of known answers has a runner, and every file says what it tests.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::value::RawValue;
 
-use crate::{failure::Failure, workspace::Workspace};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
 
 /// Members that every known answer has.
 const MEMBERS: &[&str] = &["tests", "origin", "input", "expect"];

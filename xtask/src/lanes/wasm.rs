@@ -1,13 +1,12 @@
 //! The core builds for a target without files, sockets, threads or a clock.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
+use std::process::Command;
 
-use crate::{
-    command::{self, cargo},
-    failure::Failure,
-    report,
-    workspace::Workspace,
-};
+use crate::command::{self, cargo};
+use crate::failure::Failure;
+use crate::report;
+use crate::workspace::Workspace;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 

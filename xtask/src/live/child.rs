@@ -1,14 +1,13 @@
 //! A server that runs as a child process, in a folder of its own.
 
-use std::{
-    fs::{self, File},
-    path::{Path, PathBuf},
-    process::{Child, Command},
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::{command, failure::Failure, files, process};
+use crate::failure::Failure;
+use crate::{command, files, process};
 
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(60);

@@ -1,14 +1,13 @@
 //! The command `fourfold`, used as a person or a script would.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::{command, failure::Failure};
+use crate::command;
+use crate::failure::Failure;
 
 /// A device: the program, and a folder of state that no other device sees.
 #[derive(Debug)]

@@ -1,12 +1,10 @@
 //! A program that is talked to in lines, and that may keep silent only so long.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    process::Child,
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::Child;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::failure::Failure;
 

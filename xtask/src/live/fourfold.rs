@@ -1,17 +1,13 @@
 //! Our own server, started as a user would.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::{
-    command::{self, cargo},
-    failure::Failure,
-    live::child::Server,
-    workspace::Workspace,
-};
+use crate::command::{self, cargo};
+use crate::failure::Failure;
+use crate::live::child::Server;
+use crate::workspace::Workspace;
 
 /// The line by which the server tells where it is.
 const ANNOUNCEMENT: &str = "listening on ";

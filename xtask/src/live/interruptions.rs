@@ -4,11 +4,13 @@
     reason = "a missing member of a JSON value is null"
 )]
 
-use std::{thread, time::Duration};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 
-use super::{cli, story::Story};
+use super::cli;
+use super::story::Story;
 use crate::failure::Failure;
 
 impl Story<'_> {

@@ -12,15 +12,17 @@ mod story;
 mod synapse;
 mod transcript;
 
-use crate::{failure::Failure, files, report, workspace::Workspace};
-
-pub(crate) use self::{
-    child::Server,
-    cli::{Device, ended},
-    fourfold::{program, start as start_fourfold, start_with_limits as start_fourfold_with_limits},
-    synapse::start as start_synapse,
+pub(crate) use self::child::Server;
+pub(crate) use self::cli::{Device, ended};
+pub(crate) use self::fourfold::{
+    program, start as start_fourfold, start_with_limits as start_fourfold_with_limits,
 };
-use self::{story::Story, transcript::Transcript};
+use self::story::Story;
+pub(crate) use self::synapse::start as start_synapse;
+use self::transcript::Transcript;
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+use crate::{files, report};
 
 /// Starts each server in a fresh folder, tells it the story, and stops it. Both must give the same
 /// results.

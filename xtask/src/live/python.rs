@@ -1,13 +1,12 @@
 //! Programs that PyPI has, each in a virtual environment of its own.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
-use crate::{command, failure::Failure, files, report};
+use crate::failure::Failure;
+use crate::{command, files, report};
 
 /// How often an installation is tried.
 const TRIES: u32 = 3;

@@ -4,21 +4,15 @@
     reason = "a missing member of a JSON value is null"
 )]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{
-    cli::{Device, Ended},
-    transcript::Transcript,
-};
-use crate::{
-    failure::Failure,
-    http::{Client, Session},
-};
+use super::cli::{Device, Ended};
+use super::transcript::Transcript;
+use crate::failure::Failure;
+use crate::http::{Client, Session};
 
 /// A user with two devices at a homeserver, and files that hold keys.
 pub(super) struct Story<'a> {

@@ -1,23 +1,19 @@
 //! Synapse, the reference homeserver, in a virtual environment of its own.
 
-use std::{
-    fs::File,
-    io::Read as _,
-    net::{Ipv4Addr, TcpListener},
-    path::Path,
-    process::Command,
-};
+use std::fs::File;
+use std::io::Read as _;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::{
-    command,
-    failure::Failure,
-    files,
-    http::Client,
-    live::{child::Server, python},
-    workspace::Workspace,
-};
+use crate::failure::Failure;
+use crate::http::Client;
+use crate::live::child::Server;
+use crate::live::python;
+use crate::workspace::Workspace;
+use crate::{command, files};
 
 /// The version that the figures in docs/performance.md were taken with.
 const VERSION: &str = "1.163.2";

@@ -1,6 +1,7 @@
 //! What happened in a story, without what differs from run to run: two servers must give the same.
 
-use crate::{failure::Failure, report};
+use crate::failure::Failure;
+use crate::report;
 
 /// The results of a story, in order.
 #[derive(Debug, Default, Eq, PartialEq)]

@@ -1,12 +1,11 @@
 //! The document that people read.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
-use super::{
-    Shown,
-    marks::Mark,
-    table::{Priority, Requirement, Table, area},
-};
+use super::Shown;
+use super::marks::Mark;
+use super::table::{Priority, Requirement, Table, area};
 
 /// The areas in the order of the document.
 const AREAS: &[(&str, &str)] = &[

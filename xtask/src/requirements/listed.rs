@@ -1,19 +1,15 @@
 //! The tests that run: what the test binaries say of themselves.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
 use super::marks::Mark;
-use crate::{
-    command::{self, cargo},
-    failure::Failure,
-    workspace::Workspace,
-};
+use crate::command::{self, cargo};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
 
 /// Every test binary of the workspace.
 #[derive(Debug, Default)]

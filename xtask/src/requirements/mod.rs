@@ -12,12 +12,12 @@ mod table;
 
 use std::collections::BTreeSet;
 
-use self::{
-    listed::Listed,
-    marks::Mark,
-    table::{Priority, Table},
-};
-use crate::{failure::Failure, files, report, workspace::Workspace};
+use self::listed::Listed;
+use self::marks::Mark;
+use self::table::{Priority, Table};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+use crate::{files, report};
 
 /// The table that people edit.
 const TABLE: &str = "docs/requirements.toml";

@@ -1,14 +1,12 @@
 //! Where an agent listens: a socket in a folder that nobody else can enter.
 
-use std::{
-    fs::{self, DirBuilder, Permissions},
-    io::{self, ErrorKind},
-    os::unix::{
-        fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
-        net::UnixStream,
-    },
-    path::{Path, PathBuf},
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 };
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 
 use fourfold_client::LocalState;
 use sha2::{Digest as _, Sha256};

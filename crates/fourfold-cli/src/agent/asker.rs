@@ -1,27 +1,20 @@
 //! How the user is asked: by a program, at the terminal, or not at all.
 
-use std::{
-    fs::File,
-    io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use fourfold_client::escape_untrusted;
-use tokio::{
-    io::AsyncWriteExt as _,
-    process::Command,
-    sync::{Mutex, mpsc},
-};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::sync::{Mutex, mpsc};
 
-use crate::{
-    agent::protocol::Question,
-    duration::written,
-    error::{Error, Result},
-    prompt,
-    shown::Json,
-    ui,
-};
+use crate::agent::protocol::Question;
+use crate::duration::written;
+use crate::error::{Error, Result};
+use crate::shown::Json;
+use crate::{prompt, ui};
 
 /// Who is asked. The answer is No, unless it is a clear Yes.
 pub(crate) enum Asker {
@@ -165,7 +158,9 @@ pub(crate) fn describe(question: &Question) -> [String; 5] {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
 
     use super::*;
 

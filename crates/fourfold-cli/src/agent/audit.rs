@@ -2,24 +2,19 @@
 
 mod follow;
 
-use std::{
-    collections::HashSet,
-    fs::{self, File, OpenOptions},
-    io::{BufRead as _, BufReader, ErrorKind, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use fourfold_client::LocalState;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{Error, Exit, Result},
-    shown::Json,
-};
-
 pub(crate) use self::follow::Following;
+use crate::error::{Error, Exit, Result};
+use crate::shown::Json;
 
 /// A line of the log.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]

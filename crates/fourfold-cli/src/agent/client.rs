@@ -1,24 +1,23 @@
 //! The socket from the outside: what commands ask the agent for.
 
-use std::{io, path::Path, time::Duration};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
 
-use fourfold::{
-    AccountData, KeyId, Plan, SecretName, SecretStorageKey, Snapshot, history::Origin, recovery_key,
-};
-use tokio::{net::UnixStream, time::timeout};
+use fourfold::history::Origin;
+use fourfold::{AccountData, KeyId, Plan, SecretName, SecretStorageKey, Snapshot, recovery_key};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
 
-use crate::{
-    account,
-    agent::{
-        address::{Address, own_uid},
-        frame::{self, Frame, Payload},
-        protocol::{Failure, Hello, Opened, Question, Received, Reply, Request, Status, VERSION},
-    },
-    arguments::{AcceptOptions, Global},
-    error::{Error, Exit, Result},
-    judged::Compared,
-    ui,
+use crate::agent::address::{Address, own_uid};
+use crate::agent::frame::{self, Frame, Payload};
+use crate::agent::protocol::{
+    Failure, Hello, Opened, Question, Received, Reply, Request, Status, VERSION,
 };
+use crate::arguments::{AcceptOptions, Global};
+use crate::error::{Error, Exit, Result};
+use crate::judged::Compared;
+use crate::{account, ui};
 
 /// A connection to the agent of an account.
 pub(crate) struct Agent {

@@ -1,40 +1,28 @@
 //! The device at work: in sync with the homeserver, asking other devices and answering them.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use fourfold::{
-    SecretName,
-    identity::DeviceTrust,
-    sharing::{Origin, Policy, Prompt, PromptId, Recipients, RequestId},
-};
+use fourfold::SecretName;
+use fourfold::identity::DeviceTrust;
+use fourfold::sharing::{Origin, Policy, Prompt, PromptId, Recipients, RequestId};
 use fourfold_client::{
     Account, Backoff, Device, DeviceError, DeviceEvent, ReceivedSecret, SecretSource, SyncBatch,
     VerificationEvent, escape_untrusted,
 };
-use tokio::{
-    task::{AbortHandle, JoinSet},
-    time::{Instant, sleep_until},
-};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
 
-use crate::{
-    agent::{
-        asker::Asker,
-        audit::{ALERT, AuditLog, Record},
-        questions::Questions,
-        report,
-        requests::{Delivery, Recipient, Requests},
-        sieve::{Kind, Sieve},
-    },
-    error::{Error, Exit, Result},
-    ui,
-};
+use crate::agent::asker::Asker;
+use crate::agent::audit::{ALERT, AuditLog, Record};
+use crate::agent::questions::Questions;
+use crate::agent::report;
+use crate::agent::requests::{Delivery, Recipient, Requests};
+use crate::agent::sieve::{Kind, Sieve};
+use crate::error::{Error, Exit, Result};
+use crate::ui;
 
 /// What it takes beside the device.
 #[derive(Clone)]

@@ -1,23 +1,20 @@
 //! The socket from the inside: who may connect, how many, and how long they may take.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{UnixListener, UnixStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
-use crate::{
-    agent::{
-        address::own_uid,
-        frame::{self, Frame, LARGEST},
-        protocol::{Hello, Reply, Request},
-    },
-    judged::Compared,
-};
+use crate::agent::address::own_uid;
+use crate::agent::frame::{self, Frame, LARGEST};
+use crate::agent::protocol::{Hello, Reply, Request};
+use crate::judged::Compared;
 
 /// Whoever answers what commands ask.
 pub(crate) trait Service: Send + Sync + 'static {
@@ -139,13 +136,12 @@ const PART: usize = LARGEST / 2;
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        path::PathBuf,
-        sync::atomic::{AtomicUsize, Ordering},
-    };
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::{arguments::AcceptOptions, error::Error};
+    use crate::arguments::AcceptOptions;
+    use crate::error::Error;
 
     /// Counts what is held, and answers in a way for each kind of answer.
     #[derive(Default)]

@@ -1,15 +1,11 @@
 //! What the process does so that its memory stays its own.
 
-use std::{
-    any::Any,
-    hint::black_box,
-    panic::{self, Location},
-};
+use std::any::Any;
+use std::hint::black_box;
+use std::panic::{self, Location};
 
-use rustix::{
-    mm::{MlockAllFlags, mlockall},
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-};
+use rustix::mm::{MlockAllFlags, mlockall};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::ui;
 

@@ -1,21 +1,19 @@
 //! Opening the local state for the agent, and putting the device in it to work.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use fourfold::sharing::Policy;
 use fourfold_client::{Device, DeviceError, LocalState, LocalStateError, SealingKey};
 use tokio::time::sleep;
 
-use crate::{
-    agent::{
-        exchange::{Exchange, Surroundings},
-        secrets::VaultSecrets,
-        vault::Vault,
-    },
-    error::{Error, Result},
-    sealing_key::{self, SealingOptions},
-    ui,
-};
+use crate::agent::exchange::{Exchange, Surroundings};
+use crate::agent::secrets::VaultSecrets;
+use crate::agent::vault::Vault;
+use crate::error::{Error, Result};
+use crate::sealing_key::{self, SealingOptions};
+use crate::ui;
 
 /// How a session opens the local state and the device in it.
 pub(crate) struct Opening {

@@ -1,23 +1,17 @@
 //! What other devices of the user may have, as the user wrote it down.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::ErrorKind,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
-use fourfold::{
-    SecretName,
-    sharing::{Policy, Rule},
-};
+use fourfold::SecretName;
+use fourfold::sharing::{Policy, Rule};
 use serde::Deserialize;
 
-use crate::{
-    agent::address::own_uid,
-    error::{Error, Exit, Result},
-};
+use crate::agent::address::own_uid;
+use crate::error::{Error, Exit, Result};
 
 /// The file, as it is written.
 ///
@@ -88,7 +82,8 @@ fn default_file() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 

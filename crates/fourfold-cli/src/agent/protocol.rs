@@ -1,16 +1,16 @@
 //! What commands and the agent say to each other. Secrets are never in these messages: they travel
 //! as the payload of the frame.
 
-use fourfold::{KeyId, SecretName, history::Origin, sharing::Standing};
+use fourfold::history::Origin;
+use fourfold::sharing::Standing;
+use fourfold::{KeyId, SecretName};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    agent::requests::Delivery,
-    arguments::AcceptOptions,
-    error::{Error, Exit},
-    judged::Compared,
-    opening::Provenance,
-};
+use crate::agent::requests::Delivery;
+use crate::arguments::AcceptOptions;
+use crate::error::{Error, Exit};
+use crate::judged::Compared;
+use crate::opening::Provenance;
 
 /// The version of the protocol. The two sides are the same program, but not always of one day.
 pub(crate) const VERSION: u32 = 2;

@@ -1,19 +1,16 @@
 //! The questions that the user has to answer: who asks for what, and until when.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use crate::{
-    agent::{asker::Asker, lifetime::Moment, protocol::Question},
-    error::{Error, Result},
-};
+use crate::agent::asker::Asker;
+use crate::agent::lifetime::Moment;
+use crate::agent::protocol::Question;
+use crate::error::{Error, Result};
 
 /// What waits for an answer, by the asker or by a command. Whatever does not come is a No.
 #[derive(Default)]

@@ -1,19 +1,13 @@
 //! What the device has to tell, in the words of the log and of the questions.
 
-use fourfold::{
-    identity::TrustChange,
-    sharing::{Alert, Audit, AuditDecision, DeviceSummary, Prompt},
-};
+use fourfold::identity::TrustChange;
+use fourfold::sharing::{Alert, Audit, AuditDecision, DeviceSummary, Prompt};
 
-use crate::{
-    agent::{
-        audit::{ALERT, Record, SHARED, TRUST},
-        protocol::Question,
-        sieve::Kind,
-    },
-    duration::written,
-    own_device,
-};
+use crate::agent::audit::{ALERT, Record, SHARED, TRUST};
+use crate::agent::protocol::Question;
+use crate::agent::sieve::Kind;
+use crate::duration::written;
+use crate::own_device;
 
 /// A line of the audit log.
 pub(crate) fn decision(audit: &Audit) -> Record {

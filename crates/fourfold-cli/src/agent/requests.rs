@@ -1,14 +1,10 @@
 //! Requests of this machine, and the commands that wait for their answers.
 
-use std::{
-    future::poll_fn,
-    task::{Context, Poll},
-};
+use std::future::poll_fn;
+use std::task::{Context, Poll};
 
-use fourfold::{
-    Secret, SecretName,
-    sharing::{AskRefusal, DeviceSummary, Outcome, RequestId, Standing},
-};
+use fourfold::sharing::{AskRefusal, DeviceSummary, Outcome, RequestId, Standing};
+use fourfold::{Secret, SecretName};
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Exit, Result};

@@ -1,30 +1,28 @@
 //! Starting the agent, and what it does until it ends.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use fourfold::sharing::Policy;
 use fourfold_client::{Account, LocalState};
 use tokio::sync::Notify;
 
-use crate::{
-    agent::{
-        address::Address,
-        asker::Asker,
-        audit::AuditLog,
-        exchange::Surroundings,
-        lifetime::Moment,
-        listener, memory,
-        opening::Opening,
-        protocol::{Hello, VERSION},
-        service::AgentService,
-        session::Session,
-        vault::Vault,
-    },
-    commands::serve::Stop,
-    error::Result,
-    interrupt,
-    sealing_key::SealingOptions,
-};
+use crate::agent::address::Address;
+use crate::agent::asker::Asker;
+use crate::agent::audit::AuditLog;
+use crate::agent::exchange::Surroundings;
+use crate::agent::lifetime::Moment;
+use crate::agent::opening::Opening;
+use crate::agent::protocol::{Hello, VERSION};
+use crate::agent::service::AgentService;
+use crate::agent::session::Session;
+use crate::agent::vault::Vault;
+use crate::agent::{listener, memory};
+use crate::commands::serve::Stop;
+use crate::error::Result;
+use crate::interrupt;
+use crate::sealing_key::SealingOptions;
 
 /// What an agent needs to run.
 pub(crate) struct Running {

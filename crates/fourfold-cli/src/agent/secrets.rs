@@ -5,12 +5,10 @@ use std::sync::Arc;
 use fourfold::{Secret, SecretName, SecretState, SecretStorage, Snapshot};
 use fourfold_client::{Account, LocalState, SecretSource};
 
-use crate::{
-    agent::vault::Vault,
-    arguments::AcceptOptions,
-    judged::{self, Compared},
-    opening,
-};
+use crate::agent::vault::Vault;
+use crate::arguments::AcceptOptions;
+use crate::judged::{self, Compared};
+use crate::opening;
 
 /// Secret storage, through the key in the vault, at the moment at which a secret is needed.
 pub(crate) struct VaultSecrets {

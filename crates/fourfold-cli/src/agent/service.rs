@@ -1,35 +1,30 @@
 //! What the agent does for the commands.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use fourfold::plan::{self, WritingKey};
 use fourfold::{
     AccountData, Algorithm, ProvenKey, Secret, SecretName, SecretState, SecretStorage,
     SecretStorageKey, Snapshot,
-    plan::{self, WritingKey},
 };
-use tokio::{sync::Notify, time::timeout};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::{
-    agent::{
-        exchange::Surroundings,
-        frame::{Frame, Payload},
-        listener::{Answer, Service},
-        memory,
-        protocol::{Failure, Opened, Received, Reply, Request, Status},
-        session::Jobs,
-        vault::Vault,
-    },
-    arguments::AcceptOptions,
-    duration,
-    error::{Error, Exit},
-    judged::{Compared, Judged},
-    new_key::rng,
-    opening, unlock,
-};
+use crate::agent::exchange::Surroundings;
+use crate::agent::frame::{Frame, Payload};
+use crate::agent::listener::{Answer, Service};
+use crate::agent::memory;
+use crate::agent::protocol::{Failure, Opened, Received, Reply, Request, Status};
+use crate::agent::session::Jobs;
+use crate::agent::vault::Vault;
+use crate::arguments::AcceptOptions;
+use crate::error::{Error, Exit};
+use crate::judged::{Compared, Judged};
+use crate::new_key::rng;
+use crate::{duration, opening, unlock};
 
 /// Everything that commands can reach.
 pub(crate) struct AgentService {

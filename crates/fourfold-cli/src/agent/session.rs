@@ -1,32 +1,23 @@
 //! What holds the local state and the device, does with them what others need done, and lends them.
 
-use std::{
-    future::pending,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use fourfold::{AccountData, KeyId, SecretName, Snapshot, history::Origin};
+use fourfold::history::Origin;
+use fourfold::{AccountData, KeyId, SecretName, Snapshot};
 use fourfold_client::LocalState;
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::timeout,
-};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
-use crate::{
-    agent::{
-        exchange::{Exchange, Happened},
-        opening::Opening,
-        requests::{Delivery, Recipient, Requests},
-        secrets::VaultSecrets,
-    },
-    arguments::AcceptOptions,
-    error::{Error, Exit, Result},
-    judged::{self, Compared},
-};
+use crate::agent::exchange::{Exchange, Happened};
+use crate::agent::opening::Opening;
+use crate::agent::requests::{Delivery, Recipient, Requests};
+use crate::agent::secrets::VaultSecrets;
+use crate::arguments::AcceptOptions;
+use crate::error::{Error, Exit, Result};
+use crate::judged::{self, Compared};
 
 /// Work for whoever holds the local state.
 pub(crate) enum Job {

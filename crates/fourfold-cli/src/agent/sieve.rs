@@ -1,10 +1,8 @@
 //! What a homeserver can bring about as often as it likes: a few of a kind are told, and the others are
 //! counted.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use super::audit::{ALERT, Record, TRUST};
 

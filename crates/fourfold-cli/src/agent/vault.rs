@@ -1,22 +1,16 @@
 //! The key that is kept, as long as it is.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use fourfold::{KeyId, ProvenKey};
 use tokio::sync::watch;
 
-use crate::{
-    agent::{
-        audit::{AuditLog, Record},
-        lifetime::{Kept, Limits, Moment},
-        memory,
-    },
-    error::Result,
-    ui,
-};
+use crate::agent::audit::{AuditLog, Record};
+use crate::agent::lifetime::{Kept, Limits, Moment};
+use crate::agent::memory;
+use crate::error::Result;
+use crate::ui;
 
 /// Holds at most one key, and forgets it in time.
 ///
@@ -142,10 +136,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    };
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use fourfold::NewKey;
 

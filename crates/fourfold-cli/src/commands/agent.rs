@@ -3,21 +3,18 @@
 mod background;
 mod log;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use fourfold_client::{Account, LocalState, LocalStateError, escape_untrusted};
 
-use crate::{
-    account,
-    agent::{self, Address, Agent, Asker, Running, Terminal, protocol::Status},
-    arguments::Global,
-    duration,
-    error::{Error, Exit, Result},
-    output,
-    sealing_key::SealingOptions,
-    ui,
-};
+use crate::agent::protocol::Status;
+use crate::agent::{self, Address, Agent, Asker, Running, Terminal};
+use crate::arguments::Global;
+use crate::error::{Error, Exit, Result};
+use crate::sealing_key::SealingOptions;
+use crate::{account, duration, output, ui};
 
 /// Options of `agent`.
 #[derive(Args, Clone, Debug)]

@@ -4,11 +4,9 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 
-use crate::{
-    arguments::Arguments,
-    error::{Error, Result},
-    output,
-};
+use crate::arguments::Arguments;
+use crate::error::{Error, Result};
+use crate::output;
 
 /// Prints the completions of a shell.
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<()> {

@@ -3,23 +3,21 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use fourfold::history::Vouched;
+use fourfold::passphrase::Budget;
 use fourfold::{
     Algorithm, KeyDescription, SecretName, SecretState, SecretStorage, SecretStorageKey,
-    history::Vouched, passphrase::Budget, recovery_key,
+    recovery_key,
 };
 use serde_json::json;
 
-use crate::{
-    account,
-    agent::{Agent, Payload, protocol},
-    arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions},
-    error::{Error, Result},
-    judged::{Compared, Judged},
-    opening::{self, Opened, Provenance},
-    output,
-    secret_input::Offer,
-    ui, unlock,
-};
+use crate::agent::{Agent, Payload, protocol};
+use crate::arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions};
+use crate::error::{Error, Result};
+use crate::judged::{Compared, Judged};
+use crate::opening::{self, Opened, Provenance};
+use crate::secret_input::Offer;
+use crate::{account, output, ui, unlock};
 
 /// Options of `get`.
 #[derive(Args, Clone, Debug)]

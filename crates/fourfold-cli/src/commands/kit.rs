@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::{
-    account::{self, LoggedIn},
-    arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions},
-    emergency_kit::EmergencyKit,
-    error::Result,
-    output, ui, unlock,
-};
+use crate::account::{self, LoggedIn};
+use crate::arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions};
+use crate::emergency_kit::EmergencyKit;
+use crate::error::Result;
+use crate::{output, ui, unlock};
 
 /// Options of `kit`.
 #[derive(Args, Clone, Debug)]

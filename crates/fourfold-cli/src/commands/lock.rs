@@ -1,6 +1,9 @@
 //! `fourfold lock`: make the agent forget its key.
 
-use crate::{agent::Agent, arguments::Global, error::Result, output, ui};
+use crate::agent::Agent;
+use crate::arguments::Global;
+use crate::error::Result;
+use crate::{output, ui};
 
 /// Locks. That no agent runs is no error: then nothing is unlocked.
 pub(crate) fn run(global: &Global) -> Result<()> {

@@ -10,15 +10,12 @@ use fourfold_client::{
 };
 use serde_json::json;
 
-use crate::{
-    account::{self, LoggedIn},
-    arguments::{AcceptOptions, Global},
-    error::{Error, Exit, Result},
-    judged::Compared,
-    login_password, output, prompt,
-    secret_input::Source,
-    ui,
-};
+use crate::account::{self, LoggedIn};
+use crate::arguments::{AcceptOptions, Global};
+use crate::error::{Error, Exit, Result};
+use crate::judged::Compared;
+use crate::secret_input::Source;
+use crate::{login_password, output, prompt, ui};
 
 /// Options of `login`.
 #[derive(Args, Clone, Debug)]

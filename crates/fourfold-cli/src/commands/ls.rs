@@ -5,12 +5,9 @@ use fourfold::{KeyId, SecretName, SecretStorage};
 use fourfold_client::escape_untrusted;
 use serde::Serialize;
 
-use crate::{
-    account,
-    arguments::{AcceptOptions, Global, ReadOptions},
-    error::Result,
-    output,
-};
+use crate::arguments::{AcceptOptions, Global, ReadOptions};
+use crate::error::Result;
+use crate::{account, output};
 
 /// Options of `ls`.
 #[derive(Args, Clone, Debug)]

@@ -3,24 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fourfold::{
-    Algorithm, ProvenKey, Secret, SecretName, TrustedPublicKey,
-    algorithm::curve25519_aes_sha2::MacMode,
-    plan::{self, StoreError, WritingKey},
-};
+use fourfold::algorithm::curve25519_aes_sha2::MacMode;
+use fourfold::plan::{self, StoreError, WritingKey};
+use fourfold::{Algorithm, ProvenKey, Secret, SecretName, TrustedPublicKey};
 
-use crate::{
-    account::LoggedIn,
-    agent::Agent,
-    arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions},
-    change,
-    error::{Error, Exit, Result},
-    judged::{Cleared, Judged},
-    new_key::rng,
-    prompt,
-    secret_input::Source,
-    unlock,
-};
+use crate::account::LoggedIn;
+use crate::agent::Agent;
+use crate::arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions};
+use crate::error::{Error, Exit, Result};
+use crate::judged::{Cleared, Judged};
+use crate::new_key::rng;
+use crate::secret_input::Source;
+use crate::{change, prompt, unlock};
 
 /// Options of `put`.
 #[derive(Args, Clone, Debug)]

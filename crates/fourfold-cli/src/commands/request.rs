@@ -2,22 +2,20 @@
 
 mod alone;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use fourfold::SecretName;
 use fourfold_client::escape_untrusted;
 use serde_json::json;
 
-use crate::{
-    agent::{Agent, protocol::Received},
-    arguments::{AcceptOptions, Global},
-    duration,
-    error::{Error, Result},
-    output,
-    sealing_key::SealingOptions,
-    ui,
-};
+use crate::agent::Agent;
+use crate::agent::protocol::Received;
+use crate::arguments::{AcceptOptions, Global};
+use crate::error::{Error, Result};
+use crate::sealing_key::SealingOptions;
+use crate::{duration, output, ui};
 
 /// Options of `request`.
 #[derive(Args, Clone, Debug)]

@@ -2,13 +2,11 @@
 
 use clap::Args;
 
-use crate::{
-    account::LoggedIn,
-    arguments::{AcceptOptions, Global},
-    change::{self, Report},
-    error::Result,
-    password::PasswordOptions,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{AcceptOptions, Global};
+use crate::change::{self, Report};
+use crate::error::Result;
+use crate::password::PasswordOptions;
 
 /// Options of `resume`.
 #[derive(Args, Clone, Debug)]

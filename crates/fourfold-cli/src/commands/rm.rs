@@ -1,17 +1,13 @@
 //! `fourfold rm`: delete a secret.
 
 use clap::Args;
-use fourfold::{
-    SecretName, SecretStorage,
-    plan::{self, DeleteError},
-};
+use fourfold::plan::{self, DeleteError};
+use fourfold::{SecretName, SecretStorage};
 
-use crate::{
-    account::LoggedIn,
-    arguments::{AcceptOptions, ChangeOptions, Global},
-    change,
-    error::{Error, Exit, Result},
-};
+use crate::account::LoggedIn;
+use crate::arguments::{AcceptOptions, ChangeOptions, Global};
+use crate::change;
+use crate::error::{Error, Exit, Result};
 
 /// Options of `rm`.
 #[derive(Args, Clone, Debug)]

@@ -1,16 +1,15 @@
 //! `fourfold serve`: the embedded server.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 use fourfold_server::{Config, Limits, RateLimits, Server, StartError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{
-    error::{Error, Exit, Result},
-    output, ui,
-};
+use crate::error::{Error, Exit, Result};
+use crate::{output, ui};
 
 /// Options of `serve`.
 #[derive(Args, Clone, Debug)]

@@ -9,12 +9,9 @@ use fourfold::{
 use fourfold_client::escape_untrusted;
 use serde::Serialize;
 
-use crate::{
-    account,
-    arguments::{AcceptOptions, Global, ReadOptions},
-    error::{Error, Result},
-    output, ui,
-};
+use crate::arguments::{AcceptOptions, Global, ReadOptions};
+use crate::error::{Error, Result};
+use crate::{account, output, ui};
 
 /// Options of `status`.
 #[derive(Args, Clone, Debug)]

@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::{
-    agent::Agent,
-    arguments::{AcceptOptions, Global, UnlockOptions},
-    duration,
-    error::{Error, Exit, Result},
-    output, ui, unlock,
-};
+use crate::agent::Agent;
+use crate::arguments::{AcceptOptions, Global, UnlockOptions};
+use crate::error::{Error, Exit, Result};
+use crate::{duration, output, ui, unlock};
 
 /// Options of `unlock`.
 #[derive(Args, Clone, Debug)]

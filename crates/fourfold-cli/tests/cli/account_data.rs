@@ -1,11 +1,9 @@
 //! Accounts made for a test, healthy or not, as files for `--snapshot`.
 
-use fourfold::{
-    AccountData, Evidence, NewKey, Secret, SecretName, SecretStorage,
-    passphrase::{Passphrase, PassphraseParameters},
-    plan::{self, WritingKey},
-    rand_core::UnwrapErr,
-};
+use fourfold::passphrase::{Passphrase, PassphraseParameters};
+use fourfold::plan::{self, WritingKey};
+use fourfold::rand_core::UnwrapErr;
+use fourfold::{AccountData, Evidence, NewKey, Secret, SecretName, SecretStorage};
 use getrandom::SysRng;
 use serde_json::{Value, json};
 

@@ -1,16 +1,13 @@
 //! What the agent does for the commands.
 
-use std::{
-    io::{Read as _, Write as _},
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
-};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 
 use rustix::process::Signal;
 
-use crate::{
-    homeserver::{Homeserver, Person},
-    invocation::fourfold,
-};
+use crate::homeserver::{Homeserver, Person};
+use crate::invocation::fourfold;
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";

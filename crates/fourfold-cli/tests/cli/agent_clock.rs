@@ -1,22 +1,18 @@
 //! An agent whose clock is set while it runs.
 
-use std::{
-    collections::BTreeSet,
-    io::ErrorKind,
-    path::PathBuf,
-    process::Command,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
-use crate::{
-    agents::RunningAgent,
-    invocation::missing,
-    key_endpoints::sealed,
-    liar::{BACKUP, Liar, SELF_SIGNING},
-    peer::Peer,
-};
+use crate::agents::RunningAgent;
+use crate::invocation::missing;
+use crate::key_endpoints::sealed;
+use crate::liar::{BACKUP, Liar, SELF_SIGNING};
+use crate::peer::Peer;
 
 /// An agent and the file that says how wrong its clock is.
 struct Mistimed {

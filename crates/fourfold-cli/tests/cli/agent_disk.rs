@@ -1,19 +1,15 @@
 //! An agent whose disk fails it: nothing leaves that could not be kept, and later it does.
 
-use std::{
-    io::{BufRead as _, BufReader, ErrorKind},
-    process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
-};
+use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use rustix::process::{Pid, Resource, Signal, geteuid, kill_process};
 
-use crate::{
-    agents::RunningAgent,
-    invocation::{missing, skipped},
-    key_endpoints::sealed,
-    liar::{BACKUP, Liar},
-};
+use crate::agents::RunningAgent;
+use crate::invocation::{missing, skipped};
+use crate::key_endpoints::sealed;
+use crate::liar::{BACKUP, Liar};
 
 /// As long as it lives, the system does not do what an agent asks of the file of its local state.
 struct Failing {

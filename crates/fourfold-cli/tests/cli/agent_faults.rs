@@ -1,28 +1,22 @@
 //! An agent on a machine that fails it, among processes that mean it harm.
 
-use std::{
-    fs::Permissions,
-    io::{Read as _, Write as _},
-    os::unix::{fs::PermissionsExt as _, net::UnixStream},
-    path::Path,
-    time::Instant,
-};
+use std::fs::Permissions;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Instant;
 
-use rustix::{
-    process::{Resource, Signal, geteuid},
-    thread::{Uid, set_thread_res_uid},
-};
-
+use rustix::process::{Resource, Signal, geteuid};
+use rustix::thread::{Uid, set_thread_res_uid};
 use serde_json::json;
 
-use crate::{
-    agents::RunningAgent,
-    homeserver::{Homeserver, Person},
-    invocation::skipped,
-    key_endpoints::sealed,
-    liar::{BACKUP, Liar},
-    peer::Peer,
-};
+use crate::agents::RunningAgent;
+use crate::homeserver::{Homeserver, Person};
+use crate::invocation::skipped;
+use crate::key_endpoints::sealed;
+use crate::liar::{BACKUP, Liar};
+use crate::peer::Peer;
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";

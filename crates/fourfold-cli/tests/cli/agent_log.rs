@@ -1,9 +1,7 @@
 //! `fourfold agent log`.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::{Child, ChildStdout},
-};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, ChildStdout};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;

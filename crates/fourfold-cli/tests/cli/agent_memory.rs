@@ -1,12 +1,12 @@
 //! After a lock, nothing secret is left in the memory of the agent.
 
-use std::{fs::File, io::ErrorKind, os::unix::fs::FileExt as _};
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt as _;
 
-use crate::{
-    agents::RunningAgent,
-    canary::Canary,
-    homeserver::{Homeserver, Person},
-};
+use crate::agents::RunningAgent;
+use crate::canary::Canary;
+use crate::homeserver::{Homeserver, Person};
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "the canary sings four folds of paper";

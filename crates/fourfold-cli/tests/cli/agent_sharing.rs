@@ -1,21 +1,21 @@
 //! Secrets from one device of a user to another: asked for on a phone, answered by the agent of a
 //! laptop.
 
-use std::{os::unix::fs::PermissionsExt as _, process::Child, thread::yield_now};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Child;
+use std::thread::yield_now;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::{
-    agent_memory::{is_visible, places},
-    agents::RunningAgent,
-    canary::Canary,
-    homeserver::{Homeserver, Person},
-    invocation::Invocation,
-    key_endpoints::sealed,
-    proxy::Proxy,
-    terminal::Terminal,
-};
+use crate::agent_memory::{is_visible, places};
+use crate::agents::RunningAgent;
+use crate::canary::Canary;
+use crate::homeserver::{Homeserver, Person};
+use crate::invocation::Invocation;
+use crate::key_endpoints::sealed;
+use crate::proxy::Proxy;
+use crate::terminal::Terminal;
 
 const BACKUP: &str = "m.megolm_backup.v1";
 const SELF_SIGNING: &str = "m.cross_signing.self_signing";

@@ -1,14 +1,14 @@
 //! A running agent, as a test sees it.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    process::{Child, ChildStdout, ExitStatus},
-    thread::JoinHandle,
-};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, ExitStatus};
+use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 
-use crate::{homeserver::Person, invocation::Invocation, key_endpoints::sealed};
+use crate::homeserver::Person;
+use crate::invocation::Invocation;
+use crate::key_endpoints::sealed;
 
 /// An agent that ends with its value.
 pub(crate) struct RunningAgent {

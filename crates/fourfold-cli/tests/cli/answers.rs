@@ -2,11 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    homeserver::{Homeserver, Person},
-    invocation::{Outcome, fourfold},
-    proxy::Proxy,
-};
+use crate::homeserver::{Homeserver, Person};
+use crate::invocation::{Outcome, fourfold};
+use crate::proxy::Proxy;
 
 const NAME: &str = "org.example.wallet";
 

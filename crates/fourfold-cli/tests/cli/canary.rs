@@ -6,11 +6,9 @@ mod scanner;
 pub(crate) use scanner::{Canary, files};
 use serde_json::Value;
 
-use crate::{
-    homeserver::{Homeserver, PASSWORD, Person},
-    invocation::{Invocation, Outcome},
-    proxy::Proxy,
-};
+use crate::homeserver::{Homeserver, PASSWORD, Person};
+use crate::invocation::{Invocation, Outcome};
+use crate::proxy::Proxy;
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "the canary sings four folds of paper";

@@ -4,11 +4,9 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
-use crate::{
-    homeserver::{Homeserver, Person},
-    proxy::Proxy,
-    terminal::Terminal,
-};
+use crate::homeserver::{Homeserver, Person};
+use crate::proxy::Proxy;
+use crate::terminal::Terminal;
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";

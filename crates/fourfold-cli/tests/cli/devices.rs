@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    homeserver::{Homeserver, PASSWORD, Person},
-    key_endpoints::{Scene, sealed},
-};
+use crate::homeserver::{Homeserver, PASSWORD, Person};
+use crate::key_endpoints::{Scene, sealed};
 
 /// A user with an identity, and a second machine that is logged in and not verified.
 fn scene(server: &Homeserver) -> (Scene<'_>, Person) {

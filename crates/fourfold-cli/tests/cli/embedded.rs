@@ -3,10 +3,8 @@
 use fourfold::signed_json::PublicKey;
 use serde_json::json;
 
-use crate::{
-    homeserver::{Homeserver, PASSWORD, Person},
-    key_endpoints::sealed,
-};
+use crate::homeserver::{Homeserver, PASSWORD, Person};
+use crate::key_endpoints::sealed;
 
 fn device_id(person: &Person) -> String {
     let who = person.call(&["whoami", "--json"]).run().json();

@@ -1,12 +1,11 @@
 //! Odd places to run in: no room to speak, a narrow terminal, another language, a strange time zone.
 
-use std::{path::Path, time::Instant};
+use std::path::Path;
+use std::time::Instant;
 
-use crate::{
-    homeserver::Homeserver,
-    invocation::{Folder, fourfold},
-    terminal::Terminal,
-};
+use crate::homeserver::Homeserver;
+use crate::invocation::{Folder, fourfold};
+use crate::terminal::Terminal;
 
 const FIXTURE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),

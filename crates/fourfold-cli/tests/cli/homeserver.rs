@@ -1,19 +1,15 @@
 //! A homeserver for one test, `fourfold serve` on a free port, and the people on it.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _},
-    path::PathBuf,
-    process::{Child, ChildStdout},
-    thread::JoinHandle,
-};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout};
+use std::thread::JoinHandle;
 
 use fourfold::{Content, Snapshot};
 use fourfold_client::{Account, LoginName, Options, Password};
 
-use crate::{
-    invocation::{Folder, Invocation, fourfold},
-    proxy::Proxy,
-};
+use crate::invocation::{Folder, Invocation, fourfold};
+use crate::proxy::Proxy;
 
 /// The password of everybody.
 pub(crate) const PASSWORD: &str = "a login password, which opens no secret";

@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    homeserver::{Homeserver, Person},
-    proxy::{Message, Proxy, Turn},
-};
+use crate::homeserver::{Homeserver, Person};
+use crate::proxy::{Message, Proxy, Turn};
 
 pub(crate) const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";

@@ -5,13 +5,11 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    agents::RunningAgent,
-    canary::Canary,
-    key_endpoints::sealed,
-    liar::{BACKUP, Liar, SELF_SIGNING, received},
-    peer::{Peer, Target},
-};
+use crate::agents::RunningAgent;
+use crate::canary::Canary;
+use crate::key_endpoints::sealed;
+use crate::liar::{BACKUP, Liar, SELF_SIGNING, received};
+use crate::peer::{Peer, Target};
 
 const WALLET: &str = "org.example.wallet";
 

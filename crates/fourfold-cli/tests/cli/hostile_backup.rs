@@ -3,11 +3,9 @@
 
 use fourfold_hostile::{Attacker, ROGUE, Victim};
 
-use crate::{
-    homeserver::{Homeserver, Person},
-    key_endpoints::{Scene, sealed},
-    liar::BACKUP,
-};
+use crate::homeserver::{Homeserver, Person};
+use crate::key_endpoints::{Scene, sealed};
+use crate::liar::BACKUP;
 
 /// The user's second machine sets itself up with the recovery key, while the server tells this lie
 /// about the backup.

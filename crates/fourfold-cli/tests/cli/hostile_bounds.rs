@@ -1,18 +1,14 @@
 //! A homeserver that wants memory and time: more of it than anybody needs, or more often.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::{
-    homeserver::{Homeserver, Person},
-    invocation::Invocation,
-    liar::Liar,
-    proxy::{Message, Proxy, Turn},
-};
+use crate::homeserver::{Homeserver, Person};
+use crate::invocation::Invocation;
+use crate::liar::Liar;
+use crate::proxy::{Message, Proxy, Turn};
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";

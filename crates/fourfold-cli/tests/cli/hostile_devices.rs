@@ -4,12 +4,10 @@
 use fourfold_hostile::ROGUE;
 use serde_json::json;
 
-use crate::{
-    agents::RunningAgent,
-    key_endpoints::sealed,
-    liar::{BACKUP, Liar},
-    peer::{Peer, Target},
-};
+use crate::agents::RunningAgent;
+use crate::key_endpoints::sealed;
+use crate::liar::{BACKUP, Liar};
+use crate::peer::{Peer, Target};
 
 pub(crate) struct Household {
     pub(crate) agent: RunningAgent,

@@ -5,14 +5,12 @@ use fourfold::signed_json::SigningKey;
 use fourfold_hostile::Victim;
 use serde_json::{Value, json};
 
-use crate::{
-    account_data::recovery_key,
-    homeserver::{Homeserver, Person},
-    hostile::{DEFAULT_KEY, NAME, Scene, replace},
-    keys::account_of_2019,
-    liar::{BACKUP, Liar},
-    proxy::{Proxy, Turn},
-};
+use crate::account_data::recovery_key;
+use crate::homeserver::{Homeserver, Person};
+use crate::hostile::{DEFAULT_KEY, NAME, Scene, replace};
+use crate::keys::account_of_2019;
+use crate::liar::{BACKUP, Liar};
+use crate::proxy::{Proxy, Turn};
 
 /// An entry as it is stored under the one key of a secret.
 fn entry(content: &mut Value) -> &mut Value {

@@ -3,11 +3,9 @@
 use fourfold::{Algorithm, Content, KeyId, SecretName, SecretStorageKey, base64};
 use serde_json::{Value, json};
 
-use crate::{
-    homeserver::Person,
-    hostile::{NAME, Scene},
-    invocation::Outcome,
-};
+use crate::homeserver::Person;
+use crate::hostile::{NAME, Scene};
+use crate::invocation::Outcome;
 
 /// Four characters, so that other ones come out of some other IV.
 const SHORT: &str = "1234";

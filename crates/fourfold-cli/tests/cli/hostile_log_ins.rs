@@ -3,12 +3,10 @@
 
 use serde_json::Value;
 
-use crate::{
-    agents::RunningAgent,
-    hostile_devices::{Household, RULES},
-    key_endpoints::sealed,
-    liar::{BACKUP, Liar, received},
-};
+use crate::agents::RunningAgent;
+use crate::hostile_devices::{Household, RULES};
+use crate::key_endpoints::sealed;
+use crate::liar::{BACKUP, Liar, received};
 
 /// What the command has against a device.
 fn problem(liar: &Liar, device_id: &str) -> Value {

@@ -1,18 +1,14 @@
 //! A homeserver that lies about who has logged in.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use crate::{
-    homeserver::{Homeserver, PASSWORD, Person},
-    invocation::Invocation,
-    proxy::{Message, Proxy, Turn},
-};
+use crate::homeserver::{Homeserver, PASSWORD, Person};
+use crate::invocation::Invocation;
+use crate::proxy::{Message, Proxy, Turn};
 
 const ALICE: &str = "@alice:localhost";
 const BOB: &str = "@bob:localhost";

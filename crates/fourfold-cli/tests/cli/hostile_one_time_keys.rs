@@ -1,11 +1,9 @@
 //! A homeserver that hands out other one-time keys than those that a device signed, to an agent that
 //! would share a secret with the device.
 
-use crate::{
-    hostile_devices::{Household, RULES},
-    liar::BACKUP,
-    proxy::Message,
-};
+use crate::hostile_devices::{Household, RULES};
+use crate::liar::BACKUP;
+use crate::proxy::Message;
 
 /// A verified device with which there is no session asks, and gets a one-time key by this lie.
 #[track_caller]

@@ -5,12 +5,10 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    agents::RunningAgent,
-    liar::{BACKUP, Liar, SELF_SIGNING, USER_SIGNING},
-    peer::{Peer, Target},
-    proxy::Message,
-};
+use crate::agents::RunningAgent;
+use crate::liar::{BACKUP, Liar, SELF_SIGNING, USER_SIGNING};
+use crate::peer::{Peer, Target};
+use crate::proxy::Message;
 
 /// A laptop that answers its phone.
 pub(crate) struct Answering {

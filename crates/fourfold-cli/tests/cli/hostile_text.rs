@@ -7,15 +7,13 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use self::commands::{COMMANDS, Call};
-use crate::{
-    help,
-    homeserver::{Homeserver, PASSWORD, Person},
-    invocation::{Invocation, Outcome},
-    key_endpoints::sealed,
-    liar::Liar,
-    proxy::{Message, Proxy, Turn},
-    terminal::Terminal,
-};
+use crate::help;
+use crate::homeserver::{Homeserver, PASSWORD, Person};
+use crate::invocation::{Invocation, Outcome};
+use crate::key_endpoints::sealed;
+use crate::liar::Liar;
+use crate::proxy::{Message, Proxy, Turn};
+use crate::terminal::Terminal;
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";

@@ -1,15 +1,15 @@
 //! `setup`: the identity, this device and the key backup; once, again, and after every interruption.
 
-use fourfold::{cross_signing::CrossSigningKeys, identity::UserKeys, rand_core::UnwrapErr};
+use fourfold::cross_signing::CrossSigningKeys;
+use fourfold::identity::UserKeys;
+use fourfold::rand_core::UnwrapErr;
 use getrandom::SysRng;
 use serde_json::{Value, json};
 
-use crate::{
-    homeserver::{Homeserver, PASSWORD},
-    key_endpoints::{Scene, sealed},
-    peer::Peer,
-    terminal::Terminal,
-};
+use crate::homeserver::{Homeserver, PASSWORD};
+use crate::key_endpoints::{Scene, sealed};
+use crate::peer::Peer;
+use crate::terminal::Terminal;
 
 const STANDARD: [&str; 4] = [
     "m.cross_signing.master",

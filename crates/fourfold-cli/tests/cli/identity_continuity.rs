@@ -3,11 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    homeserver::{Homeserver, PASSWORD, Person},
-    key_endpoints::{Scene, sealed},
-    peer::Peer,
-};
+use crate::homeserver::{Homeserver, PASSWORD, Person};
+use crate::key_endpoints::{Scene, sealed};
+use crate::peer::Peer;
 
 const SEEDS: [&str; 3] = [
     "m.cross_signing.master",

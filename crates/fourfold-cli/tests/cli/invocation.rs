@@ -1,12 +1,10 @@
 //! Running the binary without a terminal: what goes in, and what comes out.
 
-use std::{
-    fs::File,
-    io::{ErrorKind, Write as _},
-    os::unix::process::ExitStatusExt as _,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-};
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use tempfile::TempDir;
 

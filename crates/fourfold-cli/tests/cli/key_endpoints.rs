@@ -1,17 +1,13 @@
 //! A user at the embedded server, behind a proxy that can lie about keys.
 
-use std::{
-    cell::OnceCell,
-    sync::{Arc, Mutex},
-};
+use std::cell::OnceCell;
+use std::sync::{Arc, Mutex};
 
 use fourfold_hostile::{Device, Victim};
 use serde_json::Value;
 
-use crate::{
-    homeserver::{Homeserver, OtherClient, Person},
-    proxy::{Message, Proxy, Turn},
-};
+use crate::homeserver::{Homeserver, OtherClient, Person};
+use crate::proxy::{Message, Proxy, Turn};
 
 /// A user, and what lies between them and the homeserver.
 pub(crate) struct Scene<'s> {

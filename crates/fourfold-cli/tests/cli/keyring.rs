@@ -1,18 +1,14 @@
 //! The key of a device's state in a keyring: a real one, of GNOME, on a session bus of its own.
 
-use std::{
-    io::{BufRead as _, BufReader, ErrorKind},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-};
+use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::{
-    agents::RunningAgent,
-    homeserver::{Homeserver, Person},
-    invocation::{Folder, Invocation, missing},
-};
+use crate::agents::RunningAgent;
+use crate::homeserver::{Homeserver, Person};
+use crate::invocation::{Folder, Invocation, missing};
 
 /// Somebody is logged in at the machine, with a keyring that is open. It ends with its value.
 struct Session {

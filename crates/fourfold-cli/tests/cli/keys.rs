@@ -1,19 +1,15 @@
 //! Looking after keys: nothing readable is lost, whatever is asked for.
 
-use fourfold::{
-    Evidence, NewKey, Secret, SecretName, SecretStorage, TrustedPublicKey,
-    algorithm::curve25519_aes_sha2::MacMode,
-    plan::{self, WritingKey},
-    signed_json::SigningKey,
-};
+use fourfold::algorithm::curve25519_aes_sha2::MacMode;
+use fourfold::plan::{self, WritingKey};
+use fourfold::signed_json::SigningKey;
+use fourfold::{Evidence, NewKey, Secret, SecretName, SecretStorage, TrustedPublicKey};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::{
-    account_data::{Made, recovery_key, rng},
-    homeserver::{Homeserver, Person},
-    invocation::Outcome,
-};
+use crate::account_data::{Made, recovery_key, rng};
+use crate::homeserver::{Homeserver, Person};
+use crate::invocation::Outcome;
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";

@@ -1,23 +1,17 @@
 //! An agent that is killed at every request it makes, before it gets to the homeserver and before
 //! its answer is back: what it was about is done once, after a restart.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicI32, AtomicUsize, Ordering},
-    },
-};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::{
-    key_endpoints::sealed,
-    liar::{BACKUP, Liar},
-    peer::{Peer, Target},
-    proxy::Turn,
-};
+use crate::key_endpoints::sealed;
+use crate::liar::{BACKUP, Liar};
+use crate::peer::{Peer, Target};
+use crate::proxy::Turn;
 
 /// Kills a process at one of its requests.
 #[derive(Clone, Default)]

@@ -2,12 +2,10 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::{
-    account_data::{Made, recovery_key},
-    homeserver::Homeserver,
-    invocation::{Folder, fourfold},
-    terminal::Terminal,
-};
+use crate::account_data::{Made, recovery_key};
+use crate::homeserver::Homeserver;
+use crate::invocation::{Folder, fourfold};
+use crate::terminal::Terminal;
 
 /// The page for an account, and its recovery key.
 fn page() -> (String, String) {

@@ -1,25 +1,19 @@
 //! A user whose laptop talks to a homeserver that lies, and whose other devices do not.
 
-use std::{
-    collections::HashMap,
-    process::Child,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::collections::HashMap;
+use std::process::Child;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use fourfold::base64;
 use fourfold_hostile::{Forger, Signer, Signers, Victim, lies};
 use serde_json::{Value, json};
 
-use crate::{
-    agents::RunningAgent,
-    homeserver::{Homeserver, Person},
-    key_endpoints::sealed,
-    peer::{Peer, Target},
-    proxy::{Message, Proxy, Turn},
-};
+use crate::agents::RunningAgent;
+use crate::homeserver::{Homeserver, Person};
+use crate::key_endpoints::sealed;
+use crate::peer::{Peer, Target};
+use crate::proxy::{Message, Proxy, Turn};
 
 pub(crate) const BACKUP: &str = "m.megolm_backup.v1";
 pub(crate) const SELF_SIGNING: &str = "m.cross_signing.self_signing";

@@ -1,14 +1,13 @@
 //! Logging in and out, and what is kept on this machine.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
 
-use crate::{
-    homeserver::{Homeserver, PASSWORD, Person},
-    invocation::{Folder, fourfold},
-    proxy::{Message, Proxy, Turn},
-};
+use crate::homeserver::{Homeserver, PASSWORD, Person};
+use crate::invocation::{Folder, fourfold};
+use crate::proxy::{Message, Proxy, Turn};
 
 #[test]
 fn a_password_logs_in_and_logs_out() {

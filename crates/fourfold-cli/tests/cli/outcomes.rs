@@ -1,16 +1,12 @@
 //! Why a secret does not open: every reason has its own words and its exit code.
 
-use fourfold::{
-    Evidence, KeyId, NewKey, Secret, SecretName, SecretStorage, SecretStorageKey,
-    passphrase::{Bounds, Passphrase},
-    plan::{self, WritingKey},
-};
+use fourfold::passphrase::{Bounds, Passphrase};
+use fourfold::plan::{self, WritingKey};
+use fourfold::{Evidence, KeyId, NewKey, Secret, SecretName, SecretStorage, SecretStorageKey};
 use serde_json::{Value, json};
 
-use crate::{
-    account_data::{Made, description_of, recovery_key, rng},
-    invocation::{Folder, Outcome, fourfold},
-};
+use crate::account_data::{Made, description_of, recovery_key, rng};
+use crate::invocation::{Folder, Outcome, fourfold};
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";

@@ -1,20 +1,17 @@
 //! Another device of a user, made without the client under test: it says what a test likes.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io::BufReader,
-    net::TcpStream,
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, HashMap};
+use std::io::BufReader;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use fourfold_hostile::{Device, Forger, Signer, sign_with};
 use serde_json::{Value, json};
-use vodozemac::{
-    Curve25519PublicKey,
-    olm::{Account, OlmMessage, Session, SessionConfig},
-};
+use vodozemac::Curve25519PublicKey;
+use vodozemac::olm::{Account, OlmMessage, Session, SessionConfig};
 
-use crate::{homeserver::PASSWORD, proxy::Message};
+use crate::homeserver::PASSWORD;
+use crate::proxy::Message;
 
 /// A device with keys of its own.
 pub(crate) struct Peer {

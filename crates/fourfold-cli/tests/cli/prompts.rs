@@ -3,12 +3,10 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::{
-    account_data::{Made, description_of, recovery_key},
-    homeserver::Homeserver,
-    invocation::Folder,
-    terminal::Terminal,
-};
+use crate::account_data::{Made, description_of, recovery_key};
+use crate::homeserver::Homeserver;
+use crate::invocation::Folder;
+use crate::terminal::Terminal;
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";

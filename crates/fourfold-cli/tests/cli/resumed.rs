@@ -2,10 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    hostile::{DEFAULT_KEY, NAME, Scene},
-    proxy::{Message, Turn},
-};
+use crate::hostile::{DEFAULT_KEY, NAME, Scene};
+use crate::proxy::{Message, Turn};
 
 const OTHER: &str = "org.example.other";
 

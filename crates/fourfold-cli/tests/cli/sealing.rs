@@ -1,11 +1,12 @@
 //! Where the key comes from that seals a device's state.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, path::Path, time::Instant};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Instant;
 
-use crate::{
-    homeserver::{Homeserver, Person},
-    key_endpoints::Scene,
-};
+use crate::homeserver::{Homeserver, Person};
+use crate::key_endpoints::Scene;
 
 /// `setup` without any word about where the key is.
 fn set_up(scene: &Scene<'_>, more: &[&str]) -> crate::invocation::Invocation {

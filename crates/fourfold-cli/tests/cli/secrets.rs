@@ -1,16 +1,12 @@
 //! How secrets come in and go out.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    os::unix::fs::{PermissionsExt as _, symlink},
-};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-use crate::{
-    account_data::{Made, recovery_key},
-    homeserver::Homeserver,
-    invocation::{Folder, Invocation, fourfold},
-};
+use crate::account_data::{Made, recovery_key};
+use crate::homeserver::Homeserver;
+use crate::invocation::{Folder, Invocation, fourfold};
 
 const NAME: &str = "org.example.wallet";
 const SECRET: &str = "four folds of paper";

@@ -2,10 +2,8 @@
 
 use serde_json::json;
 
-use crate::{
-    hostile_requests::Answering,
-    liar::{BACKUP, SELF_SIGNING, USER_SIGNING},
-};
+use crate::hostile_requests::Answering;
+use crate::liar::{BACKUP, SELF_SIGNING, USER_SIGNING};
 
 const REQUESTS: usize = 1000;
 /// How many come with one answer of the homeserver.

@@ -1,21 +1,15 @@
 //! Running the binary on a terminal: what is shown there, and what is typed.
 
-use std::{
-    io::{Read as _, Write as _},
-    os::fd::OwnedFd,
-    process::{Child, Stdio},
-    sync::{
-        Arc,
-        mpsc::{Receiver, channel},
-    },
-    time::{Duration, Instant},
-};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use pty_process::blocking::{Command, Pty, open};
-use rustix::{
-    pty::{OpenptFlags, ioctl_tiocgptpeer},
-    termios::{LocalModes, tcgetattr},
-};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
+use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::invocation::FOURFOLD;
 

@@ -2,19 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use fourfold::{Content, cross_signing::PublicKeys};
+use fourfold::Content;
+use fourfold::cross_signing::PublicKeys;
 use serde::{Deserialize, Serialize};
 use tracing::instrument;
 
 use super::Account;
-use crate::{
-    Password,
-    error::Error,
-    escape_untrusted,
-    interactive::{Auth, WithAuth, authenticate},
-    path::Path,
-    transport::Request,
-};
+use crate::error::Error;
+use crate::interactive::{Auth, WithAuth, authenticate};
+use crate::path::Path;
+use crate::transport::Request;
+use crate::{Password, escape_untrusted};
 
 impl Account {
     /// Publishes the three cross-signing keys of the user

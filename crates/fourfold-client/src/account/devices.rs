@@ -9,13 +9,11 @@ use tokio::time::timeout;
 use tracing::instrument;
 
 use super::Account;
-use crate::{
-    Password,
-    error::{Error, ErrorKind},
-    interactive::{Auth, WithAuth, authenticate},
-    path::Path,
-    transport::Request,
-};
+use crate::Password;
+use crate::error::{Error, ErrorKind};
+use crate::interactive::{Auth, WithAuth, authenticate};
+use crate::path::Path;
+use crate::transport::Request;
 
 impl Account {
     /// All devices that are logged in, also those without keys ([`GET /devices`][devices]).
@@ -148,10 +146,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        ErrorKind,
-        testing::{Reply, Server, once},
-    };
+    use crate::ErrorKind;
+    use crate::testing::{Reply, Server, once};
 
     #[tokio::test]
     async fn lists_what_the_server_says() {

@@ -5,7 +5,9 @@ use serde::Deserialize;
 use tracing::instrument;
 
 use super::Account;
-use crate::{error::Error, path::Path, transport::Request};
+use crate::error::Error;
+use crate::path::Path;
+use crate::transport::Request;
 
 impl Account {
     /// The current version of the key backup; `None` when there is none
@@ -77,12 +79,11 @@ struct VersionBody {
 
 #[cfg(test)]
 mod tests {
-    use fourfold::{NewKeyBackup, rand_core::UnwrapErr};
+    use fourfold::NewKeyBackup;
+    use fourfold::rand_core::UnwrapErr;
 
-    use crate::{
-        ErrorKind,
-        testing::{Reply, Server, once},
-    };
+    use crate::ErrorKind;
+    use crate::testing::{Reply, Server, once};
 
     #[tokio::test]
     async fn a_backup_is_made_once() {

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use fourfold::{Content, identity::UserKeys};
+use fourfold::Content;
+use fourfold::identity::UserKeys;
 use serde::Deserialize;
 use serde_json::json;
 use tracing::instrument;
 
 use super::Account;
-use crate::{error::Error, path::Path, transport::Request};
+use crate::error::Error;
+use crate::path::Path;
+use crate::transport::Request;
 
 impl Account {
     /// The published keys of a user and of all their devices: the body of the answer to

@@ -9,21 +9,18 @@ mod snapshot;
 mod sync;
 mod to_device;
 
-pub(crate) use self::sync::SyncAnswer;
 pub use cross_signing::RefusedSignature;
 pub(crate) use devices::logged_in;
 pub use devices::{DeviceInfo, DeviceLists};
-
 use fourfold::Content;
 use tracing::instrument;
 
-use crate::{
-    Homeserver, Options, Session, WhoAmI,
-    apply::Written,
-    error::Error,
-    path::Path,
-    transport::{Condition, Request},
-};
+pub(crate) use self::sync::SyncAnswer;
+use crate::apply::Written;
+use crate::error::Error;
+use crate::path::Path;
+use crate::transport::{Condition, Request};
+use crate::{Homeserver, Options, Session, WhoAmI};
 
 /// A user's account on a homeserver: a [`Homeserver`] and a [`Session`]. Cheap to clone.
 ///

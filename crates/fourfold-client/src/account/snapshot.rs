@@ -1,21 +1,20 @@
 //! Fetching everything that secret storage is about.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
+use std::fmt;
 
 use fourfold::{AccountData, Content, Snapshot};
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, SeqAccess, Visitor},
-};
-use serde_json::{json, value::RawValue};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use serde_json::value::RawValue;
 use tracing::{instrument, warn};
 
-use super::{Account, keys::keys_query};
-use crate::{
-    error::{Error, ErrorKind},
-    path::Path,
-    transport::Request,
-};
+use super::Account;
+use super::keys::keys_query;
+use crate::error::{Error, ErrorKind};
+use crate::path::Path;
+use crate::transport::Request;
 
 impl Account {
     /// Fetches all global account data, the published keys of the user and the version of the key

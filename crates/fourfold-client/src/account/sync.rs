@@ -1,16 +1,19 @@
 //! Waiting for what is sent to this device.
 
-use std::{fmt, time::Duration};
+use std::fmt;
+use std::time::Duration;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, SeqAccess, Visitor},
-};
-use serde_json::{json, value::RawValue};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use serde_json::value::RawValue;
 use tracing::instrument;
 
-use super::{Account, names::Names};
-use crate::{error::Error, path::Path, transport::Request};
+use super::Account;
+use super::names::Names;
+use crate::error::Error;
+use crate::path::Path;
+use crate::transport::Request;
 
 impl Account {
     /// Waits until there is something for this device, at most so long. To-device events that came
@@ -160,10 +163,8 @@ impl<'de> Visitor<'de> for Events {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        ErrorKind,
-        testing::{Reply, Server, once},
-    };
+    use crate::ErrorKind;
+    use crate::testing::{Reply, Server, once};
 
     fn read(json: &str) -> SyncAnswer {
         serde_json::from_str(json).unwrap()

@@ -2,10 +2,8 @@
 
 use fourfold::{Content, EventState};
 
-use crate::{
-    ErrorKind,
-    testing::{Received, Reply, Server, Store, TOKEN, USER, once},
-};
+use crate::ErrorKind;
+use crate::testing::{Received, Reply, Server, Store, TOKEN, USER, once};
 
 const SYNC: &str = r#"{"next_batch": "1", "account_data": {"events": [
     {"type": "m.direct", "content": {"a":  1.50}},

@@ -3,7 +3,9 @@
 use tracing::instrument;
 
 use super::Account;
-use crate::{error::Error, path::Path, transport::Request};
+use crate::error::Error;
+use crate::path::Path;
+use crate::transport::Request;
 
 impl Account {
     /// Sends an event to devices: `body` is the whole body, `{"messages": {user: {device: content}}}`.

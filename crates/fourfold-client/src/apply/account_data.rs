@@ -1,12 +1,11 @@
 //! Changing account data.
 
-use fourfold::{
-    Plan,
-    plan::{Action, PutAccountData, Step, StepState},
-};
+use fourfold::Plan;
+use fourfold::plan::{Action, PutAccountData, Step, StepState};
 
 use super::change::{Change, Written};
-use crate::{Account, Error, Password, account::Stored};
+use crate::account::Stored;
+use crate::{Account, Error, Password};
 
 /// A step that changes account data, in view of the steps after it.
 ///

@@ -1,10 +1,8 @@
 //! Publishing, signing and logging out devices.
 
-use fourfold::{
-    Content,
-    identity::UserKeys,
-    plan::{PublishDevice, RemoveDevice, SignDevice, StepState},
-};
+use fourfold::Content;
+use fourfold::identity::UserKeys;
+use fourfold::plan::{PublishDevice, RemoveDevice, SignDevice, StepState};
 
 use super::change::{Change, Written};
 use crate::{Account, Error, Password};

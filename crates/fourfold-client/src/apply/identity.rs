@@ -1,9 +1,7 @@
 //! Publishing an identity.
 
-use fourfold::{
-    identity::UserKeys,
-    plan::{PublishIdentity, StepState},
-};
+use fourfold::identity::UserKeys;
+use fourfold::plan::{PublishIdentity, StepState};
 
 use super::change::{Change, Written};
 use crate::{Account, Error, Password};

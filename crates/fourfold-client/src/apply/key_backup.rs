@@ -1,9 +1,7 @@
 //! Making and signing key backups.
 
-use fourfold::{
-    BackupVersion,
-    plan::{CreateKeyBackup, SignKeyBackup, StepState},
-};
+use fourfold::BackupVersion;
+use fourfold::plan::{CreateKeyBackup, SignKeyBackup, StepState};
 
 use super::change::{Change, Written};
 use crate::{Account, Error, Password};

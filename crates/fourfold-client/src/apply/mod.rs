@@ -7,14 +7,12 @@ mod identity;
 mod key_backup;
 
 pub(crate) use change::Written;
-
-use fourfold::{
-    Plan,
-    plan::{Action, Step},
-};
+use fourfold::Plan;
+use fourfold::plan::{Action, Step};
 use tracing::{debug, instrument};
 
-use self::{account_data::InPlan, change::Failure};
+use self::account_data::InPlan;
+use self::change::Failure;
 use crate::{
     Account, Error, ErrorKind, LocalState, LocalStateError, Password, RefusedSignature,
     escape_untrusted,

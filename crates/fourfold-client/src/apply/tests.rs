@@ -1,25 +1,19 @@
 //! Plans against servers that break off, forget, lie, or are written to by somebody else.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use fourfold::plan::{Destination, StepState, WritingKey};
 use fourfold::{
     AccountData, Content, Evidence, NewKey, Secret, SecretName, SecretStorage, SecretStorageKey,
     plan,
-    plan::{Destination, StepState, WritingKey},
 };
 use tokio::sync::Notify;
 
 use super::*;
-use crate::{
-    ErrorKind, Options,
-    testing::{Fixed, Received, Reply, Server, Store, USER, once, session},
-};
+use crate::testing::{Fixed, Received, Reply, Server, Store, USER, once, session};
+use crate::{ErrorKind, Options};
 
 /// An account whose key is going to be rotated.
 struct Rotation {

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use fourfold::{Content, signed_json::PublicKey};
+use fourfold::Content;
+use fourfold::signed_json::PublicKey;
 use tracing::warn;
 
-use super::{Device, DeviceError, DeviceEvent, clock::wall_clock, outbox::random_id};
+use super::clock::wall_clock;
+use super::outbox::random_id;
+use super::{Device, DeviceError, DeviceEvent};
 use crate::verification::{CancelCode, Output, ShortString};
 
 /// What happens in a verification.

@@ -5,18 +5,14 @@ use std::borrow::Cow;
 use fourfold::base64;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use vodozemac::{
-    Curve25519PublicKey,
-    olm::{OlmMessage, PreKeyMessage, SessionConfig, SessionCreationError},
-};
+use vodozemac::Curve25519PublicKey;
+use vodozemac::olm::{OlmMessage, PreKeyMessage, SessionConfig, SessionCreationError};
 use zeroize::Zeroizing;
 
-use super::{
-    Device, DeviceError, OlmError,
-    payload::Payload,
-    peer::{Peer, PeerNotes},
-    sessions::Sessions,
-};
+use super::payload::Payload;
+use super::peer::{Peer, PeerNotes};
+use super::sessions::Sessions;
+use super::{Device, DeviceError, OlmError};
 
 /// An event that came over Olm, from a device of the user that the checks tie it to. Whether the
 /// device is trusted is another question.

@@ -2,24 +2,21 @@
 
 use std::time::Duration;
 
-use fourfold::{
-    Timestamp,
-    identity::{
-        Curve25519PublicKey, KnownDevice, LoggedInDevices, PinnedBy, TombstoneReason, Trust,
-        TrustChange, UserKeys,
-    },
-    sharing::Input,
-    signed_json::PublicKey,
+use fourfold::Timestamp;
+use fourfold::identity::{
+    Curve25519PublicKey, KnownDevice, LoggedInDevices, PinnedBy, TombstoneReason, Trust,
+    TrustChange, UserKeys,
 };
+use fourfold::sharing::Input;
+use fourfold::signed_json::PublicKey;
 use tracing::{debug, instrument, warn};
 
-use super::{Device, DeviceError, peer::Peer};
-use crate::{
-    Account, DeviceLists,
-    account::logged_in,
-    local_state::{SealedRows, Table},
-    verification::{OtherSide, OwnSide, is_ambiguous},
-};
+use super::peer::Peer;
+use super::{Device, DeviceError};
+use crate::account::logged_in;
+use crate::local_state::{SealedRows, Table};
+use crate::verification::{OtherSide, OwnSide, is_ambiguous};
+use crate::{Account, DeviceLists};
 
 impl Device {
     /// What this machine knows of the user's devices, and which of them it trusts. As fresh as the

@@ -1,15 +1,16 @@
 //! Encrypting for other devices of the user.
 
-use fourfold::{Content, signable::Kind};
-use serde_json::{json, value::RawValue};
-use vodozemac::{Curve25519PublicKey, olm::SessionConfig};
+use fourfold::Content;
+use fourfold::signable::Kind;
+use serde_json::json;
+use serde_json::value::RawValue;
+use vodozemac::Curve25519PublicKey;
+use vodozemac::olm::SessionConfig;
 
-use super::{
-    Device, DeviceError,
-    payload::Payload,
-    peer::{Peer, PeerNotes},
-    sessions::Sessions,
-};
+use super::payload::Payload;
+use super::peer::{Peer, PeerNotes};
+use super::sessions::Sessions;
+use super::{Device, DeviceError};
 
 /// Why a one-time key that the server handed out is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

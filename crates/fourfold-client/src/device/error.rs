@@ -2,7 +2,8 @@
 
 use fourfold::identity::{DeviceTrust, OtherIdentityPinned};
 
-use crate::{Error, LocalStateError, local_state::SealedError};
+use crate::local_state::SealedError;
+use crate::{Error, LocalStateError};
 
 /// Why something cannot be done as a device. The text says what to do; it never holds a key or a
 /// secret.

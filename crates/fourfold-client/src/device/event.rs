@@ -1,12 +1,10 @@
 //! What a device has to tell.
 
-use fourfold::{
-    Secret, SecretName,
-    identity::TrustChange,
-    sharing::{
-        Alert, Audit, DeviceSummary, Origin, Outcome, Prompt, PromptId, RequestId, Standing,
-    },
+use fourfold::identity::TrustChange;
+use fourfold::sharing::{
+    Alert, Audit, DeviceSummary, Origin, Outcome, Prompt, PromptId, RequestId, Standing,
 };
+use fourfold::{Secret, SecretName};
 
 use super::VerificationEvent;
 

@@ -5,21 +5,18 @@
 
 use std::borrow::Cow;
 
-use fourfold::{
-    Secret,
-    identity::Curve25519PublicKey,
-    sharing::{Channel, ToDeviceEvent},
-    signed_json::PublicKey,
-};
+use fourfold::Secret;
+use fourfold::identity::Curve25519PublicKey;
+use fourfold::sharing::{Channel, ToDeviceEvent};
+use fourfold::signed_json::PublicKey;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
-use super::{
-    Device, DeviceError,
-    decrypt::Decrypted,
-    secrets::{SecretSource, secret},
-};
-use crate::{Account, local_state::Table};
+use super::decrypt::Decrypted;
+use super::secrets::{SecretSource, secret};
+use super::{Device, DeviceError};
+use crate::Account;
+use crate::local_state::Table;
 
 #[derive(Deserialize)]
 struct Row {

@@ -29,27 +29,26 @@ mod wedged;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use fourfold::{
-    Content, Evidence, Timestamp,
-    identity::Trust,
-    sharing::{Received, SecretSharing, Share, ToDeviceEvent},
-    signable::Signable,
-};
+use fourfold::identity::Trust;
+use fourfold::sharing::{Received, SecretSharing, Share, ToDeviceEvent};
+use fourfold::signable::Signable;
+use fourfold::{Content, Evidence, Timestamp};
 
-use self::{clock::Clock, devices::LogIns, own_keys::OwnKeys, sync::Position};
-pub use self::{
-    comparing::VerificationEvent,
-    error::{DeviceError, OlmError},
-    event::DeviceEvent,
-    new_device::NewDevice,
-    remembered::Remembered,
-    run::Backoff,
-    secrets::{NoSecrets, ReceivedSecret, SecretSource},
-    sync::SyncBatch,
-};
-use crate::{
-    Account, LocalState, SealingKey, local_state::SealedRows, verification::Verifications,
-};
+use self::clock::Clock;
+pub use self::comparing::VerificationEvent;
+use self::devices::LogIns;
+pub use self::error::{DeviceError, OlmError};
+pub use self::event::DeviceEvent;
+pub use self::new_device::NewDevice;
+use self::own_keys::OwnKeys;
+pub use self::remembered::Remembered;
+pub use self::run::Backoff;
+pub use self::secrets::{NoSecrets, ReceivedSecret, SecretSource};
+use self::sync::Position;
+pub use self::sync::SyncBatch;
+use crate::local_state::SealedRows;
+use crate::verification::Verifications;
+use crate::{Account, LocalState, SealingKey};
 
 /// This log-in as a device with keys of its own, to which other devices of the user can send
 /// secrets.

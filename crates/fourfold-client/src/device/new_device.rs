@@ -1,12 +1,12 @@
 //! The keys of a device that was made here and is not kept yet.
 
-use fourfold::{Content, identity::Trust, signable::Signable};
+use fourfold::Content;
+use fourfold::identity::Trust;
+use fourfold::signable::Signable;
 
 use super::{Clock, Device, DeviceError, OwnKeys, Remembered};
-use crate::{
-    LocalState, SealingKey,
-    local_state::{SealedError, Table},
-};
+use crate::local_state::{SealedError, Table};
+use crate::{LocalState, SealingKey};
 
 /// The keys of a device, made here and nowhere kept yet: what they will sign and publish is known
 /// before anything is written.

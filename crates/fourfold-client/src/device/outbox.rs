@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use fourfold::Content;
 use serde::{Deserialize, Serialize};
-use serde_json::{json, value::RawValue};
+use serde_json::json;
+use serde_json::value::RawValue;
 use tracing::warn;
 
 use super::{Device, DeviceError};
-use crate::{Account, ErrorKind, local_state::Table};
+use crate::local_state::Table;
+use crate::{Account, ErrorKind};
 
 /// An event that waits. Its ciphertext and its transaction ID never change, so that sending it again
 /// is the same as sending it once.

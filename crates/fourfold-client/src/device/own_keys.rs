@@ -1,17 +1,14 @@
 //! The private keys of this device, and how its public ones look.
 
-use fourfold::{
-    Content, identity,
-    signable::Signable,
-    signed_json::{self, PublicKey},
-};
+use fourfold::signable::Signable;
+use fourfold::signed_json::{self, PublicKey};
+use fourfold::{Content, identity};
 use serde::{Deserialize, Serialize};
-use vodozemac::{
-    Curve25519PublicKey,
-    olm::{Account, AccountPickle},
-};
+use vodozemac::Curve25519PublicKey;
+use vodozemac::olm::{Account, AccountPickle};
 
-use super::{DeviceError, upkeep::Times};
+use super::DeviceError;
+use super::upkeep::Times;
 use crate::local_state::{SealedRows, Table};
 
 /// The Olm account of this device, with what the server knows of it.

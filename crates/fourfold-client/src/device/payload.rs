@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 
-use fourfold::{Content, signable::Kind, signed_json::PublicKey};
+use fourfold::Content;
+use fourfold::signable::Kind;
+use fourfold::signed_json::PublicKey;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{OlmError, own_keys::OwnKeys, peer::Peer};
+use super::OlmError;
+use super::own_keys::OwnKeys;
+use super::peer::Peer;
 use crate::wiped_json::to_wiped_json;
 
 /// The plaintext of an Olm message

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use fourfold::{Content, sharing::Channel};
+use fourfold::Content;
+use fourfold::sharing::Channel;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tracing::debug;

@@ -1,12 +1,12 @@
 //! What this machine remembers of the account, whichever log-in it learnt it in.
 
-use fourfold::{BackupVersion, Secret, SecretName, identity::Trust, plan::RememberedBackup};
+use fourfold::identity::Trust;
+use fourfold::plan::RememberedBackup;
+use fourfold::{BackupVersion, Secret, SecretName};
 
 use super::{Device, DeviceError, unstored};
-use crate::{
-    LocalState, SealingKey,
-    local_state::{SealedRows, Table},
-};
+use crate::local_state::{SealedRows, Table};
+use crate::{LocalState, SealingKey};
 
 /// What outlives a log-in: the identity that is pinned and whom this machine trusts, secrets that
 /// were made here and are not stored yet, and the key backup.

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::{Device, DeviceError, DeviceEvent, secrets::SecretSource};
-use crate::{Account, Error, ErrorKind, transport::retry_pause};
+use super::secrets::SecretSource;
+use super::{Device, DeviceError, DeviceEvent};
+use crate::transport::retry_pause;
+use crate::{Account, Error, ErrorKind};
 
 impl Device {
     /// Stays in sync, and tells what happens, until something goes wrong that waiting does not

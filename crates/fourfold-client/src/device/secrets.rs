@@ -1,14 +1,15 @@
 //! Where the secrets are that a device may share, and those that came.
 
-use std::{collections::BTreeMap, fmt, future::Future};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
 
-use fourfold::{
-    Secret, SecretName,
-    sharing::{DeviceSummary, Origin, Received, Settled, Standing},
-};
+use fourfold::sharing::{DeviceSummary, Origin, Received, Settled, Standing};
+use fourfold::{Secret, SecretName};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Device, DeviceError, DeviceEvent, outbox::random_id};
+use super::outbox::random_id;
+use super::{Device, DeviceError, DeviceEvent};
 use crate::local_state::Table;
 
 /// Whoever holds the secrets of this machine. It is asked at the moment at which one is needed, and

@@ -3,10 +3,8 @@
 use serde::{Deserialize, Serialize};
 use vodozemac::olm::{OlmMessage, Session, SessionPickle};
 
-use super::{
-    DeviceError,
-    peer::{Peer, PeerNotes},
-};
+use super::DeviceError;
+use super::peer::{Peer, PeerNotes};
 use crate::local_state::{SealedRows, Table};
 
 /// The sessions with one device, the one that was used last first.

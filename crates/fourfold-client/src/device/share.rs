@@ -6,7 +6,9 @@ use fourfold::sharing::{Input, Share};
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
 
-use super::{Device, DeviceError, peer::Peer, secrets::SecretSource};
+use super::peer::Peer;
+use super::secrets::SecretSource;
+use super::{Device, DeviceError};
 use crate::Account;
 
 impl Device {

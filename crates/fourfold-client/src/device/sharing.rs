@@ -1,21 +1,19 @@
 //! Asking other devices for secrets, and what the machine of secret sharing decides.
 
-use fourfold::{
-    BackupVersion, Secret, SecretName, Timestamp,
-    rand_core::UnwrapErr,
-    sharing::{
-        Channel, Input, Output, Policy, PromptId, Recipients, RequestId, SecretSharing,
-        ToDeviceEvent, World,
-    },
+use fourfold::rand_core::UnwrapErr;
+use fourfold::sharing::{
+    Channel, Input, Output, Policy, PromptId, Recipients, RequestId, SecretSharing, ToDeviceEvent,
+    World,
 };
+use fourfold::{BackupVersion, Secret, SecretName, Timestamp};
 use getrandom::SysRng;
 use tracing::debug;
 
-use super::{Device, DeviceError, DeviceEvent, decrypt::Decrypted, secrets::SecretSource};
-use crate::{
-    Account,
-    local_state::{SealedRows, Table},
-};
+use super::decrypt::Decrypted;
+use super::secrets::SecretSource;
+use super::{Device, DeviceError, DeviceEvent};
+use crate::Account;
+use crate::local_state::{SealedRows, Table};
 
 impl Device {
     /// Asks other devices for a secret. What is sent leaves with the next [`flush`](Self::flush) or

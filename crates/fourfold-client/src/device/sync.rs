@@ -12,18 +12,19 @@
 //! stand for a list that was queried, because then a server that forgets a change, by mistake or not,
 //! has a secret shared with a device that is gone.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
+use std::time::Duration;
 
+use fourfold::Timestamp;
+use fourfold::sharing::Input;
 use serde::{Deserialize, Serialize};
 use tracing::{debug, instrument, warn};
 
-use super::{Device, DeviceError, DeviceEvent, secrets::SecretSource};
-use crate::{
-    Account, Error,
-    account::SyncAnswer,
-    local_state::{SealedRows, Table},
-};
-use fourfold::{Timestamp, sharing::Input};
+use super::secrets::SecretSource;
+use super::{Device, DeviceError, DeviceEvent};
+use crate::account::SyncAnswer;
+use crate::local_state::{SealedRows, Table};
+use crate::{Account, Error};
 
 /// An answer of the server that was not taken in yet. Dropping it loses nothing: the server gives
 /// the same again.

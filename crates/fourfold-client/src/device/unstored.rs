@@ -3,7 +3,8 @@
 //! Once a public key is published, its private half must not be lost, whatever happens before it is
 //! stored. So it is sealed on disk first.
 
-use std::{collections::BTreeMap, mem};
+use std::collections::BTreeMap;
+use std::mem;
 
 use fourfold::{Secret, SecretName};
 
@@ -73,7 +74,8 @@ impl From<String> for Wiped {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LocalState, SealingKey, testing::session};
+    use crate::testing::session;
+    use crate::{LocalState, SealingKey};
 
     #[test]
     fn they_survive_a_restart_and_a_new_log_in_and_are_not_readable() {

@@ -19,12 +19,12 @@
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::{
-    Device, DeviceError,
-    own_keys::OwnKeys,
-    peer::{HOUR, is_within},
-};
-use crate::{Account, account::SyncAnswer, local_state::Table};
+use super::own_keys::OwnKeys;
+use super::peer::{HOUR, is_within};
+use super::{Device, DeviceError};
+use crate::Account;
+use crate::account::SyncAnswer;
+use crate::local_state::Table;
 
 /// When things were done to the keys, in milliseconds of the wall clock.
 #[derive(Clone, Default, Deserialize, Serialize)]

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
 
-use super::{
-    Device, DeviceError,
-    peer::{Peer, PeerNotes},
-};
-use crate::{Account, local_state::Table};
+use super::peer::{Peer, PeerNotes};
+use super::{Device, DeviceError};
+use crate::Account;
+use crate::local_state::Table;
 
 impl Device {
     /// Begins new sessions with the verified devices whose messages did not decrypt, and tells them

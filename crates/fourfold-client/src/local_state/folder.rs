@@ -1,10 +1,8 @@
 //! The files of local state: names, permissions and the lock.
 
-use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io,
-    path::{Path, PathBuf},
-};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::LocalStateError;
 use crate::session::is_user_id;

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use fourfold::{
-    AccountData, Content, KeyDescription, KeyId, SecretName, Snapshot,
-    history::{Change, Fingerprint, History, Origin, Place, Reading, Sighting},
-};
-use rusqlite::{Connection, OptionalExtension as _, Row, types::Type};
+use fourfold::history::{Change, Fingerprint, History, Origin, Place, Reading, Sighting};
+use fourfold::{AccountData, Content, KeyDescription, KeyId, SecretName, Snapshot};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{LocalState, LocalStateError};
 

@@ -7,12 +7,10 @@ mod journal;
 mod schema;
 mod sealed;
 
-use std::{
-    fmt,
-    fs::File,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 

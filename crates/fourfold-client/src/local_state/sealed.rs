@@ -1,13 +1,18 @@
 //! Sealed rows: what a device keeps, unreadable without its [`SealingKey`].
 
-use std::{collections::BTreeMap, fs::File, path::PathBuf, sync::Arc};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::{LocalState, LocalStateError, schema};
-use crate::{SealingKey, wiped_json::to_wiped_json};
+use crate::SealingKey;
+use crate::wiped_json::to_wiped_json;
 
 /// The sealed rows of an account: read one by one, written all or nothing.
 ///

@@ -4,10 +4,8 @@ mod earlier_version;
 
 use std::fs;
 
-use fourfold::{
-    AccountData, Content, KeyDescription, KeyId, Snapshot,
-    history::{Change, DescriptionChange},
-};
+use fourfold::history::{Change, DescriptionChange};
+use fourfold::{AccountData, Content, KeyDescription, KeyId, Snapshot};
 use tempfile::TempDir;
 
 use super::*;

@@ -2,19 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
-use reqwest::{
-    Response, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION},
-    redirect,
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION,
 };
+use reqwest::{Response, Url, redirect};
 use zeroize::Zeroizing;
 
 use super::{Answer, Base, Condition, FOREVER, Request, SMALL_ANSWER, Transport, retry, tls};
-use crate::{
-    Options,
-    error::{Error, ErrorKind, MatrixErrorBody},
-    escape_untrusted,
-};
+use crate::error::{Error, ErrorKind, MatrixErrorBody};
+use crate::{Options, escape_untrusted};
 
 /// The HTTP client for one server.
 pub(super) fn client(base: &Base, options: &Options) -> Result<reqwest::Client, Error> {

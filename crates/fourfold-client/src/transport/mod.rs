@@ -5,21 +5,23 @@ mod pauses;
 mod retry;
 mod tls;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Method, Url, header::HeaderValue};
-use serde::{Serialize, de::DeserializeOwned};
+use reqwest::header::HeaderValue;
+use reqwest::{Method, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, instrument};
 use zeroize::Zeroizing;
 
-use self::{attempt::Failure, pauses::Pauses};
-use crate::{
-    AccessToken, Options,
-    error::{Error, ErrorKind, MatrixErrorBody},
-    path::Path,
-};
+use self::attempt::Failure;
+use self::pauses::Pauses;
+use crate::error::{Error, ErrorKind, MatrixErrorBody};
+use crate::path::Path;
+use crate::{AccessToken, Options};
 
 /// The connection to one server.
 #[derive(Clone, Debug)]

@@ -1,10 +1,8 @@
 //! A server that does what it should not, and what becomes of it.
 
 use super::*;
-use crate::{
-    Homeserver, Password,
-    testing::{Reply, Server, TOKEN, all_texts, once},
-};
+use crate::testing::{Reply, Server, TOKEN, all_texts, once};
+use crate::{Homeserver, Password};
 
 fn path() -> Path {
     Path::fixed("/path")

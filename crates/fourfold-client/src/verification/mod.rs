@@ -14,9 +14,9 @@ mod set;
 #[cfg(test)]
 mod tests;
 
-pub use self::{cancel::CancelCode, emoji::Emoji, sas::ShortString};
-pub(crate) use self::{
-    keys::{OtherSide, OwnSide, is_ambiguous},
-    process::Output,
-    set::Verifications,
-};
+pub use self::cancel::CancelCode;
+pub use self::emoji::Emoji;
+pub(crate) use self::keys::{OtherSide, OwnSide, is_ambiguous};
+pub(crate) use self::process::Output;
+pub use self::sas::ShortString;
+pub(crate) use self::set::Verifications;

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use fourfold::{Content, signed_json::PublicKey};
-use vodozemac::{Curve25519PublicKey, sas::Sas};
+use fourfold::Content;
+use fourfold::signed_json::PublicKey;
+use vodozemac::Curve25519PublicKey;
+use vodozemac::sas::Sas;
 
-use super::{
-    CancelCode, ShortString, content,
-    keys::{OtherSide, OwnSide},
-    sas::{Agreed, commitment},
-};
+use super::keys::{OtherSide, OwnSide};
+use super::sas::{Agreed, commitment};
+use super::{CancelCode, ShortString, content};
 
 /// A verification, without I/O: messages and decisions go in, with the time as an argument; what to
 /// do comes out of [`poll`](Self::poll).

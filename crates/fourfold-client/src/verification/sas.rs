@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use fourfold::{Content, base64, canonical_json, signed_json::PublicKey};
+use fourfold::signed_json::PublicKey;
+use fourfold::{Content, base64, canonical_json};
 use sha2::{Digest as _, Sha256};
 use vodozemac::sas::{EstablishedSas, Mac};
 
-use super::{
-    CancelCode, Emoji,
-    keys::{OtherSide, OwnSide},
-};
+use super::keys::{OtherSide, OwnSide};
+use super::{CancelCode, Emoji};
 
 /// What both sides show, and a person compares: all of it is the same, or somebody is in between.
 #[derive(Clone, Debug, PartialEq, Eq)]

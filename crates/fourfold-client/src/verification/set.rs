@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use fourfold::Content;
 
-use super::{
-    CancelCode, content,
-    keys::{OtherSide, OwnSide},
-    process::{Output, Verification},
-};
+use super::keys::{OtherSide, OwnSide};
+use super::process::{Output, Verification};
+use super::{CancelCode, content};
 
 /// All verifications of this device, by transaction ID.
 #[derive(Debug, Default)]

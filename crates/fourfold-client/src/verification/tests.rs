@@ -1,8 +1,10 @@
 //! Both roles against each other, and each attack by itself.
 
-use fourfold::{Content, signed_json::SigningKey};
+use fourfold::Content;
+use fourfold::signed_json::SigningKey;
 
-use super::{process::Verification, *};
+use super::process::Verification;
+use super::*;
 
 const USER: &str = "@alice:example.org";
 const T: &str = "transaction";

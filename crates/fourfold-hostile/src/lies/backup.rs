@@ -2,12 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Forgery, Lie, Tell, forged_devices::lists};
-use crate::{
-    attacker::{Attacker, ROGUE},
-    proxy::Message,
-    victim::Victim,
-};
+use super::forged_devices::lists;
+use super::{Forgery, Lie, Tell};
+use crate::attacker::{Attacker, ROGUE};
+use crate::proxy::Message;
+use crate::victim::Victim;
 
 pub(super) const LIES: &[Lie] = &[
     Lie {

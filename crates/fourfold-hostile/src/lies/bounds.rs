@@ -3,10 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{DEVICES, Forgery, Lie, QUERY, SYNC, Tell};
-use crate::{
-    attacker::{Attacker, ROGUE},
-    proxy::{Message, Script, Turn},
-};
+use crate::attacker::{Attacker, ROGUE};
+use crate::proxy::{Message, Script, Turn};
 
 pub(super) const LIES: &[Lie] = &[
     Lie {

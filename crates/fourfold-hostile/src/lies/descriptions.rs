@@ -3,11 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Forgery, Lie, SYNC, Tell, members};
-use crate::{
-    attacker::Attacker,
-    proxy::{Message, Script, Turn},
-    victim::Victim,
-};
+use crate::attacker::Attacker;
+use crate::proxy::{Message, Script, Turn};
+use crate::victim::Victim;
 
 pub(super) const LIES: &[Lie] = &[
     Lie {

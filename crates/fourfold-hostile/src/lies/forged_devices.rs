@@ -5,11 +5,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::{CLAIM, DEVICES, Forgery, Lie, QUERY, Tell, key_of};
-use crate::{
-    attacker::{Attacker, ROGUE},
-    signer::Signer,
-    victim::{Victim, needed},
-};
+use crate::attacker::{Attacker, ROGUE};
+use crate::signer::Signer;
+use crate::victim::{Victim, needed};
 
 pub(super) const LIES: &[Lie] = &[
     Lie {

@@ -2,16 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    Forgery, Lie, QUERY, Tell,
-    forged_devices::{lists, signed_again},
-    key_of,
-};
-use crate::{
-    attacker::{Attacker, ROGUE},
-    signer::Signer,
-    victim::{Victim, needed},
-};
+use super::forged_devices::{lists, signed_again};
+use super::{Forgery, Lie, QUERY, Tell, key_of};
+use crate::attacker::{Attacker, ROGUE};
+use crate::signer::Signer;
+use crate::victim::{Victim, needed};
 
 pub(super) const LIES: &[Lie] = &[
     Lie {

@@ -20,17 +20,13 @@ mod requests;
 mod storage;
 mod to_device;
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-};
+use std::fmt;
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use crate::{
-    proxy::{Message, Script, Turn},
-    victim::Victim,
-};
+use crate::proxy::{Message, Script, Turn};
+use crate::victim::Victim;
 
 /// One lie.
 #[derive(Debug)]

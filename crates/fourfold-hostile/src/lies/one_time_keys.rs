@@ -3,12 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{CLAIM, Forgery, Lie, Tell, members};
-use crate::{
-    attacker::{Attacker, ROGUE},
-    proxy::Message,
-    signer::Signer,
-    victim::needed,
-};
+use crate::attacker::{Attacker, ROGUE};
+use crate::proxy::Message;
+use crate::signer::Signer;
+use crate::victim::needed;
 
 pub(super) const LIES: &[Lie] = &[
     Lie {

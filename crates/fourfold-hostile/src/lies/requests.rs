@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::{Lie, Tell};
-use crate::{attacker::ROGUE, victim::Victim};
+use crate::attacker::ROGUE;
+use crate::victim::Victim;
 
 pub(super) const LIES: &[Lie] = &[
     Lie {

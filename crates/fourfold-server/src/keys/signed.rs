@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use base64::engine::{DecodePaddingMode, general_purpose::STANDARD_NO_PAD};
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD_NO_PAD};
+use base64::{Engine, alphabet};
 use bytes::Bytes;
 use ed25519_dalek::{Signature, VerifyingKey};
 use ruma::canonical_json::{CanonicalJsonObject, CanonicalJsonValue};

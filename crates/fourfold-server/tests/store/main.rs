@@ -25,7 +25,6 @@ use account_data::{
     changes_come_in_order_and_each_once, hostile_names_are_only_names,
     quotas_refuse_without_a_trace,
 };
-
 use inbox::{
     a_copy_that_was_refused_comes_with_the_same_transaction, a_request_has_a_cost_and_a_limit,
     a_request_that_may_have_been_seen_is_followed_by_its_cancellation,
@@ -34,13 +33,11 @@ use inbox::{
     an_unseen_request_goes_with_its_cancellation, expired_requests_make_room_in_a_full_inbox,
     requests_leave_with_the_device_that_asks, whoever_saw_a_request_sees_its_cancellation,
 };
-
 use key_backup::{
     a_backed_up_key_is_replaced_by_a_better_one_alone, backed_up_keys_are_selected_and_deleted,
     backup_quotas_refuse_without_a_trace, backup_versions_are_never_given_out_again,
     concurrent_backups_count_right,
 };
-
 use keys::{a_key_is_claimed_once, keys_change_only_from_their_revision};
 
 /// A store and whatever must live as long.

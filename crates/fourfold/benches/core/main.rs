@@ -6,14 +6,14 @@
 
 mod raw;
 
-use std::{hint::black_box, time::Duration};
+use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
+use fourfold::passphrase::{Bounds, Passphrase};
 use fourfold::{
     AccountData, Content, KeyDescription, KeyId, NewKey, Secret, SecretName, SecretStorage,
-    SecretStorageKey,
-    passphrase::{Bounds, Passphrase},
-    recovery_key,
+    SecretStorageKey, recovery_key,
 };
 
 /// A cross-signing seed, a small file, and more than any homeserver stores.

@@ -1,11 +1,10 @@
 //! The same work with the primitives alone: no checks and no types. Plaintexts and keys are wiped.
 
 use aes::Aes256;
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD as BASE64};
-use ctr::{
-    Ctr128BE,
-    cipher::{KeyIvInit as _, StreamCipher as _},
-};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use ctr::Ctr128BE;
+use ctr::cipher::{KeyIvInit as _, StreamCipher as _};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand_core::Rng;

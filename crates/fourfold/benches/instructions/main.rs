@@ -16,7 +16,9 @@
 #[path = "../core/raw.rs"]
 mod raw;
 
-use std::{env, hint::black_box, process::Command};
+use std::env;
+use std::hint::black_box;
+use std::process::Command;
 
 use fourfold::{
     AccountData, Content, KeyDescription, KeyId, NewKey, Secret, SecretName, SecretStorage,

@@ -12,10 +12,8 @@
 //! with their public keys ([`crate::secret_kind`]).
 
 use aes::Aes256;
-use ctr::{
-    Ctr128BE,
-    cipher::{KeyIvInit as _, StreamCipher as _},
-};
+use ctr::Ctr128BE;
+use ctr::cipher::{KeyIvInit as _, StreamCipher as _};
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac as _};
 use rand_core::CryptoRng;

@@ -10,9 +10,8 @@
 //! does not even cover the ciphertext. What this algorithm opens is unauthenticated.
 
 use aes::Aes256;
-use cbc::cipher::{
-    BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _, block_padding::Pkcs7,
-};
+use cbc::cipher::block_padding::Pkcs7;
+use cbc::cipher::{BlockModeDecrypt as _, BlockModeEncrypt as _, KeyIvInit as _};
 use hmac::{Hmac, Mac as _};
 use rand_core::CryptoRng;
 use sha2::Sha256;

@@ -8,16 +8,15 @@
 pub mod aes_hmac_sha2;
 pub mod curve25519_aes_sha2;
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
+use std::fmt;
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _};
 use sha2::Sha256;
 
-use crate::{
-    Content,
-    base64::{self, DecodeError},
-};
+use crate::Content;
+use crate::base64::{self, DecodeError};
 
 /// An algorithm that Fourfold implements, as named by the `algorithm` of a key description.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -4,12 +4,10 @@
 //! remembers the identity this must not look like an account that never had one: nothing but the
 //! user replaces an identity.
 
-use crate::{
-    PublishedIdentity,
-    cross_signing::CrossSigningKeys,
-    identity::{CrossSigningKeyError, IdentityAlarm, Trust},
-    signed_json::PublicKey,
-};
+use crate::PublishedIdentity;
+use crate::cross_signing::CrossSigningKeys;
+use crate::identity::{CrossSigningKeyError, IdentityAlarm, Trust};
+use crate::signed_json::PublicKey;
 
 /// Everything that is known of the identity of an account, before something is done about it.
 #[derive(Debug)]
@@ -162,11 +160,9 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::{
-        Timestamp,
-        identity::{LoggedInDevices, PinnedBy, UserKeys},
-        testing::rng_from,
-    };
+    use crate::Timestamp;
+    use crate::identity::{LoggedInDevices, PinnedBy, UserKeys};
+    use crate::testing::rng_from;
 
     const USER: &str = "@alice:example.org";
 

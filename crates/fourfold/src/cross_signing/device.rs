@@ -1,14 +1,12 @@
 //! Signing a device of the user, after it is certain which one it is.
 
-use crate::{
-    Content, PublishedIdentity,
-    identity::{
-        CrossSigningKeyError, DeviceKeys, DeviceKeysError, OwnDeviceMismatch, UserKeys,
-        check_same_device,
-    },
-    signable::Signable,
-    signed_json::{PublicKey, SignatureError, SigningKey},
+use crate::identity::{
+    CrossSigningKeyError, DeviceKeys, DeviceKeysError, OwnDeviceMismatch, UserKeys,
+    check_same_device,
 };
+use crate::signable::Signable;
+use crate::signed_json::{PublicKey, SignatureError, SigningKey};
+use crate::{Content, PublishedIdentity};
 
 /// The keys of one of the user's own devices, of which it is certain that they are the right ones.
 ///

@@ -34,16 +34,13 @@ mod public;
 pub use continuity::{IdentityAtRisk, IdentityChoice, KnownIdentity};
 pub use device::{ConfirmedDevice, NotConfirmed, SignDeviceError};
 pub use public::PublicKeys;
-
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::{
-    Evidence, Secret, SecretKind, SecretName, SecretValueError, Verdict, base64,
-    secret_kind::KeyValue,
-    signable::Signable,
-    signed_json::{SignatureError, SigningKey},
-};
+use crate::secret_kind::KeyValue;
+use crate::signable::Signable;
+use crate::signed_json::{SignatureError, SigningKey};
+use crate::{Evidence, Secret, SecretKind, SecretName, SecretValueError, Verdict, base64};
 
 /// All three private keys of an identity. Wiped when dropped, never printed.
 #[derive(Debug)]

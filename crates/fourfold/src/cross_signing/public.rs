@@ -2,12 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Content,
-    cross_signing::CrossSigningKeys,
-    signable::{KeyUsage, Signable},
-    signed_json::{SignatureError, SigningKey},
-};
+use crate::Content;
+use crate::cross_signing::CrossSigningKeys;
+use crate::signable::{KeyUsage, Signable};
+use crate::signed_json::{SignatureError, SigningKey};
 
 /// The three public keys as they are uploaded: the self-signing and the user-signing key signed by
 /// the master key ([`POST /keys/device_signing/upload`][upload]).

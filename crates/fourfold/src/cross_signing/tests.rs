@@ -3,12 +3,10 @@
 use fourfold_hostile::Forger;
 
 use super::*;
-use crate::{
-    Content, PublishedIdentity, SecretValueError,
-    identity::{CrossSigningKeyError, DeviceKeysError, OwnDeviceMismatch, UserKeys},
-    signed_json::{self, PublicKey},
-    testing::{rng, rng_from},
-};
+use crate::identity::{CrossSigningKeyError, DeviceKeysError, OwnDeviceMismatch, UserKeys};
+use crate::signed_json::{self, PublicKey};
+use crate::testing::{rng, rng_from};
+use crate::{Content, PublishedIdentity, SecretValueError};
 
 const USER: &str = "@alice:example.org";
 

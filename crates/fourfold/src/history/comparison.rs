@@ -1,9 +1,7 @@
 //! Comparing what the server holds with what it was seen to hold.
 
-use super::{
-    Change, Fingerprint, History, Place, Reading, description,
-    fingerprint::{Event, named_key},
-};
+use super::fingerprint::{Event, named_key};
+use super::{Change, Fingerprint, History, Place, Reading, description};
 use crate::{AccountData, DefaultKey, KeyId};
 
 impl History {

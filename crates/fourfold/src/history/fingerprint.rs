@@ -4,12 +4,9 @@
 use sha2::{Digest as _, Sha256};
 
 use super::description;
-use crate::{
-    AccountData, Content, DefaultKey, EventState, KeyId, SecretState,
-    algorithm::{aes_hmac_sha2, curve25519_aes_sha2},
-    canonical_json,
-    key::is_passthrough,
-};
+use crate::algorithm::{aes_hmac_sha2, curve25519_aes_sha2};
+use crate::key::is_passthrough;
+use crate::{AccountData, Content, DefaultKey, EventState, KeyId, SecretState, canonical_json};
 
 /// What something says, without saying it: hashes of ciphertexts and of descriptions.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

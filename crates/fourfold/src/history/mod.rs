@@ -42,13 +42,13 @@ mod record;
 mod room;
 mod vouching;
 
+use std::collections::BTreeMap;
+
 pub use change::Change;
 pub use description::DescriptionChange;
 pub use fingerprint::{Fingerprint, Reading};
 pub use record::{Origin, Place, Sighting};
 pub use vouching::Vouched;
-
-use std::collections::BTreeMap;
 
 use crate::{Content, KeyId};
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{History, Origin, comparison::Last, fingerprint::Event};
+use super::comparison::Last;
+use super::fingerprint::Event;
+use super::{History, Origin};
 use crate::{AccountData, Plan};
 
 impl History {
@@ -87,11 +89,9 @@ mod tests {
     use rand_core::UnwrapErr;
 
     use super::*;
-    use crate::{
-        DefaultKey, NewKey, Secret, SecretName, SecretStorage,
-        history::Change,
-        plan::{self, Destination, WritingKey},
-    };
+    use crate::history::Change;
+    use crate::plan::{self, Destination, WritingKey};
+    use crate::{DefaultKey, NewKey, Secret, SecretName, SecretStorage};
 
     /// An account with a secret, the plan that rotates its key, and the account after each step.
     fn rotation() -> (Plan, Vec<AccountData>) {

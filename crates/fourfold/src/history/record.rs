@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Description, Fingerprint, History, Reading,
-    fingerprint::{Event, named_key},
-};
+use super::fingerprint::{Event, named_key};
+use super::{Description, Fingerprint, History, Reading};
 use crate::{
     AccountData, Content, DefaultKey, KeyDescription, KeyId, SecretName, SecretState, SecretStorage,
 };

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{base64, signed_json::PublicKeyError};
+use crate::base64;
+use crate::signed_json::PublicKeyError;
 
 /// The public Curve25519 key of a device, which Olm sessions with it are bound to.
 ///

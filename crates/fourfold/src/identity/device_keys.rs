@@ -1,11 +1,9 @@
 //! The keys of one device, as `/keys/query` shows them.
 
-use crate::{
-    Content,
-    identity::Curve25519PublicKey,
-    signable::{ForeignMember, Kind, Signable},
-    signed_json::{PublicKey, PublicKeyError, SignatureError},
-};
+use crate::Content;
+use crate::identity::Curve25519PublicKey;
+use crate::signable::{ForeignMember, Kind, Signable};
+use crate::signed_json::{PublicKey, PublicKeyError, SignatureError};
 
 /// The identity keys of a device, whose self-signature is verified
 /// ([Device keys](https://spec.matrix.org/v1.19/client-server-api/#device-keys)).

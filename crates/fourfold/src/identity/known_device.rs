@@ -4,11 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Content, Timestamp,
-    identity::{Curve25519PublicKey, DeviceKeys, LogIn, LoggedInDevices, UserKeys},
-    signed_json::PublicKey,
-};
+use crate::identity::{Curve25519PublicKey, DeviceKeys, LogIn, LoggedInDevices, UserKeys};
+use crate::signed_json::PublicKey;
+use crate::{Content, Timestamp};
 
 /// A device of the user that the server listed when it was asked last.
 #[derive(Clone, Debug, Deserialize, Serialize)]

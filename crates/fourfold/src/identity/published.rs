@@ -1,11 +1,9 @@
 //! The cross-signing identity of a user as the server publishes it.
 
-use crate::{
-    Content, ContentError,
-    cross_signing::PublicKeys,
-    signable::{ForeignMember, KeyUsage, Kind},
-    signed_json::{PublicKey, PublicKeyError, SignatureError},
-};
+use crate::cross_signing::PublicKeys;
+use crate::signable::{ForeignMember, KeyUsage, Kind};
+use crate::signed_json::{PublicKey, PublicKeyError, SignatureError};
+use crate::{Content, ContentError};
 
 /// The three public cross-signing keys of a user, each read by itself.
 #[derive(Clone, Debug)]

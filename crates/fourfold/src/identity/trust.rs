@@ -4,19 +4,15 @@ mod judgement;
 mod observation;
 mod tombstones;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use self::tombstones::Tombstones;
-use crate::{
-    Timestamp,
-    identity::{KnownDevice, Tombstone, TombstoneReason},
-    signed_json::PublicKey,
-};
+use crate::Timestamp;
+use crate::identity::{KnownDevice, Tombstone, TombstoneReason};
+use crate::signed_json::PublicKey;
 
 /// What one machine knows and trusts of one user: the pinned master key, the devices, and the
 /// devices that are gone.

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    Content, ContentError,
-    identity::{DeviceKeys, DeviceKeysError, PublishedIdentity},
-};
+use crate::identity::{DeviceKeys, DeviceKeysError, PublishedIdentity};
+use crate::{Content, ContentError};
 
 /// The published identity and the devices of a user, at one moment.
 #[derive(Clone, Debug)]

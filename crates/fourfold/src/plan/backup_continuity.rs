@@ -78,7 +78,8 @@ pub struct BackupHidden {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NewKeyBackup, testing::rng_from};
+    use crate::NewKeyBackup;
+    use crate::testing::rng_from;
 
     // shows: STO-06
     #[test]

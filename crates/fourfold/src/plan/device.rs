@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Plan, StepState};
-use crate::{
-    Content,
-    cross_signing::{ConfirmedDevice, NotConfirmed, SignDeviceError},
-    identity::{DeviceKeys, UserKeys, check_same_device},
-    signed_json::{PublicKey, SigningKey},
-};
+use crate::Content;
+use crate::cross_signing::{ConfirmedDevice, NotConfirmed, SignDeviceError};
+use crate::identity::{DeviceKeys, UserKeys, check_same_device};
+use crate::signed_json::{PublicKey, SigningKey};
 
 /// Publishes the keys of this device. The plan is empty when the server has them.
 ///

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Plan, StepState};
-use crate::{PublishedIdentity, cross_signing::PublicKeys, signed_json::PublicKey};
+use crate::PublishedIdentity;
+use crate::cross_signing::PublicKeys;
+use crate::signed_json::PublicKey;
 
 /// Publishes an identity: the three cross-signing keys at once. The plan is empty when they are
 /// published already, and warns when it replaces another identity.

@@ -1,6 +1,7 @@
 //! Plans for keys: the first one, another one, the default, and removing one.
 
-use super::{Draft, NotDescribed, Plan, check_described, secret::is_same_value};
+use super::secret::is_same_value;
+use super::{Draft, NotDescribed, Plan, check_described};
 use crate::{
     Content, DefaultKey, Evidence, KeyDescriptionError, KeyId, NewKey, ProvenKey, SecretName,
     SecretStorage, SecretStorageKey,

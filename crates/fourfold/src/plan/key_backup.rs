@@ -3,11 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Plan, StepState};
-use crate::{
-    BackupVersion, Content, NewKeyBackup, Secret, SecretName, SecretValueError, Verdict,
-    secret_kind::Evidence,
-    signed_json::{PublicKey, SignatureError, SigningKey},
-};
+use crate::secret_kind::Evidence;
+use crate::signed_json::{PublicKey, SignatureError, SigningKey};
+use crate::{BackupVersion, Content, NewKeyBackup, Secret, SecretName, SecretValueError, Verdict};
 
 /// Makes a new version of the key backup, which becomes the current one. `current` is the version
 /// that there is. The plan is empty when that one has this key already.

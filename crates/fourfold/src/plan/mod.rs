@@ -21,6 +21,8 @@ mod secret;
 mod standard;
 mod transfer;
 
+use std::fmt;
+
 pub use account_data::PutAccountData;
 pub use backup_continuity::{BackupChoice, BackupHidden, RememberedBackup, decide_key_backup};
 pub use device::{
@@ -39,12 +41,9 @@ pub use secret::{
     AddKeyError, DeleteError, StoreError, TakeKeyAwayError, WritingKey, add_key, delete, store,
     take_key_away,
 };
+use serde::{Deserialize, Serialize};
 pub use standard::{CompleteError, complete};
 pub use transfer::{Destination, TransferError, migrate, rotate};
-
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
 
 use crate::{
     AccountData, Content, ContentError, KeyCheckOutcome, KeyDescriptionError, ProvenKey,

@@ -3,12 +3,11 @@
 //! A key is the default when its description, signed by the master cross-signing key, is named
 //! `m.default`; only one may be.
 
-use super::{Draft, Plan, key::put_description};
-use crate::{
-    Algorithm, Content, KeyDescription, NewKey, SecretStorage,
-    signable::Signable,
-    signed_json::{SignatureError, SigningKey},
-};
+use super::key::put_description;
+use super::{Draft, Plan};
+use crate::signable::Signable;
+use crate::signed_json::{SignatureError, SigningKey};
+use crate::{Algorithm, Content, KeyDescription, NewKey, SecretStorage};
 
 /// Adds a key of 2019. When it is named `m.default`, whatever key had that name loses it first. The
 /// description of such a key is signed anew if the master key had signed it, and only then: the

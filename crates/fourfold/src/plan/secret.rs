@@ -3,12 +3,14 @@
 use rand_core::CryptoRng;
 
 use super::{Draft, NotDescribed, Plan, check_described};
+use crate::algorithm::OpenEntryError;
+use crate::algorithm::curve25519_aes_sha2::MacMode;
+use crate::encrypted_secret::ENCRYPTED;
+use crate::secret_kind::{KeyValue, SecretKind};
 use crate::{
     Algorithm, Authenticity, Content, EncryptedSecret, EncryptedSecretError, EventState, Evidence,
     KeyId, OpenError, ProvenKey, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey,
-    SecretValueError, TrustedPublicKey, Verdict, algorithm::OpenEntryError,
-    algorithm::curve25519_aes_sha2::MacMode, encrypted_secret::ENCRYPTED, secret_kind::KeyValue,
-    secret_kind::SecretKind,
+    SecretValueError, TrustedPublicKey, Verdict,
 };
 
 /// A key that a secret is encrypted under when it is stored.

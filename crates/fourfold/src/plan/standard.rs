@@ -6,12 +6,9 @@
 
 use rand_core::CryptoRng;
 
-use super::{
-    Draft, Plan, StoreError, WritingKey,
-    key::{put_default, warn_of_unopened},
-    secret::is_same_value,
-    store,
-};
+use super::key::{put_default, warn_of_unopened};
+use super::secret::is_same_value;
+use super::{Draft, Plan, StoreError, WritingKey, store};
 use crate::{
     Content, EventState, Evidence, ProvenKey, Secret, SecretName, SecretStorage, SecretValueError,
     Verdict,

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use rand_core::CryptoRng;
 
-use super::{
-    Draft, NotDescribed, Plan, check_described,
-    key::{OLD_CIPHERTEXT, put_default, put_description, retire_description, warn_of_unopened},
-    secret::{could_be_anybodys, is_current, is_doubtful, normalise},
+use super::key::{
+    OLD_CIPHERTEXT, put_default, put_description, retire_description, warn_of_unopened,
 };
+use super::secret::{could_be_anybodys, is_current, is_doubtful, normalise};
+use super::{Draft, NotDescribed, Plan, check_described};
 use crate::{
     Authenticity, DefaultKey, EncryptedSecret, Evidence, KeyCheckOutcome, KeyId, NewKey, ProvenKey,
     Secret, SecretName, SecretStorage, SecretStorageKey, Verdict,

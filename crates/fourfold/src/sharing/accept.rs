@@ -3,11 +3,10 @@
 //! A value is taken only from a verified device of the user, over Olm, for an open request that was
 //! sent to that device, and when it is what its name says.
 
-use crate::{
-    BackupVersion, Secret, SecretKind, SecretName, Verdict,
-    identity::{DeviceTrust, KnownDevice},
-    sharing::{Channel, Policy, Standing, World, request::Request},
-};
+use crate::identity::{DeviceTrust, KnownDevice};
+use crate::sharing::request::Request;
+use crate::sharing::{Channel, Policy, Standing, World};
+use crate::{BackupVersion, Secret, SecretKind, SecretName, Verdict};
 
 /// An answer whose every check passed.
 #[derive(Debug)]

@@ -1,16 +1,12 @@
 //! What waits to be polled: bounded, however much comes in.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    SecretName, Timestamp,
-    sharing::{Alert, Audit, AuditDecision, DeviceSummary, Output},
-};
+use crate::sharing::{Alert, Audit, AuditDecision, DeviceSummary, Output};
+use crate::{SecretName, Timestamp};
 
 /// The outputs that were not polled yet, and what was said lately.
 #[derive(Debug, Default, Deserialize, Serialize)]

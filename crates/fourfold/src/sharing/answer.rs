@@ -1,25 +1,22 @@
 //! Answering the requests of other devices, and pushing secrets to them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    announce::Announcements,
-    back_off,
-    prompt::Prompts,
-    rate_limit::RateLimit,
-    recent::Recent,
-    share::{self, Rules, ShareKind},
+use super::announce::Announcements;
+use super::back_off;
+use super::prompt::Prompts;
+use super::rate_limit::RateLimit;
+use super::recent::Recent;
+use super::share::{self, Rules, ShareKind};
+use crate::identity::DeviceTrust;
+use crate::sharing::{
+    Alert, AuditDecision, Authorised, DeviceSummary, Ignored, Output, Prompt, PromptId, RequestId,
+    SecretSharing, Share, ShareId, ShareRefusal, World,
 };
-use crate::{
-    SecretName, Timestamp,
-    identity::DeviceTrust,
-    sharing::{
-        Alert, AuditDecision, Authorised, DeviceSummary, Ignored, Output, Prompt, PromptId,
-        RequestId, SecretSharing, Share, ShareId, ShareRefusal, World,
-    },
-};
+use crate::{SecretName, Timestamp};
 
 /// What other devices are to get.
 #[derive(Debug, Default, Deserialize, Serialize)]

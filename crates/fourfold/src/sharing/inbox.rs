@@ -1,14 +1,14 @@
 //! Secrets that nobody asked for (MSC4385): taken only when the policy names them, and not too many.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{accept, request::Effects};
-use crate::{
-    Secret, SecretName, Timestamp,
-    sharing::{AuditDecision, Channel, Ignored, Origin, Output, Policy, Received, World},
-};
+use super::accept;
+use super::request::Effects;
+use crate::sharing::{AuditDecision, Channel, Ignored, Origin, Output, Policy, Received, World};
+use crate::{Secret, SecretName, Timestamp};
 
 /// When pushes were taken.
 #[derive(Debug, Default, Deserialize, Serialize)]

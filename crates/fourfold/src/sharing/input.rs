@@ -1,11 +1,9 @@
 //! What happened, as the driver tells the machine.
 
-use crate::{
-    Secret, SecretName,
-    identity::Curve25519PublicKey,
-    sharing::{PromptId, RequestId, SendId, ShareId},
-    signed_json::PublicKey,
-};
+use crate::identity::Curve25519PublicKey;
+use crate::sharing::{PromptId, RequestId, SendId, ShareId};
+use crate::signed_json::PublicKey;
+use crate::{Secret, SecretName};
 
 /// What happened.
 #[derive(Debug)]

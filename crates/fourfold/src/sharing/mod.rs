@@ -24,27 +24,32 @@ mod request_id;
 mod share;
 mod wire;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use self::{
-    announce::Announcements, answer::Answers, ignored::Counts, inbox::Inbox, outbox::Outbox,
-    rate_limit::RateLimit, request::Effects, request::Requests, share::Rules, wire::Incoming,
+use self::announce::Announcements;
+use self::answer::Answers;
+pub use self::event::SharingEvent;
+use self::ignored::Counts;
+pub use self::ignored::Ignored;
+use self::inbox::Inbox;
+pub use self::input::{Channel, Input, Recipients, ToDeviceEvent};
+use self::outbox::Outbox;
+pub use self::output::{
+    Alert, AskRefusal, Audit, AuditDecision, DeviceSummary, Origin, Outcome, Output, Prompt,
+    PromptId, Received, Send, SendId, Settled, Share, ShareId, Standing,
 };
-pub use self::{
-    event::SharingEvent,
-    ignored::Ignored,
-    input::{Channel, Input, Recipients, ToDeviceEvent},
-    output::{
-        Alert, AskRefusal, Audit, AuditDecision, DeviceSummary, Origin, Outcome, Output, Prompt,
-        PromptId, Received, Send, SendId, Settled, Share, ShareId, Standing,
-    },
-    policy::{Policy, Rule},
-    request_id::{RequestId, RequestIdError},
-    share::{Authorised, ShareRefusal},
-};
-use crate::{Evidence, SecretName, Timestamp, identity::Trust};
+pub use self::policy::{Policy, Rule};
+use self::rate_limit::RateLimit;
+use self::request::{Effects, Requests};
+pub use self::request_id::{RequestId, RequestIdError};
+use self::share::Rules;
+pub use self::share::{Authorised, ShareRefusal};
+use self::wire::Incoming;
+use crate::identity::Trust;
+use crate::{Evidence, SecretName, Timestamp};
 
 /// The state machine of secret sharing on one device.
 ///

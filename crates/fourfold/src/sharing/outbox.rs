@@ -5,10 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::back_off;
-use crate::{
-    Content, Timestamp,
-    sharing::{RequestId, Send, SendId, wire},
-};
+use crate::sharing::{RequestId, Send, SendId, wire};
+use crate::{Content, Timestamp};
 
 /// The unencrypted events that the server has not taken yet. They outlive a restart, and come again
 /// with the same transaction ID.

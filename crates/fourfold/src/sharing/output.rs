@@ -2,12 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Content, Secret, SecretName, Timestamp,
-    identity::{Curve25519PublicKey, DeviceTrust, KnownDevice},
-    sharing::RequestId,
-    signed_json::PublicKey,
-};
+use crate::identity::{Curve25519PublicKey, DeviceTrust, KnownDevice};
+use crate::sharing::RequestId;
+use crate::signed_json::PublicKey;
+use crate::{Content, Secret, SecretName, Timestamp};
 
 /// What to do.
 #[derive(Debug)]

@@ -1,13 +1,12 @@
 //! Which secrets may be asked for, shared and pushed.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SecretName, Timestamp, identity::KnownDevice};
+use crate::identity::KnownDevice;
+use crate::{SecretName, Timestamp};
 
 /// What happens when a verified device asks for a secret.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]

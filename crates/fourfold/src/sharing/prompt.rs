@@ -1,14 +1,13 @@
 //! The questions to the user that are open, and when the next may be asked.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::announce::Announcements;
-use crate::{
-    SecretName, Timestamp,
-    sharing::{DeviceSummary, Output, Prompt, PromptId},
-};
+use crate::sharing::{DeviceSummary, Output, Prompt, PromptId};
+use crate::{SecretName, Timestamp};
 
 /// The prompts of this run. After a restart none is open, which counts as "No".
 #[derive(Debug, Default, Deserialize, Serialize)]

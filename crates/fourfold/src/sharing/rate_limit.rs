@@ -1,6 +1,7 @@
 //! How many secrets go out in an hour, whoever asks.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 

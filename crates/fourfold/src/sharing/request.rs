@@ -1,18 +1,19 @@
 //! Asking the other devices for a secret.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{accept, announce::Announcements, back_off, outbox::Outbox, wire};
-use crate::{
-    Secret, SecretName, Timestamp,
-    identity::{Curve25519PublicKey, KnownDevice},
-    sharing::{
-        Alert, AskRefusal, AuditDecision, Channel, Ignored, Origin, Outcome, Output, Policy,
-        Received, Recipients, RequestId, SecretSharing, World,
-    },
+use super::announce::Announcements;
+use super::outbox::Outbox;
+use super::{accept, back_off, wire};
+use crate::identity::{Curve25519PublicKey, KnownDevice};
+use crate::sharing::{
+    Alert, AskRefusal, AuditDecision, Channel, Ignored, Origin, Outcome, Output, Policy, Received,
+    Recipients, RequestId, SecretSharing, World,
 };
+use crate::{Secret, SecretName, Timestamp};
 
 /// The requests of this device: those that are open, and what answered those that are over.
 #[derive(Debug, Default, Deserialize, Serialize)]

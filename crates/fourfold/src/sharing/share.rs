@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{answer::Pending, policy::Consent, rate_limit::RateLimit, wire};
-use crate::{
-    Secret, SecretName,
-    identity::{DeviceTrust, KnownDevice},
-    sharing::{DeviceSummary, Policy, RequestId, World},
-};
+use super::answer::Pending;
+use super::policy::Consent;
+use super::rate_limit::RateLimit;
+use super::wire;
+use crate::identity::{DeviceTrust, KnownDevice};
+use crate::sharing::{DeviceSummary, Policy, RequestId, World};
+use crate::{Secret, SecretName};
 
 /// What holds for every share at the moment.
 #[derive(Debug)]

@@ -4,9 +4,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::{
-    Content, Secret, SecretName, canonical_json, identity::DeviceKeys, sharing::RequestId,
-};
+use crate::identity::DeviceKeys;
+use crate::sharing::RequestId;
+use crate::{Content, Secret, SecretName, canonical_json};
 
 pub(super) const REQUEST: &str = "m.secret.request";
 pub(super) const SEND: &str = "m.secret.send";

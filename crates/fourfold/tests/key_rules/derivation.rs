@@ -1,16 +1,13 @@
 //! What becomes of what the user typed.
 
+use fourfold::passphrase::{Bounds, Budget, ParametersError, Passphrase, PassphraseParameters};
 use fourfold::{
     Content, KeyCheckOutcome, KeyDescription, KeyId, KeyInputError, NewKey, NotProvenReason,
-    SecretStorage, SecretStorageKey,
-    passphrase::{Bounds, Budget, ParametersError, Passphrase, PassphraseParameters},
-    recovery_key,
+    SecretStorage, SecretStorageKey, recovery_key,
 };
 
-use crate::{
-    PASSPHRASE, change, described, name, put_secret, rng, scripted_rng::Scripted,
-    without_check_data,
-};
+use crate::scripted_rng::Scripted;
+use crate::{PASSPHRASE, change, described, name, put_secret, rng, without_check_data};
 
 /// The server asks for one iteration and takes the check data away, so that anything looks right
 /// and the passphrase can be guessed from what is written next.

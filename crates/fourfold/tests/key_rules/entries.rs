@@ -1,9 +1,11 @@
 //! Secrets, IDs and names as a server can change them.
 
+use fourfold::algorithm::OpenEntryError;
+use fourfold::signed_json::SigningKey;
 use fourfold::{
     AccountData, DefaultKey, EncryptedSecret, Evidence, KeyDescriptionError, KeyId, NewKey,
     OpenError, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey, SecretValueError,
-    Snapshot, Verdict, algorithm::OpenEntryError, base64, signed_json::SigningKey,
+    Snapshot, Verdict, base64,
 };
 
 use crate::{copy, described, name, put_entry, put_secret, rng, wrong};

@@ -1,15 +1,14 @@
 //! What it takes to be allowed to write.
 
+use fourfold::passphrase::PassphraseParameters;
+use fourfold::signed_json::SigningKey;
 use fourfold::{
     AccountData, Algorithm, Content, KeyCheckOutcome, KeyInputError, NewKey, NotProvenReason,
-    OpenError, SecretName, SecretStorage, SecretStorageKey, base64,
-    passphrase::PassphraseParameters, recovery_key, signed_json::SigningKey,
+    OpenError, SecretName, SecretStorage, SecretStorageKey, base64, recovery_key,
 };
 
-use crate::{
-    change, copy, described, name, put_entry, put_secret, rng, scripted_rng::Scripted,
-    without_check_data, wrong,
-};
+use crate::scripted_rng::Scripted;
+use crate::{change, copy, described, name, put_entry, put_secret, rng, without_check_data, wrong};
 
 // shows: KEY-02, KD-08, KD-09
 #[test]

@@ -1,16 +1,14 @@
 //! A user with devices, and what an honest or lying server says about them.
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
-use fourfold::{
-    BackupVersion, Content, Evidence, Secret, SecretName, Timestamp, base64,
-    identity::{
-        Curve25519PublicKey, LoggedInDevices, PinnedBy, PublishedIdentity, Trust, TrustChange,
-        UserKeys,
-    },
-    sharing::Channel,
-    signed_json::{PublicKey, SigningKey},
+use fourfold::identity::{
+    Curve25519PublicKey, LoggedInDevices, PinnedBy, PublishedIdentity, Trust, TrustChange, UserKeys,
 };
+use fourfold::sharing::Channel;
+use fourfold::signed_json::{PublicKey, SigningKey};
+use fourfold::{BackupVersion, Content, Evidence, Secret, SecretName, Timestamp, base64};
 use fourfold_hostile::Forger;
 
 pub(crate) const USER: &str = "@alice:example.org";

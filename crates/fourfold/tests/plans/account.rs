@@ -1,10 +1,13 @@
 //! Accounts as they are found: several keys, secrets under some of them, and all kinds of damage.
 
+use fourfold::algorithm::curve25519_aes_sha2::MacMode;
+use fourfold::passphrase::PassphraseParameters;
+use fourfold::plan::PutAccountData;
+use fourfold::secret_kind::KeyValue;
+use fourfold::signed_json::SigningKey;
 use fourfold::{
     AccountData, Algorithm, Content, DefaultKey, Evidence, KeyId, NewKey, Plan, Secret, SecretKind,
-    SecretName, SecretStorage, SecretStorageKey, Snapshot, TrustedPublicKey,
-    algorithm::curve25519_aes_sha2::MacMode, base64, passphrase::PassphraseParameters,
-    plan::PutAccountData, secret_kind::KeyValue, signed_json::SigningKey,
+    SecretName, SecretStorage, SecretStorageKey, Snapshot, TrustedPublicKey, base64,
 };
 use fourfold_hostile::Forger;
 

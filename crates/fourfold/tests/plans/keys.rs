@@ -1,15 +1,13 @@
 //! Plans for keys.
 
+use fourfold::plan::{RemoveKeyError, SetUpError};
 use fourfold::{
     AccountData, Content, DefaultKey, Evidence, KeyDescriptionError, KeyId, NewKey, Plan, Secret,
     SecretName, SecretStorage, SecretStorageKey, plan,
-    plan::{RemoveKeyError, SetUpError},
 };
 
-use crate::{
-    account::{Account, Identity, event_types},
-    dice::Dice,
-};
+use crate::account::{Account, Identity, event_types};
+use crate::dice::Dice;
 
 fn name(name: &str) -> SecretName {
     SecretName::new(name).unwrap()

@@ -1,18 +1,15 @@
 //! The 2019 profile: `m.default`, signed descriptions, and storing in both MAC modes.
 
+use fourfold::algorithm::curve25519_aes_sha2::MacMode;
+use fourfold::plan::WritingKey;
+use fourfold::signed_json::{SignatureError, SigningKey};
 use fourfold::{
     Authenticity, Content, Evidence, NewKey, Plan, Secret, SecretName, TrustError,
-    TrustedPublicKey,
-    algorithm::curve25519_aes_sha2::MacMode,
-    plan,
-    plan::WritingKey,
-    signed_json::{SignatureError, SigningKey},
+    TrustedPublicKey, plan,
 };
 
-use crate::{
-    account::{Account, Identity, USER, event_types},
-    dice::Dice,
-};
+use crate::account::{Account, Identity, USER, event_types};
+use crate::dice::Dice;
 
 fn key_2019(name: &str, master: &SigningKey, seed: u64) -> NewKey {
     NewKey::random_2019(name, USER, master, &mut Dice::new(seed)).unwrap()

@@ -1,15 +1,13 @@
 //! Plans for secrets.
 
+use fourfold::plan::{AddKeyError, DeleteError, StoreError, TakeKeyAwayError, WritingKey};
 use fourfold::{
     AccountData, Content, Evidence, KeyDescriptionError, NewKey, OpenError, Plan, Secret,
     SecretName, SecretNameError, SecretState, SecretValueError, base64, plan,
-    plan::{AddKeyError, DeleteError, StoreError, TakeKeyAwayError, WritingKey},
 };
 
-use crate::{
-    account::{Account, Identity, USER, puts},
-    dice::Dice,
-};
+use crate::account::{Account, Identity, USER, puts};
+use crate::dice::Dice;
 
 fn name() -> SecretName {
     SecretName::new("org.example.token").unwrap()

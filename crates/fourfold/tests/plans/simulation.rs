@@ -2,16 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use fourfold::plan::{Destination, RemoveKeyError, StepState, TransferError};
 use fourfold::{
     AccountData, Content, DefaultKey, EncryptedSecret, Evidence, KeyId, NewKey, Plan, SecretName,
     SecretState, SecretStorage, SecretStorageKey, plan,
-    plan::{Destination, RemoveKeyError, StepState, TransferError},
 };
 
-use crate::{
-    account::{Account, Identity, Shape, generate, meaning, puts},
-    dice::Dice,
-};
+use crate::account::{Account, Identity, Shape, generate, meaning, puts};
+use crate::dice::Dice;
 
 const ACCOUNTS: u64 = 60;
 

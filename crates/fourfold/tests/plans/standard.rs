@@ -1,14 +1,12 @@
 //! The plan for the standard secrets.
 
+use fourfold::plan::{self, CompleteError, StoreError};
 use fourfold::{
     Content, DefaultKey, Evidence, NewKey, Plan, Secret, SecretName, SecretValueError, base64,
-    plan::{self, CompleteError, StoreError},
 };
 
-use crate::{
-    account::{Account, Identity, event_types},
-    dice::Dice,
-};
+use crate::account::{Account, Identity, event_types};
+use crate::dice::Dice;
 
 fn names() -> [SecretName; 4] {
     [

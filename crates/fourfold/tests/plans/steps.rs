@@ -1,14 +1,12 @@
 //! Steps: what they expect, and that a plan can be stored and resumed.
 
+use fourfold::plan::{StepState, WritingKey};
 use fourfold::{
     AccountData, Content, Evidence, NewKey, Plan, Secret, SecretName, SecretStorage, plan,
-    plan::{StepState, WritingKey},
 };
 
-use crate::{
-    account::{Account, puts},
-    dice::Dice,
-};
+use crate::account::{Account, puts};
+use crate::dice::Dice;
 
 fn name() -> SecretName {
     SecretName::new("org.example.token").unwrap()

@@ -1,15 +1,13 @@
 //! Rotation and migration, case by case.
 
+use fourfold::plan::{Destination, TransferError};
 use fourfold::{
     Algorithm, BackupVersion, Content, DefaultKey, Evidence, KeyDescriptionError, KeyId, NewKey,
     OpenError, Plan, Secret, SecretName, SecretStorageKey, Verdict, base64, plan,
-    plan::{Destination, TransferError},
 };
 
-use crate::{
-    account::{Account, Identity, USER, event_types, puts},
-    dice::Dice,
-};
+use crate::account::{Account, Identity, USER, event_types, puts};
+use crate::dice::Dice;
 
 fn name(name: &str) -> SecretName {
     SecretName::new(name).unwrap()

@@ -1,18 +1,14 @@
 //! Every check before a secret is shared, each broken alone, and how requests wait.
 
-use fourfold::{
-    Secret, SecretName, Timestamp,
-    identity::{DeviceTrust, PinnedBy, TombstoneReason},
-    sharing::{
-        Alert, AuditDecision, Channel, Ignored, Input, Output, Policy, Prompt, RequestId, Rule,
-        ShareRefusal,
-    },
+use fourfold::identity::{DeviceTrust, PinnedBy, TombstoneReason};
+use fourfold::sharing::{
+    Alert, AuditDecision, Channel, Ignored, Input, Output, Policy, Prompt, RequestId, Rule,
+    ShareRefusal,
 };
+use fourfold::{Secret, SecretName, Timestamp};
 
-use crate::{
-    own_devices::{USER, key, observe},
-    story::{Story, name, plain},
-};
+use crate::own_devices::{USER, key, observe};
+use crate::story::{Story, name, plain};
 
 const TOKEN: &str = "org.example.token";
 

@@ -1,15 +1,11 @@
 //! Devices that claim the keys of another one.
 
-use fourfold::{
-    identity::{Trust, UserKeys},
-    sharing::Policy,
-};
+use fourfold::identity::{Trust, UserKeys};
+use fourfold::sharing::Policy;
 use serde_json::Value;
 
-use crate::{
-    own_devices::{Account, Device, USER, at, key, observe},
-    story::Story,
-};
+use crate::own_devices::{Account, Device, USER, at, key, observe};
+use crate::story::Story;
 
 /// What the server shows when a device of this name, signed or not, has the Curve25519 key of `B`
 /// among its own.

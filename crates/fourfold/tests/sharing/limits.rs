@@ -1,9 +1,7 @@
 //! What bounds the answers: how many there are in an hour, and how many requests wait.
 
-use fourfold::{
-    Secret,
-    sharing::{Alert, Output, Policy, Rule},
-};
+use fourfold::Secret;
+use fourfold::sharing::{Alert, Output, Policy, Rule};
 
 use crate::story::{Story, name};
 

@@ -1,14 +1,12 @@
 //! Devices whose keys are shown, and who is logged in.
 
-use fourfold::{
-    identity::{DeviceTrust, LogIn, LoggedInDevices, TombstoneReason, Trust, TrustChange},
-    sharing::{Alert, Ignored, Input, Output, Policy, Recipients, Rule, ShareRefusal},
+use fourfold::identity::{
+    DeviceTrust, LogIn, LoggedInDevices, TombstoneReason, Trust, TrustChange,
 };
+use fourfold::sharing::{Alert, Ignored, Input, Output, Policy, Recipients, Rule, ShareRefusal};
 
-use crate::{
-    own_devices::{Account, all_of, at, observe},
-    story::{Story, name},
-};
+use crate::own_devices::{Account, all_of, at, observe};
+use crate::story::{Story, name};
 
 const TOKEN: &str = "org.example.token";
 

@@ -1,15 +1,13 @@
 //! Every check of a secret that arrives, each broken alone.
 
-use fourfold::{
-    BackupVersion, Content, Secret, SecretName,
-    identity::{PinnedBy, TombstoneReason},
-    sharing::{Alert, Channel, Ignored, Input, Origin, Output, Policy, Settled, Standing},
+use fourfold::identity::{PinnedBy, TombstoneReason};
+use fourfold::sharing::{
+    Alert, Channel, Ignored, Input, Origin, Output, Policy, Settled, Standing,
 };
+use fourfold::{BackupVersion, Content, Secret, SecretName};
 
-use crate::{
-    own_devices::{Account, USER, backup_json, forge, key},
-    story::{Story, name, plain},
-};
+use crate::own_devices::{Account, USER, backup_json, forge, key};
+use crate::story::{Story, name, plain};
 
 const TOKEN: &str = "org.example.token";
 

@@ -1,14 +1,10 @@
 //! How many requests wait at once, and which give way to others.
 
-use fourfold::{
-    SecretName,
-    sharing::{AuditDecision, Ignored, Input, Output, Policy, Rule},
-};
+use fourfold::SecretName;
+use fourfold::sharing::{AuditDecision, Ignored, Input, Output, Policy, Rule};
 
-use crate::{
-    own_devices::{Account, USER},
-    story::{Story, name},
-};
+use crate::own_devices::{Account, USER};
+use crate::story::{Story, name};
 
 const TOKEN: &str = "org.example.token";
 

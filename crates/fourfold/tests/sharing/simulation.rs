@@ -12,19 +12,13 @@ mod server;
 
 use std::collections::BTreeMap;
 
-use fourfold::{
-    SecretName,
-    sharing::{Input, Recipients, RequestId},
-};
+use fourfold::SecretName;
+use fourfold::sharing::{Input, Recipients, RequestId};
 
-use self::{
-    machine::Machine,
-    server::{Packet, Server},
-};
-use crate::{
-    own_devices::{Account, USER, id},
-    story::{name, plain},
-};
+use self::machine::Machine;
+use self::server::{Packet, Server};
+use crate::own_devices::{Account, USER, id};
+use crate::story::{name, plain};
 
 const TOKEN: &str = "org.example.token";
 const STEPS: usize = 100_000;

@@ -1,13 +1,11 @@
 //! One machine, on device `A` of a user with other devices, driven by hand.
 
-use fourfold::{
-    Evidence, Secret, SecretName, Timestamp,
-    identity::Trust,
-    sharing::{
-        Audit, Channel, Input, Output, Policy, Received, Recipients, RequestId, SecretSharing,
-        Share, ShareId, ToDeviceEvent, World,
-    },
+use fourfold::identity::Trust;
+use fourfold::sharing::{
+    Audit, Channel, Input, Output, Policy, Received, Recipients, RequestId, SecretSharing, Share,
+    ShareId, ToDeviceEvent, World,
 };
+use fourfold::{Evidence, Secret, SecretName, Timestamp};
 
 use crate::own_devices::{Account, USER, at, observe};
 

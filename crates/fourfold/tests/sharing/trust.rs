@@ -1,11 +1,9 @@
 //! What is trusted, what a lying server can do about it, and what may be signed.
 
-use fourfold::{
-    Content,
-    identity::{
-        DeviceTrust, IdentityAlarm, PinnedBy, TombstoneReason, Trust, TrustChange, UserKeys,
-        UserKeysError, check_same_device,
-    },
+use fourfold::Content;
+use fourfold::identity::{
+    DeviceTrust, IdentityAlarm, PinnedBy, TombstoneReason, Trust, TrustChange, UserKeys,
+    UserKeysError, check_same_device,
 };
 
 use crate::own_devices::{Account, Device, USER, at, forge, key, observe};

@@ -1,9 +1,7 @@
 //! Requests that wait for an answer, and how they cease to.
 
-use fourfold::{
-    SecretName, Timestamp,
-    sharing::{AuditDecision, Ignored, Input, Output, Policy, RequestId, Rule},
-};
+use fourfold::sharing::{AuditDecision, Ignored, Input, Output, Policy, RequestId, Rule};
+use fourfold::{SecretName, Timestamp};
 
 use crate::story::{Story, name};
 

@@ -15,19 +15,15 @@
 #[path = "../own_devices/mod.rs"]
 mod own_devices;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
-use fourfold::{
-    Evidence, Secret, SecretName,
-    identity::{Trust, UserKeys},
-    sharing::{
-        Channel, Input, Outcome, Output, Policy, Recipients, RequestId, Rule, SecretSharing,
-        ToDeviceEvent, World,
-    },
+use fourfold::identity::{Trust, UserKeys};
+use fourfold::sharing::{
+    Channel, Input, Outcome, Output, Policy, Recipients, RequestId, Rule, SecretSharing,
+    ToDeviceEvent, World,
 };
+use fourfold::{Evidence, Secret, SecretName};
 use own_devices::{Account, USER, at, observe};
 use stateright::{Checker as _, Model, Property};
 

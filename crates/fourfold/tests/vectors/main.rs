@@ -10,23 +10,24 @@ mod known_answer;
 #[path = "../scripted_rng/mod.rs"]
 mod scripted_rng;
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
 
+use fourfold::algorithm::curve25519_aes_sha2::MacMode;
+use fourfold::algorithm::{MemberProblem, OpenEntryError};
+use fourfold::canonical_json::CanonicalJsonError;
+use fourfold::passphrase::{Bounds, ParametersError, Passphrase};
+use fourfold::qr_login::{Intent, QrCode, QrCodeError};
+use fourfold::recovery_key::RecoveryKeyError;
+use fourfold::secret_kind::{KeyValue, KeyValueQuirk};
+use fourfold::sharing::SharingEvent;
+use fourfold::signed_json::{PublicKey, SignatureError, SigningKey};
 use fourfold::{
     Algorithm, Content, ContentError, EncryptedSecret, EncryptedSecretError, KeyCheckError,
     KeyCheckOutcome, KeyDescription, KeyDescriptionError, KeyId, KeyInputError, NewKey, Quirk,
     Secret, SecretName, SecretNameError, SecretState, SecretStorageKey, SecretValueError,
-    TrustedPublicKey,
-    algorithm::{MemberProblem, OpenEntryError, curve25519_aes_sha2::MacMode},
-    base64, canonical_json,
-    canonical_json::CanonicalJsonError,
-    passphrase::{Bounds, ParametersError, Passphrase},
-    qr_login::{Intent, QrCode, QrCodeError},
-    recovery_key,
-    recovery_key::RecoveryKeyError,
-    secret_kind::{KeyValue, KeyValueQuirk},
-    sharing::SharingEvent,
-    signed_json::{PublicKey, SignatureError, SigningKey},
+    TrustedPublicKey, base64, canonical_json, recovery_key,
 };
 use fourfold_hostile::Forger;
 use known_answer::{Found, Input, Vector};

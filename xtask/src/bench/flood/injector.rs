@@ -1,20 +1,17 @@
 //! A hostile homeserver: it passes everything on to an honest one, and puts events of its own into
 //! the answers of `/sync`.
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::{failure::Failure, http::Client};
+use crate::failure::Failure;
+use crate::http::Client;
 
 /// Events in one answer, ten times as many as our server gives.
 const BATCH: u64 = 1_000;

@@ -1,19 +1,15 @@
 //! The table of attacks: what each does, and the requirement by which others must not notice.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::TcpStream,
-    thread,
-    time::Duration,
-};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{
-    party::{Name, Party},
-    scene::Scene,
-    wire::{self, Wire},
-};
+use super::party::{Name, Party};
+use super::scene::Scene;
+use super::wire::{self, Wire};
 use crate::failure::Failure;
 
 /// One kind of attack.

@@ -7,23 +7,17 @@ mod scene;
 mod wire;
 mod witness;
 
-use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    thread,
-    time::Duration,
-};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use self::{
-    attacks::{ATTACKS, Attack},
-    scene::{Scene, yield_the_processor},
-    witness::{Witness, Work},
-};
-use crate::{
-    failure::Failure,
-    live::{self, Server},
-    report,
-    workspace::Workspace,
-};
+use self::attacks::{ATTACKS, Attack};
+use self::scene::{Scene, yield_the_processor};
+use self::witness::{Witness, Work};
+use crate::failure::Failure;
+use crate::live::{self, Server};
+use crate::report;
+use crate::workspace::Workspace;
 
 /// How much slower the 99th percentile may become.
 const MOST_SLOWED: f64 = 3.0;

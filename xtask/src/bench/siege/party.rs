@@ -1,14 +1,15 @@
 //! Who takes part: a user on a device, at an address.
 
-use std::{net::Ipv4Addr, thread, time::Duration};
+use std::net::Ipv4Addr;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{
-    scene::Scene,
-    wire::{Answer, Wire},
-};
-use crate::{failure::Failure, http::PASSWORD};
+use super::scene::Scene;
+use super::wire::{Answer, Wire};
+use crate::failure::Failure;
+use crate::http::PASSWORD;
 
 /// The pause before what a rate refused is asked again.
 const PAUSE: Duration = Duration::from_millis(300);

@@ -1,15 +1,13 @@
 //! What an attack and its victim share.
 
-use std::{
-    fs,
-    net::{Ipv4Addr, SocketAddrV4},
-    process::Command,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    thread,
-    time::Duration,
-};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use std::{fs, thread};
 
-use crate::{command, failure::Failure};
+use crate::command;
+use crate::failure::Failure;
 
 /// The pause between two looks at whether it is over.
 const PAUSE: Duration = Duration::from_millis(20);

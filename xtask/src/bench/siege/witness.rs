@@ -1,16 +1,16 @@
 //! The user who works while others attack: what each request takes, and whether what was acknowledged
 //! is there.
 
-use std::{
-    net::Ipv4Addr,
-    thread,
-    time::{Duration, Instant},
-};
+use std::net::Ipv4Addr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{party::Party, scene::Scene};
-use crate::{bench::wrk::Series, failure::Failure};
+use super::party::Party;
+use super::scene::Scene;
+use crate::bench::wrk::Series;
+use crate::failure::Failure;
 
 /// Rounds of work in one series. Each reads, writes, and sends to the user's other device.
 const ROUNDS: u64 = 150;

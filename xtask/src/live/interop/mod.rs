@@ -7,13 +7,12 @@ mod sharing;
 mod storage;
 
 use self::scene::{House, Scene};
-use super::{
-    Server, fourfold,
-    peer::{Library, Programs},
-    start_fourfold, start_synapse,
-    transcript::Transcript,
-};
-use crate::{failure::Failure, files, report, workspace::Workspace};
+use super::peer::{Library, Programs};
+use super::transcript::Transcript;
+use super::{Server, fourfold, start_fourfold, start_synapse};
+use crate::failure::Failure;
+use crate::workspace::Workspace;
+use crate::{files, report};
 
 /// What is told, with a device of one library, at one homeserver, by a new user.
 type Tale = fn(&mut Scene<'_>) -> Result<(), Failure>;

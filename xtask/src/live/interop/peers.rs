@@ -7,11 +7,9 @@
 use serde_json::{Value, json};
 
 use super::scene::{STANDARD, Scene, both, trust_each_other};
-use crate::{
-    failure::Failure,
-    http::PASSWORD,
-    live::peer::{Library, Peer},
-};
+use crate::failure::Failure;
+use crate::http::PASSWORD;
+use crate::live::peer::{Library, Peer};
 
 /// A device sets everything up; then a device of each library is verified by it, one asking and one
 /// asked, and is sent the secrets.

@@ -1,22 +1,16 @@
 //! One user at one homeserver, and the devices that act for them.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::{
-    failure::Failure,
-    files,
-    http::{Client, PASSWORD, Session},
-    live::{
-        cli,
-        peer::{Library, Peer, Programs},
-        transcript::Transcript,
-    },
-};
+use crate::failure::Failure;
+use crate::files;
+use crate::http::{Client, PASSWORD, Session};
+use crate::live::cli;
+use crate::live::peer::{Library, Peer, Programs};
+use crate::live::transcript::Transcript;
 
 /// The secrets that the specification names and every client knows.
 pub(super) const STANDARD: [&str; 4] = [

@@ -6,11 +6,11 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    scene::{STANDARD, Scene},
-    storage::same_secrets,
-};
-use crate::{failure::Failure, http::PASSWORD, live::cli::Device};
+use super::scene::{STANDARD, Scene};
+use super::storage::same_secrets;
+use crate::failure::Failure;
+use crate::http::PASSWORD;
+use crate::live::cli::Device;
 
 /// We make identity, secret storage and backup; a peer needs nothing but our recovery key.
 pub(super) fn they_use_what_we_wrote(scene: &mut Scene<'_>) -> Result<(), Failure> {

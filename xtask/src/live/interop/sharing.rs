@@ -7,12 +7,13 @@
 
 use serde_json::{Value, json};
 
-use super::{scene::Scene, setup::own_id};
-use crate::{
-    failure::Failure,
-    http::PASSWORD,
-    live::{cli::Device, conversation::Conversation, peer::Peer},
-};
+use super::scene::Scene;
+use super::setup::own_id;
+use crate::failure::Failure;
+use crate::http::PASSWORD;
+use crate::live::cli::Device;
+use crate::live::conversation::Conversation;
+use crate::live::peer::Peer;
 
 const SELF_SIGNING: &str = "m.cross_signing.self_signing";
 const USER_SIGNING: &str = "m.cross_signing.user_signing";

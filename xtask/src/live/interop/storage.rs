@@ -7,11 +7,10 @@
 use serde_json::{Value, json};
 
 use super::scene::{STANDARD, Scene};
-use crate::{
-    failure::Failure,
-    http::PASSWORD,
-    live::{cli::Device, peer::Peer},
-};
+use crate::failure::Failure;
+use crate::http::PASSWORD;
+use crate::live::cli::Device;
+use crate::live::peer::Peer;
 
 /// A secret that no client knows, with bytes that are not ASCII.
 const NOTE: (&str, &str) = ("org.example.note", "s3cret ✓");

@@ -3,16 +3,17 @@
 
 mod programs;
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
 pub(super) use self::programs::{Library, Programs};
-use crate::{command, failure::Failure, http::PASSWORD, live::conversation::Conversation};
+use crate::command;
+use crate::failure::Failure;
+use crate::http::PASSWORD;
+use crate::live::conversation::Conversation;
 
 /// A peer that is logged in. It ends when this is dropped.
 #[derive(Debug)]

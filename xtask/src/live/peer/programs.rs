@@ -1,18 +1,13 @@
 //! The programs of the peers: what they need is installed, and they are built.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::{
-    command::{self, cargo},
-    failure::Failure,
-    files,
-    live::python::{self, retried},
-    report,
-    workspace::Workspace,
-};
+use crate::command::{self, cargo};
+use crate::failure::Failure;
+use crate::live::python::{self, retried};
+use crate::workspace::Workspace;
+use crate::{files, report};
 
 /// The version of Node, which PyPI has as a program for every system.
 const NODE: &str = "24.19.0";

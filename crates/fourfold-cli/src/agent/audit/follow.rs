@@ -1,12 +1,10 @@
 //! The audit log, while it is written.
 
-use std::{
-    collections::HashSet,
-    fs::{self, File},
-    io::{BufRead as _, BufReader, ErrorKind},
-    os::unix::fs::MetadataExt as _,
-    path::Path,
-};
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, ErrorKind};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use super::{AuditLog, Place, Record};
 use crate::error::Result;

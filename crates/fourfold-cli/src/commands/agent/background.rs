@@ -1,15 +1,11 @@
 //! Going into the background: a second process does the work, and the first one waits until it does.
 
-use std::{
-    fs::File,
-    io::{BufRead as _, BufReader, Read as _},
-    process::{Command, Stdio},
-};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
 
-use crate::{
-    error::{Error, Exit, Result},
-    output, ui,
-};
+use crate::error::{Error, Exit, Result};
+use crate::{output, ui};
 
 /// Starts this very command once more, in the background. Returns when commands can connect.
 pub(crate) fn start() -> Result<()> {

@@ -6,15 +6,12 @@ use clap::Args;
 use fourfold_client::escape_untrusted;
 use tokio::time::sleep;
 
-use crate::{
-    account,
-    agent::{AuditLog, Following, Record},
-    arguments::Global,
-    commands::serve::Stop,
-    duration::written,
-    error::Result,
-    interrupt, output,
-};
+use crate::agent::{AuditLog, Following, Record};
+use crate::arguments::Global;
+use crate::commands::serve::Stop;
+use crate::duration::written;
+use crate::error::Result;
+use crate::{account, interrupt, output};
 
 /// Options of `agent log`.
 #[derive(Args, Clone, Debug)]

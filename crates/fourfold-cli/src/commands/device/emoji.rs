@@ -1,27 +1,22 @@
 //! `fourfold device verify DEVICE`: verify another device of the user by comparing emoji.
 
-use std::{
-    io::BufRead as _,
-    time::{Duration, Instant},
-};
+use std::io::BufRead as _;
+use std::time::{Duration, Instant};
 
-use fourfold::{
-    cross_signing::ConfirmedDevice,
-    identity::{DeviceTrust, PinnedBy},
-    signed_json::PublicKey,
-};
+use fourfold::cross_signing::ConfirmedDevice;
+use fourfold::identity::{DeviceTrust, PinnedBy};
+use fourfold::signed_json::PublicKey;
 use fourfold_client::{
     Device, DeviceEvent, NoSecrets, ShortString, VerificationEvent, escape_untrusted,
 };
 use serde_json::json;
 
-use super::{sign, verify::Options};
-use crate::{
-    account::LoggedIn,
-    arguments::Global,
-    error::{Error, Exit, Result},
-    output, own_device, prompt, ui,
-};
+use super::sign;
+use super::verify::Options;
+use crate::account::LoggedIn;
+use crate::arguments::Global;
+use crate::error::{Error, Exit, Result};
+use crate::{output, own_device, prompt, ui};
 
 /// Asks a device, or waits until one asks, and goes through with it.
 pub(super) fn run(global: &Global, options: &Options) -> Result<()> {

@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use fourfold::{cross_signing::ConfirmedDevice, identity::UserKeys, signed_json::PublicKey};
+use fourfold::cross_signing::ConfirmedDevice;
+use fourfold::identity::UserKeys;
+use fourfold::signed_json::PublicKey;
 use fourfold_client::{DeviceInfo, DeviceLists, escape_untrusted};
 use serde::Serialize;
 
-use crate::{
-    account::LoggedIn,
-    arguments::Global,
-    error::Result,
-    output,
-    own_device::{self, Judge},
-    sealing_key::SealingOptions,
-    ui,
-};
+use crate::account::LoggedIn;
+use crate::arguments::Global;
+use crate::error::Result;
+use crate::own_device::{self, Judge};
+use crate::sealing_key::SealingOptions;
+use crate::{output, ui};
 
 /// Options of `device ls`.
 #[derive(Args, Clone, Debug)]

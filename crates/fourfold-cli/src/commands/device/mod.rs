@@ -7,16 +7,12 @@ mod sign;
 mod verify;
 
 use clap::Subcommand;
-use fourfold::{
-    Evidence, SecretName, SecretStorage, SecretStorageKey, SecretValueError, Verdict,
-    cross_signing::KnownKeys,
-};
+use fourfold::cross_signing::KnownKeys;
+use fourfold::{Evidence, SecretName, SecretStorage, SecretStorageKey, SecretValueError, Verdict};
 
-use crate::{
-    arguments::Global,
-    error::{Error, Exit, Result},
-    ui,
-};
+use crate::arguments::Global;
+use crate::error::{Error, Exit, Result};
+use crate::ui;
 
 /// What to do with the devices.
 #[derive(Debug, Subcommand)]

@@ -1,20 +1,17 @@
 //! `fourfold device rm`: log a device out.
 
 use clap::Args;
-use fourfold::{identity::TombstoneReason, plan};
+use fourfold::identity::TombstoneReason;
+use fourfold::plan;
 use fourfold_client::escape_untrusted;
 
-use crate::{
-    account::LoggedIn,
-    arguments::{ChangeOptions, Global},
-    change,
-    error::{Error, Result},
-    judged::Cleared,
-    output, own_device,
-    password::PasswordOptions,
-    sealing_key::SealingOptions,
-    ui,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{ChangeOptions, Global};
+use crate::error::{Error, Result};
+use crate::judged::Cleared;
+use crate::password::PasswordOptions;
+use crate::sealing_key::SealingOptions;
+use crate::{change, output, own_device, ui};
 
 /// Options of `device rm`.
 #[derive(Args, Clone, Debug)]

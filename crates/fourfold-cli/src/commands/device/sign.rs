@@ -1,28 +1,21 @@
 //! `fourfold device sign`: sign another device of the user, whose fingerprint was compared.
 
 use clap::Args;
-use fourfold::{
-    Evidence, Plan,
-    cross_signing::ConfirmedDevice,
-    identity::{DeviceTrust, UserKeys},
-    plan,
-    signed_json::{PublicKey, SigningKey},
-};
+use fourfold::cross_signing::ConfirmedDevice;
+use fourfold::identity::{DeviceTrust, UserKeys};
+use fourfold::signed_json::{PublicKey, SigningKey};
+use fourfold::{Evidence, Plan, plan};
 use fourfold_client::escape_untrusted;
 use serde_json::json;
 
 use super::private_keys;
-use crate::{
-    account::LoggedIn,
-    arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions},
-    change,
-    error::{Error, Exit, Result},
-    judged::Judged,
-    output,
-    own_device::{self, Judge},
-    sealing_key::SealingOptions,
-    ui, unlock,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions};
+use crate::error::{Error, Exit, Result};
+use crate::judged::Judged;
+use crate::own_device::{self, Judge};
+use crate::sealing_key::SealingOptions;
+use crate::{change, output, ui, unlock};
 
 /// Options of `device sign`.
 #[derive(Args, Clone, Debug)]

@@ -4,22 +4,18 @@
 //! what counts in the end is the signature that the homeserver gives back, verified here.
 
 use clap::Args;
-use fourfold::{
-    Evidence, KeyCheckOutcome, KeyId, PublishedIdentity, SecretName, identity::OtherIdentityPinned,
-};
+use fourfold::identity::OtherIdentityPinned;
+use fourfold::{Evidence, KeyCheckOutcome, KeyId, PublishedIdentity, SecretName};
 use fourfold_client::{DeviceError, Remembered};
 use serde::Serialize;
 
 use super::{emoji, private_keys};
-use crate::{
-    account::LoggedIn,
-    arguments::{AcceptOptions, Global, UnlockOptions},
-    error::{Error, Exit, Result},
-    output,
-    own_device::{self, ThisDevice},
-    sealing_key::SealingOptions,
-    ui, unlock,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{AcceptOptions, Global, UnlockOptions};
+use crate::error::{Error, Exit, Result};
+use crate::own_device::{self, ThisDevice};
+use crate::sealing_key::SealingOptions;
+use crate::{output, ui, unlock};
 
 /// Options of `device verify`.
 #[derive(Args, Clone, Debug)]

@@ -1,21 +1,17 @@
 //! `fourfold key check`: which key a recovery key or passphrase is, and where a typing error is.
 
 use clap::Args;
+use fourfold::passphrase::Budget;
 use fourfold::{
-    Evidence, KeyCheckOutcome, KeyDescription, Secret, SecretName, Verdict, base64,
-    passphrase::Budget, recovery_key,
+    Evidence, KeyCheckOutcome, KeyDescription, Secret, SecretName, Verdict, base64, recovery_key,
 };
 use serde_json::json;
 
-use crate::{
-    account,
-    arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions},
-    error::{Error, Exit, Result},
-    judged::Judged,
-    output,
-    secret_input::Offer,
-    unlock,
-};
+use crate::arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions};
+use crate::error::{Error, Exit, Result};
+use crate::judged::Judged;
+use crate::secret_input::Offer;
+use crate::{account, output, unlock};
 
 /// Options of `key check`.
 #[derive(Args, Clone, Debug)]

@@ -1,20 +1,15 @@
 //! `fourfold key grant` and `key revoke`: which keys open a secret.
 
 use clap::Args;
-use fourfold::{
-    OpenError, Plan, SecretName, SecretStorage,
-    plan::{self, AddKeyError, TakeKeyAwayError},
-};
+use fourfold::plan::{self, AddKeyError, TakeKeyAwayError};
+use fourfold::{OpenError, Plan, SecretName, SecretStorage};
 
-use crate::{
-    account::LoggedIn,
-    arguments::{AcceptOptions, ChangeOptions, Global},
-    change,
-    error::{Error, Exit, Result},
-    new_key::rng,
-    secret_input::KeyInput,
-    unlock,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{AcceptOptions, ChangeOptions, Global};
+use crate::error::{Error, Exit, Result};
+use crate::new_key::rng;
+use crate::secret_input::KeyInput;
+use crate::{change, unlock};
 
 /// Options of `key grant`.
 #[derive(Args, Clone, Debug)]

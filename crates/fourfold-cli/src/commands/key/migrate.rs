@@ -1,20 +1,15 @@
 //! `fourfold key migrate`: bring an account of 2019 to today's form.
 
 use clap::Args;
-use fourfold::{
-    Algorithm,
-    plan::{self, Destination},
-};
+use fourfold::Algorithm;
+use fourfold::plan::{self, Destination};
 
-use crate::{
-    account::LoggedIn,
-    arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions},
-    change::Report,
-    error::{Error, Result},
-    new_key,
-    secret_input::KeyInput,
-    unlock,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
+use crate::change::Report;
+use crate::error::{Error, Result};
+use crate::secret_input::KeyInput;
+use crate::{new_key, unlock};
 
 /// Options of `key migrate`.
 #[derive(Args, Clone, Debug)]

@@ -8,19 +8,14 @@ mod remove;
 mod rotate;
 
 use clap::{Args, Subcommand};
-use fourfold::{
-    SecretStorage,
-    plan::{self, ChangeDefaultError},
-};
+use fourfold::SecretStorage;
+use fourfold::plan::{self, ChangeDefaultError};
 
-use crate::{
-    account::{self, LoggedIn},
-    arguments::{AcceptOptions, ChangeOptions, Global, ReadOptions, UnlockOptions},
-    change,
-    commands::status,
-    error::{Error, Exit, Result},
-    output, unlock,
-};
+use crate::account::{self, LoggedIn};
+use crate::arguments::{AcceptOptions, ChangeOptions, Global, ReadOptions, UnlockOptions};
+use crate::commands::status;
+use crate::error::{Error, Exit, Result};
+use crate::{change, output, unlock};
 
 /// What to do with the keys.
 #[derive(Debug, Subcommand)]

@@ -3,13 +3,11 @@
 use clap::Args;
 use fourfold::{SecretStorage, plan};
 
-use crate::{
-    account::LoggedIn,
-    arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions},
-    change::Report,
-    error::Result,
-    new_key,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
+use crate::change::Report;
+use crate::error::Result;
+use crate::new_key;
 
 /// Options of `key new`.
 #[derive(Args, Clone, Debug)]

@@ -3,14 +3,11 @@
 use clap::Args;
 use fourfold::plan::{self, RemoveKeyError};
 
-use crate::{
-    account::LoggedIn,
-    arguments::{AcceptOptions, ChangeOptions, Global},
-    change,
-    error::{Error, Exit, Result},
-    secret_input::KeyInput,
-    unlock,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{AcceptOptions, ChangeOptions, Global};
+use crate::error::{Error, Exit, Result};
+use crate::secret_input::KeyInput;
+use crate::{change, unlock};
 
 /// Options of `key rm`.
 #[derive(Args, Clone, Debug)]

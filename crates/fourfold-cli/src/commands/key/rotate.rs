@@ -3,13 +3,11 @@
 use clap::Args;
 use fourfold::plan::{self, Destination, TransferError};
 
-use crate::{
-    account::LoggedIn,
-    arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions, UnlockOptions},
-    change::Report,
-    error::{Error, Exit, Result},
-    new_key, unlock,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions, UnlockOptions};
+use crate::change::Report;
+use crate::error::{Error, Exit, Result};
+use crate::{new_key, unlock};
 
 /// Options of `key rotate`.
 #[derive(Args, Clone, Debug)]

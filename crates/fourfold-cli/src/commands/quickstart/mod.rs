@@ -3,21 +3,17 @@
 mod sharing;
 mod storage;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fourfold::{Secret, plan};
 use fourfold_client::{Account, Homeserver, LocalState, LoginName, Password};
 use fourfold_server::{Config, Server};
 
-use crate::{
-    commands::serve,
-    error::{Error, Exit, Result},
-    output,
-};
+use crate::commands::serve;
+use crate::error::{Error, Exit, Result};
+use crate::output;
 
 /// Options of `quickstart`.
 #[derive(Args, Clone, Debug)]

@@ -1,22 +1,22 @@
 //! The second half of the story: devices that ask each other, and get what they ask for only when
 //! they are verified.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 
-use fourfold::{
-    Secret, SecretName,
-    cross_signing::{ConfirmedDevice, CrossSigningKeys},
-    identity::PinnedBy,
-    plan,
-    sharing::Recipients,
-};
+use fourfold::cross_signing::{ConfirmedDevice, CrossSigningKeys};
+use fourfold::identity::PinnedBy;
+use fourfold::sharing::Recipients;
+use fourfold::{Secret, SecretName, plan};
 use fourfold_client::{
     Account, Device as OlmDevice, DeviceEvent, LocalState, Password, SealingKey, ShortString,
     VerificationEvent, apply,
 };
 
 use super::{Device, PASSWORD, broken, check, detail, holds, title};
-use crate::{error::Result, new_key::rng};
+use crate::error::Result;
+use crate::new_key::rng;
 
 /// Steps 8 to 12.
 pub(super) async fn tell(address: &str, folder: &Path, laptop: Device) -> Result<()> {

@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
+use fourfold::plan::{self, Destination, WritingKey};
+use fourfold::rand_core::Rng as _;
 use fourfold::{
     Evidence, NewKey, OpenError, Secret, SecretName, SecretStorage, SecretStorageKey, base64,
-    plan::{self, Destination, WritingKey},
-    rand_core::Rng as _,
 };
 use fourfold_client::{Account, Homeserver, LoginName, Password};
 use zeroize::Zeroizing;
 
 use super::{Device, PASSWORD, USER, broken, check, detail, holds, title};
-use crate::{error::Result, new_key::rng};
+use crate::error::Result;
+use crate::new_key::rng;
 
 /// Steps 1 to 7. Returns the laptop.
 pub(super) async fn tell(address: &str, folder: &Path) -> Result<Device> {

@@ -1,21 +1,24 @@
 //! Asking the other devices without an agent: the command stays in sync by itself, as long as it
 //! waits.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use fourfold::{SecretName, sharing::Policy};
+use fourfold::SecretName;
+use fourfold::sharing::Policy;
 use fourfold_client::NoSecrets;
-use tokio::{sync::oneshot, time::timeout};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::Options;
-use crate::{
-    account::LoggedIn,
-    agent::{Asker, AuditLog, Delivery, Exchange, Requests, Surroundings, no_device, unanswered},
-    arguments::Global,
-    commands::serve::Stop,
-    error::{Error, Result},
-    interrupt, own_device,
+use crate::account::LoggedIn;
+use crate::agent::{
+    Asker, AuditLog, Delivery, Exchange, Requests, Surroundings, no_device, unanswered,
 };
+use crate::arguments::Global;
+use crate::commands::serve::Stop;
+use crate::error::{Error, Result};
+use crate::{interrupt, own_device};
 
 /// Asks and waits. Whatever ends the waiting, the request is taken back unless it was answered.
 pub(super) fn ask(

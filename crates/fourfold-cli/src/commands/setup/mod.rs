@@ -9,28 +9,21 @@ mod storage;
 mod work;
 
 use clap::Args;
-use fourfold::{
-    BackupVersion, KeyId, NewKey, ProvenKey, SecretName,
-    plan::{CompleteError, SignKeyBackupError},
-};
+use fourfold::plan::{CompleteError, SignKeyBackupError};
+use fourfold::{BackupVersion, KeyId, NewKey, ProvenKey, SecretName};
 use fourfold_client::Device;
 use serde::Serialize;
 
 use self::work::{Reset, Work};
-use crate::{
-    account::LoggedIn,
-    arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions},
-    change,
-    error::{Error, Exit, Result},
-    judged::Judged,
-    new_key, output,
-    own_device::{self, ThisDevice},
-    password::PasswordOptions,
-    prompt,
-    sealing_key::SealingOptions,
-    secret_input::KeyInput,
-    ui, unlock,
-};
+use crate::account::LoggedIn;
+use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
+use crate::error::{Error, Exit, Result};
+use crate::judged::Judged;
+use crate::own_device::{self, ThisDevice};
+use crate::password::PasswordOptions;
+use crate::sealing_key::SealingOptions;
+use crate::secret_input::KeyInput;
+use crate::{change, new_key, output, prompt, ui, unlock};
 
 /// Options of `setup`.
 #[derive(Args, Clone, Debug)]

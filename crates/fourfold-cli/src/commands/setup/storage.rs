@@ -1,18 +1,14 @@
 //! The first key of secret storage, and nothing else.
 
-use fourfold::{
-    SecretStorage,
-    plan::{self, SetUpError},
-};
+use fourfold::SecretStorage;
+use fourfold::plan::{self, SetUpError};
 
 use super::Options;
-use crate::{
-    account::LoggedIn,
-    arguments::Global,
-    change::Report,
-    error::{Error, Exit, Result},
-    new_key,
-};
+use crate::account::LoggedIn;
+use crate::arguments::Global;
+use crate::change::Report;
+use crate::error::{Error, Exit, Result};
+use crate::new_key;
 
 /// Makes the first key and the default. Refuses when anything is or was there.
 pub(super) fn run(global: &Global, logged_in: &mut LoggedIn, options: &Options) -> Result<()> {

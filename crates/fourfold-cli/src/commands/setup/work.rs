@@ -1,24 +1,22 @@
 //! What is there of an identity, and what is to be done about the rest.
 
+use fourfold::cross_signing::{
+    ConfirmedDevice, CrossSigningKeys, IdentityAtRisk, IdentityChoice, KnownIdentity, KnownKeys,
+    PublicKeys,
+};
+use fourfold::identity::{CrossSigningKeyError, UserKeys};
+use fourfold::plan::{self, BackupChoice, BackupHidden};
+use fourfold::signed_json::SigningKey;
 use fourfold::{
     BackupVersion, Evidence, NewKeyBackup, Plan, ProvenKey, PublishedIdentity, Secret, SecretName,
     SecretState, SecretStorage, Snapshot, Verdict,
-    cross_signing::{
-        ConfirmedDevice, CrossSigningKeys, IdentityAtRisk, IdentityChoice, KnownIdentity,
-        KnownKeys, PublicKeys,
-    },
-    identity::{CrossSigningKeyError, UserKeys},
-    plan::{self, BackupChoice, BackupHidden},
-    signed_json::SigningKey,
 };
 use fourfold_client::escape_untrusted;
 
 use super::StorageKey;
-use crate::{
-    error::{Error, Exit, Result},
-    new_key::rng,
-    own_device::{self, ThisDevice},
-};
+use crate::error::{Error, Exit, Result};
+use crate::new_key::rng;
+use crate::own_device::{self, ThisDevice};
 
 /// What is to be done, with everything that it takes.
 pub(super) struct Work {

@@ -1,13 +1,12 @@
 //! Publishing an identity, with and without authentication.
 
-use fourfold::{cross_signing::CrossSigningKeys, rand_core::UnwrapErr};
+use fourfold::cross_signing::CrossSigningKeys;
+use fourfold::rand_core::UnwrapErr;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    ErrorKind,
-    testing::{Reply, Server, USER, all_texts, once},
-};
+use crate::ErrorKind;
+use crate::testing::{Reply, Server, USER, all_texts, once};
 
 const CANARY: &str = "canary password";
 

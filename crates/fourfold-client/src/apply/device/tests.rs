@@ -1,24 +1,17 @@
 //! Signing and removing devices on the wire: an honest server, and servers that lie.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use fourfold::{
-    Content, Plan, base64,
-    cross_signing::{ConfirmedDevice, CrossSigningKeys},
-    identity::UserKeys,
-    plan,
-    rand_core::UnwrapErr,
-    signed_json::SigningKey,
-};
+use fourfold::cross_signing::{ConfirmedDevice, CrossSigningKeys};
+use fourfold::identity::UserKeys;
+use fourfold::rand_core::UnwrapErr;
+use fourfold::signed_json::SigningKey;
+use fourfold::{Content, Plan, base64, plan};
 use serde_json::{Value, json};
 
-use crate::{
-    ApplyError, ErrorKind, LocalState, Password, apply,
-    testing::{Reply, Server, USER, once, session},
-};
+use crate::testing::{Reply, Server, USER, once, session};
+use crate::{ApplyError, ErrorKind, LocalState, Password, apply};
 
 struct Laptop {
     identity: CrossSigningKeys,

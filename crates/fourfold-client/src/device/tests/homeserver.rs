@@ -1,19 +1,15 @@
 //! A homeserver in memory that knows devices and what is sent to them, and that can fail at any
 //! request: before it did anything, or after it did everything.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::{
-    AccessToken, Account, Homeserver, Options,
-    testing::{Received, Reply, Server, once, percent_decode},
-};
+use crate::testing::{Received, Reply, Server, once, percent_decode};
+use crate::{AccessToken, Account, Homeserver, Options};
 
 /// What the server holds. Tests look into it and change it, as a hostile server would.
 #[derive(Clone, Default)]

@@ -2,20 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use fourfold::{
-    identity::TombstoneReason,
-    sharing::{Outcome, Recipients, RequestId},
-};
+use fourfold::identity::TombstoneReason;
+use fourfold::sharing::{Outcome, Recipients, RequestId};
 use serde_json::json;
 
-use super::{
-    household::{Household, token},
-    *,
-};
-use crate::{
-    local_state::Table,
-    testing::{Reply, Server, once},
-};
+use super::household::{Household, token};
+use super::*;
+use crate::local_state::Table;
+use crate::testing::{Reply, Server, once};
 
 /// TWO asked ONE, and ONE has not answered yet.
 async fn asked() -> (Household, RequestId) {

@@ -1,13 +1,19 @@
 //! The devices of one user, with an identity that signed them, on a homeserver in memory.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use fourfold::{Secret, SecretName, identity::PinnedBy, sharing::Rule, signed_json::SigningKey};
+use fourfold::identity::PinnedBy;
+use fourfold::sharing::Rule;
+use fourfold::signed_json::SigningKey;
+use fourfold::{Secret, SecretName};
 use fourfold_hostile::Forger;
 use serde_json::{Value, json};
 
-use super::{homeserver::Fake, *};
-use crate::{Options, testing::once};
+use super::homeserver::Fake;
+use super::*;
+use crate::Options;
+use crate::testing::once;
 
 /// The secrets of a device.
 pub(super) type Held = BTreeMap<SecretName, Secret>;

@@ -1,10 +1,8 @@
 //! Keys: made once, kept sealed, published the same way until the server has them.
 
-use fourfold::{
-    identity::{PinnedBy, TombstoneReason},
-    signable::{KeyUsage, Signable},
-    signed_json::{PublicKey, SigningKey},
-};
+use fourfold::identity::{PinnedBy, TombstoneReason};
+use fourfold::signable::{KeyUsage, Signable};
+use fourfold::signed_json::{PublicKey, SigningKey};
 
 use super::*;
 use crate::testing::{Reply, Server, once};

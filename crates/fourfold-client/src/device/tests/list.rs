@@ -5,10 +5,8 @@ use std::time::Duration;
 use fourfold::identity::{DeviceTrust, TrustChange};
 use serde_json::json;
 
-use super::{
-    household::{Household, request, token, value},
-    *,
-};
+use super::household::{Household, request, token, value};
+use super::*;
 
 /// ONE shares a secret with every verified device, and TWO is one.
 async fn household() -> Household {

@@ -13,20 +13,17 @@ mod sharing;
 mod upkeep;
 mod verifying;
 
-use fourfold::{Content, signed_json::PublicKey};
+use fourfold::Content;
+use fourfold::signed_json::PublicKey;
 use serde_json::value::RawValue;
 use vodozemac::Curve25519PublicKey;
 
-use super::{
-    decrypt::Decrypted,
-    peer::{HOUR, Peer},
-    sessions::Sessions,
-    *,
-};
-use crate::{
-    Session,
-    testing::{USER, session},
-};
+use super::decrypt::Decrypted;
+use super::peer::{HOUR, Peer};
+use super::sessions::Sessions;
+use super::*;
+use crate::Session;
+use crate::testing::{USER, session};
 
 /// Signs any object with the key of a device, which itself signs only what it built.
 fn forge_by(device: &Device, object: &mut Content) {

@@ -1,7 +1,8 @@
 //! Sessions: begun, chosen, replayed, reordered, restarted.
 
 use super::*;
-use crate::{device::encrypt::OneTimeKeyError, local_state::Table};
+use crate::device::encrypt::OneTimeKeyError;
+use crate::local_state::Table;
 
 fn content(decrypted: &Decrypted) -> &str {
     &decrypted.content

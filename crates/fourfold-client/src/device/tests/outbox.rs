@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::{
-    local_state::Table,
-    testing::{Reply, Server, once},
-};
+use crate::local_state::Table;
+use crate::testing::{Reply, Server, once};
 
 fn enqueue(device: &mut Device, value: &str) {
     let mut content = Content::default();

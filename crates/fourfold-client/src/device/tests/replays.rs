@@ -1,17 +1,14 @@
 //! A server that gives everything again and again, in another order, much later, or not at all.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use fourfold::{
-    SecretName,
-    sharing::{Recipients, Rule},
-};
+use fourfold::SecretName;
+use fourfold::sharing::{Recipients, Rule};
 use serde_json::Value;
 
-use super::{
-    household::{Household, token},
-    *,
-};
+use super::household::{Household, token};
+use super::*;
 
 fn asked_about() -> SecretName {
     SecretName::new("org.example.asked").unwrap()

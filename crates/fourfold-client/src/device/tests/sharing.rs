@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use fourfold::sharing::{AuditDecision, Origin, Outcome, Recipients};
 
-use super::{
-    homeserver::Failure,
-    household::{Household, request, token},
-    *,
-};
+use super::homeserver::Failure;
+use super::household::{Household, request, token};
+use super::*;
 
 async fn pair() -> Household {
     let mut household = Household::new(&["ONE", "TWO"]).await;

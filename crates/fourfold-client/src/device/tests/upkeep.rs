@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{
-    account::SyncAnswer,
-    testing::{Received, Reply, Server, once},
-};
+use crate::account::SyncAnswer;
+use crate::testing::{Received, Reply, Server, once};
 
 const HOUR_LONG: Duration = Duration::from_millis(HOUR);
 

@@ -1,6 +1,7 @@
 //! Two devices verify each other over a server.
 
-use super::{household::Household, *};
+use super::household::Household;
+use super::*;
 use crate::{CancelCode, ShortString, VerificationEvent};
 
 fn events<'a>(

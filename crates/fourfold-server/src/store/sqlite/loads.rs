@@ -59,13 +59,15 @@ impl Drop for Turn<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use tokio::task::JoinSet;
+
     use super::*;
     use crate::store::sqlite::{Options, SqliteStore};
     use crate::store::{Condition, NewAccount, Scope, Store, Timestamp};
-    use bytes::Bytes;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
-    use tokio::task::JoinSet;
 
     #[tokio::test]
     async fn one_at_a_time_and_nothing_stays() {

@@ -426,10 +426,11 @@ const LONGEST_BATCH: usize = 512;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::future::poll_fn;
     use std::pin::{Pin, pin};
     use std::task::Poll;
+
+    use super::*;
 
     /// Queues a write, and leaves it at that.
     async fn begin<F: Future>(mut write: Pin<&mut F>) {

@@ -1,10 +1,8 @@
 //! The one judgement of a device, for everything that is done with it.
 
 use super::Trust;
-use crate::{
-    identity::{Curve25519PublicKey, DeviceTrust, KnownDevice, LogIn},
-    signed_json::PublicKey,
-};
+use crate::identity::{Curve25519PublicKey, DeviceTrust, KnownDevice, LogIn};
+use crate::signed_json::PublicKey;
 
 impl Trust {
     /// Whether a device is trusted, and if not, why. Whoever lists devices, asks one, answers it,

@@ -3,14 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{IdentityAlarm, Published, Trust, TrustChange};
-use crate::{
-    Timestamp,
-    identity::{
-        DeviceKeys, DeviceTrust, KnownDevice, LogIn, LoggedInDevices, PublishedIdentity,
-        TombstoneReason, UserKeys,
-    },
-    signed_json::PublicKey,
+use crate::Timestamp;
+use crate::identity::{
+    DeviceKeys, DeviceTrust, KnownDevice, LogIn, LoggedInDevices, PublishedIdentity,
+    TombstoneReason, UserKeys,
 };
+use crate::signed_json::PublicKey;
 
 impl Trust {
     /// Takes in what the server says about the user's devices, and says what changed: their keys, as

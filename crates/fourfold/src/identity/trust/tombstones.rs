@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Timestamp,
-    identity::{DeviceKeys, Tombstone, TombstoneReason},
-};
+use crate::Timestamp;
+use crate::identity::{DeviceKeys, Tombstone, TombstoneReason};
 
 /// Tombstones by device ID, bounded.
 ///

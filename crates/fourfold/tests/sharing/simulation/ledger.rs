@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourfold::{
-    Secret, SecretName, base64,
-    identity::Curve25519PublicKey,
-    sharing::{RequestId, Send, Standing},
-};
+use fourfold::identity::Curve25519PublicKey;
+use fourfold::sharing::{RequestId, Send, Standing};
+use fourfold::{Secret, SecretName, base64};
 
-use super::{backup::Shown, server::Told};
+use super::backup::Shown;
+use super::server::Told;
 use crate::own_devices::Device;
 
 const MINUTE: u64 = 60_000;

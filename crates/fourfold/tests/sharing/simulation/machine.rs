@@ -1,19 +1,15 @@
 //! One device of the simulation: the machine under test, driven as a client drives it.
 
-use fourfold::{
-    Evidence, Secret, SecretName, Timestamp, base64,
-    identity::{DeviceTrust, PinnedBy, Trust},
-    sharing::{
-        Input, Origin, Output, Policy, Prompt, Rule, SecretSharing, Settled, Share, ToDeviceEvent,
-        World,
-    },
+use fourfold::identity::{DeviceTrust, PinnedBy, Trust};
+use fourfold::sharing::{
+    Input, Origin, Output, Policy, Prompt, Rule, SecretSharing, Settled, Share, ToDeviceEvent,
+    World,
 };
+use fourfold::{Evidence, Secret, SecretName, Timestamp, base64};
 
-use super::{
-    TOKEN, USER, backup,
-    ledger::Ledger,
-    server::{Packet, Server, Told},
-};
+use super::ledger::Ledger;
+use super::server::{Packet, Server, Told};
+use super::{TOKEN, USER, backup};
 use crate::story::name;
 
 pub(super) struct Machine {

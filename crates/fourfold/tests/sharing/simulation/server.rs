@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fourfold::{
-    SecretName, base64,
-    identity::{LoggedInDevices, UserKeys},
-    sharing::{Channel, RequestId, Send},
-};
+use fourfold::identity::{LoggedInDevices, UserKeys};
+use fourfold::sharing::{Channel, RequestId, Send};
+use fourfold::{SecretName, base64};
 
 use super::backup::{self, Shown};
 use crate::own_devices::{Account, Device};
