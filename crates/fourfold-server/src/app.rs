@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::bodies::Bodies;
+use crate::auth::interactive::Interactive;
+use crate::auth::password::Passwords;
+use crate::auth::sync_token::SyncTokens;
 use crate::config::Config;
-use crate::error::MatrixError;
-use crate::interactive::Interactive;
-use crate::password::Passwords;
-use crate::polls::Polls;
-use crate::push_rules::PushRules;
-use crate::rate_limit::RateLimiter;
+use crate::endpoints::push_rules::PushRules;
+use crate::http::bodies::Bodies;
+use crate::http::error::MatrixError;
+use crate::http::polls::Polls;
+use crate::http::rate_limit::RateLimiter;
+use crate::http::unread::Unread;
 use crate::store::{DeviceId, Session, Store, UserId};
-use crate::sync_token::SyncTokens;
-use crate::unread::Unread;
 
 /// The server without its socket.
 pub(crate) struct App {

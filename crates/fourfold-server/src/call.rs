@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::error::MatrixError;
-use crate::json;
+use crate::http::error::MatrixError;
+use crate::http::json;
 use crate::store::{Condition, DeviceId, Session, UserId};
 
 /// One request. It has no `Debug`: bodies hold passwords and secrets.

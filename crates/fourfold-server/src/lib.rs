@@ -22,50 +22,19 @@
 //! # }
 //! ```
 
-mod account_data;
-mod answer;
 mod app;
 mod auth;
-mod bodies;
-mod budget;
+mod bounded;
 mod call;
 mod clock;
-mod condition;
 mod config;
 mod data_folder;
-mod devices;
-mod discovery;
-mod error;
-mod filter;
-mod fingerprint;
-mod generations;
-mod idle;
-mod incoming;
-mod interactive;
-mod json;
-mod key_backup;
-mod keys;
-mod login;
-mod password;
-mod places;
-mod polls;
-mod push_rules;
-mod rate_limit;
-mod registration;
+mod endpoints;
+mod http;
 mod router;
 mod routes;
 mod server;
-mod session;
-mod slow_bodies;
 pub mod store;
-mod sync;
-mod sync_token;
-mod to_device;
-mod token;
-mod type_filter;
-mod unread;
-mod wakeup;
-mod write_timeout;
 
 pub use self::clock::Clock;
 pub use self::config::{Config, Limits, PasswordCost, Rate, RateLimits};

@@ -12,12 +12,12 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
 use crate::app::{App, address_key};
-use crate::auth::authenticate;
-use crate::budget::Holder;
+use crate::auth::bearer::authenticate;
 use crate::call::Call;
-use crate::error::MatrixError;
+use crate::http::budget::Holder;
+use crate::http::error::MatrixError;
+use crate::http::{answer, condition};
 use crate::routes::{Access, BodyLimit, PREFIXES, ROUTES, Route};
-use crate::{answer, condition};
 
 /// The address that a connection comes from; the socket puts it into the request.
 #[derive(Clone, Copy, Debug)]

@@ -9,13 +9,13 @@ use std::pin::Pin;
 
 use axum::routing::MethodFilter;
 
-use crate::answer::Answer;
 use crate::call::Call;
-use crate::error::MatrixError;
-use crate::{
+use crate::endpoints::{
     account_data, devices, discovery, filter, idle, key_backup, keys, login, push_rules,
     registration, session, sync, to_device,
 };
+use crate::http::answer::Answer;
+use crate::http::error::MatrixError;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -19,23 +19,24 @@ use tower::ServiceExt;
 use zeroize::Zeroizing;
 
 use crate::app::{App, Rates, address_key, check_localpart, stopped};
-use crate::bodies::Bodies;
+use crate::auth::interactive::Interactive;
+use crate::auth::password::Passwords;
+use crate::auth::sync_token::SyncTokens;
 use crate::config::Config;
 use crate::data_folder::DataFolder;
-use crate::error::MatrixError;
-use crate::incoming::Incoming;
-use crate::interactive::Interactive;
-use crate::password::Passwords;
-use crate::places::{Entry, Places};
-use crate::polls::Polls;
-use crate::push_rules::PushRules;
+use crate::endpoints::push_rules::PushRules;
+use crate::endpoints::registration;
+use crate::http::answer;
+use crate::http::bodies::Bodies;
+use crate::http::error::MatrixError;
+use crate::http::incoming::Incoming;
+use crate::http::places::{Entry, Places};
+use crate::http::polls::Polls;
+use crate::http::unread::Unread;
+use crate::http::write_timeout::WriteTimeout;
 use crate::router::{PeerAddress, router};
 use crate::store::sqlite::{self, OpenError, SqliteStore};
 use crate::store::{Store, StoreError};
-use crate::sync_token::SyncTokens;
-use crate::unread::Unread;
-use crate::write_timeout::WriteTimeout;
-use crate::{answer, registration};
 
 /// The server without a socket: what tests call directly, and what [`Server`] serves.
 ///
@@ -415,9 +416,9 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+    use crate::auth::sync_token::SyncPoint;
     use crate::config::{PasswordCost, RateLimits};
-    use crate::registration;
-    use crate::sync_token::SyncPoint;
+    use crate::endpoints::registration;
 
     /// Lets the server work until `done`, which a minute must be enough for.
     async fn until(done: impl Fn() -> bool) {
@@ -443,7 +444,8 @@ mod tests {
         let user = app.user_id("alice");
         let options = serde_json::from_str("{}").unwrap();
         let peer = std::net::Ipv4Addr::LOCALHOST.into();
-        let tokens = crate::session::NewTokens::make(&app, &user, &options, peer).unwrap();
+        let tokens =
+            crate::endpoints::session::NewTokens::make(&app, &user, &options, peer).unwrap();
         let password = Zeroizing::new("password".to_owned());
         registration::create(&app, &user, password, Some(&tokens))
             .await

@@ -33,7 +33,7 @@ pub trait InboxStore {
     /// a distributed transaction here, and nowhere else.
     ///
     /// Unknown receivers are passed over. A copy for which an inbox has no room, as
-    /// [`admission`](super::admission) decides, is refused and counted; the others are delivered, for
+    /// [`admission`](super::rules::admission) decides, is refused and counted; the others are delivered, for
     /// a device that nobody uses must not keep messages from the others. The same transaction again
     /// then delivers the copies that were refused and no other.
     ///

@@ -26,12 +26,14 @@
 //! 4. A write that is refused ([`StoreError::Quota`], [`StoreError::Changed`],
 //!    [`StoreError::UserInUse`]) changed nothing.
 
-pub mod admission;
 mod inbox;
 mod key_backup;
 mod keys;
 mod model;
+pub mod rules;
 pub mod sqlite;
+pub(crate) mod type_filter;
+pub(crate) mod wakeup;
 
 use std::sync::Arc;
 
@@ -53,7 +55,7 @@ pub use self::model::{
     AccountDataEvent, Changes, Condition, Device, DeviceId, Filter, NewAccount, NewSession,
     Position, Quotas, Scope, Session, Stored, Timestamp, TokenHash, TokenPair, UserId,
 };
-pub use crate::wakeup::Watch;
+pub use self::wakeup::Watch;
 
 /// The rows of every user, behind the operations that the endpoints need.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::type_filter::TypeFilter;
+use crate::store::type_filter::TypeFilter;
 
 /// A full user ID, `@localpart:server`. Cheap to clone, because every request carries one.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 use super::state::UserState;
 use super::unseen::Unseen;
-use crate::generations::Generations;
+use crate::bounded::generations::Generations;
 use crate::store::{DeviceId, Inbox, Position, Scope, UserId};
 
 /// What a committed write changes in the cache.

@@ -10,7 +10,7 @@ use super::cache::Effect;
 use super::state::UserState;
 use super::writer::{Batch, WriteError};
 use super::{SqliteStore, integer, secret_requests, transactions, unavailable, unsigned};
-use crate::store::admission::{self, Amount, Sender, Waiting};
+use crate::store::rules::admission::{self, Amount, Sender, Waiting};
 use crate::store::{
     DeviceId, Inbox, InboxMessage, InboxStore, Outgoing, Position, Quotas, Recipient, Sent,
     StoreError, Timestamp, Transaction, UserId,
@@ -192,7 +192,7 @@ enum Verdict {
     NoSuchDevice,
 }
 
-/// Asks [`admission`](crate::store::admission), with what waits.
+/// Asks [`admission`](crate::store::rules::admission), with what waits.
 fn judge(
     connection: &Connection,
     sender: &UserId,

@@ -45,7 +45,7 @@ use super::{
     Changes, Condition, Device, DeviceId, Filter, NewAccount, NewSession, Position, Quotas, Scope,
     Session, Store, StoreError, Stored, Timestamp, TokenHash, TokenPair, UserId,
 };
-use crate::wakeup::{Wakeups, Watch};
+use crate::store::wakeup::{Wakeups, Watch};
 
 /// The embedded store. One process at a time: whoever opens it must hold the folder's lock.
 pub struct SqliteStore {

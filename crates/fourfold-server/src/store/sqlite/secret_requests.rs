@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::inbox::removed;
 use super::writer::{Batch, WriteError};
 use super::{integer, milliseconds, unsigned};
-use crate::store::admission::{Sender, Waiting};
+use crate::store::rules::admission::{Sender, Waiting};
 use crate::store::{
     DeviceId, Outgoing, Position, SECRET_REQUEST_LIFETIME, SecretRequest, Timestamp, UserId,
 };

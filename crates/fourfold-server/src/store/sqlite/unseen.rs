@@ -12,8 +12,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::fingerprint::{Fingerprint, Fingerprints};
-use crate::generations::Generations;
+use crate::bounded::fingerprint::{Fingerprint, Fingerprints};
+use crate::bounded::generations::Generations;
 use crate::store::{DeviceId, Position, UserId};
 
 /// The position after which nothing was shown, for inboxes in which a request arrived.

@@ -22,8 +22,8 @@ use super::cache::{Cache, Effect};
 use super::checkpoints::Checkpoints;
 use super::unseen::Locked;
 use super::{integer, refused, unsigned};
+use crate::store::wakeup::Wakeups;
 use crate::store::{Position, StoreError, UserId};
-use crate::wakeup::Wakeups;
 
 /// The door to the writing thread.
 #[derive(Debug)]

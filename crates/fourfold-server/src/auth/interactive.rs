@@ -1,0 +1,228 @@
+//! User-interactive authentication: the second question before a request that matters.
+//!
+//! All flows here have one stage, so a session never rests half done: its stage completes and the
+//! request happens in one step, and the session is gone. What is kept between two requests is that
+//! a session was opened, for which request and whom. It is kept in memory: after a restart, or on
+//! another server, the client is simply asked again.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::app::App;
+use crate::auth::token;
+use crate::bounded::generations::Generations;
+use crate::http::error::MatrixError;
+use crate::store::{Timestamp, UserId};
+
+/// The `auth` member of a request.
+///
+/// Not `ruma`'s type: that one has no place for `"session": null`, which real clients send.
+#[derive(Deserialize)]
+pub(crate) struct AuthData {
+    #[serde(rename = "type")]
+    stage: Option<String>,
+    session: Option<String>,
+    password: Option<Zeroizing<String>>,
+    identifier: Option<UserIdentifier>,
+    user: Option<String>,
+}
+
+/// Who logs in.
+#[derive(Deserialize)]
+pub(crate) struct UserIdentifier {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) user: Option<String>,
+}
+
+/// The one stage of a flow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stage {
+    /// `m.login.dummy`: an ask and a yes.
+    Dummy,
+    /// `m.login.password`.
+    Password,
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dummy => "m.login.dummy",
+            Self::Password => "m.login.password",
+        }
+    }
+}
+
+/// The open sessions.
+pub(crate) struct Interactive(Mutex<Generations<String, Opened>>);
+
+struct Opened {
+    request: &'static str,
+    user: Option<UserId>,
+    at: Timestamp,
+}
+
+impl Interactive {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Generations::new(SESSIONS)))
+    }
+
+    /// Passes when the dummy stage is done for `request`; otherwise the error is the challenge.
+    pub(crate) fn dummy(
+        app: &App,
+        request: &'static str,
+        auth: Option<&AuthData>,
+    ) -> Result<(), MatrixError> {
+        let session = app.interactive.session(app, request, None, auth)?;
+        let stage = auth.and_then(|auth| auth.stage.as_deref());
+        if stage != Some(Stage::Dummy.name()) {
+            return app
+                .interactive
+                .challenge(app, request, None, session, Stage::Dummy, stage);
+        }
+        app.interactive.finish(session.as_deref());
+        Ok(())
+    }
+
+    /// Passes when `auth` holds the password of `user`; otherwise the error is the challenge.
+    pub(crate) async fn password(
+        app: &App,
+        request: &'static str,
+        user: &UserId,
+        auth: Option<&AuthData>,
+    ) -> Result<(), MatrixError> {
+        let session = app.interactive.session(app, request, Some(user), auth)?;
+        let given = auth.filter(|auth| auth.stage.as_deref() == Some(Stage::Password.name()));
+        let Some(given) = given else {
+            let stage = auth.and_then(|auth| auth.stage.as_deref());
+            let sessions = &app.interactive;
+            return sessions.challenge(app, request, Some(user), session, Stage::Password, stage);
+        };
+        app.rates.confirmation_per_user.take(user.as_str())?;
+        let named = match &given.identifier {
+            Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref(),
+            Some(_) => Some("@"),
+            None => given.user.as_deref(),
+        };
+        // Whoever names nobody means the owner of the token.
+        let same = named.is_none_or(|named| app.typed_user_id(named).as_ref() == Some(user));
+        let password = given.password.clone().unwrap_or_default();
+        let stored = app.store.password_hash(user).await?;
+        if app.passwords.verify(password, stored).await? && same {
+            app.interactive.finish(session.as_deref());
+            return Ok(());
+        }
+        let fault = ("M_FORBIDDEN", "the password is wrong");
+        Err(app.interactive.refuse(
+            app,
+            request,
+            Some(user),
+            session,
+            Stage::Password,
+            Some(fault),
+        ))
+    }
+
+    /// The session that `auth` names. One that is unknown, expired or of another request starts
+    /// over, with the reason in the challenge.
+    fn session(
+        &self,
+        app: &App,
+        request: &'static str,
+        user: Option<&UserId>,
+        auth: Option<&AuthData>,
+    ) -> Result<Option<String>, MatrixError> {
+        let Some(named) = auth.and_then(|auth| auth.session.as_deref()) else {
+            return Ok(None);
+        };
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = app.config.clock.now();
+        let valid = sessions.entry(named, |_| 1).is_some_and(|opened| {
+            opened.request == request
+                && opened.user.as_ref() == user
+                && now.since(opened.at) <= LIFETIME
+        });
+        drop(sessions);
+        if valid {
+            return Ok(Some(named.to_owned()));
+        }
+        let stage = if user.is_some() {
+            Stage::Password
+        } else {
+            Stage::Dummy
+        };
+        let fault = ("M_UNKNOWN", "the authentication session is unknown or over");
+        Err(self.refuse(app, request, user, None, stage, Some(fault)))
+    }
+
+    fn challenge(
+        &self,
+        app: &App,
+        request: &'static str,
+        user: Option<&UserId>,
+        session: Option<String>,
+        wanted: Stage,
+        given: Option<&str>,
+    ) -> Result<(), MatrixError> {
+        let fault = given.map(|_| ("M_UNRECOGNIZED", "this stage is in none of the flows"));
+        Err(self.refuse(app, request, user, session, wanted, fault))
+    }
+
+    /// The 401: flows, parameters (present though empty, because clients look inside), the session.
+    fn refuse(
+        &self,
+        app: &App,
+        request: &'static str,
+        user: Option<&UserId>,
+        session: Option<String>,
+        stage: Stage,
+        fault: Option<(&str, &str)>,
+    ) -> MatrixError {
+        let session = match session {
+            Some(session) => session,
+            None => match token::random_id() {
+                Ok(session) => {
+                    let at = app.config.clock.now();
+                    let opened = Opened {
+                        request,
+                        user: user.cloned(),
+                        at,
+                    };
+                    let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    sessions.insert(session.clone(), opened, 1);
+                    session
+                }
+                Err(error) => return error,
+            },
+        };
+        let mut challenge = json!({
+            "session": session,
+            "flows": [{ "stages": [stage.name()] }],
+            "params": {},
+            "completed": [],
+        });
+        if let (Some((errcode, error)), Value::Object(challenge)) = (fault, &mut challenge) {
+            challenge.insert("errcode".to_owned(), errcode.into());
+            challenge.insert("error".to_owned(), error.into());
+        }
+        MatrixError::Interactive(challenge)
+    }
+
+    fn finish(&self, session: Option<&str>) {
+        if let Some(session) = session {
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(session);
+        }
+    }
+}
+
+/// Sessions that are remembered; the oldest are forgotten first.
+const SESSIONS: usize = 10_000;
+
+const LIFETIME: Duration = Duration::from_secs(15 * 60);

@@ -1,0 +1,138 @@
+//! The room keys in a version: putting and deleting them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::version::parse;
+use crate::call::Call;
+use crate::http::answer;
+use crate::http::error::MatrixError;
+use crate::routes::Handled;
+use crate::store::{BackedUpKey, KeyBackupState, KeySelection};
+
+/// `PUT /room_keys/keys`.
+pub(crate) async fn put_all_keys(call: Call) -> Handled {
+    let body: Rooms<Session> = call.body()?;
+    let mut keys = Vec::new();
+    for (room, of_room) in body.rooms {
+        for (session, key) in of_room.sessions {
+            keys.push(key.checked(&room, session)?);
+        }
+    }
+    put(&call, keys).await
+}
+
+/// `PUT /room_keys/keys/{roomId}`.
+pub(crate) async fn put_room_keys(call: Call) -> Handled {
+    let body: Sessions<Session> = call.body()?;
+    let room = call.parameter("roomId")?;
+    let keys: Result<_, _> = body
+        .sessions
+        .into_iter()
+        .map(|(session, key)| key.checked(room, session))
+        .collect();
+    put(&call, keys?).await
+}
+
+/// `PUT /room_keys/keys/{roomId}/{sessionId}`.
+pub(crate) async fn put_key(call: Call) -> Handled {
+    let body: Session = call.body()?;
+    let session = call.parameter("sessionId")?.to_owned();
+    let key = body.checked(call.parameter("roomId")?, session)?;
+    put(&call, vec![key]).await
+}
+
+/// `DELETE` of all keys, those of a room or one: of any version, the current or an older one.
+pub(crate) async fn delete_keys(call: Call) -> Handled {
+    let version = required_version(&call)?;
+    let state = call
+        .app
+        .store
+        .delete_backed_up_keys(call.user()?, version, selection(&call))
+        .await?;
+    state_body(state)
+}
+
+async fn put(call: &Call, keys: Vec<BackedUpKey>) -> Handled {
+    let version = required_version(call)?;
+    let state = call
+        .app
+        .store
+        .put_backed_up_keys(call.user()?, version, keys)
+        .await?;
+    state_body(state)
+}
+
+fn required_version(call: &Call) -> Result<u64, MatrixError> {
+    let named = call.query::<Query>()?.version;
+    parse(&named.ok_or(MatrixError::MissingParam("version"))?)
+}
+
+pub(super) fn selection(call: &Call) -> KeySelection {
+    match (call.parameter("roomId"), call.parameter("sessionId")) {
+        (Ok(room), Ok(session)) => KeySelection::Session(room.to_owned(), session.to_owned()),
+        (Ok(room), Err(_)) => KeySelection::Room(room.to_owned()),
+        (Err(_), _) => KeySelection::All,
+    }
+}
+
+fn state_body(state: KeyBackupState) -> Handled {
+    answer::json(&json!({ "count": state.count, "etag": state.etag.to_string() }))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Query {
+    pub(super) version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Rooms<S> {
+    rooms: BTreeMap<String, Sessions<S>>,
+}
+
+#[derive(Deserialize)]
+struct Sessions<S> {
+    sessions: BTreeMap<String, S>,
+}
+
+/// A key as it is uploaded.
+#[derive(Deserialize)]
+struct Session {
+    first_message_index: u64,
+    forwarded_count: u64,
+    is_verified: bool,
+    session_data: Box<RawValue>,
+}
+
+impl Session {
+    fn checked(self, room: &str, session: String) -> Result<BackedUpKey, MatrixError> {
+        if [room, &session]
+            .iter()
+            .any(|id| id.is_empty() || id.len() > LONGEST_ID)
+        {
+            return Err(MatrixError::InvalidParam(
+                "a room ID or session ID is empty or longer than 255 bytes",
+            ));
+        }
+        if self.first_message_index.max(self.forwarded_count) > LARGEST_INTEGER {
+            return Err(MatrixError::BadJson("an integer is out of range".into()));
+        }
+        Ok(BackedUpKey {
+            room_id: room.to_owned(),
+            session_id: session,
+            first_message_index: self.first_message_index,
+            forwarded_count: self.forwarded_count,
+            is_verified: self.is_verified,
+            session_data: Bytes::copy_from_slice(self.session_data.get().as_bytes()),
+        })
+    }
+}
+
+const LONGEST_ID: usize = 255;
+
+/// What canonical JSON allows.
+const LARGEST_INTEGER: u64 = (1 << 53) - 1;

@@ -1,0 +1,3 @@
+//! What every store must decide the same way.
+
+pub mod admission;
