@@ -5,23 +5,15 @@
 //! (`checkpoints`); reads come from a coherent cache of the users in use
 //! (`cache`), which loads from the file beside the writer (`reader`).
 
-mod account_data;
-mod accounts;
 mod cache;
 mod checkpoints;
-mod devices;
 #[cfg(test)]
 mod faults;
-mod inbox;
-mod key_backup;
-mod keys;
 mod loads;
 mod reader;
+mod rows;
 mod schema;
-mod secret_requests;
-mod sessions;
 mod state;
-mod transactions;
 mod unseen;
 #[cfg(test)]
 pub(crate) mod work;
@@ -40,6 +32,7 @@ use self::cache::{Cache, Entry};
 use self::checkpoints::Checkpoints;
 use self::loads::Loads;
 use self::reader::{Loaded, Readers};
+use self::rows::{account_data, accounts, devices, sessions};
 use self::writer::Writer;
 use super::{
     Changes, Condition, Device, DeviceId, Filter, NewAccount, NewSession, Position, Quotas, Scope,

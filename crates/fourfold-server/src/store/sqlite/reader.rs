@@ -199,8 +199,8 @@ fn load(
         let filter = Filter::new(definition);
         state.filters.insert(unsigned(row.get(0)?), filter);
     }
-    super::keys::load(transaction, user, &mut state)?;
-    super::inbox::load(transaction, user, &mut state)?;
+    super::rows::keys::load(transaction, user, &mut state)?;
+    super::rows::inbox::load(transaction, user, &mut state)?;
     Ok(Loaded::User(Box::new(state)))
 }
 

@@ -2,11 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::writer::{Batch, WriteError};
-use super::{integer, sessions};
+use super::sessions;
+use crate::store::sqlite::integer;
+use crate::store::sqlite::writer::{Batch, WriteError};
 use crate::store::{NewAccount, StoreError, UserId};
 
-pub(super) fn create(
+pub(in crate::store::sqlite) fn create(
     batch: &mut Batch<'_>,
     user: &UserId,
     account: &NewAccount,
@@ -35,7 +36,7 @@ pub(super) fn create(
 }
 
 /// One row of one table, whoever it is.
-pub(super) fn password_hash(
+pub(in crate::store::sqlite) fn password_hash(
     connection: &Connection,
     user: &UserId,
 ) -> Result<Option<String>, rusqlite::Error> {

@@ -7,23 +7,27 @@ use rusqlite::params;
 use sha2::{Digest, Sha256};
 
 use super::inbox::removed;
-use super::writer::{Batch, WriteError};
-use super::{integer, milliseconds, unsigned};
 use crate::store::rules::admission::{Sender, Waiting};
+use crate::store::sqlite::writer::{Batch, WriteError};
+use crate::store::sqlite::{integer, milliseconds, unsigned};
 use crate::store::{
     DeviceId, Outgoing, Position, SECRET_REQUEST_LIFETIME, SecretRequest, Timestamp, UserId,
 };
 
 /// What the row of a request has beside the message.
-pub(super) struct Columns<'a> {
-    pub(super) request: [u8; 32],
-    pub(super) requesting_device: Option<&'a str>,
-    pub(super) arrived_at: i64,
+pub(in crate::store::sqlite) struct Columns<'a> {
+    pub(in crate::store::sqlite) request: [u8; 32],
+    pub(in crate::store::sqlite) requesting_device: Option<&'a str>,
+    pub(in crate::store::sqlite) arrived_at: i64,
 }
 
 impl<'a> Columns<'a> {
     /// Those of a message, if it asks for a secret.
-    pub(super) fn of(sender: &UserId, message: &'a Outgoing, now: Timestamp) -> Option<Self> {
+    pub(in crate::store::sqlite) fn of(
+        sender: &UserId,
+        message: &'a Outgoing,
+        now: Timestamp,
+    ) -> Option<Self> {
         let request = message.secret_request.as_ref().filter(|it| !it.cancels)?;
         let own = *sender == message.user;
         Some(Self {
@@ -36,7 +40,7 @@ impl<'a> Columns<'a> {
 
 /// Takes away what a message cancels. `true` when the device cannot have seen any of it, and so need
 /// not see the cancellation.
-pub(super) fn cancel(
+pub(in crate::store::sqlite) fn cancel(
     batch: &mut Batch<'_>,
     sender: &UserId,
     device: &DeviceId,
@@ -72,7 +76,7 @@ pub(super) fn cancel(
 }
 
 /// Takes the requests away that have expired; whether there were any.
-pub(super) fn expire(
+pub(in crate::store::sqlite) fn expire(
     batch: &mut Batch<'_>,
     user: &UserId,
     device: &DeviceId,
@@ -96,7 +100,7 @@ pub(super) fn expire(
 }
 
 /// Takes away what a device, which is about to be deleted, asked of the user's other devices.
-pub(super) fn forget(
+pub(in crate::store::sqlite) fn forget(
     batch: &mut Batch<'_>,
     user: &UserId,
     requester: &DeviceId,

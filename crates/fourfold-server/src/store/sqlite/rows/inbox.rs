@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction as ReadTransaction, params};
 
-use super::cache::Effect;
-use super::state::UserState;
-use super::writer::{Batch, WriteError};
-use super::{SqliteStore, integer, secret_requests, transactions, unavailable, unsigned};
+use super::{secret_requests, transactions};
 use crate::store::rules::admission::{self, Amount, Sender, Waiting};
+use crate::store::sqlite::cache::Effect;
+use crate::store::sqlite::state::UserState;
+use crate::store::sqlite::writer::{Batch, WriteError};
+use crate::store::sqlite::{SqliteStore, integer, unavailable, unsigned};
 use crate::store::{
     DeviceId, Inbox, InboxMessage, InboxStore, Outgoing, Position, Quotas, Recipient, Sent,
     StoreError, Timestamp, Transaction, UserId,
@@ -320,7 +321,7 @@ fn acknowledge(
 }
 
 /// Counts messages out that left before they were acknowledged.
-pub(super) fn removed(
+pub(in crate::store::sqlite) fn removed(
     batch: &mut Batch<'_>,
     user: &UserId,
     device: &DeviceId,
@@ -372,7 +373,7 @@ fn count_out(
 }
 
 /// Deletes the inbox and the transactions of a device.
-pub(super) fn delete(
+pub(in crate::store::sqlite) fn delete(
     batch: &mut Batch<'_>,
     user: &UserId,
     device: &DeviceId,
@@ -390,7 +391,7 @@ pub(super) fn delete(
     Ok(())
 }
 
-pub(super) fn load(
+pub(in crate::store::sqlite) fn load(
     transaction: &ReadTransaction<'_>,
     user: &UserId,
     state: &mut UserState,
@@ -444,7 +445,7 @@ fn exists(
         .exists(params![user.as_str(), device.as_str()])
 }
 
-pub(super) fn devices(
+pub(in crate::store::sqlite) fn devices(
     connection: &Connection,
     user: &UserId,
 ) -> Result<Vec<DeviceId>, rusqlite::Error> {

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::state::UserState;
-use super::writer::{Batch, WriteError};
-use super::{SqliteStore, unsigned};
+use crate::store::sqlite::state::UserState;
+use crate::store::sqlite::writer::{Batch, WriteError};
+use crate::store::sqlite::{SqliteStore, unsigned};
 use crate::store::{
     ClaimedKey, CrossSigningKey, CrossSigningKeys, DeviceId, KeyChange, KeyCounts, KeyObjects,
     KeyStore, OneTimeKey, OneTimeUpload, PublishedDevice, PublishedKeys, Quotas, StoreError,
@@ -303,7 +303,7 @@ fn claim(
 }
 
 /// Deletes the keys of a device.
-pub(super) fn delete(
+pub(in crate::store::sqlite) fn delete(
     batch: &Batch<'_>,
     user: &UserId,
     device: &DeviceId,
@@ -322,7 +322,7 @@ pub(super) fn delete(
 }
 
 /// Whether a device ID is a public cross-signing key of the user, padded or not.
-pub(super) fn is_cross_signing_key(
+pub(in crate::store::sqlite) fn is_cross_signing_key(
     batch: &Batch<'_>,
     user: &UserId,
     device: &DeviceId,
@@ -336,7 +336,7 @@ pub(super) fn is_cross_signing_key(
 }
 
 /// Reads the keys of a user whose devices are read already.
-pub(super) fn load(
+pub(in crate::store::sqlite) fn load(
     transaction: &Transaction<'_>,
     user: &UserId,
     state: &mut UserState,

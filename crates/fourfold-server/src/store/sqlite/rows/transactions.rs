@@ -5,13 +5,13 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
-use super::writer::WriteError;
-use super::{integer, milliseconds};
+use crate::store::sqlite::writer::WriteError;
+use crate::store::sqlite::{integer, milliseconds};
 use crate::store::{DeviceId, Transaction, UserId};
 
 /// What was done of a transaction before.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Begun {
+pub(in crate::store::sqlite) enum Begun {
     /// Nothing.
     Fresh,
     /// All but these copies, for which there was no room.
@@ -22,7 +22,7 @@ pub(super) enum Begun {
 
 impl Begun {
     /// Whether a copy is still to be delivered.
-    pub(super) fn wants(&self, copy: impl FnOnce() -> [u8; COPY]) -> bool {
+    pub(in crate::store::sqlite) fn wants(&self, copy: impl FnOnce() -> [u8; COPY]) -> bool {
         match self {
             Self::Fresh => true,
             Self::Done => false,
@@ -35,7 +35,7 @@ impl Begun {
 }
 
 /// Names a copy of a message within its request.
-pub(super) fn copy(index: usize, device: &DeviceId) -> [u8; COPY] {
+pub(in crate::store::sqlite) fn copy(index: usize, device: &DeviceId) -> [u8; COPY] {
     let mut hash = Sha256::new();
     hash.update(index.to_be_bytes());
     hash.update(device.as_str());
@@ -45,7 +45,7 @@ pub(super) fn copy(index: usize, device: &DeviceId) -> [u8; COPY] {
 }
 
 /// Notes a transaction and says what was done of it before.
-pub(super) fn begin(
+pub(in crate::store::sqlite) fn begin(
     connection: &Connection,
     user: &UserId,
     transaction: &Transaction,
@@ -81,7 +81,7 @@ pub(super) fn begin(
 }
 
 /// Notes what could not be delivered. When that is everything, nothing happened, and nothing is kept.
-pub(super) fn end(
+pub(in crate::store::sqlite) fn end(
     connection: &Connection,
     user: &UserId,
     transaction: &Transaction,
@@ -163,8 +163,8 @@ const FORGOTTEN_AT_ONCE: i64 = 4 * FORGET_EVERY as i64;
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema;
     use super::*;
+    use crate::store::sqlite::schema;
 
     /// A file with so many transactions of a device, one each millisecond, and one of another device
     /// before them.

@@ -2,11 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::writer::{Batch, WriteError};
-use super::{integer, keys, unsigned};
+use super::keys;
+use crate::store::sqlite::writer::{Batch, WriteError};
+use crate::store::sqlite::{integer, unsigned};
 use crate::store::{DeviceId, NewSession, StoreError, Timestamp, TokenHash, TokenPair, UserId};
 
-pub(super) fn open(
+pub(in crate::store::sqlite) fn open(
     batch: &mut Batch<'_>,
     user: &UserId,
     session: &NewSession,
@@ -57,7 +58,7 @@ pub(super) fn open(
     batch.move_device_list(user)
 }
 
-pub(super) fn refresh(
+pub(in crate::store::sqlite) fn refresh(
     batch: &mut Batch<'_>,
     user: &UserId,
     refresh: &TokenHash,
@@ -92,7 +93,7 @@ pub(super) fn refresh(
     Ok(Some(device))
 }
 
-pub(super) fn confirm(
+pub(in crate::store::sqlite) fn confirm(
     batch: &mut Batch<'_>,
     user: &UserId,
     access: &TokenHash,
@@ -125,7 +126,7 @@ pub(super) fn confirm(
 }
 
 /// Whether there is a session, by one row.
-pub(super) fn exists(
+pub(in crate::store::sqlite) fn exists(
     connection: &Connection,
     user: &UserId,
     access: &TokenHash,

@@ -5,23 +5,26 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
-use super::cache::Effect;
-use super::writer::{Batch, WriteError};
-use super::{integer, unsigned};
+use crate::store::sqlite::cache::Effect;
+use crate::store::sqlite::writer::{Batch, WriteError};
+use crate::store::sqlite::{integer, unsigned};
 use crate::store::{Condition, Position, Scope, StoreError, UserId};
 
 /// One replacement of account data.
-pub(super) struct Write {
-    pub(super) user: UserId,
-    pub(super) scope: Scope,
-    pub(super) event_type: Arc<str>,
-    pub(super) content: Bytes,
-    pub(super) condition: Condition,
-    pub(super) most_types: u64,
-    pub(super) most_bytes: u64,
+pub(in crate::store::sqlite) struct Write {
+    pub(in crate::store::sqlite) user: UserId,
+    pub(in crate::store::sqlite) scope: Scope,
+    pub(in crate::store::sqlite) event_type: Arc<str>,
+    pub(in crate::store::sqlite) content: Bytes,
+    pub(in crate::store::sqlite) condition: Condition,
+    pub(in crate::store::sqlite) most_types: u64,
+    pub(in crate::store::sqlite) most_bytes: u64,
 }
 
-pub(super) fn put(batch: &mut Batch<'_>, write: &Write) -> Result<Position, WriteError> {
+pub(in crate::store::sqlite) fn put(
+    batch: &mut Batch<'_>,
+    write: &Write,
+) -> Result<Position, WriteError> {
     let connection = batch.connection();
     let user = write.user.as_str();
     let key_length = length(write.event_type.len() + write.scope.as_str().len());
@@ -92,7 +95,7 @@ pub(super) fn put(batch: &mut Batch<'_>, write: &Write) -> Result<Position, Writ
     Ok(position)
 }
 
-pub(super) fn put_filter(
+pub(in crate::store::sqlite) fn put_filter(
     batch: &mut Batch<'_>,
     user: &UserId,
     definition: &Bytes,

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::writer::{Batch, WriteError};
-use super::{SqliteStore, integer, unavailable, unsigned};
+use crate::store::sqlite::writer::{Batch, WriteError};
+use crate::store::sqlite::{SqliteStore, integer, unavailable, unsigned};
 use crate::store::{
     BackedUpKey, KeyBackup, KeyBackupState, KeyBackupStore, KeyRank, KeySelection, Quotas,
     StoreError, UserId,

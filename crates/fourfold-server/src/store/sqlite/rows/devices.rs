@@ -2,11 +2,12 @@
 
 use rusqlite::params;
 
-use super::writer::{Batch, WriteError};
-use super::{inbox, integer, keys};
+use super::{inbox, keys};
+use crate::store::sqlite::integer;
+use crate::store::sqlite::writer::{Batch, WriteError};
 use crate::store::{DeviceId, Timestamp, UserId};
 
-pub(super) fn rename(
+pub(in crate::store::sqlite) fn rename(
     batch: &mut Batch<'_>,
     user: &UserId,
     device: &DeviceId,
@@ -25,7 +26,7 @@ pub(super) fn rename(
     Ok(true)
 }
 
-pub(super) fn touch(
+pub(in crate::store::sqlite) fn touch(
     batch: &mut Batch<'_>,
     user: &UserId,
     device: &DeviceId,
@@ -50,7 +51,7 @@ pub(super) fn touch(
     Ok(())
 }
 
-pub(super) fn delete(
+pub(in crate::store::sqlite) fn delete(
     batch: &mut Batch<'_>,
     user: &UserId,
     devices: &[DeviceId],
@@ -73,7 +74,10 @@ pub(super) fn delete(
     Ok(())
 }
 
-pub(super) fn delete_all(batch: &mut Batch<'_>, user: &UserId) -> Result<(), WriteError> {
+pub(in crate::store::sqlite) fn delete_all(
+    batch: &mut Batch<'_>,
+    user: &UserId,
+) -> Result<(), WriteError> {
     let ids = inbox::devices(batch.connection(), user)?;
     delete(batch, user, &ids)
 }
