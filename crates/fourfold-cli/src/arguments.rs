@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
 use crate::commands;
-use crate::secret_input::KeyInput;
+use crate::terminal::input::KeyInput;
 
 /// Keep a Matrix user's secrets: store them so that the server cannot read them, open them again.
 ///

@@ -3,50 +3,37 @@
 mod account;
 mod agent;
 mod arguments;
-mod change;
 mod commands;
-mod duration;
-mod emergency_kit;
 mod error;
-mod interrupt;
-mod judged;
-mod login_password;
-mod new_key;
-mod new_passphrase;
-mod opening;
-mod output;
-mod own_device;
-mod password;
-mod prompt;
-mod sealing_key;
-mod secret_input;
-mod shown;
-mod ui;
-mod unlock;
+mod keys;
+mod memory;
+mod storage;
+mod terminal;
 
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
 use clap::Parser as _;
 use error::Result;
+use terminal::{messages, signals};
 
 fn main() -> ExitCode {
     // First of all, whatever the command: any of them may be given a secret.
-    agent::close_memory();
-    agent::end_at_panics();
+    memory::close();
+    memory::end_at_panics();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return ui::arguments(&error, wants_json()),
+        Err(error) => return messages::arguments(&error, wants_json()),
     };
     start_log(arguments.global.verbose);
     if !arguments.command.stops_itself() {
-        interrupt::watch();
+        signals::watch();
     }
     let json = arguments.global.json;
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            ui::error(&error, json);
+            messages::error(&error, json);
             ExitCode::from(error.exit as u8)
         }
     }
@@ -99,6 +86,6 @@ fn start_log(verbose: u8) {
     tracing_subscriber::fmt()
         .with_max_level(level)
         .with_ansi(false)
-        .with_writer(|| ui::Log)
+        .with_writer(|| messages::Log)
         .init();
 }

@@ -11,10 +11,10 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::agent::protocol::Question;
-use crate::duration::written;
 use crate::error::{Error, Result};
-use crate::shown::Json;
-use crate::{prompt, ui};
+use crate::terminal::duration::written;
+use crate::terminal::shown::Json;
+use crate::terminal::{messages, prompt};
 
 /// Who is asked. The answer is No, unless it is a clear Yes.
 pub(crate) enum Asker {
@@ -46,7 +46,7 @@ impl Asker {
         match self {
             Self::Nobody => std::future::pending().await,
             Self::Program(path) => run(path, question).await.unwrap_or_else(|error| {
-                ui::warn(format_args!("{}: {error}", path.display()));
+                messages::warn(format_args!("{}: {error}", path.display()));
                 false
             }),
             Self::Terminal(terminal) => terminal.ask(question).await,

@@ -9,6 +9,7 @@ use fourfold::{AccountData, KeyId, Plan, SecretName, SecretStorageKey, Snapshot,
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use crate::account;
 use crate::agent::address::{Address, own_uid};
 use crate::agent::frame::{self, Frame, Payload};
 use crate::agent::protocol::{
@@ -16,8 +17,8 @@ use crate::agent::protocol::{
 };
 use crate::arguments::{AcceptOptions, Global};
 use crate::error::{Error, Exit, Result};
-use crate::judged::Compared;
-use crate::{account, ui};
+use crate::storage::judged::Compared;
+use crate::terminal::messages;
 
 /// A connection to the agent of an account.
 pub(crate) struct Agent {
@@ -52,7 +53,7 @@ impl Agent {
             Ok(None) => Ok(None),
             Err(error) => {
                 if error.exit == Exit::Policy {
-                    ui::warn(&error.message);
+                    messages::warn(&error.message);
                 }
                 Ok(None)
             }

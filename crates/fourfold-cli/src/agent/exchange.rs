@@ -22,7 +22,7 @@ use crate::agent::report;
 use crate::agent::requests::{Delivery, Recipient, Requests};
 use crate::agent::sieve::{Kind, Sieve};
 use crate::error::{Error, Exit, Result};
-use crate::ui;
+use crate::terminal::messages;
 
 /// What it takes beside the device.
 #[derive(Clone)]
@@ -287,7 +287,7 @@ impl<S: SecretSource> Exchange<S> {
         self.not_before = Instant::now() + pause;
         let is_news = self.around.in_sync.swap(false, Ordering::Relaxed);
         if is_news && self.is_told(Kind::OutOfSync) {
-            ui::warn(format_args!("not in sync: {reason}"));
+            messages::warn(format_args!("not in sync: {reason}"));
         }
     }
 
@@ -365,7 +365,7 @@ impl<S: SecretSource> Exchange<S> {
                 DeviceEvent::Verification {
                     event: VerificationEvent::Requested { device_id },
                     ..
-                } if self.is_told(Kind::Verification) => ui::say(format_args!(
+                } if self.is_told(Kind::Verification) => messages::say(format_args!(
                     "the device {} asks to be verified: fourfold device verify",
                     escape_untrusted(&device_id)
                 )),
@@ -415,7 +415,7 @@ impl<S: SecretSource> Exchange<S> {
             of(&record.reason),
         ];
         let parts: Vec<_> = parts.into_iter().flatten().collect();
-        ui::warn(parts.join(": "));
+        messages::warn(parts.join(": "));
     }
 
     fn ask_user(&mut self, prompt: Prompt) {
@@ -442,7 +442,7 @@ impl<S: SecretSource> Exchange<S> {
         let received = all.swap_remove(position);
         // It would be given once more to whoever asks next, which is better than not at all.
         if let Err(error) = self.device.discard_received(&received.id) {
-            ui::warn(format_args!(
+            messages::warn(format_args!(
                 "an answer that was received stays here: {error}"
             ));
         }
@@ -506,7 +506,7 @@ impl<S> Drop for Exchange<S> {
     fn drop(&mut self) {
         for (_, record) in self.sieve.left_out_so_far() {
             if let Err(error) = self.around.audit.write(record) {
-                ui::warn(error.message);
+                messages::warn(error.message);
             }
         }
     }

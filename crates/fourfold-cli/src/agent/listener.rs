@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::agent::address::own_uid;
 use crate::agent::frame::{self, Frame, LARGEST};
 use crate::agent::protocol::{Hello, Reply, Request};
-use crate::judged::Compared;
+use crate::storage::judged::Compared;
 
 /// Whoever answers what commands ask.
 pub(crate) trait Service: Send + Sync + 'static {

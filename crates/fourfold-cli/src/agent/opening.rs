@@ -12,8 +12,8 @@ use crate::agent::exchange::{Exchange, Surroundings};
 use crate::agent::secrets::VaultSecrets;
 use crate::agent::vault::Vault;
 use crate::error::{Error, Result};
-use crate::sealing_key::{self, SealingOptions};
-use crate::ui;
+use crate::keys::sealing_key::{self, SealingOptions};
+use crate::terminal::messages;
 
 /// How a session opens the local state and the device in it.
 pub(crate) struct Opening {
@@ -65,7 +65,7 @@ impl Opening {
                 Err(NotOpened::Ends(error)) => return Err(error),
                 Err(NotOpened::Unusable(error)) => {
                     if !std::mem::replace(&mut is_told, true) {
-                        ui::warn(format_args!("waiting: {error}"));
+                        messages::warn(format_args!("waiting: {error}"));
                     }
                     sleep(LONG_PAUSE).await;
                 }
@@ -89,8 +89,10 @@ impl Opening {
 
     fn device(&mut self, state: &mut LocalState) -> Result<Option<Device>> {
         if !Device::exists(state)? {
-            ui::say("this device has no keys yet: it neither asks other devices nor answers them");
-            ui::say("fourfold setup, or fourfold device verify, makes them");
+            messages::say(
+                "this device has no keys yet: it neither asks other devices nor answers them",
+            );
+            messages::say("fourfold setup, or fourfold device verify, makes them");
             return Ok(None);
         }
         if let Some(key) = &self.key

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::agent::requests::Delivery;
 use crate::arguments::AcceptOptions;
 use crate::error::{Error, Exit};
-use crate::judged::Compared;
-use crate::opening::Provenance;
+use crate::storage::judged::Compared;
+use crate::storage::opening::Provenance;
 
 /// The version of the protocol. The two sides are the same program, but not always of one day.
 pub(crate) const VERSION: u32 = 2;

@@ -3,11 +3,11 @@
 use fourfold::identity::TrustChange;
 use fourfold::sharing::{Alert, Audit, AuditDecision, DeviceSummary, Prompt};
 
+use crate::account::own_device;
 use crate::agent::audit::{ALERT, Record, SHARED, TRUST};
 use crate::agent::protocol::Question;
 use crate::agent::sieve::Kind;
-use crate::duration::written;
-use crate::own_device;
+use crate::terminal::duration::written;
 
 /// A line of the audit log.
 pub(crate) fn decision(audit: &Audit) -> Record {

@@ -13,16 +13,17 @@ use crate::agent::asker::Asker;
 use crate::agent::audit::AuditLog;
 use crate::agent::exchange::Surroundings;
 use crate::agent::lifetime::Moment;
+use crate::agent::listener;
 use crate::agent::opening::Opening;
 use crate::agent::protocol::{Hello, VERSION};
 use crate::agent::service::AgentService;
 use crate::agent::session::Session;
 use crate::agent::vault::Vault;
-use crate::agent::{listener, memory};
 use crate::commands::serve::Stop;
 use crate::error::Result;
-use crate::interrupt;
-use crate::sealing_key::SealingOptions;
+use crate::keys::sealing_key::SealingOptions;
+use crate::memory;
+use crate::terminal::signals;
 
 /// What an agent needs to run.
 pub(crate) struct Running {
@@ -42,7 +43,7 @@ pub(crate) struct Running {
 pub(crate) async fn run(running: Running, ready: impl FnOnce() -> Result<()>) -> Result<()> {
     memory::keep_out_of_swap();
     let signalled = Stop::listen()?;
-    interrupt::hand_over();
+    signals::hand_over();
     let account = running.account;
     let user_id = account.user_id().to_owned();
     let audit = AuditLog::of(&running.folder, &user_id)?;

@@ -7,8 +7,8 @@ use fourfold_client::{Account, LocalState, SecretSource};
 
 use crate::agent::vault::Vault;
 use crate::arguments::AcceptOptions;
-use crate::judged::{self, Compared};
-use crate::opening;
+use crate::storage::judged::{self, Compared};
+use crate::storage::opening;
 
 /// Secret storage, through the key in the vault, at the moment at which a secret is needed.
 pub(crate) struct VaultSecrets {

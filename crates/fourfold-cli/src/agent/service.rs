@@ -16,15 +16,16 @@ use zeroize::Zeroizing;
 use crate::agent::exchange::Surroundings;
 use crate::agent::frame::{Frame, Payload};
 use crate::agent::listener::{Answer, Service};
-use crate::agent::memory;
 use crate::agent::protocol::{Failure, Opened, Received, Reply, Request, Status};
 use crate::agent::session::Jobs;
 use crate::agent::vault::Vault;
 use crate::arguments::AcceptOptions;
 use crate::error::{Error, Exit};
-use crate::judged::{Compared, Judged};
-use crate::new_key::rng;
-use crate::{duration, opening, unlock};
+use crate::keys::new_key::rng;
+use crate::memory;
+use crate::storage::judged::{Compared, Judged};
+use crate::storage::{opening, unlock};
+use crate::terminal::duration;
 
 /// Everything that commands can reach.
 pub(crate) struct AgentService {

@@ -17,7 +17,7 @@ use crate::agent::requests::{Delivery, Recipient, Requests};
 use crate::agent::secrets::VaultSecrets;
 use crate::arguments::AcceptOptions;
 use crate::error::{Error, Exit, Result};
-use crate::judged::{self, Compared};
+use crate::storage::judged::{self, Compared};
 
 /// Work for whoever holds the local state.
 pub(crate) enum Job {

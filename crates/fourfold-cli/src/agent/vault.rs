@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use crate::agent::audit::{AuditLog, Record};
 use crate::agent::lifetime::{Kept, Limits, Moment};
-use crate::agent::memory;
 use crate::error::Result;
-use crate::ui;
+use crate::memory;
+use crate::terminal::messages;
 
 /// Holds at most one key, and forgets it in time.
 ///
@@ -123,7 +123,7 @@ impl Vault {
         drop(kept);
         self.unlocked.send_replace(false);
         if let Err(error) = self.audit.write(Record::new("locked").reason(reason)) {
-            ui::warn(error.message);
+            messages::warn(error.message);
         }
     }
 
@@ -142,7 +142,7 @@ mod tests {
     use fourfold::NewKey;
 
     use super::*;
-    use crate::new_key::rng;
+    use crate::keys::new_key::rng;
 
     /// A vault whose clock is set by hand, in seconds.
     fn vault() -> (tempfile::TempDir, Vault, Arc<AtomicU64>) {

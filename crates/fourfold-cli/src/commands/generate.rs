@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 
 use crate::arguments::Arguments;
 use crate::error::{Error, Result};
-use crate::output;
+use crate::terminal::output;
 
 /// Prints the completions of a shell.
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<()> {

@@ -11,13 +11,15 @@ use fourfold::{
 };
 use serde_json::json;
 
+use crate::account;
 use crate::agent::{Agent, Payload, protocol};
 use crate::arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions};
 use crate::error::{Error, Result};
-use crate::judged::{Compared, Judged};
-use crate::opening::{self, Opened, Provenance};
-use crate::secret_input::Offer;
-use crate::{account, output, ui, unlock};
+use crate::storage::judged::{Compared, Judged};
+use crate::storage::opening::{self, Opened, Provenance};
+use crate::storage::unlock;
+use crate::terminal::input::Offer;
+use crate::terminal::{messages, output};
 
 /// Options of `get`.
 #[derive(Args, Clone, Debug)]
@@ -169,15 +171,15 @@ fn deliver(
     compared: &Compared,
     secret: &str,
 ) -> Result<()> {
-    ui::say(format_args!("opened with the key {}", provenance.key_label));
+    messages::say(format_args!("opened with the key {}", provenance.key_label));
     if provenance.vouched_by != Vouched::Nothing {
-        ui::note(format_args!(
+        messages::note(format_args!(
             "{}: {}",
             provenance.name, provenance.vouched_by
         ));
     }
     if !provenance.is_authenticated && !provenance.matches_published_key {
-        ui::warn("anybody who knows the public key of that key may have written this");
+        messages::warn("anybody who knows the public key of that key may have written this");
     }
     if let Some(path) = &options.out {
         return output::secret_file(path, secret);

@@ -6,9 +6,10 @@ use clap::Args;
 
 use crate::account::{self, LoggedIn};
 use crate::arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions};
-use crate::emergency_kit::EmergencyKit;
 use crate::error::Result;
-use crate::{output, ui, unlock};
+use crate::keys::emergency_kit::EmergencyKit;
+use crate::storage::unlock;
+use crate::terminal::{messages, output};
 
 /// Options of `kit`.
 #[derive(Args, Clone, Debug)]
@@ -57,7 +58,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     match &options.out {
         Some(path) => {
             output::secret_file(path, &html)?;
-            ui::say(format_args!("print {} and delete it", path.display()));
+            messages::say(format_args!("print {} and delete it", path.display()));
             Ok(())
         }
         None => output::secret(&html, false),

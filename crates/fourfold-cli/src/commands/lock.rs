@@ -3,7 +3,7 @@
 use crate::agent::Agent;
 use crate::arguments::Global;
 use crate::error::Result;
-use crate::{output, ui};
+use crate::terminal::{messages, output};
 
 /// Locks. That no agent runs is no error: then nothing is unlocked.
 pub(crate) fn run(global: &Global) -> Result<()> {
@@ -15,7 +15,7 @@ pub(crate) fn run(global: &Global) -> Result<()> {
     if global.json {
         return output::json(&serde_json::json!({"locked": true, "agent": is_running}));
     }
-    ui::say(if is_running {
+    messages::say(if is_running {
         "locked"
     } else {
         "no agent is running: nothing is unlocked"

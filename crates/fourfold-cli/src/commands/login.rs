@@ -13,9 +13,10 @@ use serde_json::json;
 use crate::account::{self, LoggedIn};
 use crate::arguments::{AcceptOptions, Global};
 use crate::error::{Error, Exit, Result};
-use crate::judged::Compared;
-use crate::secret_input::Source;
-use crate::{login_password, output, prompt, ui};
+use crate::keys::login_password;
+use crate::storage::judged::Compared;
+use crate::terminal::input::Source;
+use crate::terminal::{messages, output, prompt};
 
 /// Options of `login`.
 #[derive(Args, Clone, Debug)]
@@ -70,7 +71,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         );
     }
     let homeserver = {
-        let _busy = ui::busy("looking for the homeserver");
+        let _busy = messages::busy("looking for the homeserver");
         runtime.block_on(async {
             match &options.homeserver {
                 Some(url) => Homeserver::new(url, &client_options),
@@ -85,7 +86,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         homeserver => homeserver?,
     };
     if let Some(from) = homeserver.discovered_from() {
-        ui::say(format_args!(
+        messages::say(format_args!(
             "{from} says that its homeserver is {}",
             homeserver.base_url()
         ));
@@ -156,13 +157,13 @@ pub(crate) fn log_out(global: &Global, options: &LogoutOptions) -> Result<()> {
     if global.json {
         return output::json(&json!({"user_id": logged_in.account.user_id()}));
     }
-    ui::say(format_args!("logged out {}", logged_in.account.user_id()));
+    messages::say(format_args!("logged out {}", logged_in.account.user_id()));
     Ok(())
 }
 
 fn warn_of_unended(session: &Session) {
     let device = escape_untrusted(session.device_id.as_deref().unwrap_or_default());
-    ui::warn(format_args!(
+    messages::warn(format_args!(
         "the earlier session of this machine could not be ended: its device {device} is still logged \
          in at {}",
         session.homeserver
@@ -189,7 +190,7 @@ fn remember(
             if compared.is_honest() {
                 return Ok(state.pin(&snapshot)?);
             }
-            ui::say("fourfold status shows what is there now");
+            messages::say("fourfold status shows what is there now");
             Ok(())
         }
         // The session is there and useful; whoever reads next learns what is wrong.

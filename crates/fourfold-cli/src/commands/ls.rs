@@ -5,9 +5,10 @@ use fourfold::{KeyId, SecretName, SecretStorage};
 use fourfold_client::escape_untrusted;
 use serde::Serialize;
 
+use crate::account;
 use crate::arguments::{AcceptOptions, Global, ReadOptions};
 use crate::error::Result;
-use crate::{account, output};
+use crate::terminal::output;
 
 /// Options of `ls`.
 #[derive(Args, Clone, Debug)]

@@ -7,14 +7,15 @@ use fourfold::algorithm::curve25519_aes_sha2::MacMode;
 use fourfold::plan::{self, StoreError, WritingKey};
 use fourfold::{Algorithm, ProvenKey, Secret, SecretName, TrustedPublicKey};
 
-use crate::account::LoggedIn;
+use crate::account::{LoggedIn, change};
 use crate::agent::Agent;
 use crate::arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions};
 use crate::error::{Error, Exit, Result};
-use crate::judged::{Cleared, Judged};
-use crate::new_key::rng;
-use crate::secret_input::Source;
-use crate::{change, prompt, unlock};
+use crate::keys::new_key::rng;
+use crate::storage::judged::{Cleared, Judged};
+use crate::storage::unlock;
+use crate::terminal::input::Source;
+use crate::terminal::prompt;
 
 /// Options of `put`.
 #[derive(Args, Clone, Debug)]

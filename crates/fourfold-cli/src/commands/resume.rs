@@ -3,10 +3,10 @@
 use clap::Args;
 
 use crate::account::LoggedIn;
+use crate::account::change::{self, Report};
+use crate::account::password::PasswordOptions;
 use crate::arguments::{AcceptOptions, Global};
-use crate::change::{self, Report};
 use crate::error::Result;
-use crate::password::PasswordOptions;
 
 /// Options of `resume`.
 #[derive(Args, Clone, Debug)]

@@ -4,9 +4,8 @@ use clap::Args;
 use fourfold::plan::{self, DeleteError};
 use fourfold::{SecretName, SecretStorage};
 
-use crate::account::LoggedIn;
+use crate::account::{LoggedIn, change};
 use crate::arguments::{AcceptOptions, ChangeOptions, Global};
-use crate::change;
 use crate::error::{Error, Exit, Result};
 
 /// Options of `rm`.

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Error, Exit, Result};
-use crate::{output, ui};
+use crate::terminal::{messages, output};
 
 /// Options of `serve`.
 #[derive(Args, Clone, Debug)]
@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // Read by whoever started this: the port may have been chosen just now.
         output::line(format_args!("listening on http://{}", server.local_addr()))?;
         server.run(stop.wait()).await;
-        ui::say("stopped");
+        messages::say("stopped");
         Ok(())
     })
 }
@@ -81,7 +81,7 @@ fn connections(wanted: usize) -> usize {
     let files = usize::try_from(files).unwrap_or(usize::MAX);
     let possible = files.saturating_sub(FILES_BESIDE).max(FEWEST);
     if possible < wanted {
-        ui::warn(format_args!(
+        messages::warn(format_args!(
             "the system allows {files} open files, so there are {possible} connections at most; \
              raise its limit to have {wanted}"
         ));

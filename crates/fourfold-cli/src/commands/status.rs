@@ -9,9 +9,10 @@ use fourfold::{
 use fourfold_client::escape_untrusted;
 use serde::Serialize;
 
+use crate::account;
 use crate::arguments::{AcceptOptions, Global, ReadOptions};
 use crate::error::{Error, Result};
-use crate::{account, output, ui};
+use crate::terminal::{messages, output};
 
 /// Options of `status`.
 #[derive(Args, Clone, Debug)]
@@ -31,7 +32,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     }
     let (snapshot, compared) = account::look(global, &options.read, options.accept)?;
     if options.accept.accept_changes {
-        ui::say("accepted what the homeserver shows now");
+        messages::say("accepted what the homeserver shows now");
     }
     let report = Report {
         changes: compared.in_json(),

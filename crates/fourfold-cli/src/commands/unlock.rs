@@ -7,7 +7,8 @@ use clap::Args;
 use crate::agent::Agent;
 use crate::arguments::{AcceptOptions, Global, UnlockOptions};
 use crate::error::{Error, Exit, Result};
-use crate::{duration, output, ui, unlock};
+use crate::storage::unlock;
+use crate::terminal::{duration, messages, output};
 
 /// Options of `unlock`.
 #[derive(Args, Clone, Debug)]
@@ -43,7 +44,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             "the agent was locked again meanwhile",
         ));
     };
-    ui::say(format_args!(
+    messages::say(format_args!(
         "unlocked with the key {}; it is forgotten when it is not used for {}",
         unlock::label(&storage, key.id()),
         duration::about(Duration::from_secs(seconds))

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::{AuditLog, Place, Record};
+use super::log::{AuditLog, Place, Record};
 use crate::error::Result;
 
 /// A log that is read on and on. Each line comes once.

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
 use crate::error::{Error, Exit, Result};
-use crate::{output, ui};
+use crate::terminal::{messages, output};
 
 /// Starts this very command once more, in the background. Returns when commands can connect.
 pub(crate) fn start() -> Result<()> {
@@ -26,7 +26,7 @@ pub(crate) fn start() -> Result<()> {
         stderr.take(LONGEST_TALK).read_to_string(&mut said)?;
     }
     if !said.is_empty() {
-        ui::say_lines(said.trim_end());
+        messages::say_lines(said.trim_end());
     }
     if line.ends_with('\n') {
         return output::line(line.trim_end());

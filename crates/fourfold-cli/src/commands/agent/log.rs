@@ -6,12 +6,13 @@ use clap::Args;
 use fourfold_client::escape_untrusted;
 use tokio::time::sleep;
 
+use crate::account;
 use crate::agent::{AuditLog, Following, Record};
 use crate::arguments::Global;
 use crate::commands::serve::Stop;
-use crate::duration::written;
 use crate::error::Result;
-use crate::{account, interrupt, output};
+use crate::terminal::duration::written;
+use crate::terminal::{output, signals};
 
 /// Options of `agent log`.
 #[derive(Args, Clone, Debug)]
@@ -40,7 +41,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
 /// Prints what is there and what comes, until a signal or until nobody reads it any more.
 async fn follow(global: &Global, mut following: Following) -> Result<()> {
     let stopped = Stop::listen()?.wait();
-    interrupt::hand_over();
+    signals::hand_over();
     tokio::pin!(stopped);
     loop {
         for record in following.more()? {

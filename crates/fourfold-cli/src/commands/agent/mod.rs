@@ -9,12 +9,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use fourfold_client::{Account, LocalState, LocalStateError, escape_untrusted};
 
+use crate::account;
 use crate::agent::protocol::Status;
 use crate::agent::{self, Address, Agent, Asker, Running, Terminal};
 use crate::arguments::Global;
 use crate::error::{Error, Exit, Result};
-use crate::sealing_key::SealingOptions;
-use crate::{account, duration, output, ui};
+use crate::keys::sealing_key::SealingOptions;
+use crate::terminal::{duration, messages, output};
 
 /// Options of `agent`.
 #[derive(Args, Clone, Debug)]
@@ -183,7 +184,7 @@ fn questions(global: &Global) -> Result<()> {
             .try_for_each(output::line)?;
     }
     if questions.is_empty() {
-        ui::say("no device waits for an answer");
+        messages::say("no device waits for an answer");
     }
     Ok(())
 }
@@ -192,6 +193,6 @@ fn done(global: &Global, what: &str) -> Result<()> {
     if global.json {
         return output::json(&serde_json::json!({ what: true }));
     }
-    ui::say(what);
+    messages::say(what);
     Ok(())
 }

@@ -13,10 +13,10 @@ use serde_json::json;
 
 use super::sign;
 use super::verify::Options;
-use crate::account::LoggedIn;
+use crate::account::{LoggedIn, own_device};
 use crate::arguments::Global;
 use crate::error::{Error, Exit, Result};
-use crate::{output, own_device, prompt, ui};
+use crate::terminal::{messages, output, prompt};
 
 /// Asks a device, or waits until one asks, and goes through with it.
 pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
@@ -27,11 +27,11 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
     own_device::refresh(&logged_in, &mut device)?;
     let mut verification = match &options.device_id {
         Some(id) => {
-            ui::say("accept the request on the other device");
+            messages::say("accept the request on the other device");
             Some(device.verify(Some(&[id]))?)
         }
         None => {
-            ui::say("waiting until another device of yours asks to be verified");
+            messages::say("waiting until another device of yours asks to be verified");
             None
         }
     };
@@ -123,7 +123,7 @@ impl Verified {
     ) -> Result<()> {
         if let Some(master_key) = self.master_key {
             if let Err(other) = device.trust().check_same(master_key) {
-                ui::warn(format_args!(
+                messages::warn(format_args!(
                     "the identity that the other device vouches for, with the master key {}, takes \
                      the place of the one that this machine knew, {}",
                     other.master, other.pinned
@@ -147,11 +147,11 @@ impl Verified {
             return output::json_line(&verified).map(drop);
         }
         let id = escape_untrusted(&self.device_id);
-        ui::say(format_args!(
+        messages::say(format_args!(
             "the device {id} is the one that you compared with"
         ));
         if needs_signature && !is_signed {
-            ui::say(format_args!(
+            messages::say(format_args!(
                 "so that your other devices trust it too: fourfold device sign {id} --fingerprint \
                  \"{}\"",
                 own_device::fingerprint(&self.ed25519.to_base64())
@@ -174,12 +174,12 @@ impl Verified {
 fn compare(global: &Global, string: &ShortString) -> Result<bool> {
     let emoji = string.emoji.map(|emoji| (emoji.symbol, emoji.name));
     if !global.json {
-        ui::say_lines("\nBoth devices must show the same:\n\n");
+        messages::say_lines("\nBoth devices must show the same:\n\n");
         for (symbol, name) in emoji {
-            ui::say(format_args!("    {symbol}  {name}"));
+            messages::say(format_args!("    {symbol}  {name}"));
         }
         let [first, second, third] = string.decimals;
-        ui::say_lines(&format!("\nor the numbers {first} {second} {third}\n\n"));
+        messages::say_lines(&format!("\nor the numbers {first} {second} {third}\n\n"));
     }
     let shown: Vec<_> = emoji
         .iter()

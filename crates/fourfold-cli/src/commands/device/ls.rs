@@ -10,11 +10,11 @@ use fourfold_client::{DeviceInfo, DeviceLists, escape_untrusted};
 use serde::Serialize;
 
 use crate::account::LoggedIn;
+use crate::account::own_device::{self, Judge};
 use crate::arguments::Global;
 use crate::error::Result;
-use crate::own_device::{self, Judge};
-use crate::sealing_key::SealingOptions;
-use crate::{output, ui};
+use crate::keys::sealing_key::SealingOptions;
+use crate::terminal::{messages, output};
 
 /// Options of `device ls`.
 #[derive(Args, Clone, Debug)]
@@ -28,7 +28,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     let lists = own_device::lists(&logged_in)?;
     if let Err(error) = &lists.devices {
-        ui::warn(format_args!(
+        messages::warn(format_args!(
             "the homeserver does not say who is logged in: {error}"
         ));
     }

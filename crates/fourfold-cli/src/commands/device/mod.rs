@@ -12,7 +12,7 @@ use fourfold::{Evidence, SecretName, SecretStorage, SecretStorageKey, SecretValu
 
 use crate::arguments::Global;
 use crate::error::{Error, Exit, Result};
-use crate::ui;
+use crate::terminal::messages;
 
 /// What to do with the devices.
 #[derive(Debug, Subcommand)]
@@ -63,7 +63,7 @@ fn private_keys(
         let secret = match storage.open(&name, key) {
             Ok(found) => found.secret,
             Err(error) => {
-                ui::warn(format_args!("{name}: {error}"));
+                messages::warn(format_args!("{name}: {error}"));
                 continue;
             }
         };
@@ -75,7 +75,7 @@ fn private_keys(
                     .learn(&name, &secret, evidence)
                     .map_err(Error::usage)?;
             }
-            Ok(_) => ui::warn(format_args!("{name}: the homeserver publishes no such key")),
+            Ok(_) => messages::warn(format_args!("{name}: the homeserver publishes no such key")),
             Err(error) => opened.mismatch = Some((name, error)),
         }
     }

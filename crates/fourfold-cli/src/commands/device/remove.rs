@@ -5,13 +5,13 @@ use fourfold::identity::TombstoneReason;
 use fourfold::plan;
 use fourfold_client::escape_untrusted;
 
-use crate::account::LoggedIn;
+use crate::account::password::PasswordOptions;
+use crate::account::{LoggedIn, change, own_device};
 use crate::arguments::{ChangeOptions, Global};
 use crate::error::{Error, Result};
-use crate::judged::Cleared;
-use crate::password::PasswordOptions;
-use crate::sealing_key::SealingOptions;
-use crate::{change, output, own_device, ui};
+use crate::keys::sealing_key::SealingOptions;
+use crate::storage::judged::Cleared;
+use crate::terminal::{messages, output};
 
 /// Options of `device rm`.
 #[derive(Args, Clone, Debug)]
@@ -60,6 +60,6 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if global.json {
         return output::json(&serde_json::json!({"changed": true, "device_id": options.device_id}));
     }
-    ui::say(format_args!("the device {id} is logged out"));
+    messages::say(format_args!("the device {id} is logged out"));
     Ok(())
 }

@@ -9,13 +9,14 @@ use fourfold_client::escape_untrusted;
 use serde_json::json;
 
 use super::private_keys;
-use crate::account::LoggedIn;
+use crate::account::own_device::{self, Judge};
+use crate::account::{LoggedIn, change};
 use crate::arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions};
 use crate::error::{Error, Exit, Result};
-use crate::judged::Judged;
-use crate::own_device::{self, Judge};
-use crate::sealing_key::SealingOptions;
-use crate::{change, output, ui, unlock};
+use crate::keys::sealing_key::SealingOptions;
+use crate::storage::judged::Judged;
+use crate::storage::unlock;
+use crate::terminal::{messages, output};
 
 /// Options of `device sign`.
 #[derive(Args, Clone, Debug)]
@@ -82,7 +83,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             "is_device_signed": true,
         }));
     }
-    ui::say(format_args!("the device {id} is signed"));
+    messages::say(format_args!("the device {id} is signed"));
     Ok(())
 }
 

@@ -11,11 +11,12 @@ use serde::Serialize;
 
 use super::{emoji, private_keys};
 use crate::account::LoggedIn;
+use crate::account::own_device::{self, ThisDevice};
 use crate::arguments::{AcceptOptions, Global, UnlockOptions};
 use crate::error::{Error, Exit, Result};
-use crate::own_device::{self, ThisDevice};
-use crate::sealing_key::SealingOptions;
-use crate::{output, ui, unlock};
+use crate::keys::sealing_key::SealingOptions;
+use crate::storage::unlock;
+use crate::terminal::{messages, output};
 
 /// Options of `device verify`.
 #[derive(Args, Clone, Debug)]
@@ -93,7 +94,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
         if !options.accept_identity {
             return Err(DeviceError::from(other).into());
         }
-        ui::warn(format_args!(
+        messages::warn(format_args!(
             "the identity with the master key {} takes the place of the one that this machine knew, \
              {}",
             other.master, other.pinned
@@ -116,7 +117,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
         "uncertain"
     };
     let label = unlock::label(&storage, found.key.id());
-    ui::say(format_args!("key:       {is_certain}, {label}"));
+    messages::say(format_args!("key:       {is_certain}, {label}"));
 
     let evidence = Evidence {
         identity: Some(published.identity().clone()),
@@ -125,11 +126,11 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     let opened = private_keys(&storage, &found.key, &evidence)?;
     outcome.secrets_opened.clone_from(&opened.names);
     let names: Vec<_> = opened.names.iter().map(SecretName::as_str).collect();
-    ui::say(format_args!("secrets:   opened {}", list(&names)));
+    messages::say(format_args!("secrets:   opened {}", list(&names)));
     let keys = opened.checked()?;
     logged_in.opened(&snapshot, &outcome.secrets_opened, found.key.id())?;
     outcome.identity_matches = true;
-    ui::say("identity:  matches what the homeserver publishes");
+    messages::say("identity:  matches what the homeserver publishes");
     let Some(self_signing_key) = keys.self_signing_key() else {
         return Err(Error::usage("the self-signing key is missing"));
     };
@@ -153,7 +154,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
         }
     }
     outcome.is_device_signed = true;
-    ui::say(format_args!(
+    messages::say(format_args!(
         "device:    signed, and the homeserver shows it ({})",
         own_device::fingerprint(device.ed25519())
     ));
@@ -162,7 +163,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
             own_device::pin(&logged_in, &mut device, master, options.accept_identity)?;
             outcome.pinned_master_key = Some(master.public_key().to_base64());
         }
-        None => ui::warn(
+        None => messages::warn(
             "the master key is not in secret storage, so this machine cannot tell a false identity \
              from yours later",
         ),

@@ -7,11 +7,13 @@ use fourfold::{
 };
 use serde_json::json;
 
+use crate::account;
 use crate::arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions};
 use crate::error::{Error, Exit, Result};
-use crate::judged::Judged;
-use crate::secret_input::Offer;
-use crate::{account, output, unlock};
+use crate::storage::judged::Judged;
+use crate::storage::unlock;
+use crate::terminal::input::Offer;
+use crate::terminal::output;
 
 /// Options of `key check`.
 #[derive(Args, Clone, Debug)]

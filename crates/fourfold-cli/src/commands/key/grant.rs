@@ -4,12 +4,12 @@ use clap::Args;
 use fourfold::plan::{self, AddKeyError, TakeKeyAwayError};
 use fourfold::{OpenError, Plan, SecretName, SecretStorage};
 
-use crate::account::LoggedIn;
+use crate::account::{LoggedIn, change};
 use crate::arguments::{AcceptOptions, ChangeOptions, Global};
 use crate::error::{Error, Exit, Result};
-use crate::new_key::rng;
-use crate::secret_input::KeyInput;
-use crate::{change, unlock};
+use crate::keys::new_key::rng;
+use crate::storage::unlock;
+use crate::terminal::input::KeyInput;
 
 /// Options of `key grant`.
 #[derive(Args, Clone, Debug)]

@@ -5,11 +5,12 @@ use fourfold::Algorithm;
 use fourfold::plan::{self, Destination};
 
 use crate::account::LoggedIn;
+use crate::account::change::Report;
 use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
-use crate::change::Report;
 use crate::error::{Error, Result};
-use crate::secret_input::KeyInput;
-use crate::{new_key, unlock};
+use crate::keys::new_key;
+use crate::storage::unlock;
+use crate::terminal::input::KeyInput;
 
 /// Options of `key migrate`.
 #[derive(Args, Clone, Debug)]

@@ -11,11 +11,12 @@ use clap::{Args, Subcommand};
 use fourfold::SecretStorage;
 use fourfold::plan::{self, ChangeDefaultError};
 
-use crate::account::{self, LoggedIn};
+use crate::account::{self, LoggedIn, change};
 use crate::arguments::{AcceptOptions, ChangeOptions, Global, ReadOptions, UnlockOptions};
 use crate::commands::status;
 use crate::error::{Error, Exit, Result};
-use crate::{change, output, unlock};
+use crate::storage::unlock;
+use crate::terminal::output;
 
 /// What to do with the keys.
 #[derive(Debug, Subcommand)]
@@ -68,7 +69,7 @@ pub(crate) struct DefaultOptions {
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
-    input: crate::secret_input::KeyInput,
+    input: crate::terminal::input::KeyInput,
     #[command(flatten)]
     change: ChangeOptions,
     #[command(flatten)]

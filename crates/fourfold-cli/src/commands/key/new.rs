@@ -4,10 +4,10 @@ use clap::Args;
 use fourfold::{SecretStorage, plan};
 
 use crate::account::LoggedIn;
+use crate::account::change::Report;
 use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
-use crate::change::Report;
 use crate::error::Result;
-use crate::new_key;
+use crate::keys::new_key;
 
 /// Options of `key new`.
 #[derive(Args, Clone, Debug)]

@@ -3,11 +3,11 @@
 use clap::Args;
 use fourfold::plan::{self, RemoveKeyError};
 
-use crate::account::LoggedIn;
+use crate::account::{LoggedIn, change};
 use crate::arguments::{AcceptOptions, ChangeOptions, Global};
 use crate::error::{Error, Exit, Result};
-use crate::secret_input::KeyInput;
-use crate::{change, unlock};
+use crate::storage::unlock;
+use crate::terminal::input::KeyInput;
 
 /// Options of `key rm`.
 #[derive(Args, Clone, Debug)]

@@ -4,10 +4,11 @@ use clap::Args;
 use fourfold::plan::{self, Destination, TransferError};
 
 use crate::account::LoggedIn;
+use crate::account::change::Report;
 use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions, UnlockOptions};
-use crate::change::Report;
 use crate::error::{Error, Exit, Result};
-use crate::{new_key, unlock};
+use crate::keys::new_key;
+use crate::storage::unlock;
 
 /// Options of `key rotate`.
 #[derive(Args, Clone, Debug)]

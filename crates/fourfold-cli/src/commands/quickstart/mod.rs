@@ -13,7 +13,7 @@ use fourfold_server::{Config, Server};
 
 use crate::commands::serve;
 use crate::error::{Error, Exit, Result};
-use crate::output;
+use crate::terminal::output;
 
 /// Options of `quickstart`.
 #[derive(Args, Clone, Debug)]

@@ -16,7 +16,7 @@ use fourfold_client::{
 
 use super::{Device, PASSWORD, broken, check, detail, holds, title};
 use crate::error::Result;
-use crate::new_key::rng;
+use crate::keys::new_key::rng;
 
 /// Steps 8 to 12.
 pub(super) async fn tell(address: &str, folder: &Path, laptop: Device) -> Result<()> {

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Device, PASSWORD, USER, broken, check, detail, holds, title};
 use crate::error::Result;
-use crate::new_key::rng;
+use crate::keys::new_key::rng;
 
 /// Steps 1 to 7. Returns the laptop.
 pub(super) async fn tell(address: &str, folder: &Path) -> Result<Device> {

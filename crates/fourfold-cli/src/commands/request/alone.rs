@@ -11,14 +11,14 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Options;
-use crate::account::LoggedIn;
+use crate::account::{LoggedIn, own_device};
 use crate::agent::{
     Asker, AuditLog, Delivery, Exchange, Requests, Surroundings, no_device, unanswered,
 };
 use crate::arguments::Global;
 use crate::commands::serve::Stop;
 use crate::error::{Error, Result};
-use crate::{interrupt, own_device};
+use crate::terminal::signals;
 
 /// Asks and waits. Whatever ends the waiting, the request is taken back unless it was answered.
 pub(super) fn ask(
@@ -42,7 +42,7 @@ pub(super) fn ask(
     };
     logged_in.wait(async {
         let stopped = Stop::listen()?.wait();
-        interrupt::hand_over();
+        signals::hand_over();
         // Others are not answered by a command that has something else to do.
         let mut exchange = Exchange::new(device, NoSecrets::new(), around, Policy::default())?;
         let mut requests = Requests::default();

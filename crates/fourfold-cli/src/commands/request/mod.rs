@@ -14,8 +14,8 @@ use crate::agent::Agent;
 use crate::agent::protocol::Received;
 use crate::arguments::{AcceptOptions, Global};
 use crate::error::{Error, Result};
-use crate::sealing_key::SealingOptions;
-use crate::{duration, output, ui};
+use crate::keys::sealing_key::SealingOptions;
+use crate::terminal::{duration, messages, output};
 
 /// Options of `request`.
 #[derive(Args, Clone, Debug)]
@@ -45,7 +45,7 @@ pub(crate) struct Options {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let name = SecretName::new(&options.name).map_err(Error::usage)?;
     output::check_secret(options.out.as_deref(), options.show)?;
-    let busy = ui::busy("waiting for an answer of another device");
+    let busy = messages::busy("waiting for an answer of another device");
     let Some(mut agent) = Agent::find_if_safe(global)? else {
         let from = options.from.clone();
         let delivery = alone::ask(global, options, name, from)?;
@@ -65,20 +65,20 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
 }
 
 fn deliver(global: &Global, options: &Options, received: &Received, secret: &str) -> Result<()> {
-    ui::say(format_args!(
+    messages::say(format_args!(
         "received from the device {}",
         escape_untrusted(&received.device_id)
     ));
     match received.standing.as_str() {
         "pinned" | "signed_backup" => {}
-        "server_backup" => ui::warn(
+        "server_backup" => messages::warn(
             "it opens the backup that the homeserver shows, which your identity did not sign: the \
              homeserver may have made it; fourfold setup signs it",
         ),
-        _ => ui::warn("there is nothing to compare it with: it is as good as that device is"),
+        _ => messages::warn("there is nothing to compare it with: it is as good as that device is"),
     }
     if received.differs_from_stored {
-        ui::warn("secret storage holds another value under this name");
+        messages::warn("secret storage holds another value under this name");
     }
     if let Some(path) = &options.out {
         return output::secret_file(path, secret);

@@ -15,15 +15,17 @@ use fourfold_client::Device;
 use serde::Serialize;
 
 use self::work::{Reset, Work};
-use crate::account::LoggedIn;
+use crate::account::own_device::{self, ThisDevice};
+use crate::account::password::PasswordOptions;
+use crate::account::{LoggedIn, change};
 use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
 use crate::error::{Error, Exit, Result};
-use crate::judged::Judged;
-use crate::own_device::{self, ThisDevice};
-use crate::password::PasswordOptions;
-use crate::sealing_key::SealingOptions;
-use crate::secret_input::KeyInput;
-use crate::{change, new_key, output, prompt, ui, unlock};
+use crate::keys::new_key;
+use crate::keys::sealing_key::SealingOptions;
+use crate::storage::judged::Judged;
+use crate::storage::unlock;
+use crate::terminal::input::KeyInput;
+use crate::terminal::{messages, output, prompt};
 
 /// Options of `setup`.
 #[derive(Args, Clone, Debug)]
@@ -79,7 +81,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let plan = work.plan(&snapshot, &published, &device, &key)?;
     let changes = !plan.is_empty();
     if !changes && !options.change.dry_run {
-        ui::say("everything is set up");
+        messages::say("everything is set up");
     } else if !change::agree(global, &plan, options.change)? {
         return Ok(());
     }
@@ -192,7 +194,7 @@ impl Done {
 /// Goes on with a plan that an earlier attempt has left: it was agreed to then.
 fn go_on(logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
     if let Some(plan) = change::resume(logged_in, &options.password, options.accept)? {
-        ui::say(format_args!("done: {}", plan.title));
+        messages::say(format_args!("done: {}", plan.title));
     }
     Ok(())
 }
@@ -211,8 +213,8 @@ fn confirm_reset(logged_in: &LoggedIn, change: ChangeOptions) -> Result<()> {
         return Ok(());
     }
     let user_id = logged_in.account.user_id();
-    ui::say("");
-    ui::say(
+    messages::say("");
+    messages::say(
         "The identity is replaced. Everybody who verified you sees a warning, and all your other \
          devices have to be verified again.",
     );
@@ -225,14 +227,14 @@ fn confirm_reset(logged_in: &LoggedIn, change: ChangeOptions) -> Result<()> {
 
 fn report(global: &Global, done: &Done) -> Result<()> {
     for name in &done.missing {
-        ui::warn(format_args!(
+        messages::warn(format_args!(
             "{name} is not in secret storage: another device of yours may have it"
         ));
     }
     if global.json {
         output::json(done)?;
     } else if done.is_device_signed {
-        ui::say("secret storage, the identity and this device are set up");
+        messages::say("secret storage, the identity and this device are set up");
     }
     if done.is_device_signed {
         return Ok(());

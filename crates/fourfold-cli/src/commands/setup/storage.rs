@@ -5,10 +5,10 @@ use fourfold::plan::{self, SetUpError};
 
 use super::Options;
 use crate::account::LoggedIn;
+use crate::account::change::Report;
 use crate::arguments::Global;
-use crate::change::Report;
 use crate::error::{Error, Exit, Result};
-use crate::new_key;
+use crate::keys::new_key;
 
 /// Makes the first key and the default. Refuses when anything is or was there.
 pub(super) fn run(global: &Global, logged_in: &mut LoggedIn, options: &Options) -> Result<()> {

@@ -14,9 +14,9 @@ use fourfold::{
 use fourfold_client::escape_untrusted;
 
 use super::StorageKey;
+use crate::account::own_device::{self, ThisDevice};
 use crate::error::{Error, Exit, Result};
-use crate::new_key::rng;
-use crate::own_device::{self, ThisDevice};
+use crate::keys::new_key::rng;
 
 /// What is to be done, with everything that it takes.
 pub(super) struct Work {

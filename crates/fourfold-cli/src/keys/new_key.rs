@@ -7,12 +7,13 @@ use fourfold_client::Session;
 use getrandom::SysRng;
 use zeroize::Zeroizing;
 
-use crate::account::LoggedIn;
+use crate::account::{LoggedIn, change};
 use crate::arguments::{ChangeOptions, Global, NewKeyOptions};
-use crate::emergency_kit::EmergencyKit;
 use crate::error::{Error, Result};
-use crate::judged::Cleared;
-use crate::{change, new_passphrase, output, prompt, ui};
+use crate::keys::emergency_kit::EmergencyKit;
+use crate::keys::new_passphrase;
+use crate::storage::judged::Cleared;
+use crate::terminal::{messages, output, prompt};
 
 /// The random numbers of the operating system. When there are none, the process ends.
 pub(crate) fn rng() -> UnwrapErr<SysRng> {
@@ -26,7 +27,7 @@ pub(crate) fn make(options: &NewKeyOptions) -> Result<NewKey> {
         return Ok(NewKey::random(name, &mut rng()));
     };
     let parameters = PassphraseParameters::random(&mut rng());
-    let _busy = ui::busy("deriving the key from the passphrase");
+    let _busy = messages::busy("deriving the key from the passphrase");
     NewKey::from_passphrase(&passphrase, &parameters, name, &mut rng()).map_err(Error::usage)
 }
 
@@ -74,7 +75,7 @@ pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) 
     let recovery_key = new.key().key().expose_recovery_key();
     if let Some(path) = &options.recovery_key_out {
         output::secret_file(path, &Zeroizing::new(format!("{}\n", *recovery_key)))?;
-        ui::say(format_args!("the recovery key is in {}", path.display()));
+        messages::say(format_args!("the recovery key is in {}", path.display()));
     }
     if let Some(path) = &options.kit {
         let name = new.description().name();
@@ -93,7 +94,7 @@ pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) 
                     let _ = std::fs::remove_file(path);
                 }
             })?;
-        ui::say(format_args!("print {} and delete it", path.display()));
+        messages::say(format_args!("print {} and delete it", path.display()));
     }
     if options.recovery_key_out.is_some() || options.kit.is_some() {
         return Ok(());

@@ -14,7 +14,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Exit, Result};
-use crate::shown::{Json, Line};
+use crate::terminal::shown::{Json, Line};
 
 /// Prints one line of data. A reader that went away ends the output without an error.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {

@@ -10,7 +10,7 @@ use fourfold::recovery_key;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::prompt;
+use crate::terminal::prompt;
 
 /// Where the keys of secret storage come from. Without any of these, the terminal is asked.
 #[derive(Args, Clone, Debug, Default)]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arguments::AcceptOptions;
 use crate::error::{Error, Exit, Result};
-use crate::ui;
+use crate::terminal::messages;
 
 /// An account at one moment, of which nothing forbids what is to be done with it. Every key is found,
 /// and every secret is opened, in one of these.
@@ -147,11 +147,11 @@ impl Compared {
     pub(crate) fn tell(&self, json: bool) {
         for change in self.changes.iter().filter(|change| is_worth_a_word(change)) {
             if json {
-                ui::json(&in_json(change));
+                messages::json(&in_json(change));
             } else if change.is_suspicious() {
-                ui::warn(change);
+                messages::warn(change);
             } else {
-                ui::note(change);
+                messages::note(change);
             }
         }
     }

@@ -12,7 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::{Error, Exit};
-use crate::shown::{Json, Line};
+use crate::terminal::shown::{Json, Line};
 
 /// One line for the user. That it cannot be shown, on a full disk or to a terminal that is gone, ends
 /// nothing.

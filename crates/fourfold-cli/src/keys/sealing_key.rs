@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Exit, Result};
-use crate::new_key::rng;
-use crate::secret_input::Source;
-use crate::{output, prompt, ui};
+use crate::keys::new_key::rng;
+use crate::terminal::input::Source;
+use crate::terminal::{messages, output, prompt};
 
 /// Where the key comes from. Without any of these, from where it came the last time; the first time,
 /// from the keyring of the operating system.
@@ -118,8 +118,10 @@ fn first(state: &LocalState, options: &SealingOptions) -> Result<(Origin, Sealin
     if !prompt::is_possible() {
         return Err(refused);
     }
-    ui::warn(&refused.message);
-    ui::say("a passphrase can seal what this device keeps instead; it is asked for every time");
+    messages::warn(&refused.message);
+    messages::say(
+        "a passphrase can seal what this device keeps instead; it is asked for every time",
+    );
     let origin = Origin::new_passphrase();
     let key = origin.key(state, options, false)?;
     Ok((origin, key))
@@ -212,7 +214,7 @@ impl Origin {
                 passes,
             } => {
                 let passphrase = passphrase(options, is_sealed)?;
-                let _busy = ui::busy("deriving the key of this device's state");
+                let _busy = messages::busy("deriving the key of this device's state");
                 derive(&passphrase, salt, *memory_kib, *passes)
             }
         }
@@ -262,7 +264,7 @@ fn not_a_key(path: &Path) -> Error {
 }
 
 fn from_keyring(user_id: &str, is_sealed: bool) -> Result<SealingKey> {
-    let _busy = ui::busy("asking the keyring of the operating system");
+    let _busy = messages::busy("asking the keyring of the operating system");
     let user = user_id.to_owned();
     let (sender, receiver) = mpsc::channel();
     // The keyring is another process, and it may wait for a person who is not there.

@@ -12,8 +12,8 @@ use fourfold_client::{Account, LocalState, LocalStateError, Options};
 use crate::agent::{Agent, Loan};
 use crate::arguments::{AcceptOptions, Global, ReadOptions};
 use crate::error::{Error, Exit, Result};
-use crate::judged::{self, Compared, Judged, Writable};
-use crate::ui;
+use crate::storage::judged::{self, Compared, Judged, Writable};
+use crate::terminal::messages;
 
 /// An account that is logged in, locked for this process.
 pub(crate) struct LoggedIn {
@@ -85,7 +85,7 @@ impl LoggedIn {
     /// What lies on the homeserver now, compared with what this machine has seen before.
     pub(crate) fn compared(&mut self, accept: AcceptOptions) -> Result<(Snapshot, Compared)> {
         let snapshot = {
-            let _busy = ui::busy("reading the account data");
+            let _busy = messages::busy("reading the account data");
             self.wait(self.account.snapshot())?
         };
         let compared = Compared::follow(&mut self.state, &snapshot, accept)?;
@@ -196,7 +196,7 @@ pub(crate) fn read(
 
 fn on_homeserver(global: &Global, accept: AcceptOptions) -> Result<(Snapshot, Compared)> {
     let (snapshot, compared) = if let Some(mut agent) = Agent::find_if_safe(global)? {
-        let _busy = ui::busy("reading the account data");
+        let _busy = messages::busy("reading the account data");
         agent.snapshot(accept)?
     } else {
         // The state is not kept locked while the homeserver is asked, so that reads do not wait for
@@ -204,7 +204,7 @@ fn on_homeserver(global: &Global, accept: AcceptOptions) -> Result<(Snapshot, Co
         let session = open_state(global)?.0.session()?.ok_or_else(not_logged_in)?;
         let account = Account::new(session, &Options::default())?;
         let snapshot = {
-            let _busy = ui::busy("reading the account data");
+            let _busy = messages::busy("reading the account data");
             runtime()?.block_on(account.snapshot())?
         };
         let compared = Compared::follow(&mut open_state(global)?.0, &snapshot, accept)?;

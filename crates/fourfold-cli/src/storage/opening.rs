@@ -9,8 +9,8 @@ use fourfold_client::escape_untrusted;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Exit, Result};
-use crate::judged::Judged;
-use crate::unlock;
+use crate::storage::judged::Judged;
+use crate::storage::unlock;
 
 /// What came out, and how it came.
 pub(crate) struct Opened {

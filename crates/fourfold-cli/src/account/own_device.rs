@@ -11,11 +11,11 @@ use fourfold_client::{
     escape_untrusted,
 };
 
-use crate::account::LoggedIn;
+use crate::account::{LoggedIn, change};
 use crate::error::{Error, Exit, Result};
-use crate::judged::Writable;
-use crate::sealing_key::{self, SealingOptions};
-use crate::{change, ui};
+use crate::keys::sealing_key::{self, SealingOptions};
+use crate::storage::judged::Writable;
+use crate::terminal::messages;
 
 /// Opens this device if it has keys. Nothing is made.
 pub(crate) fn existing(
@@ -141,7 +141,7 @@ impl ThisDevice {
 
 /// Publishes what of the device's keys is not published yet.
 pub(crate) fn publish(logged_in: &LoggedIn, device: &mut Device) -> Result<()> {
-    let _busy = ui::busy("publishing the keys of this device");
+    let _busy = messages::busy("publishing the keys of this device");
     Ok(logged_in.wait(device.upload_keys(&logged_in.account))?)
 }
 
@@ -248,14 +248,14 @@ pub(crate) fn id(logged_in: &LoggedIn) -> Result<String> {
 
 /// Everything that the homeserver publishes of the user's keys.
 pub(crate) fn published(logged_in: &LoggedIn) -> Result<UserKeys> {
-    let _busy = ui::busy("reading the published keys");
+    let _busy = messages::busy("reading the published keys");
     let published = logged_in.wait(logged_in.account.published_keys());
     published.map_err(not_published)
 }
 
 /// The same, and who is logged in.
 pub(crate) fn lists(logged_in: &LoggedIn) -> Result<DeviceLists> {
-    let _busy = ui::busy("reading the list of devices");
+    let _busy = messages::busy("reading the list of devices");
     let lists = logged_in.wait(logged_in.account.device_lists());
     lists.map_err(not_published)
 }
@@ -361,7 +361,7 @@ pub(crate) fn pin(
 
 /// Looks at the user's devices again, and says what is wrong with them.
 pub(crate) fn refresh(logged_in: &LoggedIn, device: &mut Device) -> Result<()> {
-    let _busy = ui::busy("reading the published keys");
+    let _busy = messages::busy("reading the published keys");
     logged_in.wait(device.refresh(&logged_in.account))?;
     warn_of_alarm(device);
     Ok(())
@@ -369,7 +369,7 @@ pub(crate) fn refresh(logged_in: &LoggedIn, device: &mut Device) -> Result<()> {
 
 fn warn_of_alarm(device: &Device) {
     if let Some(alarm) = device.trust().alarm() {
-        ui::warn(alarm);
+        messages::warn(alarm);
     }
 }
 

@@ -6,11 +6,11 @@ use fourfold_client::{ApplyError, ErrorKind, Password, escape_untrusted};
 use serde::Serialize;
 
 use crate::account::LoggedIn;
+use crate::account::password::PasswordOptions;
 use crate::arguments::{AcceptOptions, ChangeOptions, Global};
 use crate::error::{Error, Exit, Result};
-use crate::judged::Cleared;
-use crate::password::PasswordOptions;
-use crate::{output, prompt, ui};
+use crate::storage::judged::Cleared;
+use crate::terminal::{messages, output, prompt};
 
 /// Shows a plan and, unless it is a dry run or the user says no, carries it out.
 ///
@@ -110,7 +110,7 @@ impl<'a> Report<'a> {
         if global.json {
             return output::json(self);
         }
-        ui::say(said);
+        messages::say(said);
         Ok(())
     }
 }
@@ -143,17 +143,17 @@ pub(crate) fn agree(global: &Global, plan: &Plan, options: ChangeOptions) -> Res
 }
 
 fn show(plan: &Plan) {
-    ui::say(format_args!("plan: {}", escape_untrusted(&plan.title)));
+    messages::say(format_args!("plan: {}", escape_untrusted(&plan.title)));
     for (number, step) in plan.steps.iter().enumerate() {
         let reason = escape_untrusted(&step.reason);
-        ui::say(format_args!("  {}. {reason}", number + 1));
-        ui::say(format_args!(
+        messages::say(format_args!("  {}. {reason}", number + 1));
+        messages::say(format_args!(
             "     {}",
             escape_untrusted(&step.action.to_string())
         ));
     }
     for warning in &plan.warnings {
-        ui::say(format_args!("  note: {}", escape_untrusted(warning)));
+        messages::say(format_args!("  note: {}", escape_untrusted(warning)));
     }
 }
 
@@ -213,7 +213,7 @@ pub(crate) fn try_apply(
     password: Option<&Password>,
 ) -> std::result::Result<(), ApplyError> {
     let plan = plan.plan();
-    let busy = ui::busy(plan.title.clone());
+    let busy = messages::busy(plan.title.clone());
     logged_in.with_state(async |account, state| {
         fourfold_client::apply(account, state, plan, password, |progress| {
             busy.now(format!(

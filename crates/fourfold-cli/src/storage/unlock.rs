@@ -10,9 +10,9 @@ use fourfold_client::escape_untrusted;
 
 use crate::arguments::UnlockOptions;
 use crate::error::{Error, Exit, Result};
-use crate::judged::Judged;
-use crate::secret_input::{KeyInput, Offer};
-use crate::ui;
+use crate::storage::judged::Judged;
+use crate::terminal::input::{KeyInput, Offer};
+use crate::terminal::messages;
 
 /// A key that was found, and how certain it is.
 #[derive(Debug)]
@@ -207,7 +207,7 @@ fn by_passphrase(
         let Some(parameters) = description.passphrase() else {
             continue;
         };
-        let busy = ui::busy("deriving the key from the passphrase");
+        let busy = messages::busy("deriving the key from the passphrase");
         if let Ok(parameters) = &parameters {
             busy.now(format!(
                 "deriving the key from the passphrase ({} iterations)",

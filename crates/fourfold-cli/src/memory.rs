@@ -7,7 +7,7 @@ use std::panic::{self, Location};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::ui;
+use crate::terminal::messages;
 
 /// Closes the memory of this process to the user's other processes, and leaves no copy of it on disk,
 /// however it ends. What could not be had is said aloud.
@@ -16,14 +16,14 @@ pub(crate) fn close() {
     if rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .is_err()
     {
-        ui::warn("the memory of this process cannot be closed to the user's other processes");
+        messages::warn("the memory of this process cannot be closed to the user's other processes");
     }
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
     if setrlimit(Resource::Core, none).is_err() {
-        ui::warn("core dumps cannot be switched off: they would hold secrets");
+        messages::warn("core dumps cannot be switched off: they would hold secrets");
     }
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn close() {
 /// that lives long. What could not be had is said aloud.
 pub(crate) fn keep_out_of_swap() {
     if !lock_in_memory() {
-        ui::warn(
+        messages::warn(
             "the memory of the agent may be written to swap: encrypt it, or raise the limit of \
              locked memory (ulimit -l unlimited)",
         );
@@ -42,7 +42,7 @@ pub(crate) fn keep_out_of_swap() {
 /// half of a state. It says where it was, and never what it was about: that may hold anything.
 pub(crate) fn end_at_panics() {
     panic::set_hook(Box::new(|panic| {
-        ui::say(redacted(panic.location(), panic.payload()));
+        messages::say(redacted(panic.location(), panic.payload()));
         std::process::abort();
     }));
 }
@@ -130,8 +130,7 @@ mod tests {
             return;
         }
         let this = std::env::current_exe().unwrap();
-        let name =
-            "agent::memory::tests::a_panic_in_a_task_ends_the_whole_process_and_tells_nothing";
+        let name = "memory::tests::a_panic_in_a_task_ends_the_whole_process_and_tells_nothing";
         let output = std::process::Command::new(this)
             .args(["--exact", "--nocapture", name])
             .env(BREAKS_DOWN, "yes")

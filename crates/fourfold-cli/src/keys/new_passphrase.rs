@@ -6,9 +6,10 @@ use zeroize::Zeroizing;
 
 use crate::arguments::NewKeyOptions;
 use crate::error::{Error, Exit, Result};
-use crate::new_key::rng;
-use crate::secret_input::Source;
-use crate::{login_password, prompt, ui};
+use crate::keys::login_password;
+use crate::keys::new_key::rng;
+use crate::terminal::input::Source;
+use crate::terminal::{messages, prompt};
 
 /// The new passphrase, if one was asked for. It is hard to guess, or the user insists on it.
 pub(crate) fn read(options: &NewKeyOptions) -> Result<Option<Passphrase>> {
@@ -35,7 +36,7 @@ fn text(options: &NewKeyOptions) -> Result<Option<Zeroizing<String>>> {
         return Ok(None);
     }
     if prompt::is_possible() {
-        ui::say("for six random words in its place, leave the passphrase empty");
+        messages::say("for six random words in its place, leave the passphrase empty");
     }
     let passphrase = prompt::hidden("New passphrase", HINT)?;
     if passphrase.is_empty() {
@@ -111,7 +112,7 @@ fn check_strength(passphrase: &Passphrase, allow_weak: bool) -> Result<()> {
         .map(|advice| format!(": {advice}"))
         .unwrap_or_default();
     if allow_weak {
-        ui::warn(format_args!("the passphrase is easy to guess{advice}"));
+        messages::warn(format_args!("the passphrase is easy to guess{advice}"));
         return Ok(());
     }
     Err(Error::new(

@@ -8,7 +8,8 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
-use crate::{account, ui};
+use crate::account;
+use crate::terminal::messages;
 
 /// From now on SIGINT, SIGTERM and SIGHUP put the terminal back before they end the process.
 ///
@@ -43,7 +44,7 @@ pub(crate) fn watch() {
             if let Some(kept) = kept.as_ref() {
                 kept.put_back();
                 // The prompt stands there still.
-                ui::say("");
+                messages::say("");
             }
             if !IS_HANDED_OVER.load(Ordering::SeqCst) {
                 // As shells have it.

@@ -7,8 +7,9 @@ use clap::Args;
 use fourfold_client::Password;
 
 use crate::error::Result;
-use crate::secret_input::Source;
-use crate::{login_password, prompt};
+use crate::keys::login_password;
+use crate::terminal::input::Source;
+use crate::terminal::prompt;
 
 /// Where the password of the account comes from. Without any of these, the terminal is asked, and
 /// only when the homeserver wants it.

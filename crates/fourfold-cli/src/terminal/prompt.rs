@@ -6,12 +6,12 @@ use std::io::{BufRead as _, BufReader, ErrorKind, IsTerminal as _, Write as _};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
-use crate::interrupt;
-use crate::shown::Line;
+use crate::terminal::shown::Line;
+use crate::terminal::signals;
 
 /// Asks for something that must not be seen. Without a terminal this is an error with this hint.
 pub(crate) fn hidden(question: &str, hint: &str) -> Result<Zeroizing<String>> {
-    let _keeping = interrupt::hide_typing();
+    let _keeping = signals::hide_typing();
     ask(question)
         .map(Zeroizing::new)
         .map_err(|error| match error.kind() {
@@ -26,7 +26,7 @@ pub(crate) fn hidden(question: &str, hint: &str) -> Result<Zeroizing<String>> {
 
 /// Asks a question whose answer is shown.
 pub(crate) fn visible(question: &str) -> Result<String> {
-    let _keeping = interrupt::keep_terminal();
+    let _keeping = signals::keep_terminal();
     let unavailable = |_| no_terminal(question);
     let shown = Line::of(question);
     let mut terminal = File::options()
