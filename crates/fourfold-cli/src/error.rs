@@ -93,12 +93,6 @@ impl Error {
     }
 }
 
-impl From<std::io::Error> for Error {
-    fn from(error: std::io::Error) -> Self {
-        Self::usage(error)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

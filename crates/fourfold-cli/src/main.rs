@@ -2,19 +2,21 @@
 
 mod account;
 mod agent;
-mod arguments;
 mod commands;
 mod error;
+mod exit;
 mod keys;
 mod memory;
+mod options;
+mod runtime;
+mod state;
 mod storage;
 mod terminal;
 
 use std::process::ExitCode;
 
-use arguments::{Arguments, Command};
 use clap::Parser as _;
-use error::Result;
+use commands::Arguments;
 use terminal::{messages, signals};
 
 fn main() -> ExitCode {
@@ -30,39 +32,12 @@ fn main() -> ExitCode {
         signals::watch();
     }
     let json = arguments.global.json;
-    match run(arguments) {
+    match commands::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             messages::error(&error, json);
             ExitCode::from(error.exit as u8)
         }
-    }
-}
-
-fn run(arguments: Arguments) -> Result<()> {
-    let global = &arguments.global;
-    match arguments.command {
-        Command::Quickstart(options) => commands::quickstart::run(&options),
-        Command::Serve(options) => commands::serve::run(&options),
-        Command::Login(options) => commands::login::run(global, &options),
-        Command::Logout(options) => commands::login::log_out(global, &options),
-        Command::Whoami => commands::login::who_am_i(global),
-        Command::Status(options) => commands::status::run(global, &options),
-        Command::Setup(options) => commands::setup::run(global, &options),
-        Command::Get(options) => commands::get::run(global, &options),
-        Command::Put(options) => commands::put::run(global, &options),
-        Command::Rm(options) => commands::rm::run(global, &options),
-        Command::Ls(options) => commands::ls::run(global, &options),
-        Command::Device(command) => commands::device::run(global, &command),
-        Command::Request(options) => commands::request::run(global, &options),
-        Command::Agent(options) => commands::agent::run(global, &options),
-        Command::Unlock(options) => commands::unlock::run(global, &options),
-        Command::Lock => commands::lock::run(global),
-        Command::Key(command) => commands::key::run(global, &command),
-        Command::Resume(options) => commands::resume::run(global, &options),
-        Command::Kit(options) => commands::kit::run(global, &options),
-        Command::Completions { shell } => commands::generate::completions(shell),
-        Command::Man { folder } => commands::generate::man_pages(&folder),
     }
 }
 

@@ -123,7 +123,7 @@ mod tests {
         if std::env::var_os(BREAKS_DOWN).is_some() {
             close();
             end_at_panics();
-            let runtime = crate::account::runtime().unwrap();
+            let runtime = crate::runtime::new().unwrap();
             let secret = "four folds of paper".to_owned();
             let task = runtime.spawn(async move { panic!("no {secret}") });
             let _ = runtime.block_on(task);

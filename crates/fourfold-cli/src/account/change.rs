@@ -1,14 +1,15 @@
 //! Carrying out a plan: show it, ask, apply it, and say what happened.
 
 use fourfold::plan::{Action, PutAccountData, Step};
-use fourfold::{KeyId, Plan};
-use fourfold_client::{ApplyError, ErrorKind, Password, escape_untrusted};
+use fourfold::{KeyId, NewKey, Plan};
+use fourfold_client::{ApplyError, Password, escape_untrusted};
 use serde::Serialize;
 
 use crate::account::LoggedIn;
 use crate::account::password::PasswordOptions;
-use crate::arguments::{AcceptOptions, ChangeOptions, Global};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Result};
+use crate::keys::new_key;
+use crate::options::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
 use crate::storage::judged::Cleared;
 use crate::terminal::{messages, output, prompt};
 
@@ -27,6 +28,26 @@ pub(crate) fn carry_out(
         Report::of(plan.plan()).print(global, "done")?;
     }
     Ok(is_agreed)
+}
+
+/// Carries out a plan that depends on a new key, unless it is a dry run or the user says no. The
+/// recovery key reaches its owner before anything is written.
+///
+/// Returns whether it was carried out.
+pub(crate) fn introduce(
+    global: &Global,
+    logged_in: &mut LoggedIn,
+    plan: Cleared<'_>,
+    new: &NewKey,
+    options: &NewKeyOptions,
+    change: ChangeOptions,
+) -> Result<bool> {
+    if !agree(global, plan.plan(), change)? {
+        return Ok(false);
+    }
+    new_key::deliver(new, options, logged_in.account.session())?;
+    apply(logged_in, plan)?;
+    Ok(true)
 }
 
 /// What was done. With `--json` it is the one shape of answer that every change has.
@@ -225,43 +246,4 @@ pub(crate) fn try_apply(
         })
         .await
     })
-}
-
-impl From<ApplyError> for Error {
-    fn from(error: ApplyError) -> Self {
-        let resume = "fourfold resume goes on when the reason is gone";
-        match error {
-            ApplyError::Conflict { ref action, .. } if is_about_identity(action) => {
-                Self::new(Exit::NotVerified, error).hint(
-                    "the homeserver, or somebody who controls it, may show false keys: ask who \
-                     runs it; then fourfold resume, or resume --abandon",
-                )
-            }
-            ApplyError::Conflict { .. } => Self::new(Exit::Conflict, error).hint(
-                "look at what changed: fourfold status; then fourfold resume, or resume --abandon",
-            ),
-            ApplyError::ReadBack { ref action, .. } if is_about_identity(action) => {
-                Self::new(Exit::NotVerified, error).hint(resume)
-            }
-            ApplyError::ReadBack { .. } => Self::new(Exit::Conflict, error).hint(
-                "the homeserver does not keep what it is given; nothing was removed; see its logs",
-            ),
-            ApplyError::Refused { .. } => Self::new(Exit::NotVerified, error).hint(resume),
-            ApplyError::Request { ref source, .. } => match source.kind() {
-                ErrorKind::NeedsPassword
-                | ErrorKind::WrongPassword
-                | ErrorKind::NeedsOther { .. } => Self::new(Exit::Refused, error),
-                _ => Self::new(Exit::Network, error).hint(resume),
-            },
-            ApplyError::LocalState(error) => Self::from(error).hint(resume),
-            error => Self::new(Exit::Conflict, error).hint(resume),
-        }
-    }
-}
-
-fn is_about_identity(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::PublishDevice(_) | Action::PublishIdentity(_) | Action::SignDevice(_)
-    )
 }

@@ -1,10 +1,11 @@
-//! The account that a command works on: its local state, its homeserver, its changes, this device.
+//! The account that a command works on: what is read of it, how it is changed, and this device.
 
 pub(crate) mod change;
+mod local_state;
 mod logged_in;
 pub(crate) mod own_device;
 pub(crate) mod password;
+mod reading;
 
-pub(crate) use self::logged_in::{
-    LoggedIn, look, not_logged_in, read, remember_opened, runtime, state_folder, user_id,
-};
+pub(crate) use self::logged_in::LoggedIn;
+pub(crate) use self::reading::{look, read, remember_opened};

@@ -1,7 +1,7 @@
 //! This device: its keys, made when they are needed first, and what they are sealed with.
 
 use fourfold::Content;
-use fourfold::cross_signing::{ConfirmedDevice, NotConfirmed, SignDeviceError};
+use fourfold::cross_signing::{ConfirmedDevice, SignDeviceError};
 use fourfold::identity::{DeviceTrust, PinnedBy, Trust, UserKeys};
 use fourfold::plan::{self, Action};
 use fourfold::signable::Signable;
@@ -215,31 +215,6 @@ impl From<NotSigned> for Error {
     }
 }
 
-impl From<NotConfirmed> for Error {
-    fn from(error: NotConfirmed) -> Self {
-        let hint = match error {
-            NotConfirmed::NotShown => {
-                "fourfold device ls shows the devices; if this one stays out of sight, log out and \
-                 in again: then it gets new keys"
-            }
-            NotConfirmed::OtherFingerprint => {
-                "compare the fingerprint again, on the screen of the device itself"
-            }
-            _ => "the homeserver, or somebody who controls it, shows false keys: ask who runs it",
-        };
-        Self::new(Exit::NotVerified, format!("{error}; nothing was signed")).hint(hint)
-    }
-}
-
-impl From<SignDeviceError> for Error {
-    fn from(error: SignDeviceError) -> Self {
-        match error {
-            SignDeviceError::Device(error) => error.into(),
-            error => Self::new(Exit::NotVerified, format!("{error}; nothing was signed")),
-        }
-    }
-}
-
 /// The ID of this device.
 pub(crate) fn id(logged_in: &LoggedIn) -> Result<String> {
     let id = logged_in.account.device_id().map(str::to_owned);
@@ -322,16 +297,6 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// A public key in groups of four, as people compare it.
-pub(crate) fn fingerprint(key: &str) -> String {
-    let characters: Vec<char> = key.chars().collect();
-    let groups: Vec<String> = characters
-        .chunks(4)
-        .map(|group| group.iter().collect())
-        .collect();
-    groups.join(" ")
-}
-
 /// This device, with keys that are published and are its own.
 pub(crate) fn ready(
     logged_in: &mut LoggedIn,
@@ -370,27 +335,5 @@ pub(crate) fn refresh(logged_in: &LoggedIn, device: &mut Device) -> Result<()> {
 fn warn_of_alarm(device: &Device) {
     if let Some(alarm) = device.trust().alarm() {
         messages::warn(alarm);
-    }
-}
-
-/// What to do about an identity that this machine does not know.
-pub(crate) const OTHER_IDENTITY: &str = "if you replaced the identity in another client, say so: \
-    fourfold device verify --accept-identity, or compare emoji with a device that you trust; if \
-    not, the homeserver is not to be trusted";
-
-impl From<DeviceError> for Error {
-    fn from(error: DeviceError) -> Self {
-        match error {
-            DeviceError::LocalState(error) => error.into(),
-            DeviceError::Server(error) => error.into(),
-            DeviceError::WrongKey => Self::new(Exit::WrongKey, error)
-                .hint("give the right one with --store-key-file or --store-passphrase-file"),
-            DeviceError::Damaged => Self::new(Exit::Corrupt, error),
-            DeviceError::OtherIdentity(_) => Self::new(Exit::Conflict, error).hint(OTHER_IDENTITY),
-            DeviceError::NotVerifiable | DeviceError::NoUseToVerify(_) => {
-                Self::new(Exit::NotVerified, error).hint("fourfold device ls")
-            }
-            error => Self::usage(error),
-        }
     }
 }

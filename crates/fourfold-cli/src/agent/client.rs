@@ -9,16 +9,16 @@ use fourfold::{AccountData, KeyId, Plan, SecretName, SecretStorageKey, Snapshot,
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::account;
 use crate::agent::address::{Address, own_uid};
 use crate::agent::frame::{self, Frame, Payload};
 use crate::agent::protocol::{
     Failure, Hello, Opened, Question, Received, Reply, Request, Status, VERSION,
 };
-use crate::arguments::{AcceptOptions, Global};
 use crate::error::{Error, Exit, Result};
+use crate::options::{AcceptOptions, Global};
 use crate::storage::judged::Compared;
 use crate::terminal::messages;
+use crate::{runtime, state};
 
 /// A connection to the agent of an account.
 pub(crate) struct Agent {
@@ -34,16 +34,16 @@ impl Agent {
     ///
     /// A socket, or a folder of sockets, that is not the user's alone.
     pub(crate) fn find(global: &Global) -> Result<Option<Self>> {
-        let folder = account::state_folder(global)?;
-        let user_id = account::user_id(global, &folder)?;
+        let folder = state::folder(global)?;
+        let user_id = state::user_id(global, &folder)?;
         Self::at(&folder, &user_id)
     }
 
     /// As [`find`](Self::find), for commands that work without an agent too: one that cannot be
     /// reached safely is none.
     pub(crate) fn find_if_safe(global: &Global) -> Result<Option<Self>> {
-        let folder = account::state_folder(global)?;
-        let user_id = account::user_id(global, &folder)?;
+        let folder = state::folder(global)?;
+        let user_id = state::user_id(global, &folder)?;
         let address = Address::of(&folder, &user_id).and_then(|address| {
             let exists = address.exists()?;
             Ok(exists.then_some(address))
@@ -77,7 +77,7 @@ impl Agent {
     }
 
     fn connect(address: &Address) -> Result<Option<Self>> {
-        let runtime = account::runtime()?;
+        let runtime = runtime::new()?;
         let connected = runtime.block_on(async {
             let mut stream = UnixStream::connect(address.path()).await?;
             if !stream.peer_cred()?.uid().eq(&own_uid()) {

@@ -104,7 +104,7 @@ mod tests {
     type Received = Result<Option<Frame<String>>, Error>;
 
     fn wait<T>(future: impl Future<Output = T>) -> T {
-        crate::account::runtime().unwrap().block_on(future)
+        crate::runtime::new().unwrap().block_on(future)
     }
 
     fn read(mut bytes: &[u8]) -> Received {

@@ -140,8 +140,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::arguments::AcceptOptions;
     use crate::error::Error;
+    use crate::options::AcceptOptions;
 
     /// Counts what is held, and answers in a way for each kind of answer.
     #[derive(Default)]

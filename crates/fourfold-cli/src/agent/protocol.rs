@@ -7,8 +7,8 @@ use fourfold::{KeyId, SecretName};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::requests::Delivery;
-use crate::arguments::AcceptOptions;
 use crate::error::{Error, Exit};
+use crate::options::AcceptOptions;
 use crate::storage::judged::Compared;
 use crate::storage::opening::Provenance;
 

@@ -3,11 +3,11 @@
 use fourfold::identity::TrustChange;
 use fourfold::sharing::{Alert, Audit, AuditDecision, DeviceSummary, Prompt};
 
-use crate::account::own_device;
 use crate::agent::audit::{ALERT, Record, SHARED, TRUST};
 use crate::agent::protocol::Question;
 use crate::agent::sieve::Kind;
 use crate::terminal::duration::written;
+use crate::terminal::shown;
 
 /// A line of the audit log.
 pub(crate) fn decision(audit: &Audit) -> Record {
@@ -141,5 +141,5 @@ pub(crate) fn question(prompt: &Prompt) -> Question {
 }
 
 fn fingerprint(device: &DeviceSummary) -> String {
-    own_device::fingerprint(&device.ed25519.to_base64())
+    shown::fingerprint(&device.ed25519.to_base64())
 }

@@ -19,11 +19,10 @@ use crate::agent::protocol::{Hello, VERSION};
 use crate::agent::service::AgentService;
 use crate::agent::session::Session;
 use crate::agent::vault::Vault;
-use crate::commands::serve::Stop;
 use crate::error::Result;
 use crate::keys::sealing_key::SealingOptions;
 use crate::memory;
-use crate::terminal::signals;
+use crate::terminal::signals::{self, Stop};
 
 /// What an agent needs to run.
 pub(crate) struct Running {

@@ -6,7 +6,7 @@ use fourfold::{Secret, SecretName, SecretState, SecretStorage, Snapshot};
 use fourfold_client::{Account, LocalState, SecretSource};
 
 use crate::agent::vault::Vault;
-use crate::arguments::AcceptOptions;
+use crate::options::AcceptOptions;
 use crate::storage::judged::{self, Compared};
 use crate::storage::opening;
 

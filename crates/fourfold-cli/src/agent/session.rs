@@ -15,8 +15,8 @@ use crate::agent::exchange::{Exchange, Happened};
 use crate::agent::opening::Opening;
 use crate::agent::requests::{Delivery, Recipient, Requests};
 use crate::agent::secrets::VaultSecrets;
-use crate::arguments::AcceptOptions;
 use crate::error::{Error, Exit, Result};
+use crate::options::AcceptOptions;
 use crate::storage::judged::{self, Compared};
 
 /// Work for whoever holds the local state.

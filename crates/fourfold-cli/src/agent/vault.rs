@@ -142,7 +142,7 @@ mod tests {
     use fourfold::NewKey;
 
     use super::*;
-    use crate::keys::new_key::rng;
+    use crate::keys::random::rng;
 
     /// A vault whose clock is set by hand, in seconds.
     fn vault() -> (tempfile::TempDir, Vault, Arc<AtomicU64>) {

@@ -13,12 +13,11 @@ use serde_json::json;
 
 use crate::account;
 use crate::agent::{Agent, Payload, protocol};
-use crate::arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions};
 use crate::error::{Error, Result};
+use crate::options::{AcceptOptions, Global, Offer, ReadOptions, UnlockOptions};
 use crate::storage::judged::{Compared, Judged};
 use crate::storage::opening::{self, Opened, Provenance};
 use crate::storage::unlock;
-use crate::terminal::input::Offer;
 use crate::terminal::{messages, output};
 
 /// Options of `get`.

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::account::{self, LoggedIn};
-use crate::arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions};
 use crate::error::Result;
 use crate::keys::emergency_kit::EmergencyKit;
+use crate::options::{AcceptOptions, Global, ReadOptions, UnlockOptions};
 use crate::storage::unlock;
 use crate::terminal::{messages, output};
 

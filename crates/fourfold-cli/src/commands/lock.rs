@@ -1,8 +1,8 @@
 //! `fourfold lock`: make the agent forget its key.
 
 use crate::agent::Agent;
-use crate::arguments::Global;
 use crate::error::Result;
+use crate::options::Global;
 use crate::terminal::{messages, output};
 
 /// Locks. That no agent runs is no error: then nothing is unlocked.

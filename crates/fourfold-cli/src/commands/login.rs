@@ -11,12 +11,13 @@ use fourfold_client::{
 use serde_json::json;
 
 use crate::account::{self, LoggedIn};
-use crate::arguments::{AcceptOptions, Global};
 use crate::error::{Error, Exit, Result};
 use crate::keys::login_password;
+use crate::options::{AcceptOptions, Global};
 use crate::storage::judged::Compared;
 use crate::terminal::input::Source;
 use crate::terminal::{messages, output, prompt};
+use crate::{runtime, state};
 
 /// Options of `login`.
 #[derive(Args, Clone, Debug)]
@@ -59,10 +60,10 @@ pub(crate) struct LogoutOptions {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let name = LoginName::new(&options.user)
         .map_err(|error| Error::usage(format!("{error}, or give a name and --homeserver URL")))?;
-    let folder = account::state_folder(global)?;
+    let folder = state::folder(global)?;
     // Better now than after a device was made that nobody can use.
     LocalState::accounts(&folder)?;
-    let runtime = account::runtime()?;
+    let runtime = runtime::new()?;
     let client_options = fourfold_client::Options::default();
     if options.homeserver.is_none() && name.server_name().is_none() {
         return Err(

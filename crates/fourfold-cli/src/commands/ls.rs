@@ -6,8 +6,8 @@ use fourfold_client::escape_untrusted;
 use serde::Serialize;
 
 use crate::account;
-use crate::arguments::{AcceptOptions, Global, ReadOptions};
 use crate::error::Result;
+use crate::options::{AcceptOptions, Global, ReadOptions};
 use crate::terminal::output;
 
 /// Options of `ls`.

@@ -9,9 +9,9 @@ use fourfold::{Algorithm, ProvenKey, Secret, SecretName, TrustedPublicKey};
 
 use crate::account::{LoggedIn, change};
 use crate::agent::Agent;
-use crate::arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions};
-use crate::error::{Error, Exit, Result};
-use crate::keys::new_key::rng;
+use crate::error::{Error, Result};
+use crate::keys::random::rng;
+use crate::options::{AcceptOptions, ChangeOptions, Global, UnlockOptions};
 use crate::storage::judged::{Cleared, Judged};
 use crate::storage::unlock;
 use crate::terminal::input::Source;
@@ -172,19 +172,4 @@ fn not_a_file(error: Error, path: &Path) -> Error {
         return error;
     }
     error.hint("this is the name of a file; give - for standard input, or leave it out to be asked")
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::Damaged(_) => Self::new(Exit::Conflict, error)
-                .hint("look at it first: fourfold status; fourfold rm deletes it"),
-            StoreError::Needs2019Profile => {
-                Self::new(Exit::Policy, error).hint("fourfold key migrate, or --profile-2019")
-            }
-            StoreError::NotASecret => Self::new(Exit::Policy, error).hint("choose another name"),
-            StoreError::Value(_) => Self::new(Exit::NotVerified, error),
-            _ => Self::usage(error),
-        }
-    }
 }

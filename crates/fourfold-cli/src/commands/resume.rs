@@ -5,8 +5,8 @@ use clap::Args;
 use crate::account::LoggedIn;
 use crate::account::change::{self, Report};
 use crate::account::password::PasswordOptions;
-use crate::arguments::{AcceptOptions, Global};
 use crate::error::Result;
+use crate::options::{AcceptOptions, Global};
 
 /// Options of `resume`.
 #[derive(Args, Clone, Debug)]

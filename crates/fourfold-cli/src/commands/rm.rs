@@ -1,12 +1,12 @@
 //! `fourfold rm`: delete a secret.
 
 use clap::Args;
-use fourfold::plan::{self, DeleteError};
+use fourfold::plan::{self};
 use fourfold::{SecretName, SecretStorage};
 
 use crate::account::{LoggedIn, change};
-use crate::arguments::{AcceptOptions, ChangeOptions, Global};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Result};
+use crate::options::{AcceptOptions, ChangeOptions, Global};
 
 /// Options of `rm`.
 #[derive(Args, Clone, Debug)]
@@ -32,14 +32,4 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         options.change,
     )?;
     Ok(())
-}
-
-impl From<DeleteError> for Error {
-    fn from(error: DeleteError) -> Self {
-        match error {
-            DeleteError::Damaged(_) => Self::new(Exit::Corrupt, error),
-            DeleteError::NotASecret => Self::new(Exit::Policy, error),
-            _ => Self::refused(error).hint("fourfold ls lists the names"),
-        }
-    }
 }

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use fourfold_server::{Config, Limits, RateLimits, Server, StartError};
+use fourfold_server::{Config, Limits, RateLimits, Server};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::{Error, Exit, Result};
+use crate::error::Result;
+use crate::terminal::signals::Stop;
 use crate::terminal::{messages, output};
 
 /// Options of `serve`.
@@ -87,38 +87,6 @@ fn connections(wanted: usize) -> usize {
         ));
     }
     wanted.min(possible)
-}
-
-/// The signals that ask the process to stop. From now on they do not end it.
-pub(crate) struct Stop {
-    hangup: Signal,
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    pub(crate) fn listen() -> Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    /// Resolves when the process is asked to stop.
-    pub(crate) async fn wait(mut self) {
-        tokio::select! {
-            _ = self.hangup.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-impl From<StartError> for Error {
-    fn from(error: StartError) -> Self {
-        Self::new(Exit::Usage, error)
-    }
 }
 
 /// Files that are open beside the connections: those that wait, the database, the rest.

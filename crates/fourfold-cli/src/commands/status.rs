@@ -10,8 +10,8 @@ use fourfold_client::escape_untrusted;
 use serde::Serialize;
 
 use crate::account;
-use crate::arguments::{AcceptOptions, Global, ReadOptions};
 use crate::error::{Error, Result};
+use crate::options::{AcceptOptions, Global, ReadOptions};
 use crate::terminal::{messages, output};
 
 /// Options of `status`.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::agent::Agent;
-use crate::arguments::{AcceptOptions, Global, UnlockOptions};
 use crate::error::{Error, Exit, Result};
+use crate::options::{AcceptOptions, Global, UnlockOptions};
 use crate::storage::unlock;
 use crate::terminal::{duration, messages, output};
 

@@ -2,23 +2,15 @@
 
 use fourfold::NewKey;
 use fourfold::passphrase::PassphraseParameters;
-use fourfold::rand_core::UnwrapErr;
 use fourfold_client::Session;
-use getrandom::SysRng;
 use zeroize::Zeroizing;
 
-use crate::account::{LoggedIn, change};
-use crate::arguments::{ChangeOptions, Global, NewKeyOptions};
 use crate::error::{Error, Result};
 use crate::keys::emergency_kit::EmergencyKit;
 use crate::keys::new_passphrase;
-use crate::storage::judged::Cleared;
+use crate::keys::random::rng;
+use crate::options::{ChangeOptions, NewKeyOptions};
 use crate::terminal::{messages, output, prompt};
-
-/// The random numbers of the operating system. When there are none, the process ends.
-pub(crate) fn rng() -> UnwrapErr<SysRng> {
-    UnwrapErr(SysRng)
-}
 
 /// Makes a key from random bytes, or from a passphrase if one was asked for.
 pub(crate) fn make(options: &NewKeyOptions) -> Result<NewKey> {
@@ -48,26 +40,6 @@ pub(crate) fn check_delivery(options: &NewKeyOptions, change: ChangeOptions) -> 
         );
     }
     Ok(())
-}
-
-/// Carries out a plan that depends on a new key, unless it is a dry run or the user says no. The
-/// recovery key reaches its owner before anything is written.
-///
-/// Returns whether it was carried out.
-pub(crate) fn introduce(
-    global: &Global,
-    logged_in: &mut LoggedIn,
-    plan: Cleared<'_>,
-    new: &NewKey,
-    options: &NewKeyOptions,
-    change: ChangeOptions,
-) -> Result<bool> {
-    if !change::agree(global, plan.plan(), change)? {
-        return Ok(false);
-    }
-    deliver(new, options, logged_in.account.session())?;
-    change::apply(logged_in, plan)?;
-    Ok(true)
 }
 
 /// Hands the recovery key over: into files, or on the terminal until its owner has it on paper.

@@ -4,10 +4,10 @@ use fourfold::passphrase::Passphrase;
 use fourfold::rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use crate::arguments::NewKeyOptions;
 use crate::error::{Error, Exit, Result};
 use crate::keys::login_password;
-use crate::keys::new_key::rng;
+use crate::keys::random::rng;
+use crate::options::NewKeyOptions;
 use crate::terminal::input::Source;
 use crate::terminal::{messages, prompt};
 

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Exit, Result};
-use crate::keys::new_key::rng;
+use crate::keys::random::rng;
 use crate::terminal::input::Source;
 use crate::terminal::{messages, output, prompt};
 

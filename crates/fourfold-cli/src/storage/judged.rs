@@ -8,8 +8,8 @@ use fourfold::{AccountData, KeyId, Plan, SecretName, SecretStorage, Snapshot};
 use fourfold_client::LocalState;
 use serde::{Deserialize, Serialize};
 
-use crate::arguments::AcceptOptions;
 use crate::error::{Error, Exit, Result};
+use crate::options::AcceptOptions;
 use crate::terminal::messages;
 
 /// An account at one moment, of which nothing forbids what is to be done with it. Every key is found,

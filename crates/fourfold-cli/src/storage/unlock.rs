@@ -8,10 +8,9 @@ use fourfold::{
 };
 use fourfold_client::escape_untrusted;
 
-use crate::arguments::UnlockOptions;
 use crate::error::{Error, Exit, Result};
+use crate::options::{KeyInput, Offer, UnlockOptions};
 use crate::storage::judged::Judged;
-use crate::terminal::input::{KeyInput, Offer};
 use crate::terminal::messages;
 
 /// A key that was found, and how certain it is.

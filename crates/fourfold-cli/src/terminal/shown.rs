@@ -52,6 +52,16 @@ impl Json {
     }
 }
 
+/// A public key in groups of four, as people compare it.
+pub(crate) fn fingerprint(key: &str) -> String {
+    let characters: Vec<char> = key.chars().collect();
+    let groups: Vec<String> = characters
+        .chunks(4)
+        .map(|group| group.iter().collect())
+        .collect();
+    groups.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -1,4 +1,5 @@
-//! Signals: whenever one ends the process, the terminal is left as it was.
+//! Signals: whenever one ends the process, the terminal is left as it was; or the process ends in its
+//! own time.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,20 +8,21 @@ use std::sync::{Mutex, PoisonError};
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::account;
+use crate::error::Result;
+use crate::runtime;
 use crate::terminal::messages;
 
 /// From now on SIGINT, SIGTERM and SIGHUP put the terminal back before they end the process.
 ///
 /// Not for commands that stop on their own terms, such as the server.
 pub(crate) fn watch() {
-    let Ok(runtime) = account::runtime() else {
+    let Ok(runtime) = runtime::new() else {
         return;
     };
     // The handlers are in place when this returns, so that no signal slips through.
     let signals = {
-        use tokio::signal::unix::{SignalKind, signal};
         let _entered = runtime.enter();
         (
             signal(SignalKind::interrupt()),
@@ -61,6 +63,32 @@ pub(crate) fn hand_over() {
 }
 
 static IS_HANDED_OVER: AtomicBool = AtomicBool::new(false);
+
+/// The signals that ask the process to stop. From now on they do not end it.
+pub(crate) struct Stop {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    pub(crate) fn listen() -> Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Resolves when the process is asked to stop.
+    pub(crate) async fn wait(mut self) {
+        tokio::select! {
+            _ = self.hangup.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
 
 /// Remembers how the terminal is set, until the value is dropped.
 pub(crate) fn keep_terminal() -> Keeping {

@@ -26,7 +26,7 @@ struct Tail {
 }
 
 impl Following {
-    pub(super) fn new(log: AuditLog) -> Self {
+    pub(crate) fn new(log: AuditLog) -> Self {
         let tail = |place| Tail {
             place,
             file: None,
@@ -142,7 +142,7 @@ mod tests {
     fn each_line_comes_once_in_order_over_full_files() {
         // A few lines fill a file.
         let (_folder, log) = log(150);
-        let mut following = log.clone().follow();
+        let mut following = Following::new(log.clone());
         assert_eq!(more(&mut following), [""; 0]);
         let mut followed = Vec::new();
         for number in 0..50 {
@@ -159,14 +159,14 @@ mod tests {
             .into_iter()
             .map(|one| one.event)
             .collect();
-        assert_eq!(more(&mut log.follow()), kept);
+        assert_eq!(more(&mut Following::new(log)), kept);
         assert!(kept.len() > 3);
     }
 
     #[test]
     fn lines_of_all_places_come_in_the_order_of_their_times() {
         let (_folder, log) = log(1000);
-        let mut following = log.clone().follow();
+        let mut following = Following::new(log.clone());
         let mut told = Vec::new();
         for (time, event) in [(1, "trust"), (2, "shared"), (3, "asked"), (4, "alert")] {
             let event = event.to_owned();
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_line_comes_when_it_is_whole() {
         let (_folder, log) = log(1000);
-        let mut following = log.clone().follow();
+        let mut following = Following::new(log.clone());
         write(&log, 1);
         assert_eq!(more(&mut following), ["1"]);
         let mut file = File::options().append(true).open(&log.path).unwrap();

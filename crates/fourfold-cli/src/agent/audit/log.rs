@@ -10,7 +10,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fourfold_client::LocalState;
 use serde::{Deserialize, Serialize};
 
-use super::follow::Following;
 use crate::error::{Error, Exit, Result};
 use crate::terminal::shown::Json;
 
@@ -125,11 +124,6 @@ impl AuditLog {
         records.extend(self.lines_of(Place::Notices)?);
         records.sort_by_key(|record| record.time);
         Ok(records)
-    }
-
-    /// The same, and then what is written from now on.
-    pub(crate) fn follow(self) -> Following {
-        Following::new(self)
     }
 
     fn append(&self, record: &Record) -> Result<()> {

@@ -6,13 +6,13 @@ use clap::Args;
 use fourfold_client::escape_untrusted;
 use tokio::time::sleep;
 
-use crate::account;
 use crate::agent::{AuditLog, Following, Record};
-use crate::arguments::Global;
-use crate::commands::serve::Stop;
 use crate::error::Result;
+use crate::options::Global;
 use crate::terminal::duration::written;
-use crate::terminal::{output, signals};
+use crate::terminal::output;
+use crate::terminal::signals::{self, Stop};
+use crate::{runtime, state};
 
 /// Options of `agent log`.
 #[derive(Args, Clone, Debug)]
@@ -23,11 +23,11 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
-    let folder = account::state_folder(global)?;
-    let user_id = account::user_id(global, &folder)?;
+    let folder = state::folder(global)?;
+    let user_id = state::user_id(global, &folder)?;
     let log = AuditLog::of(&folder, &user_id)?;
     if options.follow {
-        return account::runtime()?.block_on(follow(global, log.follow()));
+        return runtime::new()?.block_on(follow(global, Following::new(log)));
     }
     let records = log.read()?;
     if global.json {

@@ -9,13 +9,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use fourfold_client::{Account, LocalState, LocalStateError, escape_untrusted};
 
-use crate::account;
 use crate::agent::protocol::Status;
 use crate::agent::{self, Address, Agent, Asker, Running, Terminal};
-use crate::arguments::Global;
 use crate::error::{Error, Exit, Result};
 use crate::keys::sealing_key::SealingOptions;
+use crate::options::Global;
 use crate::terminal::{duration, messages, output};
+use crate::{account, runtime, state};
 
 /// Options of `agent`.
 #[derive(Args, Clone, Debug)]
@@ -96,8 +96,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
 
 fn start(global: &Global, options: &StartOptions) -> Result<()> {
     // In the background there is no folder to start from.
-    let folder = std::path::absolute(account::state_folder(global)?)?;
-    let user_id = account::user_id(global, &folder)?;
+    let folder = std::path::absolute(state::folder(global)?)?;
+    let user_id = state::user_id(global, &folder)?;
     let address = Address::of(&folder, &user_id)?;
     let state = match LocalState::open(&folder, &user_id) {
         Err(error @ LocalStateError::Locked { .. }) => {
@@ -110,10 +110,10 @@ fn start(global: &Global, options: &StartOptions) -> Result<()> {
                 None => error.into(),
             });
         }
-        Err(LocalStateError::NoState { .. }) => return Err(account::not_logged_in()),
+        Err(LocalStateError::NoState { .. }) => return Err(state::not_logged_in()),
         state => state?,
     };
-    let session = state.session()?.ok_or_else(account::not_logged_in)?;
+    let session = state.session()?.ok_or_else(state::not_logged_in)?;
     let asker = match &options.ask {
         Some(program) => Asker::program(program)?,
         None if options.detach => Asker::Nobody,
@@ -130,7 +130,7 @@ fn start(global: &Global, options: &StartOptions) -> Result<()> {
         address,
     };
     let path = running.address.path().display().to_string();
-    account::runtime()?.block_on(agent::run(running, || {
+    runtime::new()?.block_on(agent::run(running, || {
         if global.json {
             let started = serde_json::json!({"process": std::process::id(), "socket": path});
             output::json_line(&started)?;

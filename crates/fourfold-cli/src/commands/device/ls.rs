@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use crate::account::LoggedIn;
 use crate::account::own_device::{self, Judge};
-use crate::arguments::Global;
 use crate::error::Result;
 use crate::keys::sealing_key::SealingOptions;
-use crate::terminal::{messages, output};
+use crate::options::Global;
+use crate::terminal::{messages, output, shown};
 
 /// Options of `device ls`.
 #[derive(Args, Clone, Debug)]
@@ -76,7 +76,7 @@ impl Device {
             Some(problem) => output::line(format_args!("    NOT verified: {problem}"))?,
         }
         if let Some(key) = &self.fingerprint {
-            output::line(format_args!("    {}", own_device::fingerprint(key)))?;
+            output::line(format_args!("    {}", shown::fingerprint(key)))?;
         }
         match self.last_seen_ts.and_then(date) {
             Some(date) => output::line(format_args!("    last seen {date}")),

@@ -1,18 +1,15 @@
 //! `fourfold device`: the user's devices, and which of them are to be trusted.
 
-mod emoji;
 mod ls;
+mod private_keys;
 mod remove;
 mod sign;
 mod verify;
 
 use clap::Subcommand;
-use fourfold::cross_signing::KnownKeys;
-use fourfold::{Evidence, SecretName, SecretStorage, SecretStorageKey, SecretValueError, Verdict};
 
-use crate::arguments::Global;
-use crate::error::{Error, Exit, Result};
-use crate::terminal::messages;
+use crate::error::Result;
+use crate::options::Global;
 
 /// What to do with the devices.
 #[derive(Debug, Subcommand)]
@@ -40,81 +37,5 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<()> {
         Command::Verify(options) => verify::run(global, options),
         Command::Sign(options) => sign::run(global, options),
         Command::Rm(options) => remove::run(global, options),
-    }
-}
-
-/// The private keys of the published identity that a key of secret storage opens.
-///
-/// # Errors
-///
-/// [`Exit::NotVerified`] when one of them belongs to another identity: then something is wrong, and
-/// nothing is signed.
-fn private_keys(
-    storage: &SecretStorage<'_>,
-    key: &SecretStorageKey,
-    evidence: &Evidence,
-) -> Result<Opened> {
-    let mut opened = Opened::default();
-    for name in [
-        SecretName::master_key(),
-        SecretName::self_signing_key(),
-        SecretName::user_signing_key(),
-    ] {
-        let secret = match storage.open(&name, key) {
-            Ok(found) => found.secret,
-            Err(error) => {
-                messages::warn(format_args!("{name}: {error}"));
-                continue;
-            }
-        };
-        opened.names.push(name.clone());
-        match evidence.judge(&name, &secret) {
-            Ok(Verdict::Matches { .. }) => {
-                opened
-                    .keys
-                    .learn(&name, &secret, evidence)
-                    .map_err(Error::usage)?;
-            }
-            Ok(_) => messages::warn(format_args!("{name}: the homeserver publishes no such key")),
-            Err(error) => opened.mismatch = Some((name, error)),
-        }
-    }
-    Ok(opened)
-}
-
-/// What a key of secret storage opens of an identity.
-#[derive(Default)]
-struct Opened {
-    /// The keys that belong to what is published.
-    keys: KnownKeys,
-    /// The secrets that opened.
-    names: Vec<SecretName>,
-    /// A secret that belongs to another identity.
-    mismatch: Option<(SecretName, SecretValueError)>,
-}
-
-impl Opened {
-    /// The keys, unless one of them belongs to another identity or none is of use.
-    fn checked(self) -> Result<KnownKeys> {
-        if let Some((name, error)) = self.mismatch {
-            return Err(Error::new(
-                Exit::NotVerified,
-                format!(
-                    "{name} does not belong to the published identity: {error}; nothing was signed"
-                ),
-            )
-            .hint(
-                "the identity was replaced since it was stored, or the homeserver shows a false \
-                 one: compare it on another device",
-            ));
-        }
-        if self.keys.self_signing_key().is_none() {
-            return Err(Error::new(
-                Exit::NotVerified,
-                "the key does not open m.cross_signing.self_signing, so nothing can be signed",
-            )
-            .hint("fourfold status shows which keys open what; fourfold setup completes what is missing"));
-        }
-        Ok(self.keys)
     }
 }

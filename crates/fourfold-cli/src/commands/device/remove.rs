@@ -7,9 +7,9 @@ use fourfold_client::escape_untrusted;
 
 use crate::account::password::PasswordOptions;
 use crate::account::{LoggedIn, change, own_device};
-use crate::arguments::{ChangeOptions, Global};
 use crate::error::{Error, Result};
 use crate::keys::sealing_key::SealingOptions;
+use crate::options::{ChangeOptions, Global};
 use crate::storage::judged::Cleared;
 use crate::terminal::{messages, output};
 

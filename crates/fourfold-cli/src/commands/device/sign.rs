@@ -2,19 +2,18 @@
 
 use clap::Args;
 use fourfold::cross_signing::ConfirmedDevice;
-use fourfold::identity::{DeviceTrust, UserKeys};
-use fourfold::signed_json::{PublicKey, SigningKey};
-use fourfold::{Evidence, Plan, plan};
+use fourfold::identity::DeviceTrust;
+use fourfold::signed_json::PublicKey;
+use fourfold::{Plan, plan};
 use fourfold_client::escape_untrusted;
 use serde_json::json;
 
 use super::private_keys;
 use crate::account::own_device::{self, Judge};
 use crate::account::{LoggedIn, change};
-use crate::arguments::{AcceptOptions, ChangeOptions, Global, UnlockOptions};
 use crate::error::{Error, Exit, Result};
 use crate::keys::sealing_key::SealingOptions;
-use crate::storage::judged::Judged;
+use crate::options::{AcceptOptions, ChangeOptions, Global, UnlockOptions};
 use crate::storage::unlock;
 use crate::terminal::{messages, output};
 
@@ -64,7 +63,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         // Nobody has to look for a key then.
         Plan::of(format!("sign the device {}", options.device_id), [])
     } else {
-        let key = self_signing_key(&snapshot, published, &options.unlock)?;
+        let key = private_keys::self_signing_key(&snapshot, published, &options.unlock)?;
         plan::sign_device(published, &device, &key)?
     };
     if !change::agree(global, &plan, options.change)? {
@@ -85,23 +84,6 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     }
     messages::say(format_args!("the device {id} is signed"));
     Ok(())
-}
-
-/// The self-signing key, which a key of secret storage opens.
-pub(super) fn self_signing_key(
-    snapshot: &Judged,
-    published: &UserKeys,
-    options: &UnlockOptions,
-) -> Result<SigningKey> {
-    let storage = snapshot.storage();
-    let key = unlock::one(snapshot, options)?.key;
-    let evidence = Evidence {
-        identity: Some(published.identity().clone()),
-        backup: None,
-    };
-    let keys = private_keys(&storage, &key, &evidence)?.checked()?;
-    keys.into_self_signing_key()
-        .ok_or_else(|| Error::usage("the self-signing key is missing"))
 }
 
 /// Reads a fingerprint in groups, as devices show it.

@@ -8,11 +8,10 @@ use fourfold::{
 use serde_json::json;
 
 use crate::account;
-use crate::arguments::{AcceptOptions, Global, ReadOptions, UnlockOptions};
 use crate::error::{Error, Exit, Result};
+use crate::options::{AcceptOptions, Global, Offer, ReadOptions, UnlockOptions};
 use crate::storage::judged::Judged;
 use crate::storage::unlock;
-use crate::terminal::input::Offer;
 use crate::terminal::output;
 
 /// Options of `key check`.

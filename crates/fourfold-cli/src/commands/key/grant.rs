@@ -1,15 +1,14 @@
 //! `fourfold key grant` and `key revoke`: which keys open a secret.
 
 use clap::Args;
-use fourfold::plan::{self, AddKeyError, TakeKeyAwayError};
-use fourfold::{OpenError, Plan, SecretName, SecretStorage};
+use fourfold::plan::{self};
+use fourfold::{Plan, SecretName, SecretStorage};
 
 use crate::account::{LoggedIn, change};
-use crate::arguments::{AcceptOptions, ChangeOptions, Global};
 use crate::error::{Error, Exit, Result};
-use crate::keys::new_key::rng;
+use crate::keys::random::rng;
+use crate::options::{AcceptOptions, ChangeOptions, Global, KeyInput};
 use crate::storage::unlock;
-use crate::terminal::input::KeyInput;
 
 /// Options of `key grant`.
 #[derive(Args, Clone, Debug)]
@@ -154,33 +153,4 @@ fn join(first: Option<Plan>, mut second: Plan, title: String) -> Plan {
         }
     }
     plan
-}
-
-impl From<AddKeyError> for Error {
-    fn from(error: AddKeyError) -> Self {
-        match error {
-            AddKeyError::Open(error) => open_error(&error),
-            AddKeyError::Value(_) => Self::new(Exit::NotVerified, error),
-            error => Self::new(Exit::Policy, error),
-        }
-    }
-}
-
-impl From<TakeKeyAwayError> for Error {
-    fn from(error: TakeKeyAwayError) -> Self {
-        let exit = match error {
-            TakeKeyAwayError::Value(_) => Exit::NotVerified,
-            _ => Exit::Refused,
-        };
-        Self::new(exit, error).hint("fourfold status shows which keys open what")
-    }
-}
-
-fn open_error(error: &OpenError) -> Error {
-    let exit = match error {
-        OpenError::WrongKey => Exit::WrongKey,
-        OpenError::Entry(_) | OpenError::Damaged(_) => Exit::Corrupt,
-        _ => Exit::Refused,
-    };
-    Error::new(exit, error)
 }

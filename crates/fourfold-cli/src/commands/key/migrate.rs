@@ -5,12 +5,12 @@ use fourfold::Algorithm;
 use fourfold::plan::{self, Destination};
 
 use crate::account::LoggedIn;
-use crate::account::change::Report;
-use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
+use crate::account::change::{self, Report};
 use crate::error::{Error, Result};
 use crate::keys::new_key;
+use crate::keys::random::rng;
+use crate::options::{AcceptOptions, ChangeOptions, Global, KeyInput, NewKeyOptions};
 use crate::storage::unlock;
-use crate::terminal::input::KeyInput;
 
 /// Options of `key migrate`.
 #[derive(Args, Clone, Debug)]
@@ -51,10 +51,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let new = new_key::make(&options.new)?;
     let (keys, evidence) = (keys.iter().collect::<Vec<_>>(), snapshot.evidence());
     let destination = Destination::New(&new);
-    let plan = plan::migrate(&storage, &keys, destination, &evidence, &mut new_key::rng())?;
+    let plan = plan::migrate(&storage, &keys, destination, &evidence, &mut rng())?;
     let (how, change) = (&options.new, options.change);
     let cleared = snapshot.clear(&plan);
-    if !new_key::introduce(global, &mut logged_in, cleared, &new, how, change)? {
+    if !change::introduce(global, &mut logged_in, cleared, &new, how, change)? {
         return Ok(());
     }
     let id = new.key().id();

@@ -9,12 +9,12 @@ mod rotate;
 
 use clap::{Args, Subcommand};
 use fourfold::SecretStorage;
-use fourfold::plan::{self, ChangeDefaultError};
+use fourfold::plan::{self};
 
 use crate::account::{self, LoggedIn, change};
-use crate::arguments::{AcceptOptions, ChangeOptions, Global, ReadOptions, UnlockOptions};
 use crate::commands::status;
-use crate::error::{Error, Exit, Result};
+use crate::error::Result;
+use crate::options::{AcceptOptions, ChangeOptions, Global, ReadOptions, UnlockOptions};
 use crate::storage::unlock;
 use crate::terminal::output;
 
@@ -116,10 +116,4 @@ fn default(global: &Global, options: &DefaultOptions) -> Result<()> {
         options.change,
     )?;
     Ok(())
-}
-
-impl From<ChangeDefaultError> for Error {
-    fn from(error: ChangeDefaultError) -> Self {
-        Self::new(Exit::Corrupt, error)
-    }
 }

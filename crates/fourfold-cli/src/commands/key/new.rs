@@ -4,10 +4,10 @@ use clap::Args;
 use fourfold::{SecretStorage, plan};
 
 use crate::account::LoggedIn;
-use crate::account::change::Report;
-use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
+use crate::account::change::{self, Report};
 use crate::error::Result;
 use crate::keys::new_key;
+use crate::options::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
 
 /// Options of `key new`.
 #[derive(Args, Clone, Debug)]
@@ -37,7 +37,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     };
     let (how, change) = (&options.new, options.change);
     let cleared = snapshot.clear(&plan);
-    if !new_key::introduce(global, &mut logged_in, cleared, &new, how, change)? {
+    if !change::introduce(global, &mut logged_in, cleared, &new, how, change)? {
         return Ok(());
     }
     let id = new.key().id();

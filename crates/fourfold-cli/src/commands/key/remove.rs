@@ -4,10 +4,9 @@ use clap::Args;
 use fourfold::plan::{self, RemoveKeyError};
 
 use crate::account::{LoggedIn, change};
-use crate::arguments::{AcceptOptions, ChangeOptions, Global};
-use crate::error::{Error, Exit, Result};
+use crate::error::Result;
+use crate::options::{AcceptOptions, ChangeOptions, Global, KeyInput};
 use crate::storage::unlock;
-use crate::terminal::input::KeyInput;
 
 /// Options of `key rm`.
 #[derive(Args, Clone, Debug)]
@@ -59,24 +58,4 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         options.change,
     )?;
     Ok(())
-}
-
-impl From<RemoveKeyError> for Error {
-    fn from(error: RemoveKeyError) -> Self {
-        let hint = match &error {
-            RemoveKeyError::IsDefault => "fourfold key default, or fourfold key rotate",
-            RemoveKeyError::LastCopy { .. } => {
-                "fourfold key grant lets another key open them; fourfold rm deletes a secret"
-            }
-            RemoveKeyError::OnlyWrongCopies { .. } => {
-                "fourfold put stores the right values; fourfold rm deletes a secret"
-            }
-            _ => "fourfold key ls",
-        };
-        let exit = match error {
-            RemoveKeyError::OnlyWrongCopies { .. } => Exit::NotVerified,
-            _ => Exit::Refused,
-        };
-        Self::new(exit, error).hint(hint)
-    }
 }

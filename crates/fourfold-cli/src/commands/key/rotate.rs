@@ -1,13 +1,14 @@
 //! `fourfold key rotate`: replace a key by a new one, for all secrets.
 
 use clap::Args;
-use fourfold::plan::{self, Destination, TransferError};
+use fourfold::plan::{self, Destination};
 
 use crate::account::LoggedIn;
-use crate::account::change::Report;
-use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions, UnlockOptions};
-use crate::error::{Error, Exit, Result};
+use crate::account::change::{self, Report};
+use crate::error::Result;
 use crate::keys::new_key;
+use crate::keys::random::rng;
+use crate::options::{AcceptOptions, ChangeOptions, Global, NewKeyOptions, UnlockOptions};
 use crate::storage::unlock;
 
 /// Options of `key rotate`.
@@ -33,10 +34,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let new = new_key::make(&options.new)?;
     let evidence = snapshot.evidence();
     let destination = Destination::New(&new);
-    let plan = plan::rotate(&storage, &old, destination, &evidence, &mut new_key::rng())?;
+    let plan = plan::rotate(&storage, &old, destination, &evidence, &mut rng())?;
     let (how, change) = (&options.new, options.change);
     let cleared = snapshot.clear(&plan);
-    if !new_key::introduce(global, &mut logged_in, cleared, &new, how, change)? {
+    if !change::introduce(global, &mut logged_in, cleared, &new, how, change)? {
         return Ok(());
     }
     let id = new.key().id();
@@ -44,10 +45,4 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         .with_new_key(id)
         .with_old_key(old.id())
         .print(global, format_args!("rotated: the new key is {id}"))
-}
-
-impl From<TransferError> for Error {
-    fn from(error: TransferError) -> Self {
-        Self::new(Exit::Refused, error)
-    }
 }

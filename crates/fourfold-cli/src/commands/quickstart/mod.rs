@@ -2,18 +2,18 @@
 
 mod sharing;
 mod storage;
+mod story;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fourfold::{Secret, plan};
-use fourfold_client::{Account, Homeserver, LocalState, LoginName, Password};
 use fourfold_server::{Config, Server};
 
-use crate::commands::serve;
+use self::story::title;
 use crate::error::{Error, Exit, Result};
 use crate::terminal::output;
+use crate::terminal::signals::Stop;
 
 /// Options of `quickstart`.
 #[derive(Args, Clone, Debug)]
@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let signalled = serve::Stop::listen()?.wait();
+        let signalled = Stop::listen()?.wait();
         tokio::pin!(signalled);
         let mut config = Config::new("localhost", folder.join("server"));
         config.bind = ([127, 0, 0, 1], 0).into();
@@ -75,79 +75,4 @@ async fn tell(address: &str, folder: &Path) -> Result<()> {
     let laptop = storage::tell(address, folder).await?;
     sharing::tell(address, folder, laptop).await?;
     title("Everything above was done for real, and checked.")
-}
-
-fn title(text: &str) -> Result<()> {
-    output::line("")?;
-    output::line(text)
-}
-
-fn detail(text: impl std::fmt::Display) -> Result<()> {
-    output::line(format_args!("      {text}"))
-}
-
-/// A device of the story: its session and its own local state, which it shares with nobody.
-struct Device {
-    account: Account,
-    state: LocalState,
-}
-
-impl Device {
-    async fn log_in(address: &str, folder: &Path, name: &str) -> Result<Self> {
-        let options = fourfold_client::Options::default();
-        let homeserver = Homeserver::new(address, &options)?;
-        let password = Password::new(PASSWORD);
-        let session = homeserver
-            .log_in(&LoginName::new(USER)?, &password, None, Some(name))
-            .await?;
-        let state = LocalState::create(&folder.join(name), &session)?;
-        Ok(Self {
-            account: Account::new(session, &options)?,
-            state,
-        })
-    }
-
-    async fn carry_out(&mut self, plan: &plan::Plan) -> Result<()> {
-        for step in &plan.steps {
-            output::line(format_args!("      {}: {}", step.action, step.reason))?;
-        }
-        Ok(fourfold_client::apply(&self.account, &mut self.state, plan, None, |_| {}).await?)
-    }
-}
-
-const USER: &str = "@alice:localhost";
-const PASSWORD: &str = "a login password, which opens no secret";
-
-fn check(holds: bool, otherwise: &str) -> Result<()> {
-    if holds {
-        Ok(())
-    } else {
-        Err(broken(otherwise))
-    }
-}
-
-fn broken(what: impl std::fmt::Display) -> Error {
-    Error::new(
-        Exit::NotVerified,
-        format!("the story does not hold: {what}"),
-    )
-}
-
-/// Whether any file of a folder holds a secret.
-fn holds(folder: &Path, secret: &Secret) -> Result<bool> {
-    let needle = secret.expose_secret().as_bytes();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            if holds(&path, secret)? {
-                return Ok(true);
-            }
-        } else if fs::read(&path)?
-            .windows(needle.len())
-            .any(|window| window == needle)
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

@@ -14,9 +14,9 @@ use fourfold_client::{
     VerificationEvent, apply,
 };
 
-use super::{Device, PASSWORD, broken, check, detail, holds, title};
+use super::story::{Device, PASSWORD, broken, check, detail, holds, title};
 use crate::error::Result;
-use crate::keys::new_key::rng;
+use crate::keys::random::rng;
 
 /// Steps 8 to 12.
 pub(super) async fn tell(address: &str, folder: &Path, laptop: Device) -> Result<()> {

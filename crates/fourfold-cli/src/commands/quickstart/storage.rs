@@ -10,9 +10,9 @@ use fourfold::{
 use fourfold_client::{Account, Homeserver, LoginName, Password};
 use zeroize::Zeroizing;
 
-use super::{Device, PASSWORD, USER, broken, check, detail, holds, title};
+use super::story::{Device, PASSWORD, USER, broken, check, detail, holds, title};
 use crate::error::Result;
-use crate::keys::new_key::rng;
+use crate::keys::random::rng;
 
 /// Steps 1 to 7. Returns the laptop.
 pub(super) async fn tell(address: &str, folder: &Path) -> Result<Device> {

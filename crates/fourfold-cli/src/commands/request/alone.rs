@@ -10,15 +10,15 @@ use fourfold_client::NoSecrets;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::Options;
+use super::options::Options;
 use crate::account::{LoggedIn, own_device};
 use crate::agent::{
     Asker, AuditLog, Delivery, Exchange, Requests, Surroundings, no_device, unanswered,
 };
-use crate::arguments::Global;
-use crate::commands::serve::Stop;
 use crate::error::{Error, Result};
-use crate::terminal::signals;
+use crate::options::Global;
+use crate::state;
+use crate::terminal::signals::{self, Stop};
 
 /// Asks and waits. Whatever ends the waiting, the request is taken back unless it was answered.
 pub(super) fn ask(
@@ -32,7 +32,7 @@ pub(super) fn ask(
     let device = own_device::existing(&mut logged_in, &options.sealing)?;
     let device = device.ok_or_else(no_device)?;
     logged_in.snapshot_for_opening(Some(&name), options.accept)?;
-    let folder = crate::account::state_folder(global)?;
+    let folder = state::folder(global)?;
     let around = Surroundings {
         account: logged_in.account.clone(),
         audit: AuditLog::of(&folder, logged_in.account.user_id())?,

@@ -1,45 +1,18 @@
 //! `fourfold request`: ask the user's other devices for a secret.
 
 mod alone;
+mod options;
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use clap::Args;
 use fourfold::SecretName;
 use fourfold_client::escape_untrusted;
 use serde_json::json;
 
+pub(crate) use self::options::Options;
 use crate::agent::Agent;
 use crate::agent::protocol::Received;
-use crate::arguments::{AcceptOptions, Global};
 use crate::error::{Error, Result};
-use crate::keys::sealing_key::SealingOptions;
-use crate::terminal::{duration, messages, output};
-
-/// Options of `request`.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Options {
-    /// The name of the secret
-    #[arg(value_name = "SECRET")]
-    name: String,
-    /// Ask this device only
-    #[arg(long, value_name = "DEVICE")]
-    from: Option<String>,
-    /// How long to wait for an answer
-    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "60s")]
-    timeout: Duration,
-    /// Print the secret on the terminal
-    #[arg(long)]
-    show: bool,
-    /// Write the secret to this new file, readable to its owner only
-    #[arg(long, value_name = "FILE", conflicts_with = "show")]
-    out: Option<PathBuf>,
-    #[command(flatten)]
-    sealing: SealingOptions,
-    #[command(flatten)]
-    accept: AcceptOptions,
-}
+use crate::options::Global;
+use crate::terminal::{messages, output};
 
 /// Asks, waits, and hands over what came.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {

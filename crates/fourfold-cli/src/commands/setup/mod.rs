@@ -5,55 +5,25 @@
 //! published, then the secrets, and the default key last. What must not be lost once its public half
 //! is published is sealed on disk before.
 
+mod options;
 mod storage;
+mod storage_key;
 mod work;
 
-use clap::Args;
-use fourfold::plan::{CompleteError, SignKeyBackupError};
-use fourfold::{BackupVersion, KeyId, NewKey, ProvenKey, SecretName};
+use fourfold::{BackupVersion, KeyId, SecretName};
 use fourfold_client::Device;
 use serde::Serialize;
 
+pub(crate) use self::options::Options;
+use self::storage_key::StorageKey;
 use self::work::{Reset, Work};
 use crate::account::own_device::{self, ThisDevice};
-use crate::account::password::PasswordOptions;
 use crate::account::{LoggedIn, change};
-use crate::arguments::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
 use crate::error::{Error, Exit, Result};
 use crate::keys::new_key;
-use crate::keys::sealing_key::SealingOptions;
+use crate::options::{ChangeOptions, Global};
 use crate::storage::judged::Judged;
-use crate::storage::unlock;
-use crate::terminal::input::KeyInput;
 use crate::terminal::{messages, output, prompt};
-
-/// Options of `setup`.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Options {
-    /// Make the first key of secret storage, and nothing else
-    #[arg(long, conflicts_with = "reset_identity")]
-    storage_only: bool,
-    /// Replace the identity of the account by a new one: everybody who verified it has to do so
-    /// again. Asks for your user ID first, unless --yes is given
-    #[arg(long)]
-    reset_identity: bool,
-    /// Make a new key backup when the homeserver does not show the one that this machine knows. What
-    /// only the old one holds is lost
-    #[arg(long, conflicts_with = "storage_only")]
-    new_backup: bool,
-    #[command(flatten)]
-    new: NewKeyOptions,
-    #[command(flatten)]
-    input: KeyInput,
-    #[command(flatten)]
-    password: PasswordOptions,
-    #[command(flatten)]
-    sealing: SealingOptions,
-    #[command(flatten)]
-    change: ChangeOptions,
-    #[command(flatten)]
-    accept: AcceptOptions,
-}
 
 /// Completes whatever is missing.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
@@ -112,42 +82,6 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         device.remember_backup(&backup)?;
     }
     report(global, &Done::of(changes, &work, &snapshot, &key))
-}
-
-/// The key that everything goes under.
-enum StorageKey {
-    Existing(ProvenKey),
-    New(NewKey),
-}
-
-impl StorageKey {
-    /// The key that is there, which must be given; or a new one when nothing is or was there.
-    fn find(snapshot: &Judged, options: &Options) -> Result<Self> {
-        let storage = snapshot.storage();
-        if storage.is_untouched() {
-            new_key::check_delivery(&options.new, options.change)?;
-            return Ok(Self::New(new_key::make(&options.new)?));
-        }
-        let mut candidates: Vec<_> = storage.keys().collect();
-        // Without a default, one of the others is what an interrupted set-up has left.
-        if storage.default_key().key_id().is_some() {
-            candidates.truncate(1);
-        }
-        let offers = options.input.offers(unlock::question(&candidates))?;
-        let [offer] = offers.as_slice() else {
-            return Err(Error::usage("exactly one key is needed here"));
-        };
-        let mut budget = unlock::budget(&options.input);
-        let found = unlock::find(snapshot, offer, &candidates, &mut budget)?;
-        Ok(Self::Existing(unlock::prove(snapshot, found)?))
-    }
-
-    fn proven(&self) -> &ProvenKey {
-        match self {
-            Self::Existing(key) => key,
-            Self::New(new) => new.key(),
-        }
-    }
 }
 
 /// What is there in the end.
@@ -244,16 +178,4 @@ fn report(global: &Global, done: &Done) -> Result<()> {
         "this device could not be signed: the self-signing key is not known",
     )
     .hint("store it from another client, or start anew: fourfold setup --reset-identity"))
-}
-
-impl From<CompleteError> for Error {
-    fn from(error: CompleteError) -> Self {
-        Self::new(Exit::Conflict, error).hint("fourfold status shows what is there")
-    }
-}
-
-impl From<SignKeyBackupError> for Error {
-    fn from(error: SignKeyBackupError) -> Self {
-        Self::new(Exit::Corrupt, error)
-    }
 }

@@ -3,12 +3,12 @@
 use fourfold::SecretStorage;
 use fourfold::plan::{self, SetUpError};
 
-use super::Options;
+use super::options::Options;
 use crate::account::LoggedIn;
-use crate::account::change::Report;
-use crate::arguments::Global;
-use crate::error::{Error, Exit, Result};
+use crate::account::change::{self, Report};
+use crate::error::Result;
 use crate::keys::new_key;
+use crate::options::Global;
 
 /// Makes the first key and the default. Refuses when anything is or was there.
 pub(super) fn run(global: &Global, logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
@@ -22,20 +22,11 @@ pub(super) fn run(global: &Global, logged_in: &mut LoggedIn, options: &Options) 
     let new = new_key::make(how)?;
     let plan = plan::set_up(&storage, &new)?;
     let cleared = snapshot.clear(&plan);
-    if !new_key::introduce(global, logged_in, cleared, &new, how, change)? {
+    if !change::introduce(global, logged_in, cleared, &new, how, change)? {
         return Ok(());
     }
     Report::of(&plan).with_new_key(new.key().id()).print(
         global,
         "secret storage is set up; fourfold put stores a secret",
     )
-}
-
-impl From<SetUpError> for Error {
-    fn from(error: SetUpError) -> Self {
-        Self::new(Exit::Refused, error).hint(
-            "fourfold status shows what is there; fourfold key new --default starts over with a \
-             new key and deletes nothing",
-        )
-    }
 }

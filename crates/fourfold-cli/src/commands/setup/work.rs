@@ -1,22 +1,20 @@
 //! What is there of an identity, and what is to be done about the rest.
 
 use fourfold::cross_signing::{
-    ConfirmedDevice, CrossSigningKeys, IdentityAtRisk, IdentityChoice, KnownIdentity, KnownKeys,
-    PublicKeys,
+    ConfirmedDevice, CrossSigningKeys, IdentityChoice, KnownIdentity, KnownKeys, PublicKeys,
 };
 use fourfold::identity::{CrossSigningKeyError, UserKeys};
-use fourfold::plan::{self, BackupChoice, BackupHidden};
+use fourfold::plan::{self, BackupChoice};
 use fourfold::signed_json::SigningKey;
 use fourfold::{
     BackupVersion, Evidence, NewKeyBackup, Plan, ProvenKey, PublishedIdentity, Secret, SecretName,
     SecretState, SecretStorage, Snapshot, Verdict,
 };
-use fourfold_client::escape_untrusted;
 
-use super::StorageKey;
-use crate::account::own_device::{self, ThisDevice};
+use super::storage_key::StorageKey;
+use crate::ZZ::Z::ThisDevice;
 use crate::error::{Error, Exit, Result};
-use crate::keys::new_key::rng;
+use crate::keys::random::rng;
 
 /// What is to be done, with everything that it takes.
 pub(super) struct Work {
@@ -340,28 +338,6 @@ fn has_seeds(storage: &SecretStorage<'_>) -> bool {
     ]
     .into_iter()
     .any(is_there)
-}
-
-impl From<IdentityAtRisk> for Error {
-    fn from(error: IdentityAtRisk) -> Self {
-        let hint = match error {
-            IdentityAtRisk::Alarm(_) | IdentityAtRisk::Changed { .. } => own_device::OTHER_IDENTITY,
-            _ => {
-                "nothing was changed; ask who runs the homeserver; to replace the identity all the \
-                 same, which everybody who verified you notices: fourfold setup --reset-identity"
-            }
-        };
-        Self::new(Exit::Conflict, error).hint(hint)
-    }
-}
-
-impl From<BackupHidden> for Error {
-    fn from(error: BackupHidden) -> Self {
-        Self::new(Exit::Conflict, escape_untrusted(&error.to_string())).hint(
-            "nothing was changed; ask who runs the homeserver; if you deleted the backup, or to do \
-             without what it holds: fourfold setup --new-backup",
-        )
-    }
 }
 
 /// The user's other clients ask for what the user said once (MSC4287).

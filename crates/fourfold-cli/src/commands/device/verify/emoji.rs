@@ -1,4 +1,4 @@
-//! `fourfold device verify DEVICE`: verify another device of the user by comparing emoji.
+//! Verifying another device of the user by comparing emoji.
 
 use std::io::BufRead as _;
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use fourfold_client::{
 };
 use serde_json::json;
 
-use super::sign;
-use super::verify::Options;
+use super::options::Options;
 use crate::account::{LoggedIn, own_device};
-use crate::arguments::Global;
+use crate::commands::device::private_keys;
 use crate::error::{Error, Exit, Result};
-use crate::terminal::{messages, output, prompt};
+use crate::options::Global;
+use crate::terminal::{messages, output, prompt, shown};
 
 /// Asks a device, or waits until one asks, and goes through with it.
 pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
@@ -154,7 +154,7 @@ impl Verified {
             messages::say(format_args!(
                 "so that your other devices trust it too: fourfold device sign {id} --fingerprint \
                  \"{}\"",
-                own_device::fingerprint(&self.ed25519.to_base64())
+                shown::fingerprint(&self.ed25519.to_base64())
             ));
         }
         Ok(())
@@ -165,7 +165,7 @@ impl Verified {
         let published = own_device::published(logged_in)?;
         let confirmed =
             ConfirmedDevice::with_fingerprint(&published, &self.device_id, &self.ed25519)?;
-        let key = sign::self_signing_key(&snapshot, &published, &options.unlock)?;
+        let key = private_keys::self_signing_key(&snapshot, &published, &options.unlock)?;
         own_device::sign(logged_in, &snapshot, &confirmed, &key, &published)?;
         Ok(())
     }

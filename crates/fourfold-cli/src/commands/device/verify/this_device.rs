@@ -1,50 +1,25 @@
-//! `fourfold device verify`: verify this device with a key of secret storage.
+//! Verifying this device with a key of secret storage.
 //!
 //! What is signed is built from this device's own keys, never from what the homeserver shows; and
 //! what counts in the end is the signature that the homeserver gives back, verified here.
 
-use clap::Args;
 use fourfold::identity::OtherIdentityPinned;
 use fourfold::{Evidence, KeyCheckOutcome, KeyId, PublishedIdentity, SecretName};
 use fourfold_client::{DeviceError, Remembered};
 use serde::Serialize;
 
-use super::{emoji, private_keys};
+use super::options::Options;
 use crate::account::LoggedIn;
 use crate::account::own_device::{self, ThisDevice};
-use crate::arguments::{AcceptOptions, Global, UnlockOptions};
+use crate::commands::device::private_keys;
 use crate::error::{Error, Exit, Result};
-use crate::keys::sealing_key::SealingOptions;
+use crate::options::Global;
 use crate::storage::unlock;
-use crate::terminal::{messages, output};
-
-/// Options of `device verify`.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Options {
-    /// Compare emoji with this other device of yours
-    #[arg(value_name = "DEVICE")]
-    pub(super) device_id: Option<String>,
-    /// Compare emoji with the device that asks for it
-    #[arg(long)]
-    emoji: bool,
-    /// Hold on to the identity that the homeserver shows now, in place of another one that this
-    /// machine knows: you replaced it in another client
-    #[arg(long, conflicts_with_all = ["device_id", "emoji"])]
-    accept_identity: bool,
-    #[command(flatten)]
-    pub(super) unlock: UnlockOptions,
-    #[command(flatten)]
-    pub(super) sealing: SealingOptions,
-    #[command(flatten)]
-    pub(super) accept: AcceptOptions,
-}
+use crate::terminal::{messages, output, shown};
 
 /// Fetches the private keys, compares them with what is published, signs this device, and checks
 /// that the signature is there.
-pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
-    if options.emoji || options.device_id.is_some() {
-        return emoji::run(global, options);
-    }
+pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut outcome = Outcome::default();
     let result = verify(global, options, &mut outcome);
     if global.json {
@@ -123,7 +98,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
         identity: Some(published.identity().clone()),
         backup: None,
     };
-    let opened = private_keys(&storage, &found.key, &evidence)?;
+    let opened = private_keys::open(&storage, &found.key, &evidence)?;
     outcome.secrets_opened.clone_from(&opened.names);
     let names: Vec<_> = opened.names.iter().map(SecretName::as_str).collect();
     messages::say(format_args!("secrets:   opened {}", list(&names)));
@@ -156,7 +131,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     outcome.is_device_signed = true;
     messages::say(format_args!(
         "device:    signed, and the homeserver shows it ({})",
-        own_device::fingerprint(device.ed25519())
+        shown::fingerprint(device.ed25519())
     ));
     match keys.master_key() {
         Some(master) => {

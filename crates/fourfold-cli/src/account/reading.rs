@@ -1,0 +1,111 @@
+//! Reading an account: from the homeserver, through an agent where one runs, or from a file.
+
+use std::path::Path;
+
+use fourfold::history::Origin;
+use fourfold::{KeyId, SecretName, Snapshot};
+use fourfold_client::{Account, Options};
+
+use crate::account::local_state;
+use crate::agent::Agent;
+use crate::error::{Error, Exit, Result};
+use crate::options::{AcceptOptions, Global, ReadOptions};
+use crate::storage::judged::{self, Compared, Judged};
+use crate::terminal::messages;
+use crate::{runtime, state};
+
+/// What there is, to be shown and not opened: in a file, or on the homeserver. Says what changed.
+pub(crate) fn look(
+    global: &Global,
+    options: &ReadOptions,
+    accept: AcceptOptions,
+) -> Result<(Snapshot, Compared)> {
+    match &options.snapshot {
+        Some(path) => Ok((in_file(path)?, Compared::default())),
+        None => on_homeserver(global, accept),
+    }
+}
+
+/// What there is, to be opened: in a file, or on the homeserver. Says what changed, and is refused
+/// when a change of this secret, or of the keys, forbids it.
+///
+/// A file is compared with what this machine remembers of its user, if it does, and changes nothing
+/// of that.
+pub(crate) fn read(
+    global: &Global,
+    options: &ReadOptions,
+    name: Option<&SecretName>,
+    accept: AcceptOptions,
+) -> Result<(Judged, Compared)> {
+    let (snapshot, compared) = match &options.snapshot {
+        None => on_homeserver(global, accept)?,
+        Some(path) => {
+            let snapshot = in_file(path)?;
+            let compared = match local_state::of_user(global, &snapshot.user_id)? {
+                Some((state, _loan)) => Compared::look(&state, &snapshot, accept)?,
+                None => Compared::unknown(accept),
+            };
+            compared.tell(global.json);
+            (snapshot, compared)
+        }
+    };
+    Ok((compared.for_opening(snapshot, name)?, compared))
+}
+
+/// Remembers that a key opened a secret, unless it came from a file; and says how this machine came
+/// to know the entry before. A state that cannot be had now knows nothing.
+pub(crate) fn remember_opened(
+    global: &Global,
+    options: &ReadOptions,
+    snapshot: &Judged,
+    name: &SecretName,
+    key_id: &KeyId,
+) -> Option<Origin> {
+    // An agent need not lay down its work for it.
+    if options.snapshot.is_none()
+        && let Ok(Some(mut agent)) = Agent::find_if_safe(global)
+    {
+        return agent.opened(&snapshot.account_data, name, key_id).ok()?;
+    }
+    let (mut state, _loan) = local_state::of_user(global, &snapshot.user_id).ok()??;
+    if options.snapshot.is_some() {
+        let history = state.history().ok()?;
+        return history.origin_of(&snapshot.account_data, name, key_id);
+    }
+    judged::remember_opened(&mut state, &snapshot.account_data, name, key_id).ok()?
+}
+
+fn on_homeserver(global: &Global, accept: AcceptOptions) -> Result<(Snapshot, Compared)> {
+    let (snapshot, compared) = if let Some(mut agent) = Agent::find_if_safe(global)? {
+        let _busy = messages::busy("reading the account data");
+        agent.snapshot(accept)?
+    } else {
+        // The state is not kept locked while the homeserver is asked, so that reads do not wait for
+        // each other.
+        let session = local_state::open(global)?
+            .0
+            .session()?
+            .ok_or_else(state::not_logged_in)?;
+        let account = Account::new(session, &Options::default())?;
+        let snapshot = {
+            let _busy = messages::busy("reading the account data");
+            runtime::new()?.block_on(account.snapshot())?
+        };
+        let compared = Compared::follow(&mut local_state::open(global)?.0, &snapshot, accept)?;
+        (snapshot, compared)
+    };
+    compared.tell(global.json);
+    Ok((snapshot, compared))
+}
+
+fn in_file(path: &Path) -> Result<Snapshot> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::usage(format!("{}: {error}", path.display())))?;
+    Snapshot::from_json(&text).map_err(|_| {
+        Error::new(
+            Exit::Corrupt,
+            format!("{} is not a snapshot of an account", path.display()),
+        )
+        .hint(r#"it should be {"user_id": …, "account_data": {type: content, …}}"#)
+    })
+}

@@ -1,0 +1,34 @@
+//! The options of `request`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::keys::sealing_key::SealingOptions;
+use crate::options::AcceptOptions;
+use crate::terminal::duration;
+
+/// Options of `request`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// The name of the secret
+    #[arg(value_name = "SECRET")]
+    pub(super) name: String,
+    /// Ask this device only
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) from: Option<String>,
+    /// How long to wait for an answer
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "60s")]
+    pub(super) timeout: Duration,
+    /// Print the secret on the terminal
+    #[arg(long)]
+    pub(super) show: bool,
+    /// Write the secret to this new file, readable to its owner only
+    #[arg(long, value_name = "FILE", conflicts_with = "show")]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) sealing: SealingOptions,
+    #[command(flatten)]
+    pub(super) accept: AcceptOptions,
+}

@@ -1,0 +1,321 @@
+//! Exit codes: one table of which error of the libraries ends a command with which, and of what the
+//! user can do about it.
+//!
+//! What a command finds wrong by itself it says where it finds it.
+
+use std::fmt::Display;
+
+use fourfold::OpenError;
+use fourfold::cross_signing::{IdentityAtRisk, NotConfirmed, SignDeviceError};
+use fourfold::plan::{
+    Action, AddKeyError, BackupHidden, ChangeDefaultError, CompleteError, DeleteError,
+    RemoveKeyError, SetUpError, SignKeyBackupError, StoreError, TakeKeyAwayError, TransferError,
+};
+use fourfold_client::{ApplyError, DeviceError, ErrorKind, LocalStateError, escape_untrusted};
+use fourfold_server::StartError;
+
+use crate::error::{Error, Exit};
+
+// Secrets: storing, deleting, which keys open them.
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Damaged(_) => row(Exit::Conflict)
+                .hint("look at it first: fourfold status; fourfold rm deletes it"),
+            StoreError::Needs2019Profile => {
+                row(Exit::Policy).hint("fourfold key migrate, or --profile-2019")
+            }
+            StoreError::NotASecret => row(Exit::Policy).hint("choose another name"),
+            StoreError::Value(_) => row(Exit::NotVerified),
+            _ => row(Exit::Usage),
+        }
+        .of(error)
+    }
+}
+
+impl From<DeleteError> for Error {
+    fn from(error: DeleteError) -> Self {
+        match &error {
+            DeleteError::Damaged(_) => row(Exit::Corrupt),
+            DeleteError::NotASecret => row(Exit::Policy),
+            _ => row(Exit::Refused).hint("fourfold ls lists the names"),
+        }
+        .of(error)
+    }
+}
+
+impl From<AddKeyError> for Error {
+    fn from(error: AddKeyError) -> Self {
+        match &error {
+            AddKeyError::Open(OpenError::WrongKey) => row(Exit::WrongKey),
+            AddKeyError::Open(OpenError::Entry(_) | OpenError::Damaged(_)) => row(Exit::Corrupt),
+            AddKeyError::Open(_) => row(Exit::Refused),
+            AddKeyError::Value(_) => row(Exit::NotVerified),
+            _ => row(Exit::Policy),
+        }
+        .of(error)
+    }
+}
+
+impl From<TakeKeyAwayError> for Error {
+    fn from(error: TakeKeyAwayError) -> Self {
+        match &error {
+            TakeKeyAwayError::Value(_) => row(Exit::NotVerified),
+            _ => row(Exit::Refused),
+        }
+        .hint("fourfold status shows which keys open what")
+        .of(error)
+    }
+}
+
+// Keys of secret storage.
+
+impl From<SetUpError> for Error {
+    fn from(error: SetUpError) -> Self {
+        row(Exit::Refused)
+            .hint(
+                "fourfold status shows what is there; fourfold key new --default starts over with a \
+                 new key and deletes nothing",
+            )
+            .of(error)
+    }
+}
+
+impl From<ChangeDefaultError> for Error {
+    fn from(error: ChangeDefaultError) -> Self {
+        row(Exit::Corrupt).of(error)
+    }
+}
+
+impl From<TransferError> for Error {
+    fn from(error: TransferError) -> Self {
+        row(Exit::Refused).of(error)
+    }
+}
+
+impl From<RemoveKeyError> for Error {
+    fn from(error: RemoveKeyError) -> Self {
+        match &error {
+            RemoveKeyError::IsDefault => {
+                row(Exit::Refused).hint("fourfold key default, or fourfold key rotate")
+            }
+            RemoveKeyError::LastCopy { .. } => row(Exit::Refused).hint(
+                "fourfold key grant lets another key open them; fourfold rm deletes a secret",
+            ),
+            RemoveKeyError::OnlyWrongCopies { .. } => row(Exit::NotVerified)
+                .hint("fourfold put stores the right values; fourfold rm deletes a secret"),
+            _ => row(Exit::Refused).hint("fourfold key ls"),
+        }
+        .of(error)
+    }
+}
+
+// The identity, the key backup, devices.
+
+impl From<IdentityAtRisk> for Error {
+    fn from(error: IdentityAtRisk) -> Self {
+        match &error {
+            IdentityAtRisk::Alarm(_) | IdentityAtRisk::Changed { .. } => {
+                row(Exit::Conflict).hint(OTHER_IDENTITY)
+            }
+            _ => row(Exit::Conflict).hint(
+                "nothing was changed; ask who runs the homeserver; to replace the identity all the \
+                 same, which everybody who verified you notices: fourfold setup --reset-identity",
+            ),
+        }
+        .of(error)
+    }
+}
+
+impl From<BackupHidden> for Error {
+    fn from(error: BackupHidden) -> Self {
+        row(Exit::Conflict)
+            .hint(
+                "nothing was changed; ask who runs the homeserver; if you deleted the backup, or to \
+                 do without what it holds: fourfold setup --new-backup",
+            )
+            .of(escape_untrusted(&error.to_string()))
+    }
+}
+
+impl From<CompleteError> for Error {
+    fn from(error: CompleteError) -> Self {
+        row(Exit::Conflict)
+            .hint("fourfold status shows what is there")
+            .of(error)
+    }
+}
+
+impl From<SignKeyBackupError> for Error {
+    fn from(error: SignKeyBackupError) -> Self {
+        row(Exit::Corrupt).of(error)
+    }
+}
+
+impl From<NotConfirmed> for Error {
+    fn from(error: NotConfirmed) -> Self {
+        match &error {
+            NotConfirmed::NotShown => row(Exit::NotVerified).hint(
+                "fourfold device ls shows the devices; if this one stays out of sight, log out and \
+                 in again: then it gets new keys",
+            ),
+            NotConfirmed::OtherFingerprint => row(Exit::NotVerified)
+                .hint("compare the fingerprint again, on the screen of the device itself"),
+            _ => row(Exit::NotVerified).hint(
+                "the homeserver, or somebody who controls it, shows false keys: ask who runs it",
+            ),
+        }
+        .of(format_args!("{error}; nothing was signed"))
+    }
+}
+
+impl From<SignDeviceError> for Error {
+    fn from(error: SignDeviceError) -> Self {
+        match error {
+            SignDeviceError::Device(error) => error.into(),
+            error => row(Exit::NotVerified).of(format_args!("{error}; nothing was signed")),
+        }
+    }
+}
+
+impl From<DeviceError> for Error {
+    fn from(error: DeviceError) -> Self {
+        match error {
+            DeviceError::LocalState(error) => error.into(),
+            DeviceError::Server(error) => error.into(),
+            error => row_of_device(&error).of(error),
+        }
+    }
+}
+
+fn row_of_device(error: &DeviceError) -> Row {
+    match error {
+        DeviceError::WrongKey => row(Exit::WrongKey)
+            .hint("give the right one with --store-key-file or --store-passphrase-file"),
+        DeviceError::Damaged => row(Exit::Corrupt),
+        DeviceError::OtherIdentity(_) => row(Exit::Conflict).hint(OTHER_IDENTITY),
+        DeviceError::NotVerifiable | DeviceError::NoUseToVerify(_) => {
+            row(Exit::NotVerified).hint("fourfold device ls")
+        }
+        _ => row(Exit::Usage),
+    }
+}
+
+// Carrying out a change, the homeserver, the local state, this machine.
+
+impl From<ApplyError> for Error {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::LocalState(error) => Self::from(error).hint(RESUME),
+            error => row_of_apply(&error).of(error),
+        }
+    }
+}
+
+fn row_of_apply(error: &ApplyError) -> Row {
+    match error {
+        ApplyError::Conflict { action, .. } if is_about_identity(action) => row(Exit::NotVerified)
+            .hint(
+                "the homeserver, or somebody who controls it, may show false keys: ask who runs it; \
+                 then fourfold resume, or resume --abandon",
+            ),
+        ApplyError::Conflict { .. } => row(Exit::Conflict).hint(
+            "look at what changed: fourfold status; then fourfold resume, or resume --abandon",
+        ),
+        ApplyError::ReadBack { action, .. } if is_about_identity(action) => {
+            row(Exit::NotVerified).hint(RESUME)
+        }
+        ApplyError::ReadBack { .. } => row(Exit::Conflict).hint(
+            "the homeserver does not keep what it is given; nothing was removed; see its logs",
+        ),
+        ApplyError::Refused { .. } => row(Exit::NotVerified).hint(RESUME),
+        ApplyError::Request { source, .. } => match source.kind() {
+            ErrorKind::NeedsPassword | ErrorKind::WrongPassword | ErrorKind::NeedsOther { .. } => {
+                row(Exit::Refused)
+            }
+            _ => row(Exit::Network).hint(RESUME),
+        },
+        _ => row(Exit::Conflict).hint(RESUME),
+    }
+}
+
+impl From<fourfold_client::Error> for Error {
+    fn from(error: fourfold_client::Error) -> Self {
+        row(Exit::Network).of(error)
+    }
+}
+
+impl From<LocalStateError> for Error {
+    fn from(error: LocalStateError) -> Self {
+        match &error {
+            LocalStateError::OtherHomeserver {
+                user_id,
+                homeserver,
+            } => row(Exit::Refused).hint(format!(
+                "fourfold logout --account {user_id} ends that session, and with --force it is \
+                 forgotten when that homeserver has moved or is gone; or --homeserver {homeserver}"
+            )),
+            LocalStateError::Locked { .. } | LocalStateError::Unfinished => row(Exit::Conflict),
+            LocalStateError::Permissions { .. } | LocalStateError::NotOrdinary { .. } => {
+                row(Exit::Policy)
+            }
+            LocalStateError::Corrupt { .. } => row(Exit::Corrupt),
+            _ => row(Exit::Usage),
+        }
+        .of(error)
+    }
+}
+
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Self {
+        row(Exit::Usage).of(error)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        row(Exit::Usage).of(error)
+    }
+}
+
+/// A row of the table.
+struct Row {
+    exit: Exit,
+    hint: Option<String>,
+}
+
+/// A row without a hint.
+fn row(exit: Exit) -> Row {
+    Row { exit, hint: None }
+}
+
+impl Row {
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn of(self, message: impl Display) -> Error {
+        let error = Error::new(self.exit, message);
+        match self.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+fn is_about_identity(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::PublishDevice(_) | Action::PublishIdentity(_) | Action::SignDevice(_)
+    )
+}
+
+/// What to do about a change that was interrupted.
+const RESUME: &str = "fourfold resume goes on when the reason is gone";
+
+/// What to do about an identity that this machine does not know.
+const OTHER_IDENTITY: &str = "if you replaced the identity in another client, say so: \
+    fourfold device verify --accept-identity, or compare emoji with a device that you trust; if \
+    not, the homeserver is not to be trusted";
