@@ -10,44 +10,55 @@ use crate::account::password::PasswordOptions;
 use crate::error::{Error, Result};
 use crate::keys::new_key;
 use crate::options::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
-use crate::storage::judged::Cleared;
+use crate::storage::judged::{Cleared, Writable};
 use crate::terminal::{messages, output, prompt};
 
+/// Makes a plan of what is there now, shows it and, unless it is a dry run or the user says no,
+/// carries it out.
+pub(crate) fn make(
+    global: &Global,
+    options: ChangeOptions,
+    accept: AcceptOptions,
+    plan: impl FnOnce(&Writable) -> Result<Plan>,
+) -> Result<()> {
+    let mut logged_in = LoggedIn::open(global)?;
+    let snapshot = logged_in.snapshot_for_change(accept)?;
+    let plan = plan(&snapshot)?;
+    carry_out(global, &mut logged_in, snapshot.clear(&plan), options)
+}
+
 /// Shows a plan and, unless it is a dry run or the user says no, carries it out.
-///
-/// Returns whether it was carried out.
 pub(crate) fn carry_out(
     global: &Global,
     logged_in: &mut LoggedIn,
     plan: Cleared<'_>,
     options: ChangeOptions,
-) -> Result<bool> {
-    let is_agreed = agree(global, plan.plan(), options)?;
-    if is_agreed {
-        apply(logged_in, plan)?;
-        Report::of(plan.plan()).print(global, "done")?;
+) -> Result<()> {
+    if !agree(global, plan.plan(), options)? {
+        return Ok(());
     }
-    Ok(is_agreed)
+    apply(logged_in, plan)?;
+    Report::of(plan.plan()).print(global, "done")
 }
 
 /// Carries out a plan that depends on a new key, unless it is a dry run or the user says no. The
 /// recovery key reaches its owner before anything is written.
 ///
-/// Returns whether it was carried out.
-pub(crate) fn introduce(
+/// Returns what was done; `None` when nothing was.
+pub(crate) fn introduce<'a>(
     global: &Global,
     logged_in: &mut LoggedIn,
-    plan: Cleared<'_>,
-    new: &NewKey,
+    plan: Cleared<'a>,
+    new: &'a NewKey,
     options: &NewKeyOptions,
     change: ChangeOptions,
-) -> Result<bool> {
+) -> Result<Option<Report<'a>>> {
     if !agree(global, plan.plan(), change)? {
-        return Ok(false);
+        return Ok(None);
     }
     new_key::deliver(new, options, logged_in.account.session())?;
     apply(logged_in, plan)?;
-    Ok(true)
+    Ok(Some(Report::of(plan.plan()).with_new_key(new.key().id())))
 }
 
 /// What was done. With `--json` it is the one shape of answer that every change has.
@@ -115,7 +126,7 @@ impl<'a> Report<'a> {
     }
 
     /// A key was made for it.
-    pub(crate) fn with_new_key(mut self, id: &'a KeyId) -> Self {
+    fn with_new_key(mut self, id: &'a KeyId) -> Self {
         self.key_id = Some(id);
         self
     }

@@ -30,7 +30,7 @@ impl PasswordOptions {
     /// Reads the password if it was given and nobody has to be asked for it. So, what is wrong with
     /// it is said before anything is written.
     pub(crate) fn read_if_given(&self) -> Result<()> {
-        if self.password_file.is_some() || self.password_fd.is_some() {
+        if self.source().is_some() {
             self.read()?;
         }
         Ok(())
@@ -42,13 +42,16 @@ impl PasswordOptions {
         if let Some(password) = self.known.get() {
             return Ok(Arc::clone(password));
         }
-        let text = match (&self.password_file, self.password_fd) {
-            (Some(path), _) => Source::of(path).line()?,
-            (None, Some(fd)) => Source::Descriptor(fd).line()?,
-            (None, None) => prompt::hidden("Password of the account", "use --password-file")?,
+        let text = match self.source() {
+            Some(source) => source.line()?,
+            None => prompt::hidden("Password of the account", "use --password-file")?,
         };
         login_password::remember(&text)?;
         let password = Arc::new(Password::new(text.as_str()));
         Ok(Arc::clone(self.known.get_or_init(|| password)))
+    }
+
+    fn source(&self) -> Option<Source> {
+        Source::given(self.password_file.as_deref(), self.password_fd)
     }
 }

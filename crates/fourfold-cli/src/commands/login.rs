@@ -215,19 +215,16 @@ fn report(global: &Global, session: &Session) -> Result<()> {
 }
 
 fn access_token(options: &Options) -> Result<Option<AccessToken>> {
-    let source = match (&options.access_token_file, options.access_token_fd) {
-        (Some(path), _) => Source::of(path),
-        (None, Some(fd)) => Source::Descriptor(fd),
-        (None, None) => return Ok(None),
-    };
-    Ok(Some(AccessToken::new(source.line()?.trim())))
+    let file = options.access_token_file.as_deref();
+    let source = Source::given(file, options.access_token_fd);
+    let text = source.map(|source| source.line()).transpose()?;
+    Ok(text.map(|text| AccessToken::new(text.trim())))
 }
 
 fn password(options: &Options) -> Result<Password> {
-    let text = match (&options.password_file, options.password_fd) {
-        (Some(path), _) => Source::of(path).line()?,
-        (None, Some(fd)) => Source::Descriptor(fd).line()?,
-        (None, None) => prompt::hidden("Password", "use --password-file or --access-token-file")?,
+    let text = match Source::given(options.password_file.as_deref(), options.password_fd) {
+        Some(source) => source.line()?,
+        None => prompt::hidden("Password", "use --password-file or --access-token-file")?,
     };
     login_password::remember(&text)?;
     Ok(Password::new(text.as_str()))

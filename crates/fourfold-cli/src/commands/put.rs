@@ -53,47 +53,35 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         {
             drop(agent);
             let mut logged_in = LoggedIn::open(global)?;
-            change::carry_out(
-                global,
-                &mut logged_in,
-                Cleared::by_agent(&plan),
-                options.change,
-            )?;
-            return Ok(());
+            let plan = Cleared::by_agent(&plan);
+            return change::carry_out(global, &mut logged_in, plan, options.change);
         }
     }
-    let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change(options.accept)?;
-    let keys = proven_keys(&snapshot, options)?;
-    let secret = early.map_or_else(|| read_secret(options), Ok)?;
-    let recipients = recipients(&keys, options.profile_2019)?;
-    let writing: Vec<_> = keys
-        .iter()
-        .zip(&recipients)
-        .map(|(key, recipient)| match recipient {
-            Some(recipient) => WritingKey::Profile2019 {
-                recipient,
-                mac_mode: MacMode::Libolm,
-            },
-            None => WritingKey::Proven(key),
-        })
-        .collect();
-    let storage = snapshot.storage();
-    let plan = plan::store(
-        &storage,
-        &name,
-        &secret,
-        &writing,
-        &snapshot.evidence(),
-        &mut rng(),
-    )?;
-    change::carry_out(
-        global,
-        &mut logged_in,
-        snapshot.clear(&plan),
-        options.change,
-    )?;
-    Ok(())
+    change::make(global, options.change, options.accept, |snapshot| {
+        let keys = proven_keys(snapshot, options)?;
+        let secret = early.map_or_else(|| read_secret(options), Ok)?;
+        let recipients = recipients(&keys, options.profile_2019)?;
+        let writing: Vec<_> = keys
+            .iter()
+            .zip(&recipients)
+            .map(|(key, recipient)| match recipient {
+                Some(recipient) => WritingKey::Profile2019 {
+                    recipient,
+                    mac_mode: MacMode::Libolm,
+                },
+                None => WritingKey::Proven(key),
+            })
+            .collect();
+        let storage = snapshot.storage();
+        Ok(plan::store(
+            &storage,
+            &name,
+            &secret,
+            &writing,
+            &snapshot.evidence(),
+            &mut rng(),
+        )?)
+    })
 }
 
 /// An agent that has a key, unless the user chose keys.

@@ -1,10 +1,10 @@
 //! `fourfold rm`: delete a secret.
 
 use clap::Args;
-use fourfold::plan::{self};
-use fourfold::{SecretName, SecretStorage};
+use fourfold::SecretName;
+use fourfold::plan;
 
-use crate::account::{LoggedIn, change};
+use crate::account::change;
 use crate::error::{Error, Result};
 use crate::options::{AcceptOptions, ChangeOptions, Global};
 
@@ -22,14 +22,7 @@ pub(crate) struct Options {
 /// Deletes the secret with all its copies. No key is needed.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let name = SecretName::new(&options.name).map_err(Error::usage)?;
-    let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change(options.accept)?;
-    let plan = plan::delete(&SecretStorage::new(&snapshot.account_data), &name)?;
-    change::carry_out(
-        global,
-        &mut logged_in,
-        snapshot.clear(&plan),
-        options.change,
-    )?;
-    Ok(())
+    change::make(global, options.change, options.accept, |snapshot| {
+        Ok(plan::delete(&snapshot.storage(), &name)?)
+    })
 }

@@ -23,11 +23,9 @@ pub(crate) fn read(options: &NewKeyOptions) -> Result<Option<Passphrase>> {
 }
 
 fn text(options: &NewKeyOptions) -> Result<Option<Zeroizing<String>>> {
-    if let Some(path) = &options.new_passphrase_file {
-        return Source::of(path).line().map(Some);
-    }
-    if let Some(fd) = options.new_passphrase_fd {
-        return Source::Descriptor(fd).line().map(Some);
+    let file = options.new_passphrase_file.as_deref();
+    if let Some(source) = Source::given(file, options.new_passphrase_fd) {
+        return source.line().map(Some);
     }
     if options.generate_passphrase {
         return generated().map(Some);

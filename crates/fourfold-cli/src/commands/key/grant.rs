@@ -1,10 +1,10 @@
 //! `fourfold key grant` and `key revoke`: which keys open a secret.
 
 use clap::Args;
-use fourfold::plan::{self};
+use fourfold::plan;
 use fourfold::{Plan, SecretName, SecretStorage};
 
-use crate::account::{LoggedIn, change};
+use crate::account::change;
 use crate::error::{Error, Exit, Result};
 use crate::keys::random::rng;
 use crate::options::{AcceptOptions, ChangeOptions, Global, KeyInput};
@@ -46,80 +46,66 @@ pub(crate) struct RevokeOptions {
 /// Encrypts secrets under one more key.
 pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
     let id = unlock::key_id(&options.id)?;
-    let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change(options.accept)?;
-    let storage = snapshot.storage();
-    let mut budget = unlock::budget(&options.input);
-    let (mut to, mut from) = (None, None);
-    for offer in options.input.offers_twice(
-        "Recovery key or passphrase that opens the secrets",
-        "Recovery key or passphrase of the other key",
-    )? {
-        let all: Vec<_> = storage
-            .keys()
-            .filter(|key| key.algorithm().is_some())
-            .collect();
-        let found = unlock::find(&snapshot, &offer, &all, &mut budget)?;
-        if *found.key.id() == id {
-            to = Some(unlock::prove(&snapshot, found)?);
-        } else {
-            from = Some(found.key);
+    change::make(global, options.change, options.accept, |snapshot| {
+        let storage = snapshot.storage();
+        let mut budget = unlock::budget(&options.input);
+        let (mut to, mut from) = (None, None);
+        for offer in options.input.offers_twice(
+            "Recovery key or passphrase that opens the secrets",
+            "Recovery key or passphrase of the other key",
+        )? {
+            let all: Vec<_> = storage
+                .keys()
+                .filter(|key| key.algorithm().is_some())
+                .collect();
+            let found = unlock::find(snapshot, &offer, &all, &mut budget)?;
+            if *found.key.id() == id {
+                to = Some(unlock::prove(snapshot, found)?);
+            } else {
+                from = Some(found.key);
+            }
         }
-    }
-    let (Some(to), Some(from)) = (to, from) else {
-        return Err(Error::new(
-            Exit::WrongKey,
-            "two keys are needed: one that opens the secrets now, \
-            and the one that is to open them",
-        ));
-    };
-    let (evidence, mut draft) = (snapshot.evidence(), None);
-    for name in names(&storage, &options.names, from.id())? {
-        let plan = plan::add_key(&storage, &name, &from, &to, &evidence, &mut rng())?;
-        draft = Some(join(draft, plan, format!("let the key {id} open secrets")));
-    }
-    let plan = draft.ok_or_else(|| Error::refused("that key opens no secrets"))?;
-    change::carry_out(
-        global,
-        &mut logged_in,
-        snapshot.clear(&plan),
-        options.change,
-    )?;
-    Ok(())
+        let (Some(to), Some(from)) = (to, from) else {
+            return Err(Error::new(
+                Exit::WrongKey,
+                "two keys are needed: one that opens the secrets now, \
+                and the one that is to open them",
+            ));
+        };
+        let (evidence, mut draft) = (snapshot.evidence(), None);
+        for name in names(&storage, &options.names, from.id())? {
+            let plan = plan::add_key(&storage, &name, &from, &to, &evidence, &mut rng())?;
+            draft = Some(join(draft, plan, format!("let the key {id} open secrets")));
+        }
+        draft.ok_or_else(|| Error::refused("that key opens no secrets"))
+    })
 }
 
 /// Removes the entries of a key from secrets.
 pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
     let id = unlock::key_id(&options.id)?;
-    let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change(options.accept)?;
-    let storage = snapshot.storage();
-    let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
-    let offers = options
-        .remaining
-        .offers("Recovery key or passphrase of a remaining key")?;
-    let offer = offers
-        .first()
-        .ok_or_else(|| Error::usage("no key was given"))?;
-    let mut budget = unlock::budget(&options.remaining);
-    let remaining = unlock::find(&snapshot, offer, &others, &mut budget)?.key;
-    let (evidence, mut draft) = (snapshot.evidence(), None);
-    for name in names(&storage, &options.names, &id)? {
-        let plan = plan::take_key_away(&storage, &name, &id, &remaining, &evidence)?;
-        draft = Some(join(
-            draft,
-            plan,
-            format!("take secrets away from the key {id}"),
-        ));
-    }
-    let plan = draft.ok_or_else(|| Error::refused("that key opens no secrets"))?;
-    change::carry_out(
-        global,
-        &mut logged_in,
-        snapshot.clear(&plan),
-        options.change,
-    )?;
-    Ok(())
+    change::make(global, options.change, options.accept, |snapshot| {
+        let storage = snapshot.storage();
+        let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
+        let offers = options
+            .remaining
+            .offers("Recovery key or passphrase of a remaining key")?;
+        let offer = offers
+            .first()
+            .ok_or_else(|| Error::usage("no key was given"))?;
+        let mut budget = unlock::budget(&options.remaining);
+        let remaining = unlock::find(snapshot, offer, &others, &mut budget)?.key;
+        let (evidence, mut draft) = (snapshot.evidence(), None);
+        for name in names(&storage, &options.names, &id)? {
+            let plan = plan::take_key_away(&storage, &name, &id, &remaining, &evidence)?;
+            draft = Some(join(
+                draft,
+                plan,
+                format!("take secrets away from the key {id}"),
+            ));
+        }
+        draft.ok_or_else(|| Error::refused("that key opens no secrets"))
+    })
 }
 
 /// The secrets that are named, or all that a key opens.

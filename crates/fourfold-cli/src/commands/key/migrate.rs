@@ -4,8 +4,7 @@ use clap::Args;
 use fourfold::Algorithm;
 use fourfold::plan::{self, Destination};
 
-use crate::account::LoggedIn;
-use crate::account::change::{self, Report};
+use crate::account::{LoggedIn, change};
 use crate::error::{Error, Result};
 use crate::keys::new_key;
 use crate::keys::random::rng;
@@ -52,13 +51,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let (keys, evidence) = (keys.iter().collect::<Vec<_>>(), snapshot.evidence());
     let destination = Destination::New(&new);
     let plan = plan::migrate(&storage, &keys, destination, &evidence, &mut rng())?;
-    let (how, change) = (&options.new, options.change);
+    let (how, change, id) = (&options.new, options.change, new.key().id());
     let cleared = snapshot.clear(&plan);
-    if !change::introduce(global, &mut logged_in, cleared, &new, how, change)? {
-        return Ok(());
+    match change::introduce(global, &mut logged_in, cleared, &new, how, change)? {
+        None => Ok(()),
+        Some(report) => report.print(global, format_args!("migrated: the new key is {id}")),
     }
-    let id = new.key().id();
-    Report::of(&plan)
-        .with_new_key(id)
-        .print(global, format_args!("migrated: the new key is {id}"))
 }

@@ -9,9 +9,9 @@ mod rotate;
 
 use clap::{Args, Subcommand};
 use fourfold::SecretStorage;
-use fourfold::plan::{self};
+use fourfold::plan;
 
-use crate::account::{self, LoggedIn, change};
+use crate::account::{self, change};
 use crate::commands::status;
 use crate::error::Result;
 use crate::options::{AcceptOptions, ChangeOptions, Global, ReadOptions, UnlockOptions};
@@ -100,20 +100,13 @@ fn ls(global: &Global, options: &LsOptions) -> Result<()> {
 }
 
 fn default(global: &Global, options: &DefaultOptions) -> Result<()> {
-    let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change(options.accept)?;
-    let storage = snapshot.storage();
-    let unlock = UnlockOptions {
-        input: options.input.clone(),
-        key: Some(options.id.clone()),
-    };
-    let key = unlock::one_proven(&snapshot, &unlock)?;
-    let plan = plan::change_default(&storage, &key)?;
-    change::carry_out(
-        global,
-        &mut logged_in,
-        snapshot.clear(&plan),
-        options.change,
-    )?;
-    Ok(())
+    change::make(global, options.change, options.accept, |snapshot| {
+        let storage = snapshot.storage();
+        let unlock = UnlockOptions {
+            input: options.input.clone(),
+            key: Some(options.id.clone()),
+        };
+        let key = unlock::one_proven(snapshot, &unlock)?;
+        Ok(plan::change_default(&storage, &key)?)
+    })
 }

@@ -3,8 +3,7 @@
 use clap::Args;
 use fourfold::{SecretStorage, plan};
 
-use crate::account::LoggedIn;
-use crate::account::change::{self, Report};
+use crate::account::{LoggedIn, change};
 use crate::error::Result;
 use crate::keys::new_key;
 use crate::options::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
@@ -35,14 +34,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     } else {
         plan::create_key(&storage, &new)
     };
-    let (how, change) = (&options.new, options.change);
+    let (how, change, id) = (&options.new, options.change, new.key().id());
     let cleared = snapshot.clear(&plan);
-    if !change::introduce(global, &mut logged_in, cleared, &new, how, change)? {
-        return Ok(());
+    match change::introduce(global, &mut logged_in, cleared, &new, how, change)? {
+        None => Ok(()),
+        Some(report) => report.print(
+            global,
+            format_args!("made the key {id}; fourfold key grant lets it open secrets"),
+        ),
     }
-    let id = new.key().id();
-    Report::of(&plan).with_new_key(id).print(
-        global,
-        format_args!("made the key {id}; fourfold key grant lets it open secrets"),
-    )
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use fourfold::plan::{self, RemoveKeyError};
 
-use crate::account::{LoggedIn, change};
+use crate::account::change;
 use crate::error::Result;
 use crate::options::{AcceptOptions, ChangeOptions, Global, KeyInput};
 use crate::storage::unlock;
@@ -25,37 +25,31 @@ pub(crate) struct Options {
 /// Removes the key from all secrets and retires it. What it alone opens makes this refuse.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let id = unlock::key_id(&options.id)?;
-    let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change(options.accept)?;
-    let storage = snapshot.storage();
-    let evidence = snapshot.evidence();
-    // No key helps against these: then none is asked for.
-    if let Err(error @ (RemoveKeyError::IsDefault | RemoveKeyError::NoSuchKey)) =
-        plan::remove_key(&storage, &id, &[], &evidence)
-    {
-        return Err(error.into());
-    }
-    let mut keys = Vec::new();
-    // A key that opens nothing goes without proof.
-    if storage
-        .secrets()
-        .any(|(_, secret)| secret.entry(&id).is_some())
-    {
-        let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
-        let mut budget = unlock::budget(&options.remaining);
-        for offer in options
-            .remaining
-            .offers("Recovery key or passphrase of a remaining key")?
+    change::make(global, options.change, options.accept, |snapshot| {
+        let storage = snapshot.storage();
+        let evidence = snapshot.evidence();
+        // No key helps against these: then none is asked for.
+        if let Err(error @ (RemoveKeyError::IsDefault | RemoveKeyError::NoSuchKey)) =
+            plan::remove_key(&storage, &id, &[], &evidence)
         {
-            keys.push(unlock::find(&snapshot, &offer, &others, &mut budget)?.key);
+            return Err(error.into());
         }
-    }
-    let plan = plan::remove_key(&storage, &id, &keys.iter().collect::<Vec<_>>(), &evidence)?;
-    change::carry_out(
-        global,
-        &mut logged_in,
-        snapshot.clear(&plan),
-        options.change,
-    )?;
-    Ok(())
+        let mut keys = Vec::new();
+        // A key that opens nothing goes without proof.
+        if storage
+            .secrets()
+            .any(|(_, secret)| secret.entry(&id).is_some())
+        {
+            let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
+            let mut budget = unlock::budget(&options.remaining);
+            for offer in options
+                .remaining
+                .offers("Recovery key or passphrase of a remaining key")?
+            {
+                keys.push(unlock::find(snapshot, &offer, &others, &mut budget)?.key);
+            }
+        }
+        let keys: Vec<_> = keys.iter().collect();
+        Ok(plan::remove_key(&storage, &id, &keys, &evidence)?)
+    })
 }

@@ -3,8 +3,7 @@
 use clap::Args;
 use fourfold::plan::{self, Destination};
 
-use crate::account::LoggedIn;
-use crate::account::change::{self, Report};
+use crate::account::{LoggedIn, change};
 use crate::error::Result;
 use crate::keys::new_key;
 use crate::keys::random::rng;
@@ -35,14 +34,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let evidence = snapshot.evidence();
     let destination = Destination::New(&new);
     let plan = plan::rotate(&storage, &old, destination, &evidence, &mut rng())?;
-    let (how, change) = (&options.new, options.change);
+    let (how, change, id) = (&options.new, options.change, new.key().id());
     let cleared = snapshot.clear(&plan);
-    if !change::introduce(global, &mut logged_in, cleared, &new, how, change)? {
-        return Ok(());
+    match change::introduce(global, &mut logged_in, cleared, &new, how, change)? {
+        None => Ok(()),
+        Some(report) => report
+            .with_old_key(old.id())
+            .print(global, format_args!("rotated: the new key is {id}")),
     }
-    let id = new.key().id();
-    Report::of(&plan)
-        .with_new_key(id)
-        .with_old_key(old.id())
-        .print(global, format_args!("rotated: the new key is {id}"))
 }

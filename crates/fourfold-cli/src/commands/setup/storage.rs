@@ -4,8 +4,7 @@ use fourfold::SecretStorage;
 use fourfold::plan::{self, SetUpError};
 
 use super::options::Options;
-use crate::account::LoggedIn;
-use crate::account::change::{self, Report};
+use crate::account::{LoggedIn, change};
 use crate::error::Result;
 use crate::keys::new_key;
 use crate::options::Global;
@@ -22,11 +21,11 @@ pub(super) fn run(global: &Global, logged_in: &mut LoggedIn, options: &Options) 
     let new = new_key::make(how)?;
     let plan = plan::set_up(&storage, &new)?;
     let cleared = snapshot.clear(&plan);
-    if !change::introduce(global, logged_in, cleared, &new, how, change)? {
-        return Ok(());
+    match change::introduce(global, logged_in, cleared, &new, how, change)? {
+        None => Ok(()),
+        Some(report) => report.print(
+            global,
+            "secret storage is set up; fourfold put stores a secret",
+        ),
     }
-    Report::of(&plan).with_new_key(new.key().id()).print(
-        global,
-        "secret storage is set up; fourfold put stores a secret",
-    )
 }
