@@ -31,12 +31,12 @@ pub(crate) fn of_user(
 
 /// Opens the local state of an account; `None` when this machine has none.
 fn state_of(folder: &Path, user_id: &str) -> Result<Option<(LocalState, Option<Loan>)>> {
-    let patience = Instant::now() + LOCK_PATIENCE;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
     let (mut loan, mut failed) = (None, None);
     loop {
         match LocalState::open(folder, user_id) {
             Err(LocalStateError::NoState { .. }) => return Ok(None),
-            Err(LocalStateError::Locked { .. }) if Instant::now() < patience => {
+            Err(LocalStateError::Locked { .. }) if Instant::now() < deadline => {
                 if loan.is_none() {
                     match Agent::at(folder, user_id).and_then(borrow) {
                         Ok(lent) => loan = lent,
@@ -63,4 +63,4 @@ fn borrow(agent: Option<Agent>) -> Result<Option<Loan>> {
 }
 
 /// How long to wait for another command that uses the same account.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);

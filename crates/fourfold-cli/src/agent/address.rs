@@ -50,7 +50,7 @@ impl Address {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let socket = folder.join(name + ".socket");
-        if socket.as_os_str().len() >= LONGEST_PATH {
+        if socket.as_os_str().len() >= MAX_PATH {
             return Err(Error::usage(format!(
                 "{} is too long for the path of a socket",
                 socket.display()
@@ -129,7 +129,7 @@ pub(crate) fn own_uid() -> u32 {
 }
 
 /// What the kernel has room for, with the final zero byte. 104 on systems other than Linux.
-const LONGEST_PATH: usize = if cfg!(target_os = "linux") { 108 } else { 104 };
+const MAX_PATH: usize = if cfg!(target_os = "linux") { 108 } else { 104 };
 
 /// A folder of the user that nobody else can enter; not a link to one.
 fn check_folder(folder: &Path) -> Result<()> {

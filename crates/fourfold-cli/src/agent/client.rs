@@ -315,7 +315,7 @@ impl Agent {
                 let text = String::from_utf8(text).map_err(|_| not_understood())?;
                 return Ok((text, of_all));
             }
-            if text.len() as u64 + rest > LARGEST_DOCUMENT || part.payload.bytes().is_empty() {
+            if text.len() as u64 + rest > MAX_DOCUMENT || part.payload.bytes().is_empty() {
                 return Err(not_understood());
             }
             part = self
@@ -334,7 +334,7 @@ pub(crate) struct Loan {
 async fn in_time<T>(
     work: impl Future<Output = io::Result<Option<Frame<T>>>>,
 ) -> io::Result<Frame<T>> {
-    timeout(PATIENCE, work)
+    timeout(TIMEOUT, work)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .and_then(|frame| hung_up(Ok(frame)))
@@ -354,7 +354,7 @@ fn not_understood() -> Error {
 }
 
 /// The agent asks the homeserver, which may take its time.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// More than a homeserver stores for a user.
-const LARGEST_DOCUMENT: u64 = 256 * 1024 * 1024;
+const MAX_DOCUMENT: u64 = 256 * 1024 * 1024;

@@ -192,7 +192,7 @@ impl<S: SecretSource> Exchange<S> {
         let due = self.device.due_in();
         let due = async move {
             match due {
-                Some(due) => sleep_until(not_before.max(begun + due.max(SHORTEST))).await,
+                Some(due) => sleep_until(not_before.max(begun + due.max(MIN_PAUSE))).await,
                 None => std::future::pending().await,
             }
         };
@@ -276,7 +276,7 @@ impl<S: SecretSource> Exchange<S> {
             DeviceError::Server(error) => self.backoff.failed(error),
             // A full disk is cleaned up some day.
             DeviceError::LocalState(_) => self.backoff.failed_here(),
-            DeviceError::Devices(_) => LONGEST_PAUSE,
+            DeviceError::Devices(_) => MAX_PAUSE,
             _ => return Err(error.into()),
         };
         self.pause(pause, &error);
@@ -516,6 +516,6 @@ impl<S> Drop for Exchange<S> {
 const LONG_POLL: Duration = Duration::from_secs(30);
 
 /// What is due again and again is not done more often.
-const SHORTEST: Duration = Duration::from_millis(100);
+const MIN_PAUSE: Duration = Duration::from_millis(100);
 
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use zeroize::Zeroizing;
 
 /// The largest frame, without its eight bytes of lengths.
-pub(crate) const LARGEST: usize = 1024 * 1024;
+pub(crate) const MAX_FRAME: usize = 1024 * 1024;
 
 /// One message.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(crate) async fn send(
 ) -> Result<(), Error> {
     let json = serde_json::to_vec(message)?;
     let lengths = [json.len(), payload.len()];
-    if lengths.iter().sum::<usize>() > LARGEST {
+    if lengths.iter().sum::<usize>() > MAX_FRAME {
         return Err(too_large());
     }
     for length in lengths {
@@ -72,7 +72,7 @@ pub(crate) async fn receive<T: DeserializeOwned>(
     stream.read_exact(rest).await?;
     let [json, payload] = lengths_of(lengths);
     // Before anything of that size is allocated.
-    if json.saturating_add(payload) > LARGEST {
+    if json.saturating_add(payload) > MAX_FRAME {
         return Err(too_large());
     }
     let mut document = vec![0; json];
@@ -131,10 +131,10 @@ mod tests {
     // shows: AGT-01
     #[test]
     fn the_limit_is_kept_on_both_sides() {
-        let most = vec![0; LARGEST - 2];
+        let most = vec![0; MAX_FRAME - 2];
         let bytes = written("", &most).unwrap();
         assert!(read(&bytes).unwrap().is_some());
-        assert!(written("", &vec![0; LARGEST - 1]).is_err());
+        assert!(written("", &vec![0; MAX_FRAME - 1]).is_err());
         // A gigabyte is announced and nothing of it is waited for.
         for announced in [
             [0x40, 0, 0, 0, 0, 0, 0, 0],

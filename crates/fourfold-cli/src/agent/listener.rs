@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
 use crate::agent::address::own_uid;
-use crate::agent::frame::{self, Frame, LARGEST};
+use crate::agent::frame::{self, Frame, MAX_FRAME};
 use crate::agent::protocol::{Hello, Reply, Request};
 use crate::storage::judged::Compared;
 
@@ -38,7 +38,7 @@ pub(crate) enum Answer {
 
 /// Serves everybody of this user who connects, until it is dropped.
 pub(crate) async fn serve(listener: UnixListener, hello: Hello, service: Arc<impl Service>) {
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let hello = Arc::new(hello);
     loop {
         // Whoever comes when all places are taken waits in the queue of the kernel.
@@ -103,7 +103,7 @@ async fn send_document(
 ) -> Result<(), io::Error> {
     let mut rest = text.as_bytes();
     loop {
-        let (part, after) = rest.split_at(rest.len().min(PART));
+        let (part, after) = rest.split_at(rest.len().min(MAX_PART));
         let reply = Reply::Document {
             rest: after.len() as u64,
             compared: std::mem::take(&mut compared),
@@ -118,21 +118,21 @@ async fn send_document(
 
 /// Nobody occupies a place by saying nothing, or by not listening.
 async fn in_time<T>(work: impl Future<Output = Result<T, io::Error>>) -> Result<T, io::Error> {
-    timeout(PATIENCE, work)
+    timeout(TIMEOUT, work)
         .await
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// How many may be connected at a time. With a frame each, that bounds the memory.
-const MOST_CONNECTIONS: usize = 32;
+const MAX_CONNECTIONS: usize = 32;
 
 /// How long a frame may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How much of a document goes into a frame.
-const PART: usize = LARGEST / 2;
+const MAX_PART: usize = MAX_FRAME / 2;
 
 #[cfg(test)]
 mod tests {
@@ -172,7 +172,7 @@ mod tests {
                     Zeroizing::new(frame.payload.text().unwrap().to_owned()),
                 ),
                 Request::Snapshot { .. } => Answer::Document {
-                    text: "x".repeat(PART * 2 + 1),
+                    text: "x".repeat(MAX_PART * 2 + 1),
                     compared: Compared::of_one(),
                 },
                 Request::Borrow => Answer::Hold(Box::new(Held::new(&self.held))),
@@ -261,7 +261,7 @@ mod tests {
                 break;
             }
         }
-        assert_eq!(document, PART * 2 + 1);
+        assert_eq!(document, MAX_PART * 2 + 1);
     }
 
     #[tokio::test]
@@ -302,14 +302,14 @@ mod tests {
     async fn who_says_half_a_thing_or_nothing_loses_the_place() {
         let fixture = Fixture::start();
         let mut idle = Vec::new();
-        for number in 0..MOST_CONNECTIONS {
+        for number in 0..MAX_CONNECTIONS {
             let mut stream = fixture.connect().await;
             if number % 2 == 0 {
                 stream.write_all(&[0, 0, 0]).await.unwrap();
             }
             idle.push(stream);
         }
-        // All places are taken. The clock of the test jumps to the end of the patience.
+        // All places are taken. The clock of the test jumps to the end of the timeout.
         let mut stream = fixture.connect().await;
         ask(&mut stream, &Request::Lock, &[]).await;
         drop(idle);

@@ -31,10 +31,10 @@ impl Questions {
     pub(crate) async fn ask(&self, asker: &Asker, mut question: Question) -> bool {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         question.id = id;
-        question.expires_in = PATIENCE.as_secs();
+        question.expires_in = TIMEOUT.as_secs();
         let (sender, answer) = oneshot::channel();
         let mut until = Moment::now();
-        until.since_boot += PATIENCE;
+        until.since_boot += TIMEOUT;
         let open = Open {
             question: question.clone(),
             until,
@@ -53,7 +53,7 @@ impl Questions {
             }
         };
         // A machine that was suspended has waited longer than its timer knows.
-        matches!(timeout(PATIENCE, first_answer).await, Ok(true))
+        matches!(timeout(TIMEOUT, first_answer).await, Ok(true))
             && Moment::now().since_boot < until.since_boot
     }
 
@@ -102,7 +102,7 @@ impl Drop for TakeBack<'_> {
 }
 
 /// How long a question waits.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

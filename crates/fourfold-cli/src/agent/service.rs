@@ -105,11 +105,11 @@ impl AgentService {
         &self,
         name: SecretName,
         from: Option<String>,
-        patience: Duration,
+        limit: Duration,
     ) -> Result<Answer, Failure> {
-        let delivery = timeout(patience, self.jobs.request(name, from))
+        let delivery = timeout(limit, self.jobs.request(name, from))
             .await
-            .unwrap_or_else(|_| Err(unanswered(patience)))?;
+            .unwrap_or_else(|_| Err(unanswered(limit)))?;
         let secret = Zeroizing::new(delivery.secret.expose_secret().to_owned());
         let received = Received::of(&delivery);
         Ok(Answer::Secret(Reply::Received(received), secret))
@@ -210,10 +210,10 @@ impl AgentService {
 }
 
 /// Nobody answered in time.
-pub(crate) fn unanswered(patience: Duration) -> Error {
+pub(crate) fn unanswered(limit: Duration) -> Error {
     Error::refused(format!(
         "no device sent the secret within {}",
-        duration::describe(patience)
+        duration::describe(limit)
     ))
     .hint("it may be locked, or may not have the secret, or its user said no: nobody is told which")
 }

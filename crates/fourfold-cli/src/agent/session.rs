@@ -95,7 +95,7 @@ impl Jobs {
             self.queue.send(job).await.ok()?;
             answer.await.ok()
         };
-        match timeout(PATIENCE, asked).await {
+        match timeout(TIMEOUT, asked).await {
             Ok(answer) => answer.ok_or_else(ends),
             Err(_) if self.lent.load(Ordering::Relaxed) => Err(Error::new(
                 Exit::Conflict,
@@ -328,4 +328,4 @@ fn ends() -> Error {
 const QUEUE: usize = 32;
 
 /// How long a command waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);

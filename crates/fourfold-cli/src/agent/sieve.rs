@@ -73,7 +73,7 @@ impl Kind {
     }
 
     /// How many are told in a [`WINDOW`].
-    fn most(self) -> u32 {
+    fn max_in_window(self) -> u32 {
         match self {
             // A person is asked to do something.
             Self::Verification => 3,
@@ -104,7 +104,7 @@ impl Sieve {
             left_out: 0,
         });
         // One that is over is not begun anew before it was told how many were left out.
-        if window.told < kind.most() || (window.is_over(now) && window.left_out == 0) {
+        if window.told < kind.max_in_window() || (window.is_over(now) && window.left_out == 0) {
             if window.is_over(now) {
                 (window.begun, window.told) = (now, 0);
             }

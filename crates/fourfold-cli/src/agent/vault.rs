@@ -98,7 +98,7 @@ impl Vault {
             self.expire();
             let remaining = self.status().map(|(_, remaining)| remaining);
             // The runtime does not count the time that the machine is suspended.
-            let pause = remaining.map_or(LONGEST_PAUSE, |remaining| remaining.min(LONGEST_PAUSE));
+            let pause = remaining.map_or(MAX_PAUSE, |remaining| remaining.min(MAX_PAUSE));
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = changed.changed() => {}
@@ -132,7 +132,7 @@ impl Vault {
     }
 }
 
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+const MAX_PAUSE: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests {

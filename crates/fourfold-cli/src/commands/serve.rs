@@ -79,7 +79,7 @@ fn connections(wanted: usize) -> usize {
         return wanted;
     };
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    let possible = files.saturating_sub(FILES_BESIDE).max(FEWEST);
+    let possible = files.saturating_sub(FILES_BESIDE).max(MIN_CONNECTIONS);
     if possible < wanted {
         messages::warn(format_args!(
             "the system allows {files} open files, so there are {possible} connections at most; \
@@ -93,4 +93,4 @@ fn connections(wanted: usize) -> usize {
 const FILES_BESIDE: usize = 1_200;
 
 /// Connections that there are in any case.
-const FEWEST: usize = 256;
+const MIN_CONNECTIONS: usize = 256;

@@ -81,7 +81,7 @@ fn six_words(rng: &mut impl CryptoRng) -> Zeroizing<String> {
     let words = u32::try_from(list.len()).unwrap_or(u32::MAX);
     // Numbers above the last whole multiple would favour the first words.
     let fair = u32::MAX - u32::MAX % words;
-    let mut text = Zeroizing::new(String::with_capacity(6 * LONGEST_WORD));
+    let mut text = Zeroizing::new(String::with_capacity(6 * MAX_WORD));
     let mut count = 0;
     while count < 6 {
         let number = rng.next_u32();
@@ -126,7 +126,7 @@ fn check_strength(passphrase: &Passphrase, allow_weak: bool) -> Result<()> {
 const HINT: &str = "use --new-passphrase-file";
 
 /// With the space before it; so that the text never grows and leaves a copy behind.
-const LONGEST_WORD: usize = 16;
+const MAX_WORD: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -138,7 +138,7 @@ mod tests {
         let list = diceware_wordlists::EFF_LONG_WORDLIST;
         let distinct: std::collections::HashSet<_> = list.iter().collect();
         assert_eq!(distinct.len(), 7776);
-        assert!(list.iter().all(|word| word.len() < LONGEST_WORD));
+        assert!(list.iter().all(|word| word.len() < MAX_WORD));
         let mut seen = std::collections::HashSet::new();
         for _ in 0..100 {
             let text = six_words(&mut rng());

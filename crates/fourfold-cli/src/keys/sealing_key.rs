@@ -274,11 +274,11 @@ fn from_keyring(user_id: &str, is_sealed: bool) -> Result<SealingKey> {
             let _ = sender.send(Step::Key(keyring_bytes(&user, is_sealed)));
         }
     });
-    match receiver.recv_timeout(KEYRING_IS_THERE) {
+    match receiver.recv_timeout(KEYRING_TIMEOUT) {
         Ok(Step::Reached(true)) => {}
         _ => return Err(no_keyring("there is no keyring of the operating system")),
     }
-    match receiver.recv_timeout(KEYRING_IS_OPEN) {
+    match receiver.recv_timeout(UNLOCK_TIMEOUT) {
         Ok(Step::Key(Ok(bytes))) => Ok(SealingKey::from_bytes(&bytes)),
         Ok(Step::Key(Err(keyring::Error::NoEntry))) => Err(Error::new(
             Exit::Usage,
@@ -299,9 +299,9 @@ enum Step {
 }
 
 /// How long to wait for a keyring to be there at all.
-const KEYRING_IS_THERE: Duration = Duration::from_secs(5);
+const KEYRING_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait until somebody has unlocked it.
-const KEYRING_IS_OPEN: Duration = Duration::from_secs(60);
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn keyring_bytes(user_id: &str, is_sealed: bool) -> keyring::Result<Zeroizing<[u8; 32]>> {
     let entry = keyring::Entry::new("fourfold device state", user_id)?;
@@ -351,7 +351,7 @@ fn derive(passphrase: &str, salt: &str, memory_kib: u32, passes: u32) -> Result<
         return Err(Error::new(Exit::Policy, "the passphrase is empty"));
     }
     // The note lies on this machine; a damaged one must not take all of its memory.
-    if memory_kib > 1024 * 1024 || passes > 100 {
+    if memory_kib > MAX_MEMORY_KIB || passes > MAX_PASSES {
         return Err(damaged());
     }
     let parameters = Params::new(memory_kib, passes, 1, Some(32)).map_err(|_| damaged())?;
@@ -370,3 +370,9 @@ fn derive(passphrase: &str, salt: &str, memory_kib: u32, passes: u32) -> Result<
 fn random_bytes() -> Zeroizing<[u8; 32]> {
     Zeroizing::new(*SealingKey::generate(&mut rng()).expose_bytes())
 }
+
+/// How much memory a passphrase may take, in KiB.
+const MAX_MEMORY_KIB: u32 = 1024 * 1024;
+
+/// How many passes over the memory a passphrase may take.
+const MAX_PASSES: u32 = 100;

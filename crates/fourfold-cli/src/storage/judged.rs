@@ -125,8 +125,8 @@ impl Compared {
 
     fn of(mut changes: Vec<Change>, accept: AcceptOptions) -> Self {
         changes.sort_by_key(|change| !change.is_suspicious());
-        let is_cut_short = changes.get(MOST).is_some_and(Change::is_suspicious);
-        changes.truncate(MOST);
+        let is_cut_short = changes.get(MAX_CHANGES).is_some_and(Change::is_suspicious);
+        changes.truncate(MAX_CHANGES);
         Self {
             changes,
             is_cut_short,
@@ -223,10 +223,10 @@ fn in_json(change: &Change) -> serde_json::Value {
 fn not_honest(changes: &[&Change]) -> Error {
     let mut words: Vec<_> = changes
         .iter()
-        .take(SHOWN)
+        .take(MAX_SHOWN)
         .map(ToString::to_string)
         .collect();
-    if changes.len() > SHOWN {
+    if changes.len() > MAX_SHOWN {
         words.push("and more".to_owned());
     }
     Error::new(
@@ -244,10 +244,10 @@ fn not_honest(changes: &[&Change]) -> Error {
 }
 
 /// How many changes an error names.
-const SHOWN: usize = 3;
+const MAX_SHOWN: usize = 3;
 
 /// How many changes are told.
-const MOST: usize = 200;
+const MAX_CHANGES: usize = 200;
 
 #[cfg(test)]
 mod tests {
@@ -263,12 +263,16 @@ mod tests {
         let opens = |number, accept_changes| {
             let changes = (0..number).map(rolled_back).collect();
             let compared = Compared::of(changes, AcceptOptions { accept_changes });
-            assert!(compared.changes.len() <= MOST);
+            assert!(compared.changes.len() <= MAX_CHANGES);
             compared.for_opening(snapshot(), Some(&name)).is_ok()
         };
-        assert!(opens(MOST, false) && !opens(MOST + 1, false) && opens(MOST + 1, true));
+        assert!(
+            opens(MAX_CHANGES, false)
+                && !opens(MAX_CHANGES + 1, false)
+                && opens(MAX_CHANGES + 1, true)
+        );
         // What is not suspicious gives way to what is.
-        let mut changes: Vec<_> = (0..=MOST)
+        let mut changes: Vec<_> = (0..=MAX_CHANGES)
             .map(|number| Change::Added {
                 event_type: number.to_string(),
             })

@@ -15,7 +15,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     };
     let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
     match number.parse::<u64>() {
-        Ok(number @ 1..=LARGEST) if seconds > 0 && is_number => {
+        Ok(number @ 1..=MAX_NUMBER) if seconds > 0 && is_number => {
             Ok(Duration::from_secs(number * seconds))
         }
         _ => Err("give a length of time, such as 45s, 15m or 8h".to_owned()),
@@ -65,7 +65,7 @@ pub(crate) fn written(seconds: u64) -> String {
     )
 }
 
-const LARGEST: u64 = 1_000_000;
+const MAX_NUMBER: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -71,8 +71,10 @@ impl Source {
                 .map_err(failed)?,
         };
         match std::str::from_utf8(&bytes) {
-            Ok(text) if bytes.len() <= LIMIT => Ok(Zeroizing::new(text.to_owned())),
-            Ok(_) => Err(Error::usage(format!("{name} is larger than {LIMIT} bytes"))),
+            Ok(text) if bytes.len() <= MAX_INPUT => Ok(Zeroizing::new(text.to_owned())),
+            Ok(_) => Err(Error::usage(format!(
+                "{name} is larger than {MAX_INPUT} bytes"
+            ))),
             Err(_) => Err(Error::usage(format!("{name} is not UTF-8 text"))
                 .hint("encode binary secrets as base64 first")),
         }
@@ -91,12 +93,12 @@ impl Source {
 static STANDARD_INPUT_IS_READ: AtomicBool = AtomicBool::new(false);
 
 /// More than the largest secret, so that too much is an error and not cut off.
-const LIMIT: usize = 1024 * 1024;
+const MAX_INPUT: usize = 1024 * 1024;
 
 /// Reads into one buffer that never grows, so that no copy is left behind.
 fn read(source: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LIMIT + 1));
-    source.take(LIMIT as u64 + 1).read_to_end(&mut bytes)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_INPUT + 1));
+    source.take(MAX_INPUT as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -122,10 +122,10 @@ mod tests {
 
     use super::*;
 
-    fn log(largest: u64) -> (tempfile::TempDir, AuditLog) {
+    fn log(max_size: u64) -> (tempfile::TempDir, AuditLog) {
         let folder = tempfile::tempdir().unwrap();
         let mut log = AuditLog::of(folder.path(), "@alice:localhost").unwrap();
-        log.largest = largest;
+        log.max_size = max_size;
         (folder, log)
     }
 

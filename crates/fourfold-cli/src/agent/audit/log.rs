@@ -81,7 +81,7 @@ impl Record {
 #[derive(Clone, Debug)]
 pub(crate) struct AuditLog {
     pub(super) path: PathBuf,
-    pub(super) largest: u64,
+    pub(super) max_size: u64,
 }
 
 impl AuditLog {
@@ -90,7 +90,7 @@ impl AuditLog {
         let path = LocalState::file_of(state_folder, user_id)?.with_extension("audit.jsonl");
         Ok(Self {
             path,
-            largest: LARGEST,
+            max_size: MAX_SIZE,
         })
     }
 
@@ -138,7 +138,7 @@ impl AuditLog {
             .open(&path)
             .map_err(|error| self.failed(error))?;
         let metadata = file.metadata().map_err(|error| self.failed(error))?;
-        if metadata.len() + line.len() as u64 > self.largest && metadata.len() > 0 {
+        if metadata.len() + line.len() as u64 > self.max_size && metadata.len() > 0 {
             self.keep_shared(place)?;
             fs::rename(&path, self.older(place)).map_err(|error| self.failed(error))?;
             return self.append(record);
@@ -240,7 +240,7 @@ pub(crate) const TRUST: &str = "trust";
 pub(crate) const ALERT: &str = "alert";
 
 /// A megabyte, and another one of the older half, in each place: some ten thousand lines.
-const LARGEST: u64 = 1024 * 1024;
+const MAX_SIZE: u64 = 1024 * 1024;
 
 fn no_follow() -> i32 {
     rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn a_full_log_is_bounded_and_keeps_the_newest() {
         let (_folder, mut log) = log();
-        log.largest = 1000;
+        log.max_size = 1000;
         for number in 0..100 {
             log.write(record(number)).unwrap();
         }
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn notices_push_out_no_decision_and_decisions_nothing_that_was_shared() {
         let (_folder, mut log) = log();
-        log.largest = 1000;
+        log.max_size = 1000;
         let of = |event: &str, number| Record {
             event: event.to_owned(),
             ..record(number)
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn what_an_older_log_says_was_shared_is_kept() {
         let (_folder, mut log) = log();
-        log.largest = 1000;
+        log.max_size = 1000;
         let old = |time| Record {
             time,
             event: SHARED.to_owned(),

@@ -23,7 +23,7 @@ pub(crate) fn start() -> Result<()> {
     let mut said = String::new();
     if let Some(stderr) = child.stderr.take() {
         // It closes this when it goes into the background, and when it ends.
-        stderr.take(LONGEST_TALK).read_to_string(&mut said)?;
+        stderr.take(MAX_MESSAGES).read_to_string(&mut said)?;
     }
     if !said.is_empty() {
         messages::say_lines(said.trim_end());
@@ -52,4 +52,5 @@ pub(crate) fn detach() -> Result<()> {
         .map_err(|error| Error::usage(format!("standard output: {error}")))
 }
 
-const LONGEST_TALK: u64 = 64 * 1024;
+/// How much of what the agent says at its start is shown.
+const MAX_MESSAGES: u64 = 64 * 1024;

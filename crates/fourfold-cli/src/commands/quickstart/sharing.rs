@@ -65,7 +65,7 @@ pub(super) async fn tell(address: &str, folder: &Path, laptop: Device) -> Result
         .device
         .request_secret(name.clone(), Recipients::Verified)?;
     let mut message = None;
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         laptop.round().await?;
         message = tablet.round().await?.or(message);
         if !tablet.device.received_secrets()?.is_empty() {
@@ -88,7 +88,7 @@ pub(super) async fn tell(address: &str, folder: &Path, laptop: Device) -> Result
 
     title("12. This is what the server saw of the message:")?;
     let message = message.ok_or_else(|| broken("nothing encrypted came"))?;
-    let beginning: String = message.chars().take(SHOWN).collect();
+    let beginning: String = message.chars().take(MAX_SHOWN).collect();
     detail(format_args!("{beginning}… ({} bytes)", message.len()))?;
     check(
         !holds(&folder.join("server"), &diary)?,
@@ -189,7 +189,7 @@ async fn verify(
     let mut shown = [None, None];
     let mut is_compared = false;
     let mut is_verified = [false, false];
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         for (side, party) in [&mut *tablet, &mut *laptop].into_iter().enumerate() {
             for (id, event) in party.verification_events().await? {
                 match event {
@@ -245,7 +245,7 @@ async fn verify(
 const DIARY: &str = "what four friends folded into one letter";
 
 /// How much of a message is shown.
-const SHOWN: usize = 300;
+const MAX_SHOWN: usize = 300;
 
 /// After so many exchanges of messages something is broken.
-const ROUNDS: usize = 20;
+const MAX_ROUNDS: usize = 20;

@@ -27,7 +27,7 @@ pub(super) fn ask(
     name: SecretName,
     from: Option<String>,
 ) -> Result<Delivery> {
-    let patience = options.timeout;
+    let limit = options.timeout;
     let mut logged_in = LoggedIn::open(global)?;
     let device = own_device::existing(&mut logged_in, &options.sealing)?;
     let device = device.ok_or_else(no_device)?;
@@ -50,8 +50,8 @@ pub(super) fn ask(
         let (sender, answer) = oneshot::channel();
         exchange.request(name, from, sender, &mut requests).await?;
         let ended = tokio::select! {
-            ended = timeout(patience, wait(&mut exchange, &mut requests, answer)) => {
-                ended.unwrap_or_else(|_| Err(unanswered(patience)))
+            ended = timeout(limit, wait(&mut exchange, &mut requests, answer)) => {
+                ended.unwrap_or_else(|_| Err(unanswered(limit)))
             }
             () = stopped => Err(Error::refused("stopped: the request is taken back")),
         };

@@ -35,7 +35,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
             None
         }
     };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let mut nothing = NoSecrets::new();
         logged_in.wait(device.flush(&logged_in.account, &mut nothing))?;
@@ -101,7 +101,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
 }
 
 /// How long to wait for the other device altogether, as the specification has it.
-const PATIENCE: Duration = Duration::from_secs(10 * 60);
+const TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// How long to wait for the homeserver at once.
 const SYNC: Duration = Duration::from_secs(10);
 
