@@ -87,7 +87,7 @@ impl LoggedIn {
             self.wait(self.account.snapshot())?
         };
         let compared = Compared::follow(&mut self.state, &snapshot, accept)?;
-        compared.tell(self.json);
+        compared.report(self.json);
         Ok((snapshot, compared))
     }
 

@@ -45,7 +45,7 @@ pub(crate) fn read(
                 Some((state, _loan)) => Compared::look(&state, &snapshot, accept)?,
                 None => Compared::unknown(accept),
             };
-            compared.tell(global.json);
+            compared.report(global.json);
             (snapshot, compared)
         }
     };
@@ -94,7 +94,7 @@ fn on_homeserver(global: &Global, accept: AcceptOptions) -> Result<(Snapshot, Co
         let compared = Compared::follow(&mut local_state::open(global)?.0, &snapshot, accept)?;
         (snapshot, compared)
     };
-    compared.tell(global.json);
+    compared.report(global.json);
     Ok((snapshot, compared))
 }
 

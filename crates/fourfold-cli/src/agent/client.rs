@@ -174,7 +174,7 @@ impl Agent {
             return Ok(None);
         };
         let (text, compared) = self.document(first)?;
-        compared.tell(json);
+        compared.report(json);
         text.parse().map(Some).map_err(|_| not_understood())
     }
 

@@ -24,9 +24,9 @@ use crate::agent::sieve::{Kind, Sieve};
 use crate::error::{Error, Exit, Result};
 use crate::terminal::messages;
 
-/// What it takes beside the device.
+/// What an exchange works with, beside its device.
 #[derive(Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct Context {
     pub(crate) account: Account,
     pub(crate) audit: AuditLog,
     pub(crate) questions: Arc<Questions>,
@@ -39,7 +39,7 @@ pub(crate) struct Surroundings {
 pub(crate) struct Exchange<S> {
     device: Device,
     secrets: S,
-    around: Surroundings,
+    context: Context,
     prompts: JoinSet<Answered>,
     asked: HashMap<PromptId, AbortHandle>,
     backoff: Backoff,
@@ -75,11 +75,11 @@ pub(crate) struct Answered {
 }
 
 impl<S: SecretSource> Exchange<S> {
-    /// Goes to work by these rules. Nothing is shared before [`share`](Self::share).
+    /// Starts with this policy. Nothing is shared before [`share`](Self::share).
     pub(crate) fn new(
         mut device: Device,
         secrets: S,
-        around: Surroundings,
+        context: Context,
         policy: Policy,
     ) -> Result<Self, DeviceError> {
         device.set_policy(policy)?;
@@ -87,7 +87,7 @@ impl<S: SecretSource> Exchange<S> {
         Ok(Self {
             device,
             secrets,
-            around,
+            context,
             prompts: JoinSet::new(),
             asked: HashMap::new(),
             backoff: Backoff::default(),
@@ -182,7 +182,7 @@ impl<S: SecretSource> Exchange<S> {
 
     /// Waits until there is something to do. Can be dropped at any moment.
     pub(crate) async fn next(&mut self) -> Result<Happened> {
-        let wait = self.device.wait(&self.around.account, LONG_POLL)?;
+        let wait = self.device.wait(&self.context.account, LONG_POLL)?;
         let begun = Instant::now();
         let not_before = self.not_before;
         let arrival = async move {
@@ -220,10 +220,10 @@ impl<S: SecretSource> Exchange<S> {
                 let was_empty = batch.is_empty();
                 let pause = self.backoff.answered(was_empty, LONG_POLL, begun.elapsed());
                 self.not_before = Instant::now() + pause;
-                let (account, secrets) = (&self.around.account, &mut self.secrets);
+                let (account, secrets) = (&self.context.account, &mut self.secrets);
                 match self.device.take(account, batch, secrets).await {
                     Ok(events) => {
-                        self.around.in_sync.store(true, Ordering::Relaxed);
+                        self.context.in_sync.store(true, Ordering::Relaxed);
                         self.handle(events, requests)
                     }
                     Err(error) => self.out_of_sync(error),
@@ -251,7 +251,7 @@ impl<S: SecretSource> Exchange<S> {
     /// Does what is due, and tells what came of it. That the homeserver cannot be reached now is no
     /// error: it is done later.
     async fn flush(&mut self, requests: &mut Requests) -> Result<()> {
-        let (account, secrets) = (&self.around.account, &mut self.secrets);
+        let (account, secrets) = (&self.context.account, &mut self.secrets);
         if let Err(error) = self.device.flush(account, secrets).await {
             self.out_of_sync(error)?;
         }
@@ -285,8 +285,8 @@ impl<S: SecretSource> Exchange<S> {
 
     fn pause(&mut self, pause: Duration, reason: &dyn std::fmt::Display) {
         self.not_before = Instant::now() + pause;
-        let is_news = self.around.in_sync.swap(false, Ordering::Relaxed);
-        if is_news && self.is_told(Kind::OutOfSync) {
+        let is_news = self.context.in_sync.swap(false, Ordering::Relaxed);
+        if is_news && self.lets_through(Kind::OutOfSync) {
             messages::warn(format_args!("not in sync: {reason}"));
         }
     }
@@ -301,7 +301,7 @@ impl<S: SecretSource> Exchange<S> {
     /// what it decided until the next answer is taken, and tells it anew after a restart.
     fn write_down(&mut self) {
         while let Some(entry) = self.unwritten.front() {
-            let log = &self.around.audit;
+            let log = &self.context.audit;
             let record = entry.record.clone();
             let written = if entry.may_be_there {
                 log.write_once(record)
@@ -319,7 +319,7 @@ impl<S: SecretSource> Exchange<S> {
     fn handle(&mut self, events: Vec<DeviceEvent>, requests: &mut Requests) -> Result<()> {
         for event in events {
             match event {
-                DeviceEvent::Alert(alert) => self.tell(report::alert(&alert)),
+                DeviceEvent::Alert(alert) => self.notify(report::alert(&alert)),
                 DeviceEvent::Audit(audit) => {
                     let may_be_there = !self.has_told;
                     self.note(report::decision(&audit), may_be_there);
@@ -359,13 +359,13 @@ impl<S: SecretSource> Exchange<S> {
                     let record = Record::new(ALERT).reason(
                         "the files of this device are an older copy: its sessions were dropped",
                     );
-                    self.tell((record, Kind::Restored));
+                    self.notify((record, Kind::Restored));
                 }
-                DeviceEvent::Trust(change) => self.tell(report::change(&change)),
+                DeviceEvent::Trust(change) => self.notify(report::change(&change)),
                 DeviceEvent::Verification {
                     event: VerificationEvent::Requested { device_id },
                     ..
-                } if self.is_told(Kind::Verification) => messages::say(format_args!(
+                } if self.lets_through(Kind::Verification) => messages::say(format_args!(
                     "the device {} asks to be verified: fourfold device verify",
                     escape_untrusted(&device_id)
                 )),
@@ -373,7 +373,7 @@ impl<S: SecretSource> Exchange<S> {
             }
         }
         for line in self.sieve.left_out(std::time::Instant::now()) {
-            self.tell_anyway(line);
+            self.notify_anyway(line);
         }
         self.has_told = true;
         self.write_down();
@@ -388,19 +388,19 @@ impl<S: SecretSource> Exchange<S> {
         });
     }
 
-    fn is_told(&mut self, kind: Kind) -> bool {
+    fn lets_through(&mut self, kind: Kind) -> bool {
         self.sieve.lets_through(kind, std::time::Instant::now())
     }
 
     /// Writes a line down, and shows it when the user should know now; unless there were many of its
     /// kind, which are counted.
-    fn tell(&mut self, (record, kind): (Record, Kind)) {
-        if self.is_told(kind) {
-            self.tell_anyway((kind, record));
+    fn notify(&mut self, (record, kind): (Record, Kind)) {
+        if self.lets_through(kind) {
+            self.notify_anyway((kind, record));
         }
     }
 
-    fn tell_anyway(&mut self, (kind, record): (Kind, Record)) {
+    fn notify_anyway(&mut self, (kind, record): (Kind, Record)) {
         if kind.is_urgent() {
             self.warn(&record);
         }
@@ -419,11 +419,11 @@ impl<S: SecretSource> Exchange<S> {
     }
 
     fn ask_user(&mut self, prompt: Prompt) {
-        let around = self.around.clone();
+        let context = self.context.clone();
         let question = report::question(&prompt);
         let id = prompt.id;
         let task = self.prompts.spawn(async move {
-            let is_allowed = around.questions.ask(&around.asker, question).await;
+            let is_allowed = context.questions.ask(&context.asker, question).await;
             Answered {
                 prompt: prompt.id,
                 allowed: if is_allowed { prompt.names } else { Vec::new() },
@@ -458,7 +458,7 @@ impl<S: SecretSource> Exchange<S> {
     /// one can know it of them.
     async fn check_can_ask(&mut self, from: Option<&str>) -> Result<()> {
         if !self.device.trust().is_fresh() {
-            self.device.refresh(&self.around.account).await?;
+            self.device.refresh(&self.context.account).await?;
         }
         let trust = self.device.trust();
         let not_verified = |message: String| {
@@ -505,7 +505,7 @@ impl<S> Drop for Exchange<S> {
     /// What was left out is told before nobody knows of it any more.
     fn drop(&mut self) {
         for (_, record) in self.sieve.left_out_so_far() {
-            if let Err(error) = self.around.audit.write(record) {
+            if let Err(error) = self.context.audit.write(record) {
                 messages::warn(error.message);
             }
         }

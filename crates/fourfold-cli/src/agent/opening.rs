@@ -8,7 +8,7 @@ use fourfold::sharing::Policy;
 use fourfold_client::{Device, DeviceError, LocalState, LocalStateError, SealingKey};
 use tokio::time::sleep;
 
-use crate::agent::exchange::{Exchange, Surroundings};
+use crate::agent::exchange::{Context, Exchange};
 use crate::agent::secrets::VaultSecrets;
 use crate::agent::vault::Vault;
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub(crate) struct Opening {
     pub(crate) key: Option<SealingKey>,
     pub(crate) policy: Policy,
     pub(crate) vault: Arc<Vault>,
-    pub(crate) around: Surroundings,
+    pub(crate) context: Context,
 }
 
 impl Opening {
@@ -46,12 +46,12 @@ impl Opening {
         state: &LocalState,
     ) -> Result<Exchange<VaultSecrets>, DeviceError> {
         let secrets = VaultSecrets {
-            account: self.around.account.clone(),
+            account: self.context.account.clone(),
             vault: Arc::clone(&self.vault),
             state: state.another()?,
         };
-        let around = self.around.clone();
-        Exchange::new(device, secrets, around, self.policy.clone())
+        let context = self.context.clone();
+        Exchange::new(device, secrets, context, self.policy.clone())
     }
 
     /// Opens the local state anew, and waits for it: for a command that came without asking, and for

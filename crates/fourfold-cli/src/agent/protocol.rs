@@ -27,7 +27,7 @@ pub(crate) struct Hello {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", tag = "request")]
 pub(crate) enum Request {
-    /// How the agent is: [`Reply::Status`].
+    /// The agent's status: [`Reply::Status`].
     Status,
     /// Keep a key. Payload: its 32 bytes.
     Unlock {
@@ -101,7 +101,7 @@ pub(crate) enum Reply {
     Failed(Failure),
 }
 
-/// How the agent is.
+/// The agent's status.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Status {
     pub(crate) user_id: String,

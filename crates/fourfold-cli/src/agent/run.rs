@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use crate::agent::address::Address;
 use crate::agent::asker::Asker;
 use crate::agent::audit::AuditLog;
-use crate::agent::exchange::Surroundings;
+use crate::agent::exchange::Context;
 use crate::agent::lifetime::Moment;
 use crate::agent::listener;
 use crate::agent::opening::Opening;
@@ -47,7 +47,7 @@ pub(crate) async fn run(running: Running, ready: impl FnOnce() -> Result<()>) ->
     let user_id = account.user_id().to_owned();
     let audit = AuditLog::of(&running.folder, &user_id)?;
     let vault = Arc::new(Vault::new(running.idle, audit.clone(), Moment::now));
-    let around = Surroundings {
+    let context = Context {
         account: account.clone(),
         audit,
         questions: Arc::default(),
@@ -62,7 +62,7 @@ pub(crate) async fn run(running: Running, ready: impl FnOnce() -> Result<()>) ->
         key: None,
         policy: running.policy,
         vault: Arc::clone(&vault),
-        around: around.clone(),
+        context: context.clone(),
     };
     let (session, jobs) = Session::new(opening, running.state)?;
     let stop = Arc::new(Notify::new());
@@ -70,7 +70,7 @@ pub(crate) async fn run(running: Running, ready: impl FnOnce() -> Result<()>) ->
         vault: Arc::clone(&vault),
         jobs,
         stop: Arc::clone(&stop),
-        around,
+        context,
     };
     let hello = Hello {
         version: VERSION,

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::agent::exchange::Surroundings;
+use crate::agent::exchange::Context;
 use crate::agent::frame::{Frame, Payload};
 use crate::agent::listener::{Answer, Service};
 use crate::agent::protocol::{Failure, Opened, Received, Reply, Request, Status};
@@ -32,7 +32,7 @@ pub(crate) struct AgentService {
     pub(crate) vault: Arc<Vault>,
     pub(crate) jobs: Jobs,
     pub(crate) stop: Arc<Notify>,
-    pub(crate) around: Surroundings,
+    pub(crate) context: Context,
 }
 
 impl Service for AgentService {
@@ -87,10 +87,10 @@ impl AgentService {
                 done
             }
             Request::Questions => Ok(Answer::Reply(Reply::Questions {
-                questions: self.around.questions.all(),
+                questions: self.context.questions.all(),
             })),
             Request::Answer { question, allow } => {
-                self.around.questions.answer(question, allow)?;
+                self.context.questions.answer(question, allow)?;
                 done
             }
             Request::Ask {
@@ -118,18 +118,18 @@ impl AgentService {
     fn status(&self) -> Status {
         let (key_id, locks_in) = self.vault.status().unzip();
         Status {
-            user_id: self.around.account.user_id().to_owned(),
-            device_id: self.around.account.device_id().map(str::to_owned),
+            user_id: self.context.account.user_id().to_owned(),
+            device_id: self.context.account.device_id().map(str::to_owned),
             process: std::process::id(),
             key_id,
             locks_in: locks_in.map(|remaining| remaining.as_millis().div_ceil(1000) as u64),
-            in_sync: self.around.in_sync.load(Ordering::Relaxed),
-            questions: self.around.questions.all().len(),
+            in_sync: self.context.in_sync.load(Ordering::Relaxed),
+            questions: self.context.questions.all().len(),
         }
     }
 
     async fn snapshot(&self, accept: AcceptOptions) -> Result<(Box<Snapshot>, Compared), Error> {
-        let snapshot = self.around.account.snapshot().await?;
+        let snapshot = self.context.account.snapshot().await?;
         self.jobs.compare(snapshot, accept).await
     }
 

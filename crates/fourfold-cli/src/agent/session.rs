@@ -240,7 +240,7 @@ impl Session {
         if matches!(self.sharing, Sharing::Of(_)) || self.exchange.is_none() {
             return Ok(true);
         }
-        match self.opening.around.account.snapshot().await {
+        match self.opening.context.account.snapshot().await {
             Ok(snapshot) => {
                 let names = self.names(&snapshot).unwrap_or_default();
                 self.share(Sharing::Of(names)).await

@@ -102,7 +102,7 @@ fn from_agent(
     output::check_secret(options.out.as_deref(), options.show)?;
     let opened = agent.get(name, options.accept)?;
     if let Some((opened, _)) = &opened {
-        opened.compared.tell(global.json);
+        opened.compared.report(global.json);
     }
     Ok(opened)
 }

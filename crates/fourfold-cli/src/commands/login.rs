@@ -10,7 +10,7 @@ use fourfold_client::{
 };
 use serde_json::json;
 
-use crate::account::{self, LoggedIn};
+use crate::account::LoggedIn;
 use crate::error::{Error, Exit, Result};
 use crate::keys::login_password;
 use crate::options::{AcceptOptions, Global};
@@ -187,12 +187,12 @@ fn remember(
     match snapshot {
         Ok(snapshot) => {
             let compared = Compared::follow(state, &snapshot, AcceptOptions::default())?;
-            compared.tell(global.json);
-            if compared.is_honest() {
-                return Ok(state.pin(&snapshot)?);
+            compared.report(global.json);
+            if compared.is_suspicious() {
+                messages::say("fourfold status shows what is there now");
+                return Ok(());
             }
-            messages::say("fourfold status shows what is there now");
-            Ok(())
+            Ok(state.pin(&snapshot)?)
         }
         // The session is there and useful; whoever reads next learns what is wrong.
         Err(_) => Ok(()),

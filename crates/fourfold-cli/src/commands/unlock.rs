@@ -26,7 +26,7 @@ pub(crate) struct Options {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut agent = Agent::require(global)?;
     let (snapshot, compared) = agent.snapshot(options.accept)?;
-    compared.tell(global.json);
+    compared.report(global.json);
     let snapshot = compared.for_opening(snapshot, None)?;
     // Nobody waits for the agent while the user looks for the paper.
     drop(agent);

@@ -144,7 +144,7 @@ impl Compared {
 
     /// Says what the user should know. With `--json` each is one JSON object, on a line of standard
     /// error.
-    pub(crate) fn tell(&self, json: bool) {
+    pub(crate) fn report(&self, json: bool) {
         for change in self.changes.iter().filter(|change| is_worth_a_word(change)) {
             if json {
                 messages::json(&in_json(change));
@@ -161,9 +161,9 @@ impl Compared {
         self.changes.iter().map(in_json).collect()
     }
 
-    /// Whether all is as an honest server would have it.
-    pub(crate) fn is_honest(&self) -> bool {
-        !self.changes.iter().any(Change::is_suspicious)
+    /// Whether a change is suspicious.
+    pub(crate) fn is_suspicious(&self) -> bool {
+        self.changes.iter().any(Change::is_suspicious)
     }
 
     /// Lets keys be found in it and this secret be opened, unless a change forbids that.
@@ -184,7 +184,7 @@ impl Compared {
         let is_forbidden = |change: &&Change| self.is_cut_short || forbids(change);
         let forbidden: Vec<_> = self.changes.iter().filter(is_forbidden).collect();
         if !forbidden.is_empty() && !self.is_accepted {
-            return Err(not_honest(&forbidden));
+            return Err(rollback_suspected(&forbidden));
         }
         Ok(Judged {
             snapshot,
@@ -220,7 +220,7 @@ fn in_json(change: &Change) -> serde_json::Value {
 }
 
 /// Why nothing is opened, or written, now.
-fn not_honest(changes: &[&Change]) -> Error {
+fn rollback_suspected(changes: &[&Change]) -> Error {
     let mut words: Vec<_> = changes
         .iter()
         .take(MAX_SHOWN)
@@ -279,7 +279,7 @@ mod tests {
             .collect();
         changes.push(rolled_back(0));
         let compared = Compared::of(changes, AcceptOptions::default());
-        assert!(!compared.is_honest() && !compared.is_cut_short);
+        assert!(compared.is_suspicious() && !compared.is_cut_short);
         assert_eq!(
             compared.for_writing(snapshot()).unwrap_err().exit,
             Exit::Conflict

@@ -1,4 +1,4 @@
-//! Talk: everything on standard error. Data goes through `output`.
+//! Messages to the user: everything on standard error. Data goes through `output`.
 
 #![expect(
     clippy::disallowed_methods,

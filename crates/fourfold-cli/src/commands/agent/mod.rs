@@ -15,7 +15,7 @@ use crate::error::{Error, Exit, Result};
 use crate::keys::sealing_key::SealingOptions;
 use crate::options::Global;
 use crate::terminal::{duration, messages, output};
-use crate::{account, runtime, state};
+use crate::{runtime, state};
 
 /// Options of `agent`.
 #[derive(Args, Clone, Debug)]

@@ -14,7 +14,6 @@ use crate::account::{LoggedIn, change};
 use crate::error::{Error, Exit, Result};
 use crate::keys::sealing_key::SealingOptions;
 use crate::options::{AcceptOptions, ChangeOptions, Global, UnlockOptions};
-use crate::storage::unlock;
 use crate::terminal::{messages, output};
 
 /// Options of `device sign`.

@@ -14,7 +14,7 @@ use fourfold::plan;
 use crate::account::{self, change};
 use crate::commands::status;
 use crate::error::Result;
-use crate::options::{AcceptOptions, ChangeOptions, Global, ReadOptions, UnlockOptions};
+use crate::options::{AcceptOptions, ChangeOptions, Global, KeyInput, ReadOptions, UnlockOptions};
 use crate::storage::unlock;
 use crate::terminal::output;
 
@@ -69,7 +69,7 @@ pub(crate) struct DefaultOptions {
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
-    input: crate::terminal::input::KeyInput,
+    input: KeyInput,
     #[command(flatten)]
     change: ChangeOptions,
     #[command(flatten)]

@@ -12,9 +12,7 @@ use tokio::time::timeout;
 
 use super::options::Options;
 use crate::account::{LoggedIn, own_device};
-use crate::agent::{
-    Asker, AuditLog, Delivery, Exchange, Requests, Surroundings, no_device, unanswered,
-};
+use crate::agent::{Asker, AuditLog, Context, Delivery, Exchange, Requests, no_device, unanswered};
 use crate::error::{Error, Result};
 use crate::options::Global;
 use crate::state;
@@ -33,7 +31,7 @@ pub(super) fn ask(
     let device = device.ok_or_else(no_device)?;
     logged_in.snapshot_for_opening(Some(&name), options.accept)?;
     let folder = state::folder(global)?;
-    let around = Surroundings {
+    let context = Context {
         account: logged_in.account.clone(),
         audit: AuditLog::of(&folder, logged_in.account.user_id())?,
         questions: Arc::default(),
@@ -44,7 +42,7 @@ pub(super) fn ask(
         let stopped = Stop::listen()?.wait();
         signals::hand_over();
         // Others are not answered by a command that has something else to do.
-        let mut exchange = Exchange::new(device, NoSecrets::new(), around, Policy::default())?;
+        let mut exchange = Exchange::new(device, NoSecrets::new(), context, Policy::default())?;
         let mut requests = Requests::default();
         exchange.share(Vec::new(), &mut requests).await?;
         let (sender, answer) = oneshot::channel();

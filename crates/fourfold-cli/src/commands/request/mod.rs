@@ -27,7 +27,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         return deliver(global, options, &received, delivery.secret.expose_secret());
     };
     let (snapshot, compared) = agent.snapshot(options.accept)?;
-    compared.tell(global.json);
+    compared.report(global.json);
     compared.for_opening(snapshot, Some(&name))?;
     let (received, payload) = agent.request(&name, options.from.as_deref(), options.timeout)?;
     drop(busy);

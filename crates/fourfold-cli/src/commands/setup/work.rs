@@ -12,7 +12,7 @@ use fourfold::{
 };
 
 use super::storage_key::StorageKey;
-use crate::ZZ::Z::ThisDevice;
+use crate::account::own_device::ThisDevice;
 use crate::error::{Error, Exit, Result};
 use crate::keys::random::rng;
 
