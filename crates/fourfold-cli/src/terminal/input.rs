@@ -30,7 +30,8 @@ impl Source {
 
     /// Of the two options that give one secret: a file, or an open file descriptor.
     pub(crate) fn given(file: Option<&Path>, descriptor: Option<u32>) -> Option<Self> {
-        file.map(Self::of).or(descriptor.map(Self::Descriptor))
+        file.map(Self::of)
+            .or_else(|| descriptor.map(Self::Descriptor))
     }
 
     /// One secret on one line: exactly one line ending is taken off, nothing else.
