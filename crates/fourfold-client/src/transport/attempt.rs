@@ -8,27 +8,108 @@ use reqwest::header::{
 use reqwest::{Response, Url, redirect};
 use zeroize::Zeroizing;
 
-use super::{Answer, Base, Condition, FOREVER, Request, SMALL_ANSWER, Transport, retry, tls};
+use super::answer::Answer;
+use super::base::Base;
+use super::request::{Condition, MAX_SMALL_ANSWER, Request};
+use super::{retry, tls};
 use crate::error::{Error, ErrorKind, MatrixErrorBody};
 use crate::{Options, escape_untrusted};
 
 /// The HTTP client for one server.
-pub(super) fn client(base: &Base, options: &Options) -> Result<reqwest::Client, Error> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(&options.user_agent)
-        .connect_timeout(options.connect_timeout.min(FOREVER))
-        .read_timeout(options.read_timeout.min(FOREVER))
-        .redirect(redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .http1_only()
-        .tls_backend_preconfigured(tls::configuration(base.is_https)?);
-    if base.is_loopback {
-        builder = builder.no_proxy();
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Without a slash at the end.
+    base_url: String,
+    client: reqwest::Client,
+}
+
+impl Connection {
+    pub(super) fn new(base: Base, options: &Options) -> Result<Self, Error> {
+        match client(&base, options) {
+            Ok(client) => Ok(Self {
+                base_url: base.text,
+                client,
+            }),
+            Err(error) => Err(error.at(&base.text)),
+        }
     }
-    builder
-        .build()
-        .map_err(|error| Error::from(ErrorKind::Tls).because(error.without_url()))
+
+    pub(super) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    pub(super) async fn attempt(&self, request: &Request<'_>) -> Result<Answer, Failure> {
+        let mut response = self.start(request).await?;
+        let status = response.status().as_u16();
+        if (300..400).contains(&status) {
+            return Err(Failure::never(redirected(&response)));
+        }
+        let entity_tag = response.headers().get(ETAG).cloned();
+        // An error is small, whatever was asked for.
+        let limit = match status {
+            200..300 => request.limit,
+            _ => request.limit.min(MAX_SMALL_ANSWER),
+        };
+        let mut body = read_body(&mut response, limit).await?;
+        if status >= 400
+            && let Some(token) = request.token
+        {
+            black_out(&mut body, token.expose_secret().as_bytes());
+        }
+        let asked = || retry::asked(response.headers(), &body, SystemTime::now());
+        match status {
+            429 => {
+                let retry_after = asked().unwrap_or(retry::SHORTEST_ASKED);
+                Err(Failure {
+                    error: ErrorKind::RateLimited { retry_after }.into(),
+                    asked: Some(retry_after),
+                    again: Again::Always,
+                })
+            }
+            200..300 | 400..500 => Ok(Answer {
+                server: self.base_url.clone(),
+                status,
+                entity_tag,
+                body,
+            }),
+            _ => {
+                let kind = match MatrixErrorBody::read(&body) {
+                    Some(body) => body.kind(status),
+                    None => ErrorKind::Server { status },
+                };
+                Err(Failure {
+                    error: kind.into(),
+                    asked: asked(),
+                    again: Again::IfRepeatable,
+                })
+            }
+        }
+    }
+
+    async fn start(&self, request: &Request<'_>) -> Result<Response, Failure> {
+        let address = format!("{}{}", self.base_url, request.path.as_str());
+        let url = Url::parse(&address)
+            .ok()
+            .filter(|url| url.as_str() == address)
+            .ok_or_else(|| Failure::never(ErrorKind::InvalidSegment))?;
+        let mut builder = self.client.request(request.method.clone(), url);
+        if let Some(token) = request.token {
+            builder = builder.header(AUTHORIZATION, token.header().map_err(Failure::never)?);
+        }
+        match &request.condition {
+            None => {}
+            Some(Condition::Absent) => {
+                builder = builder.header(IF_NONE_MATCH, HeaderValue::from_static("*"));
+            }
+            Some(Condition::Unchanged(tag)) => builder = builder.header(IF_MATCH, tag),
+        }
+        if let Some(body) = &request.body {
+            builder = builder
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+                .body(body.clone());
+        }
+        builder.send().await.map_err(Failure::of_connection)
+    }
 }
 
 /// An attempt without an answer that counts.
@@ -92,79 +173,23 @@ impl Failure {
     }
 }
 
-impl Transport {
-    pub(super) async fn attempt(&self, request: &Request<'_>) -> Result<Answer, Failure> {
-        let mut response = self.start(request).await?;
-        let status = response.status().as_u16();
-        if (300..400).contains(&status) {
-            return Err(Failure::never(redirected(&response)));
-        }
-        let entity_tag = response.headers().get(ETAG).cloned();
-        // An error is small, whatever was asked for.
-        let limit = match status {
-            200..300 => request.limit,
-            _ => request.limit.min(SMALL_ANSWER),
-        };
-        let mut body = read_body(&mut response, limit).await?;
-        if status >= 400
-            && let Some(token) = request.token
-        {
-            black_out(&mut body, token.expose_secret().as_bytes());
-        }
-        let asked = || retry::asked(response.headers(), &body, SystemTime::now());
-        match status {
-            429 => {
-                let retry_after = asked().unwrap_or(retry::SHORTEST_ASKED);
-                Err(Failure {
-                    error: ErrorKind::RateLimited { retry_after }.into(),
-                    asked: Some(retry_after),
-                    again: Again::Always,
-                })
-            }
-            200..300 | 400..500 => Ok(Answer {
-                server: self.base_url().to_owned(),
-                status,
-                entity_tag,
-                body,
-            }),
-            _ => {
-                let kind = match MatrixErrorBody::read(&body) {
-                    Some(body) => body.kind(status),
-                    None => ErrorKind::Server { status },
-                };
-                Err(Failure {
-                    error: kind.into(),
-                    asked: asked(),
-                    again: Again::IfRepeatable,
-                })
-            }
-        }
+/// The HTTP client for one server.
+fn client(base: &Base, options: &Options) -> Result<reqwest::Client, Error> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(&options.user_agent)
+        .connect_timeout(options.connect_timeout.min(LONGEST_WAIT))
+        .read_timeout(options.read_timeout.min(LONGEST_WAIT))
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .http1_only()
+        .tls_backend_preconfigured(tls::configuration(base.is_https)?);
+    if base.is_loopback {
+        builder = builder.no_proxy();
     }
-
-    async fn start(&self, request: &Request<'_>) -> Result<Response, Failure> {
-        let address = format!("{}{}", self.base_url(), request.path.as_str());
-        let url = Url::parse(&address)
-            .ok()
-            .filter(|url| url.as_str() == address)
-            .ok_or_else(|| Failure::never(ErrorKind::InvalidSegment))?;
-        let mut builder = self.inner.client.request(request.method.clone(), url);
-        if let Some(token) = request.token {
-            builder = builder.header(AUTHORIZATION, token.header().map_err(Failure::never)?);
-        }
-        match &request.condition {
-            None => {}
-            Some(Condition::Absent) => {
-                builder = builder.header(IF_NONE_MATCH, HeaderValue::from_static("*"));
-            }
-            Some(Condition::Unchanged(tag)) => builder = builder.header(IF_MATCH, tag),
-        }
-        if let Some(body) = &request.body {
-            builder = builder
-                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-                .body(body.clone());
-        }
-        builder.send().await.map_err(Failure::of_connection)
-    }
+    builder
+        .build()
+        .map_err(|error| Error::from(ErrorKind::Tls).because(error.without_url()))
 }
 
 /// Counts what arrives: what `Content-Length` promises means nothing.
@@ -214,3 +239,6 @@ fn redirected(response: &Response) -> ErrorKind {
 
 /// The room for an answer at first, which most do not outgrow: 16 KiB.
 const FIRST_PIECE: usize = 16 * 1024;
+
+/// Longer than anybody waits, and short enough to be added to any moment.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -1,8 +1,9 @@
 //! A server that does what it should not, and what becomes of it.
 
 use super::*;
+use crate::path::Path;
 use crate::testing::{Reply, Server, TOKEN, all_texts, once};
-use crate::{Homeserver, Password};
+use crate::{AccessToken, Homeserver, Password};
 
 fn path() -> Path {
     Path::fixed("/path")
