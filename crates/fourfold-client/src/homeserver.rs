@@ -1,8 +1,7 @@
 //! A homeserver: its address and the way to it.
 
-use crate::error::{Error, ErrorKind};
 use crate::transport::Transport;
-use crate::{Account, Options, Session};
+use crate::{Error, Options};
 
 /// A homeserver: a base URL, and the HTTP client that talks to it and to nobody else. Cheap to
 /// clone.
@@ -28,8 +27,9 @@ impl Homeserver {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidUrl`], [`ErrorKind::InsecureUrl`] for plain HTTP to another machine, or
-    /// [`ErrorKind::Tls`] when this machine has no certificates to trust.
+    /// [`InvalidUrl`](crate::ErrorKind::InvalidUrl),
+    /// [`InsecureUrl`](crate::ErrorKind::InsecureUrl) for plain HTTP to another machine, or
+    /// [`Tls`](crate::ErrorKind::Tls) when this machine has no certificates to trust.
     pub fn new(base_url: &str, options: &Options) -> Result<Self, Error> {
         Ok(Self {
             transport: Transport::new(base_url, options)?,
@@ -58,19 +58,6 @@ impl Homeserver {
             .flatten()
             .any(|address| is_at(server_name, address))
     }
-
-    /// Acts for the user of a session, over the connections of this value.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::OtherHomeserver`] when the session was made with another homeserver, and
-    /// [`ErrorKind::InvalidToken`].
-    pub fn account(&self, session: Session) -> Result<Account, Error> {
-        if session.homeserver.trim_end_matches('/') != self.base_url() {
-            return Err(Error::from(ErrorKind::OtherHomeserver).at(self.base_url()));
-        }
-        Account::at(self.clone(), session)
-    }
 }
 
 /// Whether a server name is the authority of an address, with or without the port that goes without
@@ -88,7 +75,7 @@ fn is_at(server_name: &str, address: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::AccessToken;
+    use crate::{AccessToken, ErrorKind, Session};
 
     fn kind(base_url: &str) -> ErrorKind {
         Homeserver::new(base_url, &Options::default())

@@ -67,7 +67,7 @@ mod verification;
 mod wiped_json;
 
 pub use account::{Account, DeviceInfo, DeviceLists, RefusedSignature};
-pub use apply::{ApplyError, Progress, ProgressState, apply, resume};
+pub use apply::{ApplyError, Progress, StepProgress, apply, resume};
 pub use device::{
     Backoff, Device, DeviceError, DeviceEvent, NewDevice, NoSecrets, OlmError, ReceivedSecret,
     Remembered, SecretSource, SyncBatch, VerificationEvent,

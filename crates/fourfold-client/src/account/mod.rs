@@ -16,8 +16,7 @@ use fourfold::Content;
 use tracing::instrument;
 
 pub(crate) use self::sync::SyncAnswer;
-use crate::apply::Written;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::path::Path;
 use crate::transport::{Condition, Request};
 use crate::{Homeserver, Options, Session, WhoAmI};
@@ -140,14 +139,15 @@ impl Account {
     }
 
     /// Sets the content of an event if nobody else did since it was read, as far as the server can
-    /// tell. Sent once: after an error that leaves open whether it arrived, read again.
+    /// tell; `false` when somebody else wrote first and nothing happened. Sent once: after an error
+    /// that leaves open whether it arrived, read again.
     #[instrument(level = "debug", skip_all, fields(user = self.user_id(), event_type))]
     pub(crate) async fn write(
         &self,
         event_type: &str,
         content: &Content,
         read: &Stored,
-    ) -> Result<Written, Error> {
+    ) -> Result<bool, Error> {
         let request = Request::put(self.account_data_path(event_type)?, content.to_json())
             .with_condition(read.condition.clone())
             .once();
@@ -157,8 +157,8 @@ impl Account {
             .send(&self.signed(request))
             .await?;
         match answer.status() {
-            412 => Ok(Written::ChangedMeanwhile),
-            _ if answer.is_success() => Ok(Written::Done),
+            412 => Ok(false),
+            _ if answer.is_success() => Ok(true),
             _ => Err(answer.into_error("/account_data")),
         }
     }
@@ -211,6 +211,21 @@ const EVENT_LIMIT: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;
+
+impl Homeserver {
+    /// Acts for the user of a session, over the connections of this value.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OtherHomeserver`] when the session was made with another homeserver, and
+    /// [`ErrorKind::InvalidToken`].
+    pub fn account(&self, session: Session) -> Result<Account, Error> {
+        if session.homeserver.trim_end_matches('/') != self.base_url() {
+            return Err(Error::from(ErrorKind::OtherHomeserver).at(self.base_url()));
+        }
+        Account::at(self.clone(), session)
+    }
+}
 
 /// An event as it was read.
 #[derive(Debug)]

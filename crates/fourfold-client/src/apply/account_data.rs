@@ -1,11 +1,7 @@
-//! Changing account data.
+//! What a step of account data finds, in view of the steps after it.
 
 use fourfold::Plan;
 use fourfold::plan::{Action, PutAccountData, Step, StepState};
-
-use super::change::{Change, Written};
-use crate::account::Stored;
-use crate::{Account, Error, Password};
 
 /// A step that changes account data, in view of the steps after it.
 ///
@@ -48,27 +44,5 @@ impl<'a> InPlan<'a> {
             }
             state => state,
         }
-    }
-}
-
-impl Change for InPlan<'_> {
-    type Now = Stored;
-
-    async fn read(&self, account: &Account) -> Result<Stored, Error> {
-        account.read(&self.put.event_type).await
-    }
-
-    fn state(&self, now: &Stored) -> StepState {
-        self.state_of(now.json.as_deref())
-    }
-
-    async fn write(
-        &self,
-        account: &Account,
-        now: Stored,
-        _: Option<&Password>,
-    ) -> Result<Written, Error> {
-        let put = self.put;
-        account.write(&put.event_type, &put.content, &now).await
     }
 }

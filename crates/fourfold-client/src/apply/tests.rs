@@ -11,6 +11,7 @@ use fourfold::{
 };
 use tokio::sync::Notify;
 
+use super::account_data::InPlan;
 use super::*;
 use crate::testing::{Fixed, Received, Reply, Server, Store, USER, once, session};
 use crate::{ErrorKind, Options};
@@ -253,8 +254,8 @@ async fn every_step_is_told() {
     let expected: Vec<_> = (0..5)
         .flat_map(|index| {
             [
-                (index, ProgressState::Writing),
-                (index, ProgressState::Written),
+                (index, StepProgress::Writing),
+                (index, StepProgress::Written),
             ]
         })
         .collect();
@@ -269,9 +270,7 @@ async fn every_step_is_told() {
     })
     .await
     .unwrap();
-    let expected: Vec<_> = (0..5)
-        .map(|index| (index, ProgressState::Skipped))
-        .collect();
+    let expected: Vec<_> = (0..5).map(|index| (index, StepProgress::Skipped)).collect();
     assert_eq!(told, expected);
     assert!(
         server.received()[before..]

@@ -1,0 +1,108 @@
+//! Why a plan was not carried out.
+
+use fourfold::plan::Action;
+
+use crate::account::RefusedSignature;
+use crate::{Error, ErrorKind, LocalStateError, escape_untrusted};
+
+/// Why a plan was not carried out to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// What is there is neither as the step expects nor as it wants it: somebody else changed it.
+    #[error("{}; give the plan up and make a new one", conflict(action))]
+    Conflict {
+        /// What was to be done.
+        action: Box<Action>,
+        /// The place of the step in the plan, from 0.
+        step: usize,
+    },
+    /// The local state could not be read or written.
+    #[error(transparent)]
+    LocalState(#[from] LocalStateError),
+    /// The local state belongs to another account.
+    #[error("the local state belongs to another account")]
+    OtherAccount,
+    /// The server said that it did what it was asked to, and shows something else.
+    #[error("{}; nothing after it was changed", read_back(action))]
+    ReadBack {
+        /// What was to be done.
+        action: Box<Action>,
+        /// The place of the step in the plan, from 0.
+        step: usize,
+    },
+    /// The server did not take a signature.
+    #[error("{refused}; what was begun can be resumed")]
+    Refused {
+        /// The place of the step in the plan, from 0.
+        step: usize,
+        /// What was refused, and why.
+        refused: RefusedSignature,
+    },
+    /// A call to the server did not succeed.
+    #[error("{source}; what was begun can be resumed")]
+    Request {
+        /// What was to be done.
+        action: Box<Action>,
+        /// The place of the step in the plan, from 0.
+        step: usize,
+        /// What went wrong.
+        source: Error,
+    },
+}
+
+impl ApplyError {
+    /// Whether all that is missing is the password of the account: with it, the same plan goes on.
+    #[must_use]
+    pub fn needs_password(&self) -> bool {
+        matches!(self, Self::Request { source, .. } if *source.kind() == ErrorKind::NeedsPassword)
+    }
+
+    /// Whether the server wants the user to be there, and this is all that is wrong.
+    pub(super) fn is_about_authentication(&self) -> bool {
+        matches!(self, Self::Request { source, .. } if source.is_about_authentication())
+    }
+}
+
+fn conflict(action: &Action) -> String {
+    match action {
+        Action::PutAccountData(put) => format!(
+            "{} was changed by somebody else since the change was planned",
+            escape_untrusted(&put.event_type)
+        ),
+        Action::PublishIdentity(_) => {
+            "the identity of the account was changed since the change was planned".to_owned()
+        }
+        Action::PublishDevice(step) => shows_others(step.device_id()),
+        Action::SignDevice(step) => {
+            shows_others(step.device_id()) + ", or another identity; nothing was signed"
+        }
+        Action::RemoveDevice(step) => format!(
+            "the device {} is another one since the change was planned",
+            escape_untrusted(step.device_id())
+        ),
+        _ => "the key backup was changed by somebody else since the change was planned".to_owned(),
+    }
+}
+
+fn shows_others(device_id: &str) -> String {
+    let id = escape_untrusted(device_id);
+    format!("the server shows other keys for the device {id} than it has")
+}
+
+fn read_back(action: &Action) -> String {
+    match action {
+        Action::PutAccountData(put) => format!(
+            "the server did not keep what was written to {}",
+            escape_untrusted(&put.event_type)
+        ),
+        Action::SignDevice(step) => format!(
+            "the server accepted the signature of the device {}, but does not show it",
+            escape_untrusted(step.device_id())
+        ),
+        action => format!(
+            "the server said yes, but did not {}",
+            escape_untrusted(&action.to_string())
+        ),
+    }
+}

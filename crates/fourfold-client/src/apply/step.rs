@@ -1,0 +1,207 @@
+//! One step of a plan at a server: read, compare, write, read back.
+
+use fourfold::identity::UserKeys;
+use fourfold::plan::{Action, Step, StepState};
+use fourfold::{BackupVersion, Content, Plan};
+
+use super::account_data::InPlan;
+use super::error::ApplyError;
+use crate::account::Stored;
+use crate::{Account, Error, Password};
+
+/// A step, in the plan that it belongs to.
+pub(super) struct StepInPlan<'a> {
+    pub(super) account: &'a Account,
+    pub(super) plan: &'a Plan,
+    pub(super) index: usize,
+    pub(super) step: &'a Step,
+    pub(super) password: Option<&'a Password>,
+}
+
+/// What happens with a step.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum StepProgress {
+    /// It has been done before.
+    Skipped,
+    /// It is being written.
+    Writing,
+    /// It is written, and the server gave it back.
+    Written,
+}
+
+impl StepInPlan<'_> {
+    /// Makes the change unless it is made, and checks that it is made then.
+    pub(super) async fn carry_out(
+        &self,
+        tell: &mut impl FnMut(StepProgress),
+    ) -> Result<(), ApplyError> {
+        let now = self.read().await?;
+        match self.state(&now) {
+            StepState::Done => {
+                tell(StepProgress::Skipped);
+                return Ok(());
+            }
+            StepState::Conflict => return Err(self.conflict()),
+            StepState::Due => {}
+        }
+        tell(StepProgress::Writing);
+        self.write_until_certain(now).await?;
+        let back = self.read().await?;
+        if self.state(&back) != StepState::Done {
+            return Err(ApplyError::ReadBack {
+                action: Box::new(self.step.action.clone()),
+                step: self.index,
+            });
+        }
+        tell(StepProgress::Written);
+        Ok(())
+    }
+
+    /// When it is not known whether a write arrived, what is there is read again before the next
+    /// attempt: what somebody else wrote in between is not overwritten.
+    async fn write_until_certain(&self, mut now: Now) -> Result<(), ApplyError> {
+        let attempts = self.account.attempts();
+        for attempt in 1..=attempts.max(1) {
+            match self.write(&now).await {
+                Ok(true) => return Ok(()),
+                // Somebody else wrote first.
+                Ok(false) => {}
+                Err(ApplyError::Request { source, .. })
+                    if source.is_uncertain() && attempt < attempts =>
+                {
+                    self.account.pause(attempt).await;
+                }
+                Err(error) => return Err(error),
+            }
+            now = self.read().await?;
+            match self.state(&now) {
+                StepState::Done => return Ok(()),
+                StepState::Due => {}
+                StepState::Conflict => break,
+            }
+        }
+        Err(self.conflict())
+    }
+
+    /// What is there now, as far as the action is about it.
+    async fn read(&self) -> Result<Now, ApplyError> {
+        let account = self.account;
+        let now = match &self.step.action {
+            Action::PutAccountData(put) => {
+                account.read(&put.event_type).await.map(Now::AccountData)
+            }
+            Action::PublishDevice(_) | Action::PublishIdentity(_) | Action::SignDevice(_) => {
+                account.published_keys().await.map(Now::Keys)
+            }
+            Action::RemoveDevice(remove) => {
+                let lists = tokio::try_join!(account.published_keys(), account.devices());
+                lists.map(|(keys, devices)| {
+                    let mut ids = devices.iter().map(|device| device.device_id.as_str());
+                    Now::Device {
+                        is_logged_in: ids.any(|id| id == remove.device_id()),
+                        keys,
+                    }
+                })
+            }
+            Action::CreateKeyBackup(_) | Action::SignKeyBackup(_) => {
+                account.key_backup().await.map(Now::KeyBackup)
+            }
+            // A plan of a later version of the core.
+            _ => return Err(self.conflict()),
+        };
+        now.map_err(|error| self.failed(error))
+    }
+
+    /// Writes once, in view of what was read; `false` when somebody else wrote first and nothing
+    /// happened. After an error that leaves open whether it arrived, read again.
+    async fn write(&self, now: &Now) -> Result<bool, ApplyError> {
+        let (account, password) = (self.account, self.password);
+        let written = match (&self.step.action, now) {
+            (Action::PutAccountData(put), Now::AccountData(stored)) => {
+                account.write(&put.event_type, &put.content, stored).await
+            }
+            (Action::PublishDevice(publish), _) => {
+                let mut body = Content::default();
+                body.insert("device_keys", publish.device_keys());
+                account.keys_upload(&body).await.map(|_| true)
+            }
+            (Action::PublishIdentity(publish), _) => account
+                .upload_cross_signing_keys(publish.keys(), password)
+                .await
+                .map(|()| true),
+            (Action::SignDevice(sign), _) => {
+                let objects = [(sign.device_id(), sign.signed())];
+                match account.upload_signatures(&objects).await {
+                    Ok(refused) => match refused.into_iter().next() {
+                        Some(refused) => {
+                            let step = self.index;
+                            return Err(ApplyError::Refused { step, refused });
+                        }
+                        None => Ok(true),
+                    },
+                    Err(error) => Err(error),
+                }
+            }
+            (Action::RemoveDevice(remove), _) => account
+                .delete_device(remove.device_id(), password)
+                .await
+                .map(|()| true),
+            (Action::CreateKeyBackup(create), _) => account
+                .create_key_backup(create.content())
+                .await
+                .map(|_| true),
+            (Action::SignKeyBackup(sign), _) => account
+                .update_key_backup(sign.version(), sign.content())
+                .await
+                .map(|()| true),
+            _ => return Err(self.conflict()),
+        };
+        written.map_err(|error| self.failed(error))
+    }
+
+    /// How what is there compares with the step.
+    fn state(&self, now: &Now) -> StepState {
+        match (&self.step.action, now) {
+            (Action::PutAccountData(_), Now::AccountData(stored)) => {
+                InPlan::find(self.plan, self.index).map_or(StepState::Conflict, |put| {
+                    put.state_of(stored.json.as_deref())
+                })
+            }
+            (Action::PublishDevice(publish), Now::Keys(keys)) => publish.state(keys),
+            (Action::PublishIdentity(publish), Now::Keys(keys)) => publish.state(keys.identity()),
+            (Action::SignDevice(sign), Now::Keys(keys)) => sign.state(keys),
+            (Action::RemoveDevice(remove), Now::Device { keys, is_logged_in }) => {
+                remove.state(keys, *is_logged_in)
+            }
+            (Action::CreateKeyBackup(create), Now::KeyBackup(backup)) => {
+                create.state(backup.as_ref())
+            }
+            (Action::SignKeyBackup(sign), Now::KeyBackup(backup)) => sign.state(backup.as_ref()),
+            _ => StepState::Conflict,
+        }
+    }
+
+    fn conflict(&self) -> ApplyError {
+        ApplyError::Conflict {
+            action: Box::new(self.step.action.clone()),
+            step: self.index,
+        }
+    }
+
+    fn failed(&self, source: Error) -> ApplyError {
+        ApplyError::Request {
+            action: Box::new(self.step.action.clone()),
+            step: self.index,
+            source,
+        }
+    }
+}
+
+/// What is there now, as far as an action is about it.
+enum Now {
+    AccountData(Stored),
+    Device { keys: UserKeys, is_logged_in: bool },
+    KeyBackup(Option<BackupVersion>),
+    Keys(UserKeys),
+}
