@@ -45,7 +45,6 @@
 
 mod account;
 mod apply;
-mod authentication;
 #[cfg(test)]
 mod canary;
 mod device;
@@ -53,13 +52,11 @@ mod discovery;
 mod error;
 mod escape;
 mod homeserver;
-mod interactive;
 mod local_state;
-mod login_name;
+mod login;
 mod options;
 mod path;
 mod sealing_key;
-mod session;
 #[cfg(test)]
 mod testing;
 mod transport;
@@ -76,8 +73,7 @@ pub use error::{Error, ErrorKind};
 pub use escape::{escape_json, escape_line, escape_untrusted};
 pub use homeserver::Homeserver;
 pub use local_state::{LocalState, LocalStateError};
-pub use login_name::LoginName;
+pub use login::{AccessToken, LoginName, Password, Session, WhoAmI};
 pub use options::Options;
 pub use sealing_key::SealingKey;
-pub use session::{AccessToken, Password, Session, WhoAmI};
 pub use verification::{CancelCode, Emoji, ShortString};

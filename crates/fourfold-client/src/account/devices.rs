@@ -11,7 +11,7 @@ use tracing::instrument;
 use super::Account;
 use crate::Password;
 use crate::error::{Error, ErrorKind};
-use crate::interactive::{Auth, WithAuth, authenticate};
+use crate::login::{Auth, WithAuth, authenticate};
 use crate::path::Path;
 use crate::transport::Request;
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::LocalStateError;
-use crate::session::is_user_id;
+use crate::login::is_user_id;
 
 /// Makes the folder if there is none, and checks that it is private.
 pub(super) fn create(folder: &Path) -> Result<(), LocalStateError> {

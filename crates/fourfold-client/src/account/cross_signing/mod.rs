@@ -9,7 +9,7 @@ use tracing::instrument;
 
 use super::Account;
 use crate::error::Error;
-use crate::interactive::{Auth, WithAuth, authenticate};
+use crate::login::{Auth, WithAuth, authenticate};
 use crate::path::Path;
 use crate::transport::Request;
 use crate::{Password, escape_untrusted};

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::session::is_user_id;
 use crate::error::{Error, ErrorKind};
-use crate::session::is_user_id;
 use crate::{Homeserver, escape_untrusted};
 
 /// Who to log in as, or to register: a whole user ID, or the part before the colon.

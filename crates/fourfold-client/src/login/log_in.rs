@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tracing::instrument;
 
+use super::interactive::{Auth, Challenge, Flow, Identifier};
+use super::name::{ClaimedDevice, ClaimedUser};
 use crate::error::{Error, ErrorKind};
-use crate::interactive::{Auth, Challenge, Flow, Identifier};
-use crate::login_name::{ClaimedDevice, ClaimedUser};
 use crate::path::Path;
 use crate::transport::{Answer, Request};
 use crate::{AccessToken, Homeserver, LoginName, Password, Session, WhoAmI};
