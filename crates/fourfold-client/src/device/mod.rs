@@ -1,30 +1,22 @@
 //! The device: its keys, and what it keeps about other devices.
 
-mod audit;
 mod clock;
-mod comparing;
-mod decrypt;
-mod devices;
-mod encrypt;
 mod error;
 mod event;
-mod held;
 mod new_device;
+mod olm;
 mod outbox;
-mod own_keys;
-mod payload;
-mod peer;
 mod receive;
 mod remembered;
 mod run;
-mod secrets;
-mod sessions;
 mod share;
 mod sharing;
 mod sync;
+mod trust;
 mod unstored;
 mod upkeep;
 mod upload;
+mod verify;
 mod wedged;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -35,17 +27,19 @@ use fourfold::signable::Signable;
 use fourfold::{Content, Evidence, Timestamp};
 
 use self::clock::Clock;
-pub use self::comparing::VerificationEvent;
-use self::devices::LogIns;
 pub use self::error::{DeviceError, OlmError};
 pub use self::event::DeviceEvent;
 pub use self::new_device::NewDevice;
-use self::own_keys::OwnKeys;
+use self::olm::own_keys::OwnKeys;
 pub use self::remembered::Remembered;
 pub use self::run::Backoff;
-pub use self::secrets::{NoSecrets, ReceivedSecret, SecretSource};
+use self::sharing::audit;
+use self::sharing::machine as sharing_machine;
+pub use self::sharing::secrets::{NoSecrets, ReceivedSecret, SecretSource};
 use self::sync::Position;
 pub use self::sync::SyncBatch;
+use self::trust::LogIns;
+pub use self::verify::VerificationEvent;
 use crate::local_state::SealedRows;
 use crate::verification::Verifications;
 use crate::{Account, LocalState, SealingKey};
@@ -198,11 +192,11 @@ impl Device {
         Ok(Self {
             clock: Clock::start(position.moment),
             position,
-            trust: devices::load(&rows, &keys.user_id, &keys.device_id)?,
+            trust: trust::load(&rows, &keys.user_id, &keys.device_id)?,
             confirmed: None,
             log_ins: LogIns::default(),
             evidence: Evidence::default(),
-            machine: sharing::load(&rows)?,
+            machine: sharing_machine::load(&rows)?,
             is_machine_changed: false,
             arrived: Vec::new(),
             received: Vec::new(),
@@ -238,8 +232,8 @@ impl Device {
         if result.is_err() {
             self.rows.discard();
             self.position = sync::load(&self.rows)?;
-            self.trust = devices::load(&self.rows, &self.user_id, &self.device_id)?;
-            self.machine = sharing::load(&self.rows)?;
+            self.trust = trust::load(&self.rows, &self.user_id, &self.device_id)?;
+            self.machine = sharing_machine::load(&self.rows)?;
             self.is_machine_changed = false;
             self.arrived.clear();
             self.received.clear();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::secrets::SecretSource;
+use super::sharing::secrets::SecretSource;
 use super::{Device, DeviceError, DeviceEvent};
 use crate::transport::retry_pause;
 use crate::{Account, Error, ErrorKind};

@@ -6,8 +6,8 @@ use fourfold::sharing::{Input, Share};
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
 
-use super::peer::Peer;
-use super::secrets::SecretSource;
+use super::olm::peer::Peer;
+use super::sharing::secrets::SecretSource;
 use super::{Device, DeviceError};
 use crate::Account;
 

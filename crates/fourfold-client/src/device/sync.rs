@@ -20,7 +20,7 @@ use fourfold::sharing::Input;
 use serde::{Deserialize, Serialize};
 use tracing::{debug, instrument, warn};
 
-use super::secrets::SecretSource;
+use super::sharing::secrets::SecretSource;
 use super::{Device, DeviceError, DeviceEvent};
 use crate::account::SyncAnswer;
 use crate::local_state::{SealedRows, Table};

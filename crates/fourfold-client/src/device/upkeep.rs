@@ -19,8 +19,8 @@
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::own_keys::OwnKeys;
-use super::peer::{HOUR, is_within};
+use super::olm::own_keys::OwnKeys;
+use super::olm::peer::{HOUR, is_within};
 use super::{Device, DeviceError};
 use crate::Account;
 use crate::account::SyncAnswer;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
 
-use super::peer::{Peer, PeerNotes};
+use super::olm::peer::{Peer, PeerNotes};
 use super::{Device, DeviceError};
 use crate::Account;
 use crate::local_state::Table;

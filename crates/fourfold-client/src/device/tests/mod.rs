@@ -18,9 +18,9 @@ use fourfold::signed_json::PublicKey;
 use serde_json::value::RawValue;
 use vodozemac::Curve25519PublicKey;
 
-use super::decrypt::Decrypted;
-use super::peer::{HOUR, Peer};
-use super::sessions::Sessions;
+use super::olm::decrypt::Decrypted;
+use super::olm::peer::{HOUR, Peer};
+use super::olm::sessions::Sessions;
 use super::*;
 use crate::Session;
 use crate::testing::{USER, session};

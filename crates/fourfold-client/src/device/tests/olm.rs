@@ -1,7 +1,7 @@
 //! Sessions: begun, chosen, replayed, reordered, restarted.
 
 use super::*;
-use crate::device::encrypt::OneTimeKeyError;
+use crate::device::olm::encrypt::OneTimeKeyError;
 use crate::local_state::Table;
 
 fn content(decrypted: &Decrypted) -> &str {

@@ -10,11 +10,11 @@ use vodozemac::olm::SessionConfig;
 use super::payload::Payload;
 use super::peer::{Peer, PeerNotes};
 use super::sessions::Sessions;
-use super::{Device, DeviceError};
+use crate::device::{Device, DeviceError};
 
 /// Why a one-time key that the server handed out is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum OneTimeKeyError {
+pub(in crate::device) enum OneTimeKeyError {
     #[error("the key agreement would be with a key that everybody knows")]
     Insecure,
     #[error("it is malformed")]
@@ -29,14 +29,14 @@ pub(super) enum OneTimeKeyError {
 
 impl Device {
     /// Whether something can be encrypted for a device without claiming a one-time key.
-    pub(super) fn has_session(&self, to: &Peer) -> Result<bool, DeviceError> {
+    pub(in crate::device) fn has_session(&self, to: &Peer) -> Result<bool, DeviceError> {
         let mut sessions = Sessions::load(&self.rows, to)?;
         Ok(sessions.for_sending(self.run).is_some())
     }
 
     /// Begins a session with a device, with a key that the server handed out for it: `claimed` is
     /// the ID of the key to the key. Pending until the caller commits.
-    pub(super) fn begin_outbound(
+    pub(in crate::device) fn begin_outbound(
         &mut self,
         to: &Peer,
         claimed: &Content,
@@ -65,7 +65,7 @@ impl Device {
     /// Encrypts an event for a device: the content of an `m.room.encrypted` event. `None` when there
     /// is no session to do it with. Pending until the caller commits, which must be before it
     /// leaves.
-    pub(super) fn encrypt(
+    pub(in crate::device) fn encrypt(
         &mut self,
         to: &Peer,
         event_type: &str,

@@ -7,27 +7,27 @@ use serde::{Deserialize, Serialize};
 use vodozemac::Curve25519PublicKey;
 use vodozemac::olm::{Account, AccountPickle};
 
-use super::DeviceError;
-use super::upkeep::Times;
+use crate::device::DeviceError;
+use crate::device::upkeep::Times;
 use crate::local_state::{SealedRows, Table};
 
 /// The Olm account of this device, with what the server knows of it.
-pub(super) struct OwnKeys {
-    pub(super) user_id: String,
-    pub(super) device_id: String,
-    pub(super) account: Account,
-    pub(super) published: Published,
-    pub(super) times: Times,
+pub(in crate::device) struct OwnKeys {
+    pub(in crate::device) user_id: String,
+    pub(in crate::device) device_id: String,
+    pub(in crate::device) account: Account,
+    pub(in crate::device) published: Published,
+    pub(in crate::device) times: Times,
 }
 
 /// What of the keys is on the server, as far as is known.
 #[derive(Clone, Default, Deserialize, Serialize)]
-pub(super) struct Published {
-    pub(super) device_keys: bool,
+pub(in crate::device) struct Published {
+    pub(in crate::device) device_keys: bool,
     /// How many one-time keys the server holds; `None` when it never said.
-    pub(super) one_time_keys: Option<u64>,
+    pub(in crate::device) one_time_keys: Option<u64>,
     /// Whether the server holds a fallback key that was not used yet.
-    pub(super) fallback_key: bool,
+    pub(in crate::device) fallback_key: bool,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -41,7 +41,7 @@ struct Row {
 }
 
 impl OwnKeys {
-    pub(super) fn generate(user_id: &str, device_id: &str) -> Self {
+    pub(in crate::device) fn generate(user_id: &str, device_id: &str) -> Self {
         Self {
             user_id: user_id.to_owned(),
             device_id: device_id.to_owned(),
@@ -51,7 +51,7 @@ impl OwnKeys {
         }
     }
 
-    pub(super) fn load(rows: &SealedRows) -> Result<Option<Self>, DeviceError> {
+    pub(in crate::device) fn load(rows: &SealedRows) -> Result<Option<Self>, DeviceError> {
         let row: Option<Row> = rows.get(Table::Account, "")?;
         Ok(row.map(|row| Self {
             user_id: row.user_id,
@@ -62,7 +62,7 @@ impl OwnKeys {
         }))
     }
 
-    pub(super) fn save(&self, rows: &mut SealedRows) -> Result<(), DeviceError> {
+    pub(in crate::device) fn save(&self, rows: &mut SealedRows) -> Result<(), DeviceError> {
         let row = Row {
             user_id: self.user_id.clone(),
             device_id: self.device_id.clone(),
@@ -74,7 +74,7 @@ impl OwnKeys {
     }
 
     /// The published form, signed by itself.
-    pub(super) fn device_keys(&self) -> Result<Content, DeviceError> {
+    pub(in crate::device) fn device_keys(&self) -> Result<Content, DeviceError> {
         let curve25519 = core_key(self.account.curve25519_key())?;
         let ed25519 = PublicKey::from_base64(&self.account.ed25519_key().to_base64())
             .map_err(|_| DeviceError::Unsignable)?;
@@ -91,7 +91,7 @@ impl OwnKeys {
 
     /// The one-time keys that were not published yet, each signed, by the ID under which the server
     /// hands it out.
-    pub(super) fn one_time_keys(&self) -> Result<Content, DeviceError> {
+    pub(in crate::device) fn one_time_keys(&self) -> Result<Content, DeviceError> {
         let mut keys = Content::default();
         for (id, key) in self.account.one_time_keys() {
             let key = self.signed_key(key, false)?;
@@ -101,7 +101,7 @@ impl OwnKeys {
     }
 
     /// The fallback key, if it was not published yet, in the same form.
-    pub(super) fn fallback_keys(&self) -> Result<Content, DeviceError> {
+    pub(in crate::device) fn fallback_keys(&self) -> Result<Content, DeviceError> {
         let mut keys = Content::default();
         for (id, key) in self.account.fallback_key() {
             let key = self.signed_key(key, true)?;
@@ -110,9 +110,9 @@ impl OwnKeys {
         Ok(keys)
     }
 
-    /// Adds the signature of this device; see [`Device::sign`](super::Device::sign). Nothing else
+    /// Adds the signature of this device; see [`Device::sign`](crate::Device::sign). Nothing else
     /// here signs.
-    pub(super) fn sign(&self, object: &mut Signable) -> Result<(), DeviceError> {
+    pub(in crate::device) fn sign(&self, object: &mut Signable) -> Result<(), DeviceError> {
         signed_json::sign_with(object, &self.user_id, &self.key_id(), |message| {
             self.account.sign(message).to_bytes()
         })?;

@@ -8,8 +8,8 @@ use fourfold::sharing::{DeviceSummary, Origin, Received, Settled, Standing};
 use fourfold::{Secret, SecretName};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::outbox::random_id;
-use super::{Device, DeviceError, DeviceEvent};
+use crate::device::outbox::random_id;
+use crate::device::{Device, DeviceError, DeviceEvent};
 use crate::local_state::Table;
 
 /// Whoever holds the secrets of this machine. It is asked at the moment at which one is needed, and
@@ -92,7 +92,9 @@ struct Row {
     secret: Secret,
 }
 
-pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+pub(in crate::device) fn secret<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Secret, D::Error> {
     String::deserialize(deserializer).map(Secret::new)
 }
 
@@ -143,7 +145,7 @@ impl Device {
     }
 
     /// Keeps a secret that came. Pending until the caller commits.
-    pub(super) async fn keep_received(
+    pub(in crate::device) async fn keep_received(
         &mut self,
         received: Received,
         secrets: &mut impl SecretSource,

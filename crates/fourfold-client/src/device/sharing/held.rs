@@ -12,10 +12,10 @@ use fourfold::signed_json::PublicKey;
 use serde::{Deserialize, Serialize};
 use tracing::debug;
 
-use super::decrypt::Decrypted;
 use super::secrets::{SecretSource, secret};
-use super::{Device, DeviceError};
 use crate::Account;
+use crate::device::olm::decrypt::Decrypted;
+use crate::device::{Device, DeviceError};
 use crate::local_state::Table;
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ struct Answer<'a> {
 impl Device {
     /// Keeps an answer to a request that is open. Anything else is of no use later. Pending until
     /// the caller commits.
-    pub(super) fn hold(&mut self, decrypted: &Decrypted) -> Result<(), DeviceError> {
+    pub(in crate::device) fn hold(&mut self, decrypted: &Decrypted) -> Result<(), DeviceError> {
         let answer: Option<Answer<'_>> = serde_json::from_str(&decrypted.content).ok();
         let is_open = answer.is_some_and(|answer| {
             let mut open = self.machine.open_requests();
@@ -66,7 +66,7 @@ impl Device {
     }
 
     /// Looks at what was kept, if sharing is not locked any more.
-    pub(super) async fn take_up_held(
+    pub(in crate::device) async fn take_up_held(
         &mut self,
         account: &Account,
         secrets: &mut impl SecretSource,
@@ -80,7 +80,7 @@ impl Device {
     }
 
     /// Puts what was kept before what arrived. Pending until the caller commits.
-    pub(super) fn release_held(&mut self) -> Result<(), DeviceError> {
+    pub(in crate::device) fn release_held(&mut self) -> Result<(), DeviceError> {
         if self.machine.is_locked() {
             return Ok(());
         }

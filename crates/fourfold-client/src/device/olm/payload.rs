@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::OlmError;
 use super::own_keys::OwnKeys;
 use super::peer::Peer;
+use crate::device::OlmError;
 use crate::wiped_json::to_wiped_json;
 
 /// The plaintext of an Olm message
 /// ([m.olm.v1](https://spec.matrix.org/v1.19/client-server-api/#molmv1curve25519-aes-sha2)).
 #[derive(Deserialize, Serialize)]
-pub(super) struct Payload<'a> {
+pub(in crate::device) struct Payload<'a> {
     #[serde(borrow, rename = "type")]
-    pub(super) event_type: Cow<'a, str>,
+    pub(in crate::device) event_type: Cow<'a, str>,
     #[serde(borrow)]
-    pub(super) content: &'a RawValue,
+    pub(in crate::device) content: &'a RawValue,
     #[serde(borrow)]
     sender: Cow<'a, str>,
     #[serde(borrow)]
@@ -45,12 +45,12 @@ struct Ed25519Key {
 }
 
 impl<'a> Payload<'a> {
-    pub(super) fn read(plaintext: &'a [u8]) -> Result<Self, OlmError> {
+    pub(in crate::device) fn read(plaintext: &'a [u8]) -> Result<Self, OlmError> {
         serde_json::from_slice(plaintext).map_err(|_| OlmError::Payload)
     }
 
     /// The plaintext of an event to another device.
-    pub(super) fn write(
+    pub(in crate::device) fn write(
         keys: &OwnKeys,
         device_keys: &Content,
         to: &Peer,
@@ -75,7 +75,7 @@ impl<'a> Payload<'a> {
 
     /// The checks that the specification demands of every decrypted event
     /// ([Validation](https://spec.matrix.org/v1.19/client-server-api/#validation-of-incoming-decrypted-events)).
-    pub(super) fn check(
+    pub(in crate::device) fn check(
         &self,
         sender: &str,
         from: &Peer,

@@ -9,10 +9,10 @@ use fourfold::{BackupVersion, Secret, SecretName, Timestamp};
 use getrandom::SysRng;
 use tracing::debug;
 
-use super::decrypt::Decrypted;
 use super::secrets::SecretSource;
-use super::{Device, DeviceError, DeviceEvent};
 use crate::Account;
+use crate::device::olm::decrypt::Decrypted;
+use crate::device::{Device, DeviceError, DeviceEvent};
 use crate::local_state::{SealedRows, Table};
 
 impl Device {
@@ -127,12 +127,12 @@ impl Device {
         Some(deadline.since(self.now()))
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    pub(in crate::device) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
     /// Tells the machine what happened. Pending until the caller commits.
-    pub(super) fn tell(&mut self, input: Input) {
+    pub(in crate::device) fn tell(&mut self, input: Input) {
         let world = World {
             trust: &self.trust,
             evidence: &self.evidence,
@@ -143,7 +143,7 @@ impl Device {
     }
 
     /// An event about secrets arrived. Looked at when all of a sync were read.
-    pub(super) fn arrived(&mut self, event_type: &str, content: &str, channel: Channel) {
+    pub(in crate::device) fn arrived(&mut self, event_type: &str, content: &str, channel: Channel) {
         let event = ToDeviceEvent {
             event_type: event_type.to_owned(),
             content: Secret::new(content),
@@ -153,7 +153,7 @@ impl Device {
     }
 
     /// As [`arrived`](Self::arrived), for what came over Olm.
-    pub(super) fn arrived_encrypted(&mut self, decrypted: &Decrypted) {
+    pub(in crate::device) fn arrived_encrypted(&mut self, decrypted: &Decrypted) {
         let curve25519 = fourfold::identity::Curve25519PublicKey::from_bytes(
             decrypted.from.curve25519.to_bytes(),
         );
@@ -168,7 +168,7 @@ impl Device {
 
     /// Shows the machine what arrived, and carries out what it wants except for sharing, which
     /// waits for [`share_waiting`](Self::share_waiting). Pending until the caller commits.
-    pub(super) async fn run_sharing(
+    pub(in crate::device) async fn run_sharing(
         &mut self,
         account: &Account,
         secrets: &mut impl SecretSource,
@@ -235,7 +235,7 @@ impl Device {
     }
 
     /// Lets time pass for the machine.
-    pub(super) fn tick_sharing(&mut self) -> Result<(), DeviceError> {
+    pub(in crate::device) fn tick_sharing(&mut self) -> Result<(), DeviceError> {
         let is_due = self
             .machine
             .next_deadline()
@@ -255,7 +255,7 @@ impl Device {
     }
 
     /// Puts the state of the machine among what is pending.
-    pub(super) fn keep_machine(&mut self) -> Result<(), DeviceError> {
+    pub(in crate::device) fn keep_machine(&mut self) -> Result<(), DeviceError> {
         if std::mem::take(&mut self.is_machine_changed) {
             self.rows.put(Table::Machine, "", &self.machine)?;
         }
@@ -264,7 +264,7 @@ impl Device {
 }
 
 /// The machine as it was kept, or one that has seen nothing.
-pub(super) fn load(rows: &SealedRows) -> Result<SecretSharing, DeviceError> {
+pub(in crate::device) fn load(rows: &SealedRows) -> Result<SecretSharing, DeviceError> {
     let machine: Option<SecretSharing> = rows.get(Table::Machine, "")?;
     Ok(machine.unwrap_or_else(|| SecretSharing::new(Policy::default())))
 }

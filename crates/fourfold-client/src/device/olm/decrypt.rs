@@ -12,15 +12,15 @@ use zeroize::Zeroizing;
 use super::payload::Payload;
 use super::peer::{Peer, PeerNotes};
 use super::sessions::Sessions;
-use super::{Device, DeviceError, OlmError};
+use crate::device::{Device, DeviceError, OlmError};
 
 /// An event that came over Olm, from a device of the user that the checks tie it to. Whether the
 /// device is trusted is another question.
-pub(super) struct Decrypted {
-    pub(super) from: Peer,
-    pub(super) event_type: String,
+pub(in crate::device) struct Decrypted {
+    pub(in crate::device) from: Peer,
+    pub(in crate::device) event_type: String,
     /// JSON.
-    pub(super) content: Zeroizing<String>,
+    pub(in crate::device) content: Zeroizing<String>,
 }
 
 impl Device {
@@ -30,7 +30,7 @@ impl Device {
     /// is not tried. Whoever encrypted holds the private half and says, inside, which Ed25519 key
     /// goes with it: the event is from the claimant that has it, and others do not disturb. What
     /// changes is pending in the rows, also after an [`OlmError`]: the caller commits.
-    pub(super) fn decrypt(
+    pub(in crate::device) fn decrypt(
         &mut self,
         sender: &str,
         content: &str,

@@ -11,7 +11,7 @@ use fourfold::sharing::Input;
 use fourfold::signed_json::PublicKey;
 use tracing::{debug, instrument, warn};
 
-use super::peer::Peer;
+use super::olm::peer::Peer;
 use super::{Device, DeviceError};
 use crate::account::logged_in;
 use crate::local_state::{SealedRows, Table};
