@@ -4,9 +4,10 @@ use fourfold::identity::TrustChange;
 use fourfold::sharing::{
     Alert, Audit, DeviceSummary, Origin, Outcome, Prompt, PromptId, RequestId, Standing,
 };
+use fourfold::signed_json::PublicKey;
 use fourfold::{Secret, SecretName};
 
-use super::VerificationEvent;
+use crate::verification::{CancelCode, ShortString};
 
 /// Something that happened, for whoever runs the device.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub enum DeviceEvent {
         /// How it ended.
         outcome: Outcome,
     },
-    /// Ask the user, and tell with [`Device::answer_prompt`](super::Device::answer_prompt).
+    /// Ask the user, and tell with [`Device::answer_prompt`](crate::Device::answer_prompt).
     Prompt(Prompt),
     /// A prompt is no longer needed.
     PromptWithdrawn {
@@ -34,7 +35,7 @@ pub enum DeviceEvent {
         prompt: PromptId,
     },
     /// A secret came. It is among
-    /// [`Device::received_secrets`](super::Device::received_secrets) until it is discarded.
+    /// [`Device::received_secrets`](crate::Device::received_secrets) until it is discarded.
     Received {
         /// What it is kept under.
         id: String,
@@ -69,5 +70,43 @@ pub enum DeviceEvent {
         id: String,
         /// What.
         event: VerificationEvent,
+    },
+}
+
+/// What happens in a verification.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum VerificationEvent {
+    /// A device asks to be verified: [`Device::agree_to_verify`](crate::Device::agree_to_verify), or
+    /// [`cancel_verification`](crate::Device::cancel_verification).
+    Requested {
+        /// The device.
+        device_id: String,
+    },
+    /// Both sides agreed. The side that asked starts; the other one may, with
+    /// [`Device::start_comparing`](crate::Device::start_comparing).
+    Ready {
+        /// The device.
+        device_id: String,
+    },
+    /// Show this to the user, ask whether the other device shows the same, and tell with
+    /// [`Device::compared`](crate::Device::compared).
+    Compare(ShortString),
+    /// The user found both to show the same, and both sides proved to have their keys.
+    Verified {
+        /// The device.
+        device_id: String,
+        /// Its key, as it was when the verification began. Sign this one and no other.
+        ed25519: PublicKey,
+        /// The master key of the user, when the other device vouches for it: it can be
+        /// [pinned](crate::Device::pin).
+        master_key: Option<PublicKey>,
+    },
+    /// It is over without success.
+    Cancelled {
+        /// Why.
+        code: CancelCode,
+        /// Whether this side cancelled it.
+        by_us: bool,
     },
 }

@@ -4,7 +4,11 @@ use fourfold::Content;
 use fourfold::identity::Trust;
 use fourfold::signable::Signable;
 
-use super::{Clock, Device, DeviceError, OwnKeys, Remembered};
+use super::clock::Clock;
+use super::error::DeviceError;
+use super::olm::OwnKeys;
+use super::remembered::Remembered;
+use super::this_device::Device;
 use crate::local_state::{SealedError, Table};
 use crate::{LocalState, SealingKey};
 
@@ -65,7 +69,7 @@ impl NewDevice {
         }
         match state.sealed_rows(key) {
             Ok(Some(rows)) => {
-                if OwnKeys::load(&rows)?.is_some_and(|keys| keys.device_id == device_id) {
+                if OwnKeys::find(&rows)?.is_some_and(|keys| keys.device_id == device_id) {
                     return Err(DeviceError::Exists);
                 }
             }

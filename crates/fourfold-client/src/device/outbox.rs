@@ -8,9 +8,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tracing::warn;
 
-use super::{Device, DeviceError};
-use crate::local_state::Table;
-use crate::{Account, ErrorKind};
+use super::error::DeviceError;
+use crate::local_state::{SealedRows, Table};
+use crate::{Account, Error, ErrorKind};
 
 /// An event that waits. Its ciphertext and its transaction ID never change, so that sending it again
 /// is the same as sending it once.
@@ -21,20 +21,34 @@ struct Waiting {
     body: Box<RawValue>,
 }
 
-impl Device {
-    /// Puts an event for devices of the user into the outbox. Pending until the caller commits; it
-    /// leaves with [`send_waiting`](Self::send_waiting).
-    pub(super) fn enqueue(
-        &mut self,
+/// The outbox of this device. What is put there is pending until the caller commits, and cannot
+/// leave before: what is sent is read from the disk.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    user_id: String,
+}
+
+impl Outbox {
+    pub(super) fn new(user_id: &str) -> Self {
+        Self {
+            user_id: user_id.to_owned(),
+        }
+    }
+
+    /// Puts an event for devices of the user into it.
+    pub(super) fn put(
+        &self,
+        rows: &mut SealedRows,
         event_type: &str,
         contents: &BTreeMap<String, Content>,
     ) -> Result<(), DeviceError> {
-        self.enqueue_as(event_type, random_id()?, contents)
+        self.put_as(rows, event_type, random_id()?, contents)
     }
 
-    /// As [`enqueue`](Self::enqueue), under a transaction ID that was chosen elsewhere.
-    pub(super) fn enqueue_as(
-        &mut self,
+    /// As [`put`](Self::put), under a transaction ID that was chosen elsewhere.
+    pub(super) fn put_as(
+        &self,
+        rows: &mut SealedRows,
         event_type: &str,
         transaction_id: String,
         contents: &BTreeMap<String, Content>,
@@ -47,20 +61,27 @@ impl Device {
             transaction_id,
             body,
         };
-        let last = self.rows.names(Table::Outbox, "")?.pop();
+        let last = rows.names(Table::Outbox, "")?.pop();
         let number = last.and_then(|name| name.parse::<u64>().ok()).unwrap_or(0);
         // As many digits for every number, so that the order of the names is that of the numbers.
         let name = format!("{:020}", number.saturating_add(1));
-        Ok(self.rows.put(Table::Outbox, &name, &waiting)?)
+        Ok(rows.put(Table::Outbox, &name, &waiting)?)
     }
 
-    /// Sends what waits, in order, and forgets each event when the server has it.
+    /// Sends what was committed, in order, and forgets each event when the server has it. The inner
+    /// error is the server's, the outer one of this machine.
     ///
     /// What the server refuses for good is given up, so that the rest does not wait for ever. After
     /// another error the rest waits for the next time.
-    pub(super) async fn send_waiting(&mut self, account: &Account) -> Result<(), DeviceError> {
-        for name in self.rows.names(Table::Outbox, "")? {
-            let Some(waiting) = self.rows.get::<Waiting>(Table::Outbox, &name)? else {
+    pub(super) async fn send(
+        &self,
+        rows: &mut SealedRows,
+        account: &Account,
+    ) -> Result<Result<(), Error>, DeviceError> {
+        let names = rows.on_disk().names(Table::Outbox)?;
+        for name in names {
+            let waiting: Option<Waiting> = rows.on_disk().get(Table::Outbox, &name)?;
+            let Some(waiting) = waiting else {
                 continue;
             };
             let sent = account
@@ -75,12 +96,12 @@ impl Device {
                 Err(error) if is_refused(error.kind()) => {
                     warn!(%error, event_type = waiting.event_type, "an event is given up");
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Ok(Err(error)),
             }
-            self.rows.delete(Table::Outbox, &name);
-            self.commit()?;
+            rows.delete(Table::Outbox, &name);
+            rows.commit()?;
         }
-        Ok(())
+        Ok(Ok(()))
     }
 }
 

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tracing::debug;
 
-use super::{Device, DeviceError};
+use super::error::DeviceError;
+use super::this_device::Device;
 
 #[derive(Deserialize)]
 struct Event<'a> {
@@ -29,7 +30,7 @@ impl Device {
             return Ok(());
         };
         // Nothing of other users concerns this device: no query, no look-up, nothing kept.
-        if event.sender != self.user_id {
+        if event.sender != self.user_id() {
             return Ok(());
         }
         match &*event.event_type {
@@ -43,7 +44,9 @@ impl Device {
             }
             event_type if is_about_secrets(event_type) => {
                 let sender = event.sender.clone().into_owned();
-                self.arrived(event_type, event.content.get(), Channel::Plain { sender });
+                let channel = Channel::Plain { sender };
+                self.sharing
+                    .arrived(event_type, event.content.get(), channel);
                 Ok(())
             }
             _ => Ok(()),
@@ -52,7 +55,11 @@ impl Device {
 
     fn receive_encrypted(&mut self, sender: &str, content: &str) -> Result<(), DeviceError> {
         let now = self.clock.now().as_millis();
-        let decrypted = match self.decrypt(sender, content, Self::claimants, now)? {
+        let known = |key: &_| self.devices.claimants(key);
+        let decrypted = self
+            .own
+            .decrypt(&mut self.rows, sender, content, known, now)?;
+        let decrypted = match decrypted {
             Ok(decrypted) => decrypted,
             Err(error) => {
                 debug!(%error, "an encrypted event is left out");
@@ -66,10 +73,8 @@ impl Device {
                 self.poll_verifications()?;
             }
         } else if is_about_secrets(event_type) {
-            if self.machine.is_locked() {
-                self.hold(&decrypted)?;
-            }
-            self.arrived_encrypted(&decrypted);
+            self.sharing
+                .arrived_encrypted(&mut self.rows, self.own.user_id(), &decrypted)?;
         }
         Ok(())
     }

@@ -4,7 +4,9 @@ use fourfold::identity::Trust;
 use fourfold::plan::RememberedBackup;
 use fourfold::{BackupVersion, Secret, SecretName};
 
-use super::{Device, DeviceError, unstored};
+use super::error::DeviceError;
+use super::this_device::Device;
+use super::unstored;
 use crate::local_state::{SealedRows, Table};
 use crate::{LocalState, SealingKey};
 

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
-use super::sharing::secrets::SecretSource;
-use super::{Device, DeviceError, DeviceEvent};
+use super::error::DeviceError;
+use super::event::DeviceEvent;
+use super::sharing::SecretSource;
+use super::this_device::Device;
 use crate::transport::retry_pause;
 use crate::{Account, Error, ErrorKind};
 

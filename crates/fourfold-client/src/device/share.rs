@@ -1,14 +1,16 @@
-//! Sharing a secret with another device, when the machine said so.
+//! Secret sharing at work: what arrived, and what is to be shared.
 
 use std::collections::BTreeMap;
 
-use fourfold::sharing::{Input, Share};
+use fourfold::BackupVersion;
+use fourfold::sharing::{DeviceSummary, Input, Share, ToDeviceEvent};
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
 
-use super::olm::peer::Peer;
-use super::sharing::secrets::SecretSource;
-use super::{Device, DeviceError};
+use super::error::DeviceError;
+use super::olm::Peer;
+use super::sharing::SecretSource;
+use super::this_device::Device;
 use crate::Account;
 
 impl Device {
@@ -19,7 +21,7 @@ impl Device {
         account: &Account,
         secrets: &mut impl SecretSource,
     ) -> Result<(), DeviceError> {
-        while let Some(share) = self.shares.pop_front() {
+        while let Some(share) = self.sharing.next_share() {
             let shared = self.share(account, secrets, &share).await;
             self.or_rolled_back(shared)?;
             self.tick_sharing()?;
@@ -27,6 +29,58 @@ impl Device {
             self.send_waiting(account).await?;
         }
         Ok(())
+    }
+
+    /// Looks at what was kept while sharing was locked, if it is not any more.
+    pub(super) async fn take_up_held(
+        &mut self,
+        account: &Account,
+        secrets: &mut impl SecretSource,
+    ) -> Result<(), DeviceError> {
+        if !self.sharing.has_held(&self.rows)? {
+            return Ok(());
+        }
+        let taken = self.run_sharing(account, secrets).await;
+        self.or_rolled_back(taken)?;
+        self.commit()
+    }
+
+    /// Shows secret sharing what arrived, and carries out what it wants except for sharing, which
+    /// waits for [`share_waiting`](Self::share_waiting). Pending until the caller commits.
+    pub(super) async fn run_sharing(
+        &mut self,
+        account: &Account,
+        secrets: &mut impl SecretSource,
+    ) -> Result<(), DeviceError> {
+        self.sharing
+            .release_held(&mut self.rows, self.own.user_id())?;
+        let arrived = self.sharing.take_arrived();
+        // The key of a backup is compared with the version that is current now.
+        let is_answer = |event: &ToDeviceEvent| event.event_type != "m.secret.request";
+        if arrived.iter().any(is_answer) {
+            let version = match account.backup_version().await {
+                Err(error) if !error.is_final_answer() => return Err(error.into()),
+                version => version.ok().flatten(),
+            };
+            let version = version.and_then(|version| BackupVersion::from_json(&version).ok());
+            self.devices.observe_backup(version);
+        }
+        for event in arrived {
+            self.tell(Input::Event(event));
+        }
+        self.poll_sharing()?;
+        self.sharing
+            .keep_received(&mut self.rows, secrets, &mut self.events)
+            .await
+    }
+
+    /// Lets time pass for secret sharing.
+    pub(super) fn tick_sharing(&mut self) -> Result<(), DeviceError> {
+        let deadline = self.sharing.next_deadline();
+        if deadline.is_some_and(|deadline| deadline <= self.now()) {
+            self.tell(Input::Tick);
+        }
+        self.poll_sharing()
     }
 
     async fn share(
@@ -40,13 +94,13 @@ impl Device {
             self.tell(Input::ShareDropped { id: share.id });
             return Ok(());
         };
-        let to = self.verified_peer(&share.device.device_id);
+        let to = self.devices.verified_peer(&share.device.device_id);
         let Some(to) = to.filter(|to| is_same(to, share)) else {
             debug!("a device is not trusted any more");
             self.tell(Input::ShareFailed { id: share.id });
             return Ok(());
         };
-        if !self.has_session(&to)? {
+        if !self.own.has_session(&self.rows, &to)? {
             let claimed = self.claim(account, std::slice::from_ref(&to)).await;
             if let Err(DeviceError::Server(error)) = claimed {
                 warn!(%error, "no one-time key could be claimed");
@@ -54,19 +108,16 @@ impl Device {
                 claimed?;
             }
         }
-        if !self.has_session(&to)? {
+        if !self.own.has_session(&self.rows, &to)? {
             self.tell(Input::ShareFailed { id: share.id });
             return Ok(());
         }
         // A password may have been typed meanwhile, or the server not have been there.
-        self.doubt_old_list();
-        let world = fourfold::sharing::World {
-            trust: &self.trust,
-            evidence: &self.evidence,
-            now: self.clock.now(),
-        };
-        self.is_machine_changed = true;
-        let authorised = match self.machine.authorise(share.id, &world) {
+        if self.devices.doubt(self.now()) {
+            self.tell(Input::TrustChanged);
+        }
+        let world = self.devices.world(self.clock.now());
+        let authorised = match self.sharing.authorise(share.id, &world) {
             Ok(authorised) => authorised,
             Err(refusal) => {
                 debug!(%refusal, "a secret is not shared after all");
@@ -80,10 +131,12 @@ impl Device {
         let content: &RawValue =
             serde_json::from_str(&content).map_err(|_| DeviceError::Unsignable)?;
         let encrypted = self
-            .encrypt(&to, authorised.event_type(), content)?
+            .own
+            .encrypt(&mut self.rows, &to, authorised.event_type(), content)?
             .ok_or(DeviceError::Damaged)?;
         let contents = BTreeMap::from([(to.device_id.clone(), encrypted)]);
-        self.enqueue("m.room.encrypted", &contents)
+        self.outbox
+            .put(&mut self.rows, "m.room.encrypted", &contents)
     }
 }
 
@@ -92,7 +145,7 @@ fn is_same(to: &Peer, share: &Share) -> bool {
 }
 
 /// Whether a device has exactly these keys.
-fn is_same_device(to: &Peer, device: &fourfold::sharing::DeviceSummary) -> bool {
+fn is_same_device(to: &Peer, device: &DeviceSummary) -> bool {
     to.device_id == device.device_id
         && to.ed25519 == device.ed25519
         && to.curve25519.as_bytes() == device.curve25519.as_bytes()

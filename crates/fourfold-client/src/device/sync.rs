@@ -17,13 +17,15 @@ use std::time::Duration;
 
 use fourfold::Timestamp;
 use fourfold::sharing::Input;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tracing::{debug, instrument, warn};
 
-use super::sharing::secrets::SecretSource;
-use super::{Device, DeviceError, DeviceEvent};
+use super::error::DeviceError;
+use super::event::DeviceEvent;
+use super::position::Position;
+use super::sharing::SecretSource;
+use super::this_device::Device;
 use crate::account::SyncAnswer;
-use crate::local_state::{SealedRows, Table};
 use crate::{Account, Error};
 
 /// An answer of the server that was not taken in yet. Dropping it loses nothing: the server gives
@@ -60,14 +62,6 @@ impl SyncBatch {
     }
 }
 
-/// How far the device has read.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(super) struct Position {
-    pub(super) since: Option<String>,
-    /// The last moment that is known, so that time does not turn back.
-    pub(super) moment: Option<Timestamp>,
-}
-
 impl Device {
     /// Waits until the server has something for this device, at most so long. Changes nothing: it
     /// can be dropped at any moment, and the device can be used meanwhile.
@@ -87,7 +81,7 @@ impl Device {
         let (account, clock) = (account.clone(), self.clock);
         let since = self.position.since.clone();
         // Nothing is shared before the devices were looked at again, which the next answer brings.
-        let timeout = if self.trust.is_fresh() {
+        let timeout = if self.trust().is_fresh() {
             timeout
         } else {
             Duration::ZERO
@@ -116,7 +110,7 @@ impl Device {
         secrets: &mut impl SecretSource,
     ) -> Result<Vec<DeviceEvent>, DeviceError> {
         self.check_account(account)?;
-        self.forget_audit();
+        self.sharing.forget_audit(&mut self.rows);
         let told = self.events.len();
         let taken = self.take_in(account, batch, secrets).await;
         if taken.is_err() {
@@ -129,11 +123,8 @@ impl Device {
             Err(DeviceError::Server(error)) => warn!(%error, "not everything could be sent yet"),
             flushed => flushed?,
         }
-        self.hand_over_audit()?;
-        if std::mem::take(&mut self.is_restored) {
-            self.events.push_back(DeviceEvent::Restored);
-        }
-        Ok(self.events.drain(..).collect())
+        self.sharing.hand_over_audit(&self.rows, &mut self.events)?;
+        Ok(self.events.take_all())
     }
 
     /// [`wait`](Self::wait) and [`take`](Self::take) in one.
@@ -182,8 +173,8 @@ impl Device {
     ///
     /// The errors of the file system.
     pub fn events(&mut self) -> Result<Vec<DeviceEvent>, DeviceError> {
-        self.hand_over_audit()?;
-        Ok(self.events.drain(..).collect())
+        self.sharing.hand_over_audit(&self.rows, &mut self.events)?;
+        Ok(self.events.take())
     }
 
     async fn take_in(
@@ -194,18 +185,20 @@ impl Device {
     ) -> Result<(), DeviceError> {
         // The first answer tells no changes: what came before it may have been missed.
         if self.position.since.is_none()
-            || answer.device_lists.changed.may_have(&self.user_id)
-            || answer.device_lists.left.may_have(&self.user_id)
+            || answer.device_lists.changed.may_have(self.user_id())
+            || answer.device_lists.left.may_have(self.user_id())
         {
-            self.trust.mark_stale();
+            self.devices.mark_stale();
             self.tell(Input::TrustChanged);
         }
         // Before the events, so that a new device is known when something of it comes.
-        if self.is_list_due() {
+        if self.devices.is_due(self.now()) {
             match self.refresh(account).await {
-                Ok(changes) => self
-                    .events
-                    .extend(changes.into_iter().map(DeviceEvent::Trust)),
+                Ok(changes) => {
+                    for change in changes {
+                        self.events.push(DeviceEvent::Trust(change));
+                    }
+                }
                 // The same answer again: waiting for a better one would hold up everything. Until
                 // there is one, nothing is shared.
                 Err(DeviceError::Devices(error)) => warn!(%error, "the devices are not known"),
@@ -216,7 +209,7 @@ impl Device {
             }
         }
         // Nothing changed, or it was queried just now.
-        self.confirmed = self.confirmed.max(Some(arrived));
+        self.devices.confirm(arrived);
         let is_older_copy = self.observe_counts(&answer)?;
         if answer.to_device.left_out > 0 {
             warn!(
@@ -234,17 +227,12 @@ impl Device {
             since: Some(answer.next_batch),
             moment: Some(self.clock.now()),
         };
-        self.rows.put(Table::Sync, "", &self.position)?;
+        self.position.save(&mut self.rows)?;
         self.commit()?;
         debug!("taken in");
-        if is_older_copy {
-            self.is_restored |= self.start_over(account).await?;
+        if is_older_copy && self.start_over(account).await? {
+            self.events.note_restored();
         }
         Ok(())
     }
-}
-
-/// How far was read, as it was kept.
-pub(super) fn load(rows: &SealedRows) -> Result<Position, DeviceError> {
-    Ok(rows.get(Table::Sync, "")?.unwrap_or_default())
 }

@@ -8,7 +8,8 @@ use std::mem;
 
 use fourfold::{Secret, SecretName};
 
-use super::{Device, DeviceError};
+use super::error::DeviceError;
+use super::this_device::Device;
 use crate::local_state::{SealedRows, Table};
 
 impl Device {

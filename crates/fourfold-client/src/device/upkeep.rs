@@ -16,52 +16,13 @@
 //! devices and the server see how often this one is used. A server that lies about its count costs
 //! new sessions, once a day at most.
 
-use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::olm::own_keys::OwnKeys;
-use super::olm::peer::{HOUR, is_within};
-use super::{Device, DeviceError};
+use super::error::DeviceError;
+use super::this_device::Device;
 use crate::Account;
 use crate::account::SyncAnswer;
 use crate::local_state::Table;
-
-/// When things were done to the keys, in milliseconds of the wall clock.
-#[derive(Clone, Default, Deserialize, Serialize)]
-pub(super) struct Times {
-    fallback_key_made: Option<u64>,
-    /// Whether an older fallback key is still kept, for messages on their way.
-    has_older_fallback_key: bool,
-    restored: Option<u64>,
-    one_time_keys_made: u64,
-    one_time_keys_made_since: u64,
-}
-
-impl Times {
-    /// How many one-time keys may be made now, of so many that are wanted. A server that says again
-    /// and again that they are used up gets no more than these in an hour.
-    pub(super) fn allow_one_time_keys(&mut self, wanted: u64, now: u64) -> u64 {
-        if !is_within(self.one_time_keys_made_since, now, HOUR) {
-            self.one_time_keys_made = 0;
-            self.one_time_keys_made_since = now;
-        }
-        let allowed = wanted.min(MOST_AN_HOUR.saturating_sub(self.one_time_keys_made));
-        self.one_time_keys_made += allowed;
-        allowed
-    }
-
-    /// Whether the fallback key may be replaced: once an hour.
-    pub(super) fn may_make_fallback_key(&self, now: u64) -> bool {
-        !self
-            .fallback_key_made
-            .is_some_and(|made| is_within(made, now, HOUR))
-    }
-
-    pub(super) fn made_fallback_key(&mut self, now: u64) {
-        self.has_older_fallback_key = self.fallback_key_made.is_some();
-        self.fallback_key_made = Some(now);
-    }
-}
 
 impl Device {
     /// Takes in what the server says to hold. Pending until the caller commits. `true` when this
@@ -74,26 +35,11 @@ impl Device {
             .map(|count| count.signed_curve25519);
         let unused = answer.device_unused_fallback_key_types.as_ref();
         let has_fallback_key = unused.map(|types| types.have("signed_curve25519"));
-        let forget = keys.times.has_older_fallback_key && keys.times.may_make_fallback_key(now);
-        let is_news = count.is_some_and(|count| keys.published.one_time_keys != Some(count))
-            || has_fallback_key.is_some_and(|has| keys.published.fallback_key != has)
-            || forget;
-        if !is_news {
+        let Some(is_older_copy) = keys.observe(count, has_fallback_key, now) else {
             return Ok(false);
-        }
-        if forget {
-            keys.account.forget_fallback_key();
-            keys.times.has_older_fallback_key = false;
-        }
-        if let Some(has) = has_fallback_key {
-            keys.published.fallback_key = has;
-        }
-        let stored = u64::try_from(keys.account.stored_one_time_key_count()).unwrap_or(u64::MAX);
-        if let Some(count) = count {
-            keys.published.one_time_keys = Some(count.min(stored));
-        }
+        };
         keys.save(&mut self.rows)?;
-        Ok(count.is_some_and(|count| count > stored))
+        Ok(is_older_copy)
     }
 
     /// Makes the best of files that are an older copy: no session, and no one-time key on the server
@@ -101,22 +47,10 @@ impl Device {
     pub(super) async fn start_over(&mut self, account: &Account) -> Result<bool, DeviceError> {
         let now = self.clock.now().as_millis();
         let mut keys = self.keys()?;
-        if keys
-            .times
-            .restored
-            .is_some_and(|at| is_within(at, now, DAY))
-        {
+        if !keys.start_over(now) {
             return Ok(false);
         }
         warn!("the files of this device are an older copy: its sessions are dropped");
-        keys.times.restored = Some(now);
-        // The IDs of keys that were made after the copy was taken are not used a second time, as far
-        // as can be told from here.
-        keys.account.generate_one_time_keys(SKIPPED_IDS);
-        keys.account.mark_keys_as_published();
-        // The keys of the device stay: uploaded anew, some servers forget who signed them.
-        keys.published.one_time_keys = None;
-        keys.published.fallback_key = false;
         keys.save(&mut self.rows)?;
         for session in self.rows.names(Table::Session, "")? {
             self.rows.delete(Table::Session, &session);
@@ -128,12 +62,12 @@ impl Device {
 
     /// Claims the keys of this device until the server has none, so that nobody else gets one.
     async fn claim_back(&mut self, account: &Account) {
-        for _ in 0..MOST_CLAIMED_BACK {
+        for _ in 0..MAX_CLAIMED_BACK {
             let claimed = account
-                .keys_claim(&self.user_id, &[&self.device_id])
+                .keys_claim(self.user_id(), &[self.device_id()])
                 .await
                 .ok()
-                .and_then(|mut claimed| claimed.remove(&self.device_id));
+                .and_then(|mut claimed| claimed.remove(self.device_id()));
             let is_one_time_key = claimed.is_some_and(|claimed| {
                 claimed.members().any(|id| {
                     let key = claimed.object(id).and_then(Result::ok);
@@ -147,37 +81,5 @@ impl Device {
     }
 }
 
-impl OwnKeys {
-    /// Makes what the server lacks.
-    pub(super) fn make_missing(&mut self, now: u64) {
-        let on_server = self.published.one_time_keys.unwrap_or(0);
-        // Keys that an upload was begun with come before any new ones.
-        if self.account.one_time_keys().is_empty() && on_server < KEEP_AT_LEAST {
-            let missing = FILL_UP_TO.saturating_sub(on_server);
-            let allowed = self.times.allow_one_time_keys(missing, now);
-            self.account
-                .generate_one_time_keys(usize::try_from(allowed).unwrap_or_default());
-        }
-        if self.account.fallback_key().is_empty()
-            && !self.published.fallback_key
-            && self.times.may_make_fallback_key(now)
-        {
-            self.account.generate_fallback_key();
-            self.times.made_fallback_key(now);
-        }
-    }
-}
-
-/// How many one-time keys the server is filled up to.
-const FILL_UP_TO: u64 = 50;
-
-/// With fewer than this, the server is filled up.
-const KEEP_AT_LEAST: u64 = 25;
-
-const MOST_AN_HOUR: u64 = 500;
-
-const DAY: u64 = 24 * HOUR;
-
-const SKIPPED_IDS: usize = 100;
-
-const MOST_CLAIMED_BACK: usize = 200;
+/// How many one-time keys are claimed back at most.
+const MAX_CLAIMED_BACK: usize = 200;

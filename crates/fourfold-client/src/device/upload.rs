@@ -3,7 +3,8 @@
 use fourfold::Content;
 use tracing::{debug, instrument};
 
-use super::{Device, DeviceError};
+use super::error::DeviceError;
+use super::this_device::Device;
 use crate::{Account, ErrorKind};
 
 impl Device {
@@ -32,7 +33,7 @@ impl Device {
                     if !self.start_over(account).await? {
                         return Err(error.into());
                     }
-                    self.is_restored = true;
+                    self.events.note_restored();
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -43,22 +44,9 @@ impl Device {
     /// What is to be uploaded, its private halves on disk; `None` when the server has everything.
     pub(super) fn prepare_upload(&mut self) -> Result<Option<Content>, DeviceError> {
         let mut keys = self.keys()?;
-        keys.make_missing(self.clock.now().as_millis());
-        let mut body = Content::default();
-        if !keys.published.device_keys {
-            body.insert("device_keys", &keys.device_keys()?);
-        }
-        let one_time_keys = keys.one_time_keys()?;
-        if !one_time_keys.is_empty() {
-            body.insert("one_time_keys", &one_time_keys);
-        }
-        let fallback_keys = keys.fallback_keys()?;
-        if !fallback_keys.is_empty() {
-            body.insert("fallback_keys", &fallback_keys);
-        }
-        if body.is_empty() {
+        let Some(body) = keys.unpublished(self.now().as_millis())? else {
             return Ok(None);
-        }
+        };
         keys.save(&mut self.rows)?;
         self.commit()?;
         Ok(Some(body))
@@ -68,10 +56,7 @@ impl Device {
     pub(super) fn uploaded(&mut self, count: u64) -> Result<(), DeviceError> {
         debug!(count, "uploaded");
         let mut keys = self.keys()?;
-        keys.account.mark_keys_as_published();
-        keys.published.device_keys = true;
-        keys.published.one_time_keys = Some(count);
-        keys.published.fallback_key = true;
+        keys.uploaded(count);
         keys.save(&mut self.rows)?;
         self.commit()
     }
@@ -81,6 +66,6 @@ impl Device {
     /// have no other reason for it when earlier keys of this device were fine.
     fn is_conflict(&self, kind: &ErrorKind) -> Result<bool, DeviceError> {
         let is_refused = matches!(kind, ErrorKind::Matrix { status: 400, .. });
-        Ok(is_refused && self.keys()?.published.device_keys)
+        Ok(is_refused && self.keys()?.are_published())
     }
 }

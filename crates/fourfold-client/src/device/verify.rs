@@ -3,51 +3,14 @@
 use std::collections::BTreeMap;
 
 use fourfold::Content;
-use fourfold::signed_json::PublicKey;
 use tracing::warn;
 
 use super::clock::wall_clock;
+use super::error::DeviceError;
+use super::event::{DeviceEvent, VerificationEvent};
 use super::outbox::random_id;
-use super::{Device, DeviceError, DeviceEvent};
-use crate::verification::{CancelCode, Output, ShortString};
-
-/// What happens in a verification.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum VerificationEvent {
-    /// A device asks to be verified: [`Device::agree_to_verify`], or
-    /// [`cancel_verification`](Device::cancel_verification).
-    Requested {
-        /// The device.
-        device_id: String,
-    },
-    /// Both sides agreed. The side that asked starts; the other one may, with
-    /// [`Device::start_comparing`].
-    Ready {
-        /// The device.
-        device_id: String,
-    },
-    /// Show this to the user, ask whether the other device shows the same, and tell with
-    /// [`Device::compared`].
-    Compare(ShortString),
-    /// The user found both to show the same, and both sides proved to have their keys.
-    Verified {
-        /// The device.
-        device_id: String,
-        /// Its key, as it was when the verification began. Sign this one and no other.
-        ed25519: PublicKey,
-        /// The master key of the user, when the other device vouches for it: it can be
-        /// [pinned](Device::pin).
-        master_key: Option<PublicKey>,
-    },
-    /// It is over without success.
-    Cancelled {
-        /// Why.
-        code: CancelCode,
-        /// Whether this side cancelled it.
-        by_us: bool,
-    },
-}
+use super::this_device::Device;
+use crate::verification::{CancelCode, Output};
 
 impl Device {
     /// Asks devices of the user to verify each other with this one, those that are named or all.
@@ -61,18 +24,13 @@ impl Device {
     pub fn verify(&mut self, device_ids: Option<&[&str]>) -> Result<String, DeviceError> {
         let wanted: Vec<String> = match device_ids {
             Some(ids) => ids.iter().map(|id| (*id).to_owned()).collect(),
-            None => self
-                .trust
-                .devices()
-                .map(|device| device.device_id.clone())
-                .filter(|id| self.trust.verdict(id).may_be_verified())
-                .collect(),
+            None => self.devices.verifiable(),
         };
         let mut own = None;
         let mut others = Vec::new();
         for device_id in wanted {
-            let sides = self.sides(&device_id);
-            let (this, other) = sides.ok_or_else(|| self.not_verifiable(&device_id))?;
+            let sides = self.devices.sides(&self.own, &device_id);
+            let (this, other) = sides.ok_or_else(|| self.devices.not_verifiable(&device_id))?;
             own = Some(this);
             others.push(other);
         }
@@ -151,18 +109,15 @@ impl Device {
             return;
         }
         let now = self.clock.now().as_millis();
-        // Taken out, so that the keys can be looked up meanwhile.
-        let mut verifications = std::mem::take(&mut self.verifications);
-        let asked = verifications.receive(
+        let asked = self.verifications.receive(
             event_type,
             content,
-            |device_id| self.sides(device_id),
+            |device_id| self.devices.sides(&self.own, device_id),
             now,
             wall_clock(),
         );
-        self.verifications = verifications;
         if let Some((id, device_id)) = asked {
-            self.events.push_back(DeviceEvent::Verification {
+            self.events.push(DeviceEvent::Verification {
                 id,
                 event: VerificationEvent::Requested { device_id },
             });
@@ -187,7 +142,7 @@ impl Device {
                 } => {
                     let contents: BTreeMap<_, _> =
                         to.into_iter().map(|id| (id, content.clone())).collect();
-                    self.enqueue(event_type, &contents)?;
+                    self.outbox.put(&mut self.rows, event_type, &contents)?;
                     continue;
                 }
                 Output::Ready { device_id } => {
@@ -209,8 +164,7 @@ impl Device {
                 },
                 Output::Cancelled { code, by_us } => VerificationEvent::Cancelled { code, by_us },
             };
-            self.events
-                .push_back(DeviceEvent::Verification { id, event });
+            self.events.push(DeviceEvent::Verification { id, event });
         }
         Ok(())
     }

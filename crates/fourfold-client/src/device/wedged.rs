@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
 
-use super::olm::peer::{Peer, PeerNotes};
-use super::{Device, DeviceError};
+use super::error::DeviceError;
+use super::olm::{Peer, PeerNotes};
+use super::this_device::Device;
 use crate::Account;
 use crate::local_state::Table;
 
@@ -18,8 +19,8 @@ impl Device {
         for name in self.rows.names(Table::Peer, "")? {
             let peer = vodozemac::Curve25519PublicKey::from_base64(&name)
                 .ok()
-                .and_then(|key| self.peer_by_key(&key))
-                .and_then(|peer| self.verified_peer(&peer.device_id));
+                .and_then(|key| self.devices.peer_by_key(&key))
+                .and_then(|peer| self.devices.verified_peer(&peer.device_id));
             let Some(peer) = peer else { continue };
             let now = self.clock.now().as_millis();
             let mut notes = PeerNotes::load(&self.rows, &peer)?;
@@ -37,9 +38,10 @@ impl Device {
         self.claim(account, &wedged).await?;
         let empty = RawValue::from_string("{}".to_owned()).map_err(|_| DeviceError::Damaged)?;
         for peer in &wedged {
-            if let Some(content) = self.encrypt(peer, "m.dummy", &empty)? {
+            if let Some(content) = self.own.encrypt(&mut self.rows, peer, "m.dummy", &empty)? {
                 let contents = BTreeMap::from([(peer.device_id.clone(), content)]);
-                self.enqueue("m.room.encrypted", &contents)?;
+                self.outbox
+                    .put(&mut self.rows, "m.room.encrypted", &contents)?;
             }
         }
         self.commit()?;
@@ -55,13 +57,13 @@ impl Device {
         devices: &[Peer],
     ) -> Result<(), DeviceError> {
         let ids: Vec<_> = devices.iter().map(|peer| peer.device_id.as_str()).collect();
-        let claimed = account.keys_claim(&self.user_id, &ids).await?;
+        let claimed = account.keys_claim(self.user_id(), &ids).await?;
         for peer in devices {
             let Some(keys) = claimed.get(&peer.device_id) else {
                 debug!(device = peer.device_id, "no one-time key");
                 continue;
             };
-            if let Err(error) = self.begin_outbound(peer, keys)? {
+            if let Err(error) = self.own.begin_outbound(&mut self.rows, peer, keys)? {
                 warn!(%error, device = peer.device_id, "a one-time key is not used");
             }
         }

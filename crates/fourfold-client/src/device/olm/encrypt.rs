@@ -7,14 +7,17 @@ use serde_json::value::RawValue;
 use vodozemac::Curve25519PublicKey;
 use vodozemac::olm::SessionConfig;
 
+use super::own_device::OwnDevice;
+use super::own_keys::OwnKeys;
 use super::payload::Payload;
 use super::peer::{Peer, PeerNotes};
 use super::sessions::Sessions;
-use crate::device::{Device, DeviceError};
+use crate::device::error::DeviceError;
+use crate::local_state::SealedRows;
 
 /// Why a one-time key that the server handed out is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::device) enum OneTimeKeyError {
+pub(crate) enum OneTimeKeyError {
     #[error("the key agreement would be with a key that everybody knows")]
     Insecure,
     #[error("it is malformed")]
@@ -27,17 +30,18 @@ pub(in crate::device) enum OneTimeKeyError {
     Signature,
 }
 
-impl Device {
+impl OwnDevice {
     /// Whether something can be encrypted for a device without claiming a one-time key.
-    pub(in crate::device) fn has_session(&self, to: &Peer) -> Result<bool, DeviceError> {
-        let mut sessions = Sessions::load(&self.rows, to)?;
-        Ok(sessions.for_sending(self.run).is_some())
+    pub(crate) fn has_session(&self, rows: &SealedRows, to: &Peer) -> Result<bool, DeviceError> {
+        let mut sessions = Sessions::load(rows, to)?;
+        Ok(sessions.for_sending(self.run()).is_some())
     }
 
     /// Begins a session with a device, with a key that the server handed out for it: `claimed` is
     /// the ID of the key to the key. Pending until the caller commits.
-    pub(in crate::device) fn begin_outbound(
-        &mut self,
+    pub(crate) fn begin_outbound(
+        &self,
+        rows: &mut SealedRows,
         to: &Peer,
         claimed: &Content,
     ) -> Result<Result<(), OneTimeKeyError>, DeviceError> {
@@ -45,11 +49,11 @@ impl Device {
             Ok(key) => key,
             Err(error) => return Ok(Err(error)),
         };
-        let mut notes = PeerNotes::load(&self.rows, to)?;
+        let mut notes = PeerNotes::load(rows, to)?;
         if !one_time_key.is_fallback && !notes.use_one_time_key(&one_time_key.key.to_base64()) {
             return Ok(Err(OneTimeKeyError::Reused));
         }
-        let session = self.keys()?.account.create_outbound_session(
+        let session = OwnKeys::load(rows)?.account.create_outbound_session(
             SessionConfig::version_1(),
             to.curve25519,
             one_time_key.key,
@@ -57,35 +61,35 @@ impl Device {
         let Ok(session) = session else {
             return Ok(Err(OneTimeKeyError::Insecure));
         };
-        notes.save(&mut self.rows, to)?;
-        Sessions::load(&self.rows, to)?.add(&mut self.rows, to, session, None)?;
+        notes.save(rows, to)?;
+        Sessions::load(rows, to)?.add(rows, to, session, None)?;
         Ok(Ok(()))
     }
 
     /// Encrypts an event for a device: the content of an `m.room.encrypted` event. `None` when there
     /// is no session to do it with. Pending until the caller commits, which must be before it
     /// leaves.
-    pub(in crate::device) fn encrypt(
-        &mut self,
+    pub(crate) fn encrypt(
+        &self,
+        rows: &mut SealedRows,
         to: &Peer,
         event_type: &str,
         content: &RawValue,
     ) -> Result<Option<Content>, DeviceError> {
-        let mut sessions = Sessions::load(&self.rows, to)?;
-        let Some(held) = sessions.for_sending(self.run) else {
+        let mut sessions = Sessions::load(rows, to)?;
+        let Some(held) = sessions.for_sending(self.run()) else {
             return Ok(None);
         };
-        let keys = self.keys()?;
-        let plaintext = Payload::write(&keys, &self.device_keys, to, event_type, content)
-            .ok_or(DeviceError::Damaged)?;
+        let plaintext =
+            Payload::write(self, to, event_type, content).ok_or(DeviceError::Damaged)?;
         let Ok(message) = held.session.encrypt(plaintext.as_slice()) else {
             return Ok(None);
         };
-        held.sent(self.run);
-        held.save(&mut self.rows, to)?;
+        held.sent(self.run());
+        held.save(rows, to)?;
         let mut encrypted = Content::default();
         encrypted.insert("algorithm", "m.olm.v1.curve25519-aes-sha2");
-        encrypted.insert("sender_key", &self.curve25519);
+        encrypted.insert("sender_key", self.curve25519());
         encrypted.insert("ciphertext", &json!({to.name(): message}));
         Ok(Some(encrypted))
     }
@@ -107,7 +111,11 @@ impl Device {
             .check(&signed)
             .map_err(|_| OneTimeKeyError::Malformed)?;
         to.ed25519
-            .verify_as(&signed, &self.user_id, &format!("ed25519:{}", to.device_id))
+            .verify_as(
+                &signed,
+                self.user_id(),
+                &format!("ed25519:{}", to.device_id),
+            )
             .map_err(|_| OneTimeKeyError::Signature)?;
         let key = signed
             .get::<String>("key")

@@ -1,8 +1,21 @@
 //! Olm: the account of this device, its sessions, and what goes through them.
 
-pub(super) mod decrypt;
-pub(super) mod encrypt;
-pub(super) mod own_keys;
-pub(super) mod payload;
-pub(super) mod peer;
-pub(super) mod sessions;
+mod decrypt;
+mod encrypt;
+mod error;
+mod own_device;
+mod own_keys;
+mod payload;
+mod peer;
+mod sessions;
+mod times;
+
+pub(super) use self::decrypt::Decrypted;
+#[cfg(test)]
+pub(super) use self::encrypt::OneTimeKeyError;
+pub use self::error::OlmError;
+pub(super) use self::own_device::OwnDevice;
+pub(super) use self::own_keys::OwnKeys;
+pub(super) use self::peer::{Peer, PeerNotes};
+#[cfg(test)]
+pub(super) use self::sessions::Sessions;

@@ -7,27 +7,27 @@ use serde::{Deserialize, Serialize};
 use vodozemac::Curve25519PublicKey;
 use vodozemac::olm::{Account, AccountPickle};
 
-use crate::device::DeviceError;
-use crate::device::upkeep::Times;
+use super::times::Times;
+use crate::device::error::DeviceError;
 use crate::local_state::{SealedRows, Table};
 
 /// The Olm account of this device, with what the server knows of it.
-pub(in crate::device) struct OwnKeys {
-    pub(in crate::device) user_id: String,
-    pub(in crate::device) device_id: String,
-    pub(in crate::device) account: Account,
-    pub(in crate::device) published: Published,
-    pub(in crate::device) times: Times,
+pub(crate) struct OwnKeys {
+    pub(crate) user_id: String,
+    pub(crate) device_id: String,
+    pub(crate) account: Account,
+    published: Published,
+    times: Times,
 }
 
 /// What of the keys is on the server, as far as is known.
 #[derive(Clone, Default, Deserialize, Serialize)]
-pub(in crate::device) struct Published {
-    pub(in crate::device) device_keys: bool,
+struct Published {
+    device_keys: bool,
     /// How many one-time keys the server holds; `None` when it never said.
-    pub(in crate::device) one_time_keys: Option<u64>,
+    one_time_keys: Option<u64>,
     /// Whether the server holds a fallback key that was not used yet.
-    pub(in crate::device) fallback_key: bool,
+    fallback_key: bool,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -41,7 +41,7 @@ struct Row {
 }
 
 impl OwnKeys {
-    pub(in crate::device) fn generate(user_id: &str, device_id: &str) -> Self {
+    pub(crate) fn generate(user_id: &str, device_id: &str) -> Self {
         Self {
             user_id: user_id.to_owned(),
             device_id: device_id.to_owned(),
@@ -51,7 +51,13 @@ impl OwnKeys {
         }
     }
 
-    pub(in crate::device) fn load(rows: &SealedRows) -> Result<Option<Self>, DeviceError> {
+    /// The keys that are kept.
+    pub(crate) fn load(rows: &SealedRows) -> Result<Self, DeviceError> {
+        Self::find(rows)?.ok_or(DeviceError::Damaged)
+    }
+
+    /// The keys that are kept, if any are.
+    pub(crate) fn find(rows: &SealedRows) -> Result<Option<Self>, DeviceError> {
         let row: Option<Row> = rows.get(Table::Account, "")?;
         Ok(row.map(|row| Self {
             user_id: row.user_id,
@@ -62,7 +68,7 @@ impl OwnKeys {
         }))
     }
 
-    pub(in crate::device) fn save(&self, rows: &mut SealedRows) -> Result<(), DeviceError> {
+    pub(crate) fn save(&self, rows: &mut SealedRows) -> Result<(), DeviceError> {
         let row = Row {
             user_id: self.user_id.clone(),
             device_id: self.device_id.clone(),
@@ -73,8 +79,84 @@ impl OwnKeys {
         Ok(rows.put(Table::Account, "", &row)?)
     }
 
+    /// What the server lacks, made here where it has to be; `None` when it has everything.
+    pub(crate) fn unpublished(&mut self, now: u64) -> Result<Option<Content>, DeviceError> {
+        self.make_missing(now);
+        let mut body = Content::default();
+        if !self.published.device_keys {
+            body.insert("device_keys", &self.device_keys()?);
+        }
+        let one_time_keys = self.one_time_keys()?;
+        if !one_time_keys.is_empty() {
+            body.insert("one_time_keys", &one_time_keys);
+        }
+        let fallback_keys = self.fallback_keys()?;
+        if !fallback_keys.is_empty() {
+            body.insert("fallback_keys", &fallback_keys);
+        }
+        Ok((!body.is_empty()).then_some(body))
+    }
+
+    /// Notes that the server has them, and how many one-time keys it holds.
+    pub(crate) fn uploaded(&mut self, count: u64) {
+        self.account.mark_keys_as_published();
+        self.published.device_keys = true;
+        self.published.one_time_keys = Some(count);
+        self.published.fallback_key = true;
+    }
+
+    /// Whether the keys of the device were uploaded before.
+    pub(crate) fn are_published(&self) -> bool {
+        self.published.device_keys
+    }
+
+    /// Takes in what the server says to hold: how many one-time keys, and whether a fallback key.
+    /// `None` when that is no news; else whether it holds more than there are private halves here.
+    pub(crate) fn observe(
+        &mut self,
+        count: Option<u64>,
+        has_fallback_key: Option<bool>,
+        now: u64,
+    ) -> Option<bool> {
+        let forget = self.times.is_older_fallback_key_over(now);
+        let is_news = count.is_some_and(|count| self.published.one_time_keys != Some(count))
+            || has_fallback_key.is_some_and(|has| self.published.fallback_key != has)
+            || forget;
+        if !is_news {
+            return None;
+        }
+        if forget {
+            self.account.forget_fallback_key();
+            self.times.forgot_fallback_key();
+        }
+        if let Some(has) = has_fallback_key {
+            self.published.fallback_key = has;
+        }
+        let stored = u64::try_from(self.account.stored_one_time_key_count()).unwrap_or(u64::MAX);
+        if let Some(count) = count {
+            self.published.one_time_keys = Some(count.min(stored));
+        }
+        Some(count.is_some_and(|count| count > stored))
+    }
+
+    /// Begins anew after the files turned out to be an older copy; `false` when that was done within
+    /// a day.
+    pub(crate) fn start_over(&mut self, now: u64) -> bool {
+        if !self.times.start_over(now) {
+            return false;
+        }
+        // The IDs of keys that were made after the copy was taken are not used a second time, as far
+        // as can be told from here.
+        self.account.generate_one_time_keys(SKIPPED_IDS);
+        self.account.mark_keys_as_published();
+        // The keys of the device stay: uploaded anew, some servers forget who signed them.
+        self.published.one_time_keys = None;
+        self.published.fallback_key = false;
+        true
+    }
+
     /// The published form, signed by itself.
-    pub(in crate::device) fn device_keys(&self) -> Result<Content, DeviceError> {
+    pub(crate) fn device_keys(&self) -> Result<Content, DeviceError> {
         let curve25519 = core_key(self.account.curve25519_key())?;
         let ed25519 = PublicKey::from_base64(&self.account.ed25519_key().to_base64())
             .map_err(|_| DeviceError::Unsignable)?;
@@ -91,7 +173,7 @@ impl OwnKeys {
 
     /// The one-time keys that were not published yet, each signed, by the ID under which the server
     /// hands it out.
-    pub(in crate::device) fn one_time_keys(&self) -> Result<Content, DeviceError> {
+    fn one_time_keys(&self) -> Result<Content, DeviceError> {
         let mut keys = Content::default();
         for (id, key) in self.account.one_time_keys() {
             let key = self.signed_key(key, false)?;
@@ -101,7 +183,7 @@ impl OwnKeys {
     }
 
     /// The fallback key, if it was not published yet, in the same form.
-    pub(in crate::device) fn fallback_keys(&self) -> Result<Content, DeviceError> {
+    fn fallback_keys(&self) -> Result<Content, DeviceError> {
         let mut keys = Content::default();
         for (id, key) in self.account.fallback_key() {
             let key = self.signed_key(key, true)?;
@@ -112,11 +194,30 @@ impl OwnKeys {
 
     /// Adds the signature of this device; see [`Device::sign`](crate::Device::sign). Nothing else
     /// here signs.
-    pub(in crate::device) fn sign(&self, object: &mut Signable) -> Result<(), DeviceError> {
+    pub(crate) fn sign(&self, object: &mut Signable) -> Result<(), DeviceError> {
         signed_json::sign_with(object, &self.user_id, &self.key_id(), |message| {
             self.account.sign(message).to_bytes()
         })?;
         Ok(())
+    }
+
+    /// Makes what the server lacks.
+    fn make_missing(&mut self, now: u64) {
+        let on_server = self.published.one_time_keys.unwrap_or(0);
+        // Keys that an upload was begun with come before any new ones.
+        if self.account.one_time_keys().is_empty() && on_server < MIN_ONE_TIME_KEYS {
+            let missing = MAX_ONE_TIME_KEYS.saturating_sub(on_server);
+            let allowed = self.times.allow_one_time_keys(missing, now);
+            self.account
+                .generate_one_time_keys(usize::try_from(allowed).unwrap_or_default());
+        }
+        if self.account.fallback_key().is_empty()
+            && !self.published.fallback_key
+            && self.times.may_make_fallback_key(now)
+        {
+            self.account.generate_fallback_key();
+            self.times.made_fallback_key(now);
+        }
     }
 
     fn signed_key(&self, key: Curve25519PublicKey, fallback: bool) -> Result<Content, DeviceError> {
@@ -143,3 +244,12 @@ fn core_key(key: Curve25519PublicKey) -> Result<identity::Curve25519PublicKey, D
 /// What this device says to understand. It has no rooms, but other clients take a device without
 /// the second for one that cannot encrypt at all.
 const ALGORITHMS: [&str; 2] = ["m.olm.v1.curve25519-aes-sha2", "m.megolm.v1.aes-sha2"];
+
+/// How many one-time keys the server is filled up to.
+const MAX_ONE_TIME_KEYS: u64 = 50;
+
+/// With fewer than this, the server is filled up.
+const MIN_ONE_TIME_KEYS: u64 = 25;
+
+/// How many IDs of one-time keys are left out after the files turned out to be an older copy.
+const SKIPPED_IDS: usize = 100;

@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::own_keys::OwnKeys;
+use super::error::OlmError;
+use super::own_device::OwnDevice;
 use super::peer::Peer;
-use crate::device::OlmError;
 use crate::wiped_json::to_wiped_json;
 
 /// The plaintext of an Olm message
 /// ([m.olm.v1](https://spec.matrix.org/v1.19/client-server-api/#molmv1curve25519-aes-sha2)).
 #[derive(Deserialize, Serialize)]
-pub(in crate::device) struct Payload<'a> {
+pub(crate) struct Payload<'a> {
     #[serde(borrow, rename = "type")]
-    pub(in crate::device) event_type: Cow<'a, str>,
+    pub(crate) event_type: Cow<'a, str>,
     #[serde(borrow)]
-    pub(in crate::device) content: &'a RawValue,
+    pub(crate) content: &'a RawValue,
     #[serde(borrow)]
     sender: Cow<'a, str>,
     #[serde(borrow)]
@@ -45,14 +45,13 @@ struct Ed25519Key {
 }
 
 impl<'a> Payload<'a> {
-    pub(in crate::device) fn read(plaintext: &'a [u8]) -> Result<Self, OlmError> {
+    pub(crate) fn read(plaintext: &'a [u8]) -> Result<Self, OlmError> {
         serde_json::from_slice(plaintext).map_err(|_| OlmError::Payload)
     }
 
     /// The plaintext of an event to another device.
-    pub(in crate::device) fn write(
-        keys: &OwnKeys,
-        device_keys: &Content,
+    pub(crate) fn write(
+        own: &OwnDevice,
         to: &Peer,
         event_type: &str,
         content: &RawValue,
@@ -60,22 +59,22 @@ impl<'a> Payload<'a> {
         to_wiped_json(&Payload {
             event_type: event_type.into(),
             content,
-            sender: (&keys.user_id).into(),
-            recipient: (&keys.user_id).into(),
+            sender: own.user_id().into(),
+            recipient: own.user_id().into(),
             recipient_keys: Ed25519Key {
                 ed25519: to.ed25519.to_base64(),
             },
             keys: Ed25519Key {
-                ed25519: keys.account.ed25519_key().to_base64(),
+                ed25519: own.ed25519().to_owned(),
             },
-            sender_device_keys: Some(device_keys.clone()),
+            sender_device_keys: Some(own.device_keys().clone()),
             unstable_device_keys: None,
         })
     }
 
     /// The checks that the specification demands of every decrypted event
     /// ([Validation](https://spec.matrix.org/v1.19/client-server-api/#validation-of-incoming-decrypted-events)).
-    pub(in crate::device) fn check(
+    pub(crate) fn check(
         &self,
         sender: &str,
         from: &Peer,

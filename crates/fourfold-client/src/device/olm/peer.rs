@@ -1,37 +1,49 @@
 //! Another device of the user, and what is remembered about encrypting with it.
 
+use fourfold::identity::KnownDevice;
 use fourfold::signed_json::PublicKey;
 use serde::{Deserialize, Serialize};
 use vodozemac::Curve25519PublicKey;
 
-use crate::device::DeviceError;
+use crate::device::clock::{HOUR, is_within};
+use crate::device::error::DeviceError;
 use crate::local_state::{SealedRows, Table};
 
 /// The identity of another device, as its owner signed it.
 #[derive(Clone, Debug)]
-pub(in crate::device) struct Peer {
-    pub(in crate::device) device_id: String,
-    pub(in crate::device) ed25519: PublicKey,
-    pub(in crate::device) curve25519: Curve25519PublicKey,
+pub(crate) struct Peer {
+    pub(crate) device_id: String,
+    pub(crate) ed25519: PublicKey,
+    pub(crate) curve25519: Curve25519PublicKey,
 }
 
 impl Peer {
     /// The name of its row, and the beginning of the names of its sessions.
-    pub(in crate::device) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.curve25519.to_base64()
+    }
+}
+
+impl From<&KnownDevice> for Peer {
+    fn from(device: &KnownDevice) -> Self {
+        Self {
+            device_id: device.device_id.clone(),
+            ed25519: device.ed25519,
+            curve25519: Curve25519PublicKey::from_bytes(*device.curve25519.as_bytes()),
+        }
     }
 }
 
 /// What is remembered about a device, whatever sessions there are.
 #[derive(Default, Deserialize, Serialize)]
-pub(in crate::device) struct PeerNotes {
+pub(crate) struct PeerNotes {
     /// Failures since [`failures_since`](Self::failures_since).
     failures: u32,
     failures_since: u64,
     /// When a session was last replaced, in milliseconds of the wall clock.
     replaced_at: Option<u64>,
     /// Whether its sessions do not work any more and a new one is to be made.
-    pub(in crate::device) is_wedged: bool,
+    pub(crate) is_wedged: bool,
     /// The IDs of sessions that were given up: a message that began one begins none again.
     gone: Vec<String>,
     /// The one-time keys of the device that were used here, the newest last.
@@ -39,21 +51,17 @@ pub(in crate::device) struct PeerNotes {
 }
 
 impl PeerNotes {
-    pub(in crate::device) fn load(rows: &SealedRows, peer: &Peer) -> Result<Self, DeviceError> {
+    pub(crate) fn load(rows: &SealedRows, peer: &Peer) -> Result<Self, DeviceError> {
         Ok(rows.get(Table::Peer, &peer.name())?.unwrap_or_default())
     }
 
-    pub(in crate::device) fn save(
-        &self,
-        rows: &mut SealedRows,
-        peer: &Peer,
-    ) -> Result<(), DeviceError> {
+    pub(crate) fn save(&self, rows: &mut SealedRows, peer: &Peer) -> Result<(), DeviceError> {
         Ok(rows.put(Table::Peer, &peer.name(), self)?)
     }
 
     /// Counts a message that did not decrypt. MACs of Olm are 64 bits short, so that the number of
     /// guesses is what protects them.
-    pub(in crate::device) fn failed(&mut self, now: u64) {
+    pub(crate) fn failed(&mut self, now: u64) {
         if !is_within(self.failures_since, now, HOUR) {
             self.failures = 0;
             self.failures_since = now;
@@ -62,22 +70,22 @@ impl PeerNotes {
     }
 
     /// Whether so much failed within an hour that nothing more is tried.
-    pub(in crate::device) fn is_exhausted(&self, now: u64) -> bool {
+    pub(crate) fn is_exhausted(&self, now: u64) -> bool {
         self.failures >= MAX_FAILURES && is_within(self.failures_since, now, HOUR)
     }
 
     /// Whether a new session may be begun because the others do not work: once an hour.
-    pub(in crate::device) fn may_replace(&self, now: u64) -> bool {
+    pub(crate) fn may_replace(&self, now: u64) -> bool {
         self.is_wedged && !self.replaced_at.is_some_and(|at| is_within(at, now, HOUR))
     }
 
     /// Notes that a new session is being begun.
-    pub(in crate::device) fn replaced(&mut self, now: u64) {
+    pub(crate) fn replaced(&mut self, now: u64) {
         self.is_wedged = false;
         self.replaced_at = Some(now);
     }
 
-    pub(in crate::device) fn forget_session(&mut self, session_id: String) {
+    pub(crate) fn forget_session(&mut self, session_id: String) {
         self.gone.push(session_id);
         let surplus = self.gone.len().saturating_sub(MAX_GONE);
         self.gone.drain(..surplus);
@@ -85,7 +93,7 @@ impl PeerNotes {
 
     /// Notes that a one-time key of the device is used. `false` when it was before: the server hands
     /// the same key out again.
-    pub(in crate::device) fn use_one_time_key(&mut self, key: &str) -> bool {
+    pub(crate) fn use_one_time_key(&mut self, key: &str) -> bool {
         if self.used_one_time_keys.iter().any(|used| used == key) {
             return false;
         }
@@ -95,19 +103,10 @@ impl PeerNotes {
         true
     }
 
-    pub(in crate::device) fn was_session(&self, session_id: &str) -> bool {
+    pub(crate) fn was_session(&self, session_id: &str) -> bool {
         self.gone.iter().any(|gone| gone == session_id)
     }
 }
-
-/// Whether something that happened at `then` is less than `span` ago. A clock that was set back
-/// makes no span longer than it is.
-pub(in crate::device) fn is_within(then: u64, now: u64, span: u64) -> bool {
-    now.checked_sub(then).is_some_and(|passed| passed < span)
-}
-
-/// In milliseconds.
-pub(in crate::device) const HOUR: u64 = 60 * 60 * 1000;
 
 /// How many messages of one device may fail within an hour.
 const MAX_FAILURES: u32 = 100;

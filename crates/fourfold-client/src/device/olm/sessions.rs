@@ -4,15 +4,15 @@ use serde::{Deserialize, Serialize};
 use vodozemac::olm::{OlmMessage, Session, SessionPickle};
 
 use super::peer::{Peer, PeerNotes};
-use crate::device::DeviceError;
+use crate::device::error::DeviceError;
 use crate::local_state::{SealedRows, Table};
 
 /// The sessions with one device, the one that was used last first.
-pub(in crate::device) struct Sessions(Vec<Held>);
+pub(crate) struct Sessions(Vec<Held>);
 
 /// A session and what the ratchet itself does not tell.
-pub(in crate::device) struct Held {
-    pub(in crate::device) session: Session,
+pub(crate) struct Held {
+    pub(crate) session: Session,
     notes: SessionNotes,
 }
 
@@ -40,7 +40,7 @@ struct RowToSave<'a> {
 }
 
 impl Sessions {
-    pub(in crate::device) fn load(rows: &SealedRows, peer: &Peer) -> Result<Self, DeviceError> {
+    pub(crate) fn load(rows: &SealedRows, peer: &Peer) -> Result<Self, DeviceError> {
         let mut sessions = Vec::new();
         for name in rows.names(Table::Session, &format!("{} ", peer.name()))? {
             let row: Row = rows
@@ -55,7 +55,7 @@ impl Sessions {
         Ok(Self(sessions))
     }
 
-    pub(in crate::device) fn all(&mut self) -> impl Iterator<Item = &mut Held> {
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut Held> {
         self.0.iter_mut()
     }
 
@@ -65,14 +65,14 @@ impl Sessions {
     /// other side has turned the ratchet: if the files of that run were put back by a backup, the
     /// next message key has been used already, and two messages under one key tell what they say.
     /// A new session costs a one-time key and nothing else.
-    pub(in crate::device) fn for_sending(&mut self, run: u64) -> Option<&mut Held> {
+    pub(crate) fn for_sending(&mut self, run: u64) -> Option<&mut Held> {
         self.0
             .iter_mut()
             .find(|held| held.notes.sent_in.is_none_or(|sent_in| sent_in == run))
     }
 
     /// Takes in a new session, and gives up the one that was longest unused when there are too many.
-    pub(in crate::device) fn add(
+    pub(crate) fn add(
         &mut self,
         rows: &mut SealedRows,
         peer: &Peer,
@@ -100,7 +100,7 @@ impl Sessions {
         Ok(())
     }
 
-    pub(in crate::device) fn next_order(&self) -> u64 {
+    pub(crate) fn next_order(&self) -> u64 {
         let newest = self.0.first().map_or(0, |held| held.notes.order);
         newest.saturating_add(1)
     }
@@ -108,7 +108,7 @@ impl Sessions {
 
 impl Held {
     /// Notes that a message was received, so that this session comes first from now on.
-    pub(in crate::device) fn received(&mut self, message: &OlmMessage, order: u64) {
+    pub(crate) fn received(&mut self, message: &OlmMessage, order: u64) {
         self.notes.order = order;
         let key = ratchet_key(message);
         if !self.notes.ratchet_keys.contains(&key) {
@@ -124,15 +124,11 @@ impl Held {
     }
 
     /// Notes that a message was encrypted.
-    pub(in crate::device) fn sent(&mut self, run: u64) {
+    pub(crate) fn sent(&mut self, run: u64) {
         self.notes.sent_in = Some(run);
     }
 
-    pub(in crate::device) fn save(
-        &self,
-        rows: &mut SealedRows,
-        peer: &Peer,
-    ) -> Result<(), DeviceError> {
+    pub(crate) fn save(&self, rows: &mut SealedRows, peer: &Peer) -> Result<(), DeviceError> {
         let row = RowToSave {
             session: self.session.pickle(),
             notes: &self.notes,

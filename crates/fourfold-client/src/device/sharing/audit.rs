@@ -1,28 +1,52 @@
 //! Lines of the audit log: kept until they were handed over.
 
+use std::collections::BTreeSet;
+
 use fourfold::sharing::Audit;
 
-use crate::device::{Device, DeviceError, DeviceEvent};
+use crate::device::error::DeviceError;
+use crate::device::event::DeviceEvent;
+use crate::device::event_queue::EventQueue;
 use crate::local_state::{SealedRows, Table};
 
-impl Device {
+/// The lines that are kept, and which of them were told.
+#[derive(Debug)]
+pub(super) struct AuditLog {
+    last_number: u64,
+    /// Told, and not forgotten yet.
+    handed_over: BTreeSet<String>,
+}
+
+impl AuditLog {
+    pub(super) fn load(rows: &SealedRows) -> Result<Self, DeviceError> {
+        let last = rows.names(Table::Audit, "")?.pop();
+        Ok(Self {
+            last_number: last.and_then(|name| name.parse().ok()).unwrap_or(0),
+            handed_over: BTreeSet::new(),
+        })
+    }
+
     /// Keeps a line. Pending until the caller commits, together with what it tells about.
-    pub(in crate::device) fn keep_audit(&mut self, audit: Audit) -> Result<(), DeviceError> {
-        self.audit_number = self.audit_number.saturating_add(1);
-        let name = format!("{:020}", self.audit_number);
-        self.rows.put(Table::Audit, &name, &audit)?;
+    pub(super) fn keep(&mut self, rows: &mut SealedRows, audit: &Audit) -> Result<(), DeviceError> {
+        self.last_number = self.last_number.saturating_add(1);
+        let name = format!("{:020}", self.last_number);
+        rows.put(Table::Audit, &name, audit)?;
         Ok(())
     }
 
     /// Puts the lines that were kept among what is told. They are forgotten with the next call: a
     /// program that ended before it wrote them down is told again.
-    pub(in crate::device) fn hand_over_audit(&mut self) -> Result<(), DeviceError> {
-        for name in self.rows.names(Table::Audit, "")? {
+    pub(super) fn hand_over(
+        &mut self,
+        rows: &SealedRows,
+        events: &mut EventQueue,
+    ) -> Result<(), DeviceError> {
+        for name in rows.names(Table::Audit, "")? {
             if self.handed_over.contains(&name) {
                 continue;
             }
-            if let Some(audit) = self.rows.get::<Audit>(Table::Audit, &name)? {
-                self.events.push_back(DeviceEvent::Audit(audit));
+            if let Some(audit) = rows.get::<Audit>(Table::Audit, &name)? {
+                events.push(DeviceEvent::Audit(audit));
             }
             self.handed_over.insert(name);
         }
@@ -31,15 +55,9 @@ impl Device {
 
     /// Forgets the lines that were handed over: whoever comes back has written them down. Pending
     /// until the caller commits.
-    pub(in crate::device) fn forget_audit(&mut self) {
+    pub(super) fn forget(&mut self, rows: &mut SealedRows) {
         for name in std::mem::take(&mut self.handed_over) {
-            self.rows.delete(Table::Audit, &name);
+            rows.delete(Table::Audit, &name);
         }
     }
-}
-
-/// The number of the last line that is kept.
-pub(in crate::device) fn last_number(rows: &SealedRows) -> Result<u64, DeviceError> {
-    let last = rows.names(Table::Audit, "")?.pop();
-    Ok(last.and_then(|name| name.parse().ok()).unwrap_or(0))
 }

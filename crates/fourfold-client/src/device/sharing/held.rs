@@ -3,20 +3,16 @@
 //! The other device sends each only once. What is worth it is decided after the lock, by what holds
 //! then: a request that is over by that time gets nothing.
 
-use std::borrow::Cow;
-
 use fourfold::Secret;
 use fourfold::identity::Curve25519PublicKey;
 use fourfold::sharing::{Channel, ToDeviceEvent};
 use fourfold::signed_json::PublicKey;
 use serde::{Deserialize, Serialize};
-use tracing::debug;
 
-use super::secrets::{SecretSource, secret};
-use crate::Account;
-use crate::device::olm::decrypt::Decrypted;
-use crate::device::{Device, DeviceError};
-use crate::local_state::Table;
+use super::received::secret;
+use crate::device::error::DeviceError;
+use crate::device::olm::Decrypted;
+use crate::local_state::{SealedRows, Table};
 
 #[derive(Deserialize)]
 struct Row {
@@ -35,84 +31,57 @@ struct RowToKeep<'a> {
     content: &'a str,
 }
 
-#[derive(Deserialize)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    request_id: Cow<'a, str>,
+/// Keeps an answer, if there is room. Pending until the caller commits.
+pub(super) fn keep(rows: &mut SealedRows, decrypted: &Decrypted) -> Result<bool, DeviceError> {
+    let number = rows.names(Table::Held, "")?.len();
+    if number >= MAX_HELD || decrypted.content.len() > MAX_HELD_BYTES {
+        return Ok(false);
+    }
+    let row = RowToKeep {
+        event_type: &decrypted.event_type,
+        curve25519: decrypted.from.curve25519.to_base64(),
+        ed25519: decrypted.from.ed25519.to_base64(),
+        content: &decrypted.content,
+    };
+    // In order; all go at once.
+    rows.put(Table::Held, &format!("{number:04}"), &row)?;
+    Ok(true)
 }
 
-impl Device {
-    /// Keeps an answer to a request that is open. Anything else is of no use later. Pending until
-    /// the caller commits.
-    pub(in crate::device) fn hold(&mut self, decrypted: &Decrypted) -> Result<(), DeviceError> {
-        let answer: Option<Answer<'_>> = serde_json::from_str(&decrypted.content).ok();
-        let is_open = answer.is_some_and(|answer| {
-            let mut open = self.machine.open_requests();
-            open.any(|(id, ..)| id.as_str() == answer.request_id)
-        });
-        let number = self.rows.names(Table::Held, "")?.len();
-        if !is_open || number >= MAX_HELD || decrypted.content.len() > LARGEST {
-            debug!("a secret is left out: sharing is locked");
-            return Ok(());
-        }
-        let row = RowToKeep {
-            event_type: &decrypted.event_type,
-            curve25519: decrypted.from.curve25519.to_base64(),
-            ed25519: decrypted.from.ed25519.to_base64(),
-            content: &decrypted.content,
+/// Whether anything is kept.
+pub(super) fn is_any(rows: &SealedRows) -> Result<bool, DeviceError> {
+    Ok(!rows.names(Table::Held, "")?.is_empty())
+}
+
+/// Takes out what is kept. Pending until the caller commits.
+pub(super) fn take(
+    rows: &mut SealedRows,
+    user_id: &str,
+) -> Result<Vec<ToDeviceEvent>, DeviceError> {
+    let mut taken = Vec::new();
+    for id in rows.names(Table::Held, "")? {
+        let row: Row = rows.get(Table::Held, &id)?.ok_or(DeviceError::Damaged)?;
+        rows.delete(Table::Held, &id);
+        let curve25519 = Curve25519PublicKey::from_base64(&row.curve25519);
+        let ed25519 = PublicKey::from_base64(&row.ed25519);
+        let (Ok(curve25519), Ok(ed25519)) = (curve25519, ed25519) else {
+            return Err(DeviceError::Damaged);
         };
-        // In order; all go at once.
-        Ok(self.rows.put(Table::Held, &format!("{number:04}"), &row)?)
+        taken.push(ToDeviceEvent {
+            event_type: row.event_type,
+            content: row.content,
+            channel: Channel::Olm {
+                sender: user_id.to_owned(),
+                curve25519,
+                ed25519,
+            },
+        });
     }
-
-    /// Looks at what was kept, if sharing is not locked any more.
-    pub(in crate::device) async fn take_up_held(
-        &mut self,
-        account: &Account,
-        secrets: &mut impl SecretSource,
-    ) -> Result<(), DeviceError> {
-        if self.machine.is_locked() || self.rows.names(Table::Held, "")?.is_empty() {
-            return Ok(());
-        }
-        let taken = self.run_sharing(account, secrets).await;
-        self.or_rolled_back(taken)?;
-        self.commit()
-    }
-
-    /// Puts what was kept before what arrived. Pending until the caller commits.
-    pub(in crate::device) fn release_held(&mut self) -> Result<(), DeviceError> {
-        if self.machine.is_locked() {
-            return Ok(());
-        }
-        let mut released = Vec::new();
-        for id in self.rows.names(Table::Held, "")? {
-            let row: Row = self
-                .rows
-                .get(Table::Held, &id)?
-                .ok_or(DeviceError::Damaged)?;
-            self.rows.delete(Table::Held, &id);
-            let curve25519 = Curve25519PublicKey::from_base64(&row.curve25519);
-            let ed25519 = PublicKey::from_base64(&row.ed25519);
-            let (Ok(curve25519), Ok(ed25519)) = (curve25519, ed25519) else {
-                return Err(DeviceError::Damaged);
-            };
-            released.push(ToDeviceEvent {
-                event_type: row.event_type,
-                content: row.content,
-                channel: Channel::Olm {
-                    sender: self.user_id.clone(),
-                    curve25519,
-                    ed25519,
-                },
-            });
-        }
-        self.arrived.splice(0..0, released);
-        Ok(())
-    }
+    Ok(taken)
 }
 
 /// As many as there are requests that can be open.
 const MAX_HELD: usize = 64;
 
 /// More than any answer has.
-const LARGEST: usize = 2 * Secret::MAX_BYTES;
+const MAX_HELD_BYTES: usize = 2 * Secret::MAX_BYTES;

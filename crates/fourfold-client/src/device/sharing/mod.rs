@@ -1,6 +1,11 @@
-//! Secret sharing: the machine, and what of it is kept.
+//! Secret sharing of this device: the machine, and what of it is kept.
 
-pub(super) mod audit;
-pub(super) mod held;
-pub(super) mod machine;
-pub(super) mod secrets;
+mod audit;
+mod held;
+mod machine;
+mod received;
+mod source;
+
+pub(super) use self::machine::Sharing;
+pub use self::received::ReceivedSecret;
+pub use self::source::{NoSecrets, SecretSource};

@@ -13,17 +13,50 @@ mod sharing;
 mod upkeep;
 mod verifying;
 
+use std::collections::BTreeMap;
+
 use fourfold::Content;
 use fourfold::signed_json::PublicKey;
 use serde_json::value::RawValue;
 use vodozemac::Curve25519PublicKey;
 
-use super::olm::decrypt::Decrypted;
-use super::olm::peer::{HOUR, Peer};
-use super::olm::sessions::Sessions;
+use super::clock::HOUR;
+use super::olm::{Decrypted, OneTimeKeyError, Peer, Sessions};
 use super::*;
-use crate::Session;
 use crate::testing::{USER, session};
+use crate::{LocalState, SealingKey, Session};
+
+/// The parts, as tests call them.
+impl Device {
+    fn begin_outbound(
+        &mut self,
+        to: &Peer,
+        claimed: &Content,
+    ) -> Result<Result<(), OneTimeKeyError>, DeviceError> {
+        self.own.begin_outbound(&mut self.rows, to, claimed)
+    }
+
+    fn has_session(&self, to: &Peer) -> Result<bool, DeviceError> {
+        self.own.has_session(&self.rows, to)
+    }
+
+    fn encrypt(
+        &mut self,
+        to: &Peer,
+        event_type: &str,
+        content: &RawValue,
+    ) -> Result<Option<Content>, DeviceError> {
+        self.own.encrypt(&mut self.rows, to, event_type, content)
+    }
+
+    fn enqueue(
+        &mut self,
+        event_type: &str,
+        contents: &BTreeMap<String, Content>,
+    ) -> Result<(), DeviceError> {
+        self.outbox.put(&mut self.rows, event_type, contents)
+    }
+}
 
 /// Signs any object with the key of a device, which itself signs only what it built.
 fn forge_by(device: &Device, object: &mut Content) {
@@ -160,11 +193,14 @@ fn receive_at(
     now: u64,
 ) -> Result<Decrypted, OlmError> {
     let sender = peer(from);
-    let known = |_: &Device, key: &Curve25519PublicKey| match *key == sender.curve25519 {
+    let known = |key: &Curve25519PublicKey| match *key == sender.curve25519 {
         true => vec![sender.clone()],
         false => Vec::new(),
     };
-    let decrypted = to.decrypt(USER, content, known, now).unwrap();
+    let decrypted = to
+        .own
+        .decrypt(&mut to.rows, USER, content, known, now)
+        .unwrap();
     to.rows.commit().unwrap();
     decrypted
 }

@@ -1,7 +1,6 @@
 //! Sessions: begun, chosen, replayed, reordered, restarted.
 
 use super::*;
-use crate::device::olm::encrypt::OneTimeKeyError;
 use crate::local_state::Table;
 
 fn content(decrypted: &Decrypted) -> &str {
@@ -103,7 +102,7 @@ fn too_large_a_gap_fails_and_the_session_recovers() {
     pair.reply();
     let to = peer(&pair.two);
     let mut sessions = Sessions::load(&pair.one.rows, &to).unwrap();
-    let held = sessions.for_sending(pair.one.run).unwrap();
+    let held = sessions.for_sending(pair.one.own.run()).unwrap();
     for _ in 0..2001 {
         held.session.encrypt("lost").unwrap();
     }
@@ -118,7 +117,7 @@ fn the_session_is_used_that_was_received_on_last() {
     let mut pair = Pair::connected();
     let latest = |pair: &Pair| {
         let mut sessions = Sessions::load(&pair.one.rows, &peer(&pair.two)).unwrap();
-        let held = sessions.for_sending(pair.one.run).unwrap();
+        let held = sessions.for_sending(pair.one.own.run()).unwrap();
         held.session.session_id()
     };
     let first = latest(&pair);

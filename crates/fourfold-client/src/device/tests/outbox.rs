@@ -6,6 +6,21 @@ use super::*;
 use crate::local_state::Table;
 use crate::testing::{Reply, Server, once};
 
+#[tokio::test]
+async fn nothing_leaves_before_it_is_kept() {
+    let server = Server::start(|_| Reply::json(200, "{}")).await;
+    let (account, _) = server.account(&once());
+    let mut machine = Machine::new(&server.base_url);
+    let mut device = Device::create(&mut machine.state, &key(1)).unwrap();
+    let contents = BTreeMap::from([("OTHER".to_owned(), Content::default())]);
+    device.enqueue("m.dummy", &contents).unwrap();
+    device.send_waiting(&account).await.unwrap();
+    assert!(server.received().is_empty());
+    device.commit().unwrap();
+    device.send_waiting(&account).await.unwrap();
+    assert_eq!(server.received().len(), 1);
+}
+
 fn enqueue(device: &mut Device, value: &str) {
     let mut content = Content::default();
     content.insert("value", value);

@@ -25,7 +25,7 @@ fn device_keys(device: &Device) -> Value {
 fn encrypt(pair: &mut Pair, plaintext: &str) -> Content {
     let to = peer(&pair.two);
     let mut sessions = Sessions::load(&pair.one.rows, &to).unwrap();
-    let held = sessions.for_sending(pair.one.run).unwrap();
+    let held = sessions.for_sending(pair.one.own.run()).unwrap();
     let message = held.session.encrypt(plaintext).unwrap();
     held.save(&mut pair.one.rows, &to).unwrap();
     let mut event = Content::default();
@@ -225,10 +225,11 @@ fn the_outside_is_checked_before_anything_is_spent_on_it() {
         assert_eq!(error, Some(expected), "{event}");
     }
     let from = peer(&pair.one);
-    let known = |_: &Device, _: &Curve25519PublicKey| vec![from.clone()];
-    let other = pair
-        .two
-        .decrypt("@mallory:example.org", &event.to_json(), known, HOUR)
+    let known = |_: &Curve25519PublicKey| vec![from.clone()];
+    let (two, mallory) = (&mut pair.two, "@mallory:example.org");
+    let other = two
+        .own
+        .decrypt(&mut two.rows, mallory, &event.to_json(), known, HOUR)
         .unwrap();
     assert_eq!(other.err(), Some(OlmError::UnknownSender));
     // It is still good.

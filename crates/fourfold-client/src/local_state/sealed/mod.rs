@@ -140,12 +140,7 @@ impl SealedRows {
         table: Table,
         row: &str,
     ) -> Result<Option<T>, SealedError> {
-        let Some(bytes) = self.bytes(table, row)? else {
-            return Ok(None);
-        };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|_| SealedError::Unreadable)
+        read(self.bytes(table, row)?)
     }
 
     /// Sets a row.
@@ -167,17 +162,7 @@ impl SealedRows {
 
     /// The names of the rows of a table that begin like this, in order.
     pub(crate) fn names(&self, table: Table, prefix: &str) -> Result<Vec<String>, SealedError> {
-        let mut names: Vec<String> = self
-            .connection
-            .prepare_cached(
-                "SELECT row FROM sealed WHERE kind = ?1 AND substr(row, 1, length(?2)) = ?2",
-            )
-            .and_then(|mut query| {
-                query
-                    .query_map((table.name(), prefix), |row| row.get(0))?
-                    .collect()
-            })
-            .map_err(|error| self.database(error))?;
+        let mut names = self.stored_names(table, prefix)?;
         for ((of, row), value) in &self.pending {
             if *of == table && row.starts_with(prefix) {
                 names.retain(|name| name != row);
@@ -186,6 +171,11 @@ impl SealedRows {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// The rows as they are on disk, without what was put and deleted since the last commit.
+    pub(crate) fn on_disk(&self) -> OnDisk<'_> {
+        OnDisk(self)
     }
 
     /// Writes everything that was put and deleted, in one transaction that survives a power failure.
@@ -240,9 +230,17 @@ impl SealedRows {
     }
 
     fn bytes(&self, table: Table, row: &str) -> Result<Option<Zeroizing<Vec<u8>>>, SealedError> {
-        if let Some(pending) = self.pending.get(&(table, row.to_owned())) {
-            return Ok(pending.clone());
+        match self.pending.get(&(table, row.to_owned())) {
+            Some(pending) => Ok(pending.clone()),
+            None => self.stored_bytes(table, row),
         }
+    }
+
+    fn stored_bytes(
+        &self,
+        table: Table,
+        row: &str,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, SealedError> {
         let blob: Option<Vec<u8>> = self
             .connection
             .prepare_cached("SELECT blob FROM sealed WHERE kind = ?1 AND row = ?2")
@@ -258,6 +256,19 @@ impl SealedRows {
                 .ok_or(SealedError::Unreadable)
         })
         .transpose()
+    }
+
+    fn stored_names(&self, table: Table, prefix: &str) -> Result<Vec<String>, SealedError> {
+        self.connection
+            .prepare_cached(
+                "SELECT row FROM sealed WHERE kind = ?1 AND substr(row, 1, length(?2)) = ?2",
+            )
+            .and_then(|mut query| {
+                query
+                    .query_map((table.name(), prefix), |row| row.get(0))?
+                    .collect()
+            })
+            .map_err(|error| self.database(error))
     }
 
     fn everything(&self) -> Result<Vec<(String, String)>, SealedError> {
@@ -292,6 +303,34 @@ impl std::fmt::Debug for SealedRows {
             .field("path", &self.path)
             .finish_non_exhaustive()
     }
+}
+
+/// The rows as a power failure would leave them. What leaves this machine is read here, so that it
+/// cannot leave before it is kept.
+pub(crate) struct OnDisk<'a>(&'a SealedRows);
+
+impl OnDisk<'_> {
+    /// A row as the type that was put there; `None` when there is none.
+    pub(crate) fn get<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        row: &str,
+    ) -> Result<Option<T>, SealedError> {
+        read(self.0.stored_bytes(table, row)?)
+    }
+
+    /// The names of the rows of a table, in order.
+    pub(crate) fn names(&self, table: Table) -> Result<Vec<String>, SealedError> {
+        let mut names = self.0.stored_names(table, "")?;
+        names.sort();
+        Ok(names)
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: Option<Zeroizing<Vec<u8>>>) -> Result<Option<T>, SealedError> {
+    bytes
+        .map(|bytes| serde_json::from_slice(&bytes).map_err(|_| SealedError::Unreadable))
+        .transpose()
 }
 
 /// Why sealed rows cannot be used.

@@ -1,0 +1,149 @@
+//! Asking other devices for secrets, and answering them.
+
+use fourfold::SecretName;
+use fourfold::rand_core::UnwrapErr;
+use fourfold::sharing::{Input, Policy, PromptId, Recipients, RequestId};
+use getrandom::SysRng;
+
+use super::error::DeviceError;
+use super::sharing::ReceivedSecret;
+use super::this_device::Device;
+use crate::local_state::Table;
+
+impl Device {
+    /// Asks other devices for a secret. What is sent leaves with the next [`flush`](Self::flush) or
+    /// sync; how it ends comes as [`DeviceEvent::Ended`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn request_secret(
+        &mut self,
+        name: SecretName,
+        recipients: Recipients,
+    ) -> Result<RequestId, DeviceError> {
+        let request_id = RequestId::random(&mut UnwrapErr(SysRng));
+        self.tell_and_keep(Input::Ask {
+            name,
+            request_id: request_id.clone(),
+            recipients,
+        })?;
+        Ok(request_id)
+    }
+
+    /// The request for a secret that is still open, of an earlier run of the program too.
+    #[must_use]
+    pub fn open_request(&self, name: &SecretName) -> Option<RequestId> {
+        self.sharing.open_request(name)
+    }
+
+    /// No longer wants a secret that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn abort_request(&mut self, request_id: RequestId) -> Result<(), DeviceError> {
+        self.tell_and_keep(Input::Abort { request_id })
+    }
+
+    /// Answers a [prompt](DeviceEvent::Prompt): the secrets that may be shared, none for "No".
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn answer_prompt(
+        &mut self,
+        prompt: PromptId,
+        allowed: Vec<SecretName>,
+    ) -> Result<(), DeviceError> {
+        self.tell_and_keep(Input::PromptAnswered { prompt, allowed })
+    }
+
+    /// Says which secrets could be shared. Without this, none are.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn set_shareable(&mut self, names: Vec<SecretName>) -> Result<(), DeviceError> {
+        self.tell_and_keep(Input::Shareable { names })
+    }
+
+    /// Sends a secret to all verified devices that take such (MSC4385).
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn push_secret(&mut self, name: SecretName) -> Result<(), DeviceError> {
+        let push_id = RequestId::random(&mut UnwrapErr(SysRng));
+        self.tell_and_keep(Input::Push { name, push_id })
+    }
+
+    /// Shares nothing and takes nothing until [`unlock_sharing`](Self::unlock_sharing).
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn lock_sharing(&mut self) -> Result<(), DeviceError> {
+        self.tell_and_keep(Input::Locked)
+    }
+
+    /// Shares and takes again.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn unlock_sharing(&mut self) -> Result<(), DeviceError> {
+        self.tell_and_keep(Input::Unlocked)
+    }
+
+    /// Replaces the rules of what is shared with whom. Kept when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn set_policy(&mut self, policy: Policy) -> Result<(), DeviceError> {
+        self.sharing.set_policy(policy);
+        self.commit()
+    }
+
+    /// The rules of what is shared with whom.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        self.sharing.policy()
+    }
+
+    /// How long until something is due even if nothing happens; `None` for never. Then
+    /// [`flush`](Self::flush).
+    #[must_use]
+    pub fn due_in(&self) -> Option<std::time::Duration> {
+        let deadline = self.sharing.next_deadline()?;
+        Some(deadline.since(self.now()))
+    }
+
+    /// The secrets that came and were not discarded, also in earlier runs of the program.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn received_secrets(&self) -> Result<Vec<ReceivedSecret>, DeviceError> {
+        self.sharing.received(&self.rows)
+    }
+
+    /// Forgets a secret that came, after it was put where it belongs.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn discard_received(&mut self, id: &str) -> Result<(), DeviceError> {
+        self.rows.delete(Table::Received, id);
+        self.commit()
+    }
+
+    /// Tells the machine something on behalf of the user. Kept when this returns.
+    fn tell_and_keep(&mut self, input: Input) -> Result<(), DeviceError> {
+        self.tell(input);
+        let polled = self.poll_sharing();
+        self.or_rolled_back(polled)?;
+        self.commit()
+    }
+}
