@@ -2,15 +2,15 @@
 //!
 //! `cargo bench --manifest-path benches/fourfold-bench/Cargo.toml`
 
-use std::{hint::black_box, time::Duration};
+use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use fourfold::{Content, KeyDescription, KeyId, NewKey, Secret, SecretStorageKey, recovery_key};
 use matrix_sdk_crypto::secret_storage::{AesHmacSha2EncryptedData, SecretStorageKey as PeerKey};
-use ruma::events::{
-    EventContentFromType as _, secret::request::SecretName as PeerName,
-    secret_storage::key::SecretStorageKeyEventContent,
-};
+use ruma::events::EventContentFromType as _;
+use ruma::events::secret::request::SecretName as PeerName;
+use ruma::events::secret_storage::key::SecretStorageKeyEventContent;
 use serde_json::value::RawValue;
 
 const SIZES: [usize; 3] = [43, 4 * 1024, 512 * 1024];

@@ -1,19 +1,22 @@
 //! A client that is logged in and stays in sync.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use matrix_sdk::{
-    Client,
-    config::{StoreConfig, SyncSettings},
-    cross_process_lock::CrossProcessLockConfig,
-    encryption::secret_storage::SecretStore,
-    ruma::{OwnedDeviceId, api::client::uiaa},
-};
+use matrix_sdk::Client;
+use matrix_sdk::config::{StoreConfig, SyncSettings};
+use matrix_sdk::cross_process_lock::CrossProcessLockConfig;
+use matrix_sdk::encryption::secret_storage::SecretStore;
+use matrix_sdk::ruma::OwnedDeviceId;
+use matrix_sdk::ruma::api::client::uiaa;
 use matrix_sdk_crypto::store::MemoryStore;
 use serde_json::{Value, json};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::{Answer, patience::until, text, verification::Verifications};
+use crate::patience::until;
+use crate::verification::Verifications;
+use crate::{Answer, text};
 
 /// How long the server may keep a sync waiting.
 const POLL: Duration = Duration::from_secs(10);

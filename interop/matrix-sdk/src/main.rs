@@ -8,10 +8,8 @@ mod patience;
 mod storage;
 mod verification;
 
-use std::{
-    error::Error,
-    io::{self, BufRead as _, Write as _},
-};
+use std::error::Error;
+use std::io::{self, BufRead as _, Write as _};
 
 use serde_json::{Value, json};
 

@@ -1,18 +1,17 @@
 //! A verification with another device of the same user, by comparing emoji.
 
-use matrix_sdk::{
-    Client,
-    encryption::verification::{
-        SasState, SasVerification, Verification, VerificationRequest, VerificationRequestState,
-    },
-    ruma::events::key::verification::{
-        VerificationMethod, request::ToDeviceKeyVerificationRequestEvent,
-    },
+use matrix_sdk::Client;
+use matrix_sdk::encryption::verification::{
+    SasState, SasVerification, Verification, VerificationRequest, VerificationRequestState,
 };
+use matrix_sdk::ruma::events::key::verification::VerificationMethod;
+use matrix_sdk::ruma::events::key::verification::request::ToDeviceKeyVerificationRequestEvent;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::{Answer, device::Device, patience::until, text};
+use crate::device::Device;
+use crate::patience::until;
+use crate::{Answer, text};
 
 /// The requests of other devices, and the one verification that is under way.
 pub(crate) struct Verifications {
