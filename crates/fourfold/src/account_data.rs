@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Content, ContentError};
+use crate::content::{self, Content, ContentError};
 
 /// All of a user's global account data at one moment: event type to content
 /// ([Client config](https://spec.matrix.org/v1.19/client-server-api/#client-config)).
@@ -42,7 +42,7 @@ impl AccountData {
 
     /// The most events that are read. An account with more is refused as a whole: to read some of
     /// them would be to let the server choose which secrets there are.
-    pub const MAX_EVENTS: usize = 20_000;
+    pub const MAX_EVENTS: usize = content::MAX_EVENTS;
 
     /// Writes `{type: content, …}`.
     #[must_use]

@@ -10,8 +10,6 @@ use std::fmt::Write as _;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::content::DUPLICATE_MEMBER;
-
 /// Writes a JSON text in its canonical form.
 ///
 /// Integral numbers in another notation (`-0`, `1e10`) are normalised as in the examples of the
@@ -159,6 +157,9 @@ impl Value {
         Ok(())
     }
 }
+
+/// How the error of a deserializer begins that met a member twice.
+pub(crate) const DUPLICATE_MEMBER: &str = "duplicate member";
 
 /// The largest integer that canonical JSON allows.
 const LARGEST: i64 = (1 << 53) - 1;

@@ -10,7 +10,8 @@ use serde::ser::{Error as _, SerializeMap as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{base64, canonical_json};
+use crate::base64;
+use crate::canonical_json::{self, DUPLICATE_MEMBER};
 
 /// A JSON object whose members stay byte for byte as they were received until they are replaced.
 ///
@@ -266,7 +267,7 @@ pub enum ContentError {
     #[error("is larger than {} bytes", Content::MAX_BYTES)]
     TooLarge,
     /// Account data with more than [`AccountData::MAX_EVENTS`](crate::AccountData::MAX_EVENTS).
-    #[error("holds more than {} events", crate::AccountData::MAX_EVENTS)]
+    #[error("holds more than {MAX_EVENTS} events")]
     TooManyEvents,
 }
 
@@ -349,7 +350,8 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 /// As many members are looked through faster than searched.
 const FEW: usize = 8;
 
-pub(crate) const DUPLICATE_MEMBER: &str = "duplicate member";
+/// The most events of account data that are read.
+pub(crate) const MAX_EVENTS: usize = 20_000;
 
 fn classify(json: &str, error: &serde_json::Error) -> ContentError {
     if error.to_string().starts_with(DUPLICATE_MEMBER) {

@@ -79,6 +79,7 @@ mod identifier;
 pub mod identity;
 mod key;
 mod key_backup;
+mod key_check;
 mod key_description;
 mod key_id;
 pub mod passphrase;
@@ -108,9 +109,8 @@ pub use key::{
     Authenticity, KeyInputError, NewKey, ProvenKey, SecretStorageKey, TrustError, TrustedPublicKey,
 };
 pub use key_backup::NewKeyBackup;
-pub use key_description::{
-    KeyCheck, KeyCheckError, KeyCheckOutcome, KeyDescription, KeyDescriptionError, Quirk,
-};
+pub use key_check::{KeyCheck, KeyCheckOutcome, Quirk};
+pub use key_description::{KeyCheckError, KeyDescription, KeyDescriptionError};
 pub use key_id::{KeyId, KeyIdError};
 pub use plan::Plan;
 // Part of the public interface: every function that needs randomness takes a `CryptoRng`.

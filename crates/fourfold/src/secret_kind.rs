@@ -227,6 +227,25 @@ pub enum KeyValueQuirk {
     TrailingBits,
 }
 
+/// The value in the form that is written, where its kind is known.
+pub(crate) fn normalise(name: &SecretName, secret: &Secret) -> Option<Secret> {
+    if SecretKind::of(name) == SecretKind::Other {
+        return None;
+    }
+    KeyValue::read(name, secret)
+        .ok()
+        .map(|value| value.to_secret())
+}
+
+/// Whether two texts are the same value, where a key can be written in several ways.
+pub(crate) fn is_same_value(name: &SecretName, left: &Secret, right: &Secret) -> bool {
+    let (left_key, right_key) = (normalise(name, left), normalise(name, right));
+    left_key
+        .as_ref()
+        .unwrap_or(left)
+        .is_same(right_key.as_ref().unwrap_or(right))
+}
+
 /// The public key that belongs to a private one, as unpadded base64.
 fn public_key(kind: SecretKind, bytes: &Zeroizing<[u8; 32]>) -> String {
     match kind {

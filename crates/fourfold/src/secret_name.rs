@@ -63,6 +63,30 @@ impl SecretName {
         Self(BACKUP_KEY.to_owned())
     }
 
+    /// The names of the standard secrets, which every client of the user expects under the default
+    /// key: the three cross-signing keys, the master key first, and the key of the backup
+    /// ([Recommended client behaviour](https://spec.matrix.org/v1.19/client-server-api/#recommended-client-behaviour)).
+    ///
+    /// ```
+    /// use fourfold::SecretName;
+    /// assert_eq!(SecretName::standard()[3], SecretName::backup_key());
+    /// ```
+    #[must_use]
+    pub fn standard() -> [Self; 4] {
+        let [master, self_signing, user_signing] = Self::cross_signing();
+        [master, self_signing, user_signing, Self::backup_key()]
+    }
+
+    /// The names of the three cross-signing keys, the master key first.
+    #[must_use]
+    pub fn cross_signing() -> [Self; 3] {
+        [
+            Self::master_key(),
+            Self::self_signing_key(),
+            Self::user_signing_key(),
+        ]
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,6 +1,5 @@
 //! Carrying out a plan, so that an interruption at any point loses nothing.
 
-mod account_data;
 mod error;
 mod step;
 

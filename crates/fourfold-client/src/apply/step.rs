@@ -1,10 +1,9 @@
 //! One step of a plan at a server: read, compare, write, read back.
 
 use fourfold::identity::UserKeys;
-use fourfold::plan::{Action, Step, StepState};
+use fourfold::plan::{Action, Found, Step, StepState};
 use fourfold::{BackupVersion, Content, Plan};
 
-use super::account_data::InPlan;
 use super::error::ApplyError;
 use crate::account::Stored;
 use crate::{Account, Error, Password};
@@ -160,26 +159,9 @@ impl StepInPlan<'_> {
         written.map_err(|error| self.failed(error))
     }
 
-    /// How what is there compares with the step.
+    /// The state of the step, in view of those after it.
     fn state(&self, now: &Now) -> StepState {
-        match (&self.step.action, now) {
-            (Action::PutAccountData(_), Now::AccountData(stored)) => {
-                InPlan::find(self.plan, self.index).map_or(StepState::Conflict, |put| {
-                    put.state_of(stored.json.as_deref())
-                })
-            }
-            (Action::PublishDevice(publish), Now::Keys(keys)) => publish.state(keys),
-            (Action::PublishIdentity(publish), Now::Keys(keys)) => publish.state(keys.identity()),
-            (Action::SignDevice(sign), Now::Keys(keys)) => sign.state(keys),
-            (Action::RemoveDevice(remove), Now::Device { keys, is_logged_in }) => {
-                remove.state(keys, *is_logged_in)
-            }
-            (Action::CreateKeyBackup(create), Now::KeyBackup(backup)) => {
-                create.state(backup.as_ref())
-            }
-            (Action::SignKeyBackup(sign), Now::KeyBackup(backup)) => sign.state(backup.as_ref()),
-            _ => StepState::Conflict,
-        }
+        self.plan.state_of(self.index, now.found())
     }
 
     fn conflict(&self) -> ApplyError {
@@ -204,4 +186,18 @@ enum Now {
     Device { keys: UserKeys, is_logged_in: bool },
     KeyBackup(Option<BackupVersion>),
     Keys(UserKeys),
+}
+
+impl Now {
+    fn found(&self) -> Found<'_> {
+        match self {
+            Self::AccountData(stored) => Found::AccountData(stored.json.as_deref()),
+            Self::Device { keys, is_logged_in } => Found::Device {
+                keys,
+                is_logged_in: *is_logged_in,
+            },
+            Self::KeyBackup(backup) => Found::KeyBackup(backup.as_ref()),
+            Self::Keys(keys) => Found::Keys(keys),
+        }
+    }
 }

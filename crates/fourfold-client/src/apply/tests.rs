@@ -4,14 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fourfold::plan::{Destination, StepState, WritingKey};
+use fourfold::plan::{Destination, Found, StepState, WritingKey};
 use fourfold::{
     AccountData, Content, Evidence, NewKey, Secret, SecretName, SecretStorage, SecretStorageKey,
     plan,
 };
 use tokio::sync::Notify;
 
-use super::account_data::InPlan;
 use super::*;
 use crate::testing::{Fixed, Received, Reply, Server, Store, USER, once, session};
 use crate::{ErrorKind, Options};
@@ -285,10 +284,8 @@ fn a_later_step_tells_that_an_earlier_one_was_done() {
     let steps: Vec<_> = rotation.plan.account_data().collect();
     let (first, second) = (1, 3);
     assert_eq!(steps[first].event_type, steps[second].event_type);
-    let in_plan = |index: usize, now: Option<&str>| {
-        let step = InPlan::find(&rotation.plan, index).unwrap();
-        step.state_of(now)
-    };
+    let in_plan =
+        |index: usize, now: Option<&str>| rotation.plan.state_of(index, Found::AccountData(now));
     let at = |index, now: &str| in_plan(index, Some(now));
     let before = rotation.before.raw(&steps[first].event_type).unwrap();
     let (between, after) = (

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fourfold::identity::{Curve25519PublicKey, LoggedInDevices, Trust, TrustChange, UserKeys};
-use fourfold::sharing::World;
+use fourfold::sharing::Context;
 use fourfold::signed_json::PublicKey;
 use fourfold::{BackupVersion, Evidence, Timestamp};
 use tracing::{debug, warn};
@@ -57,8 +57,8 @@ impl DeviceList {
     }
 
     /// What secret sharing decides by.
-    pub(super) fn world(&self, now: Timestamp) -> World<'_> {
-        World {
+    pub(super) fn context(&self, now: Timestamp) -> Context<'_> {
+        Context {
             trust: &self.trust,
             evidence: &self.published,
             now,

@@ -116,8 +116,8 @@ impl Device {
         if self.devices.doubt(self.now()) {
             self.tell(Input::TrustChanged);
         }
-        let world = self.devices.world(self.clock.now());
-        let authorised = match self.sharing.authorise(share.id, &world) {
+        let context = self.devices.context(self.clock.now());
+        let authorised = match self.sharing.authorise(share.id, &context) {
             Ok(authorised) => authorised,
             Err(refusal) => {
                 debug!(%refusal, "a secret is not shared after all");

@@ -124,16 +124,16 @@ impl Device {
 
     /// Tells secret sharing what happened. Pending until the caller commits.
     pub(super) fn tell(&mut self, input: Input) {
-        let world = self.devices.world(self.clock.now());
-        self.sharing.handle(input, &world);
+        let context = self.devices.context(self.clock.now());
+        self.sharing.handle(input, &context);
     }
 
     /// Carries out what secret sharing wants, as far as it needs neither the network nor a secret.
     /// Pending until the caller commits.
     pub(super) fn poll_sharing(&mut self) -> Result<(), DeviceError> {
-        let world = self.devices.world(self.clock.now());
+        let context = self.devices.context(self.clock.now());
         self.sharing
-            .poll(&mut self.rows, &self.outbox, &world, &mut self.events)
+            .poll(&mut self.rows, &self.outbox, &context, &mut self.events)
     }
 
     /// Keeps what is pending. After an error nothing of it happened, neither on disk nor here.

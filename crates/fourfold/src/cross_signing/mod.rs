@@ -29,16 +29,15 @@
 
 mod continuity;
 mod device;
-mod public;
 
 pub use continuity::{IdentityAtRisk, IdentityChoice, KnownIdentity};
 pub use device::{ConfirmedDevice, NotConfirmed, SignDeviceError};
-pub use public::PublicKeys;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
+use crate::identity::PublicKeys;
 use crate::secret_kind::KeyValue;
-use crate::signable::Signable;
+use crate::signable::{KeyUsage, Signable};
 use crate::signed_json::{SignatureError, SigningKey};
 use crate::{Evidence, Secret, SecretKind, SecretName, SecretValueError, Verdict, base64};
 
@@ -90,7 +89,7 @@ impl CrossSigningKeys {
     ///
     /// [`SignatureError`] when an object cannot be signed; it always can.
     pub fn public_keys(&self, user_id: &str) -> Result<PublicKeys, SignatureError> {
-        PublicKeys::of(self, user_id, |_| Ok(()))
+        self.public_keys_signed_by(user_id, |_| Ok(()))
     }
 
     /// The same with the master key signed by a device, by which the user's other devices of old
@@ -106,7 +105,20 @@ impl CrossSigningKeys {
         user_id: &str,
         sign: impl FnOnce(&mut Signable) -> Result<(), E>,
     ) -> Result<PublicKeys, E> {
-        PublicKeys::of(self, user_id, sign)
+        let object =
+            |usage, key: &SigningKey| Signable::cross_signing_key(user_id, usage, key.public_key());
+        let signed = |usage, key| -> Result<_, SignatureError> {
+            let mut object = object(usage, key);
+            self.master.sign(&mut object, user_id)?;
+            Ok(object.into_content())
+        };
+        let mut master_key = object(KeyUsage::Master, &self.master);
+        sign(&mut master_key)?;
+        Ok(PublicKeys {
+            master_key: master_key.into_content(),
+            self_signing_key: signed(KeyUsage::SelfSigning, &self.self_signing)?,
+            user_signing_key: signed(KeyUsage::UserSigning, &self.user_signing)?,
+        })
     }
 
     /// What secret storage keeps of it: the three seeds as unpadded base64.

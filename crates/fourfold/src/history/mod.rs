@@ -40,6 +40,7 @@ mod fingerprint;
 mod progress;
 mod record;
 mod room;
+mod sighting;
 mod vouching;
 
 use std::collections::BTreeMap;
@@ -47,7 +48,7 @@ use std::collections::BTreeMap;
 pub use change::Change;
 pub use description::DescriptionChange;
 pub use fingerprint::{Fingerprint, Reading};
-pub use record::{Origin, Place, Sighting};
+pub use sighting::{Origin, Place, Sighting};
 pub use vouching::Vouched;
 
 use crate::{Content, KeyId};

@@ -1,6 +1,6 @@
 //! The cross-signing identity of a user as the server publishes it.
 
-use crate::cross_signing::PublicKeys;
+use crate::identity::PublicKeys;
 use crate::signable::{ForeignMember, KeyUsage, Kind};
 use crate::signed_json::{PublicKey, PublicKeyError, SignatureError};
 use crate::{Content, ContentError};

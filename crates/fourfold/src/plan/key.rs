@@ -1,7 +1,8 @@
 //! Plans for keys: the first one, another one, the default, and removing one.
 
-use super::secret::is_same_value;
-use super::{Draft, NotDescribed, Plan, check_described};
+use super::draft::{Draft, NotDescribed, check_described};
+use super::steps::Plan;
+use crate::secret_kind::is_same_value;
 use crate::{
     Content, DefaultKey, Evidence, KeyDescriptionError, KeyId, NewKey, ProvenKey, SecretName,
     SecretStorage, SecretStorageKey,
@@ -141,7 +142,7 @@ pub fn remove_key(
     if !wrong.is_empty() {
         return Err(RemoveKeyError::OnlyWrongCopies { names: wrong });
     }
-    draft.warn(OLD_CIPHERTEXT);
+    draft.warn_of_old_ciphertext();
     retire_description(&mut draft, id);
     Ok(draft.finish())
 }
@@ -187,10 +188,6 @@ pub enum RemoveKeyError {
         names: Vec<SecretName>,
     },
 }
-
-/// Said whenever entries are taken away.
-pub(super) const OLD_CIPHERTEXT: &str = "the server may keep what it stored before: if the key \
-    leaked, the secrets themselves must be replaced too";
 
 pub(super) fn put_description(draft: &mut Draft, new: &NewKey) {
     let description = new.description();

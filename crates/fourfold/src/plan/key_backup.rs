@@ -1,22 +1,17 @@
 //! Plans for the server-side key backup.
 
-use serde::{Deserialize, Serialize};
-
-use super::{Action, Plan, StepState};
+use super::action::{Action, CreateKeyBackup, SignKeyBackup, StepState};
+use super::steps::Plan;
 use crate::secret_kind::Evidence;
-use crate::signed_json::{PublicKey, SignatureError, SigningKey};
-use crate::{BackupVersion, Content, NewKeyBackup, Secret, SecretName, SecretValueError, Verdict};
+use crate::signed_json::{SignatureError, SigningKey};
+use crate::{BackupVersion, NewKeyBackup, Secret, SecretName, SecretValueError, Verdict};
 
 /// Makes a new version of the key backup, which becomes the current one. `current` is the version
 /// that there is. The plan is empty when that one has this key already.
 #[must_use]
 pub fn create_key_backup(current: Option<&BackupVersion>, new: &NewKeyBackup) -> Plan {
     let mut plan = Plan::new("make a key backup");
-    let step = CreateKeyBackup {
-        content: new.to_content(),
-        public_key: new.public_key(),
-        expects: current.map(|current| current.version().to_owned()),
-    };
+    let step = CreateKeyBackup::over(current, new);
     if step.state(current) != StepState::Done {
         plan.step("make a key backup", Action::CreateKeyBackup(step));
     }
@@ -62,13 +57,7 @@ pub fn sign_key_backup(
         );
     }
     master_key.sign(&mut signed, user_id)?;
-    let step = SignKeyBackup {
-        version: current.version().to_owned(),
-        content: current.with_auth_data(signed.content()),
-        public_key: current.public_key(),
-        user_id: user_id.to_owned(),
-        master_key: signer.to_base64(),
-    };
+    let step = SignKeyBackup::over(current, &signed, user_id, signer);
     plan.step(
         "sign the key backup with the master key",
         Action::SignKeyBackup(step),
@@ -89,78 +78,4 @@ pub enum SignKeyBackupError {
     /// The data of the backup has no canonical form; it always has one.
     #[error("the backup cannot be signed: {0}")]
     Signature(#[from] SignatureError),
-}
-
-/// Make a new version, expecting that one to be the current one
-/// ([`POST /room_keys/version`][create]).
-///
-/// [create]: https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3room_keysversion
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct CreateKeyBackup {
-    content: Content,
-    public_key: String,
-    /// The version that was the current one when the plan was made.
-    expects: Option<String>,
-}
-
-impl CreateKeyBackup {
-    /// The body of the request.
-    #[must_use]
-    pub fn content(&self) -> &Content {
-        &self.content
-    }
-
-    /// Compares the version that is the current one now with what the step expects.
-    #[must_use]
-    pub fn state(&self, now: Option<&BackupVersion>) -> StepState {
-        if now.is_some_and(|now| now.public_key() == self.public_key) {
-            StepState::Done
-        } else if now.map(BackupVersion::version) == self.expects.as_deref() {
-            StepState::Due
-        } else {
-            StepState::Conflict
-        }
-    }
-}
-
-/// Put a signature to this version, expecting it to be the current one with that public key
-/// ([`PUT /room_keys/version/{version}`][update]).
-///
-/// [update]: https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3room_keysversionversion
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct SignKeyBackup {
-    version: String,
-    content: Content,
-    public_key: String,
-    user_id: String,
-    master_key: String,
-}
-
-impl SignKeyBackup {
-    /// The version.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-
-    /// The body of the request.
-    #[must_use]
-    pub fn content(&self) -> &Content {
-        &self.content
-    }
-
-    /// Compares the version that is the current one now with what the step expects.
-    #[must_use]
-    pub fn state(&self, now: Option<&BackupVersion>) -> StepState {
-        let (Some(now), Ok(master_key)) = (now, PublicKey::from_base64(&self.master_key)) else {
-            return StepState::Conflict;
-        };
-        if now.version() != self.version || now.public_key() != self.public_key {
-            StepState::Conflict
-        } else if master_key.verify(now.auth_data(), &self.user_id).is_ok() {
-            StepState::Done
-        } else {
-            StepState::Due
-        }
-    }
 }

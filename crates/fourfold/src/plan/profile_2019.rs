@@ -3,8 +3,9 @@
 //! A key is the default when its description, signed by the master cross-signing key, is named
 //! `m.default`; only one may be.
 
+use super::draft::Draft;
 use super::key::put_description;
-use super::{Draft, Plan};
+use super::steps::Plan;
 use crate::signable::Signable;
 use crate::signed_json::{SignatureError, SigningKey};
 use crate::{Algorithm, Content, KeyDescription, NewKey, SecretStorage};

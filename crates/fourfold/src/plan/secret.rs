@@ -2,11 +2,12 @@
 
 use rand_core::CryptoRng;
 
-use super::{Draft, NotDescribed, Plan, check_described};
+use super::draft::{Draft, NotDescribed, check_described};
+use super::steps::Plan;
 use crate::algorithm::OpenEntryError;
 use crate::algorithm::curve25519_aes_sha2::MacMode;
 use crate::encrypted_secret::ENCRYPTED;
-use crate::secret_kind::{KeyValue, SecretKind};
+use crate::secret_kind::{is_same_value, normalise};
 use crate::{
     Algorithm, Authenticity, Content, EncryptedSecret, EncryptedSecretError, EventState, Evidence,
     KeyId, OpenError, ProvenKey, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey,
@@ -235,7 +236,7 @@ pub fn take_key_away(
     let opened = storage.open(name, remaining)?;
     opened.judge(name, evidence)?;
     let mut draft = Draft::new(storage, format!("take {name} away from the key {id}"));
-    draft.warn(super::key::OLD_CIPHERTEXT);
+    draft.warn_of_old_ciphertext();
     let reason = format!("{name} stays readable with the key {}", remaining.id());
     draft.put(name.as_str(), existing.without_entry(id), reason);
     Ok(draft.finish())
@@ -324,25 +325,6 @@ pub enum TakeKeyAwayError {
     /// would be taken away.
     #[error("what the remaining key opens is wrong: {0}; store the right one")]
     Value(#[from] SecretValueError),
-}
-
-/// The value in the form that is written, where its kind is known.
-pub(super) fn normalise(name: &SecretName, secret: &Secret) -> Option<Secret> {
-    if SecretKind::of(name) == SecretKind::Other {
-        return None;
-    }
-    KeyValue::read(name, secret)
-        .ok()
-        .map(|value| value.to_secret())
-}
-
-/// Whether two texts are the same value, where a key can be written in several ways.
-pub(super) fn is_same_value(name: &SecretName, left: &Secret, right: &Secret) -> bool {
-    let (left_key, right_key) = (normalise(name, left), normalise(name, right));
-    left_key
-        .as_ref()
-        .unwrap_or(left)
-        .is_same(right_key.as_ref().unwrap_or(right))
 }
 
 /// Whether a value proves nothing about who wrote it, and there is nothing to compare it with.

@@ -6,9 +6,11 @@
 
 use rand_core::CryptoRng;
 
+use super::draft::Draft;
 use super::key::{put_default, warn_of_unopened};
-use super::secret::is_same_value;
-use super::{Draft, Plan, StoreError, WritingKey, store};
+use super::secret::{StoreError, WritingKey, store};
+use super::steps::Plan;
+use crate::secret_kind::is_same_value;
 use crate::{
     Content, EventState, Evidence, ProvenKey, Secret, SecretName, SecretStorage, SecretValueError,
     Verdict,

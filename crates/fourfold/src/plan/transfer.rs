@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use rand_core::CryptoRng;
 
-use super::key::{
-    OLD_CIPHERTEXT, put_default, put_description, retire_description, warn_of_unopened,
-};
-use super::secret::{could_be_anybodys, is_current, is_doubtful, normalise};
-use super::{Draft, NotDescribed, Plan, check_described};
+use super::draft::{Draft, NotDescribed, check_described};
+use super::key::{put_default, put_description, retire_description, warn_of_unopened};
+use super::secret::{could_be_anybodys, is_current, is_doubtful};
+use super::steps::Plan;
+use crate::secret_kind::normalise;
 use crate::{
     Authenticity, DefaultKey, EncryptedSecret, Evidence, KeyCheckOutcome, KeyId, NewKey, ProvenKey,
     Secret, SecretName, SecretStorage, SecretStorageKey, Verdict,
@@ -169,7 +169,7 @@ fn transfer(
     for key in old {
         retire(&mut draft, key.id(), &left);
     }
-    draft.warn(OLD_CIPHERTEXT);
+    draft.warn_of_old_ciphertext();
     Ok(draft.finish())
 }
 

@@ -4,8 +4,9 @@
 //! sent to that device, and when it is what its name says.
 
 use crate::identity::{DeviceTrust, KnownDevice};
-use crate::sharing::request::Request;
-use crate::sharing::{Channel, Policy, Standing, World};
+use crate::sharing::effects::Effects;
+use crate::sharing::open_request::Request;
+use crate::sharing::{Alert, Channel, Context, Ignored, Policy, Standing};
 use crate::{BackupVersion, Secret, SecretKind, SecretName, Verdict};
 
 /// An answer whose every check passed.
@@ -21,18 +22,18 @@ pub(super) fn answer<'a>(
     secret: &Secret,
     request: Option<&Request>,
     locked: bool,
-    world: &World<'a>,
+    context: &Context<'a>,
 ) -> Result<Accepted<'a>, Rejection> {
-    let device = sender(channel, locked, world)?;
+    let device = sender(channel, locked, context)?;
     let request = request.ok_or(Rejection::NotOpen)?;
-    if request.expires <= world.now {
+    if request.expires <= context.now {
         return Err(Rejection::NotOpen);
     }
     // The very device, not another one that took its ID since.
     if request.asked.get(&device.device_id) != Some(&device.curve25519) {
         return Err(Rejection::NotAsked);
     }
-    let standing = value(&request.name, secret, world).ok_or_else(|| Rejection::Invalid {
+    let standing = value(&request.name, secret, context).ok_or_else(|| Rejection::Invalid {
         name: request.name.clone(),
         device_id: device.device_id.clone(),
     })?;
@@ -46,13 +47,13 @@ pub(super) fn push<'a>(
     secret: &Secret,
     policy: &Policy,
     locked: bool,
-    world: &World<'a>,
+    context: &Context<'a>,
 ) -> Result<Accepted<'a>, Rejection> {
     if !policy.accepts_pushes_of(name) {
         return Err(Rejection::NotOpen);
     }
-    let device = sender(channel, locked, world)?;
-    let standing = value(name, secret, world).ok_or_else(|| Rejection::Invalid {
+    let device = sender(channel, locked, context)?;
+    let standing = value(name, secret, context).ok_or_else(|| Rejection::Invalid {
         name: name.clone(),
         device_id: device.device_id.clone(),
     })?;
@@ -63,7 +64,7 @@ pub(super) fn push<'a>(
 fn sender<'a>(
     channel: &Channel,
     locked: bool,
-    world: &World<'a>,
+    context: &Context<'a>,
 ) -> Result<&'a KnownDevice, Rejection> {
     let Channel::Olm {
         sender,
@@ -73,18 +74,18 @@ fn sender<'a>(
     else {
         return Err(Rejection::NotEncrypted);
     };
-    if sender != world.trust.user_id() {
+    if sender != context.trust.user_id() {
         return Err(Rejection::OtherUser);
     }
     if locked {
         return Err(Rejection::Locked);
     }
     // By both of its keys, never by a device ID that somebody says.
-    let device = world
+    let device = context
         .trust
         .device_by_keys(*curve25519, *ed25519)
         .ok_or(Rejection::UnknownDevice)?;
-    match world.trust.verdict(&device.device_id) {
+    match context.trust.verdict(&device.device_id) {
         DeviceTrust::Verified => Ok(device),
         trust => Err(Rejection::NotTrusted {
             device_id: device.device_id.clone(),
@@ -95,13 +96,13 @@ fn sender<'a>(
 
 /// What a value is worth; `None` when it is not what its name says, or when nothing is known that
 /// a value of such a name must be compared with.
-fn value(name: &SecretName, secret: &Secret, world: &World<'_>) -> Option<Standing> {
+fn value(name: &SecretName, secret: &Secret, context: &Context<'_>) -> Option<Standing> {
     let size = secret.expose_secret().len();
     if size == 0 || size > Secret::MAX_BYTES {
         return None;
     }
-    let trust = world.trust;
-    let (public_key, is_published) = match world.evidence.judge(name, secret).ok()? {
+    let trust = context.trust;
+    let (public_key, is_published) = match context.evidence.judge(name, secret).ok()? {
         Verdict::Matches { public_key } => (public_key, true),
         Verdict::NothingToCompare { derived } => (derived, false),
         Verdict::Untyped => return Some(Standing::Untyped),
@@ -111,15 +112,15 @@ fn value(name: &SecretName, secret: &Secret, world: &World<'_>) -> Option<Standi
         SecretKind::SelfSigningKey => trust.pinned_self_signing_key().map(|key| key.to_base64()),
         // It matches what is published, signed by the master key that is published: that one must
         // be the pinned one.
-        SecretKind::UserSigningKey if is_published && is_published_identity_pinned(world) => {
+        SecretKind::UserSigningKey if is_published && is_published_identity_pinned(context) => {
             Some(public_key.clone())
         }
         SecretKind::BackupKey if is_published => {
-            return world
+            return context
                 .evidence
                 .backup
                 .as_ref()
-                .map(|backup| of_backup(backup, world));
+                .map(|backup| of_backup(backup, context));
         }
         _ => None,
     };
@@ -127,10 +128,10 @@ fn value(name: &SecretName, secret: &Secret, world: &World<'_>) -> Option<Standi
 }
 
 /// A backup that the pinned master key signed is the user's; any other may be the server's.
-fn of_backup(backup: &BackupVersion, world: &World<'_>) -> Standing {
+fn of_backup(backup: &BackupVersion, context: &Context<'_>) -> Standing {
     let version = backup.version().to_owned();
-    let (auth_data, user_id) = (backup.auth_data(), world.trust.user_id());
-    let pinned = world.trust.pinned();
+    let (auth_data, user_id) = (backup.auth_data(), context.trust.user_id());
+    let pinned = context.trust.pinned();
     if pinned.is_some_and(|(key, _)| key.verify(auth_data, user_id).is_ok()) {
         Standing::SignedBackup { version }
     } else {
@@ -138,13 +139,13 @@ fn of_backup(backup: &BackupVersion, world: &World<'_>) -> Standing {
     }
 }
 
-fn is_published_identity_pinned(world: &World<'_>) -> bool {
-    let published = world
+fn is_published_identity_pinned(context: &Context<'_>) -> bool {
+    let published = context
         .evidence
         .identity
         .as_ref()
         .and_then(|identity| identity.master_key().ok());
-    published.is_some() && published == world.trust.pinned().map(|(key, _)| key)
+    published.is_some() && published == context.trust.pinned().map(|(key, _)| key)
 }
 
 /// Why a secret is not taken. It stays here: nothing of it goes back to the sender.
@@ -164,4 +165,30 @@ pub(super) enum Rejection {
     },
     OtherUser,
     UnknownDevice,
+}
+
+impl Rejection {
+    /// Tells the user what they should know about a rejected secret.
+    pub(super) fn report(self, io: &mut Effects<'_>, context: &Context<'_>) -> Ignored {
+        match self {
+            Self::Invalid { name, device_id } => {
+                let alert = Alert::InvalidValue { name, device_id };
+                io.announcements.alert(alert, context.now);
+                Ignored::InvalidValue
+            }
+            Self::NotTrusted { device_id, trust } => {
+                if trust.is_gone() {
+                    let alert = Alert::GoneDevice { device_id, trust };
+                    io.announcements.alert(alert, context.now);
+                }
+                Ignored::NotTrusted
+            }
+            Self::Locked => Ignored::Locked,
+            Self::NotAsked => Ignored::NotAsked,
+            Self::NotEncrypted => Ignored::NotEncrypted,
+            Self::NotOpen => Ignored::NotOpen,
+            Self::OtherUser => Ignored::OtherUser,
+            Self::UnknownDevice => Ignored::UnknownDevice,
+        }
+    }
 }

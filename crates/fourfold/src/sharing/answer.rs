@@ -7,14 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::announce::Announcements;
 use super::back_off;
+use super::pending::{Pending, ShareKind, Stage};
 use super::prompt::Prompts;
 use super::rate_limit::RateLimit;
 use super::recent::Recent;
-use super::share::{self, Rules, ShareKind};
+use super::request::Requests;
+use super::share::{self, Rules};
 use crate::identity::DeviceTrust;
 use crate::sharing::{
-    Alert, AuditDecision, Authorised, DeviceSummary, Ignored, Output, Prompt, PromptId, RequestId,
-    SecretSharing, Share, ShareId, ShareRefusal, World,
+    Alert, AuditDecision, Authorised, Context, DeviceSummary, Ignored, Output, Prompt, PromptId,
+    RequestId, Share, ShareId, ShareRefusal,
 };
 use crate::{SecretName, Timestamp};
 
@@ -33,39 +35,12 @@ pub(super) struct Answers {
     next_share: u64,
 }
 
-/// A secret that a device asked for, or that the user wants to push to it.
-#[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Pending {
-    pub(super) device_id: String,
-    pub(super) request_id: RequestId,
-    pub(super) name: SecretName,
-    pub(super) kind: ShareKind,
-    pub(super) expires: Timestamp,
-    /// The device as it was when it was decided upon.
-    pub(super) device: Option<DeviceSummary>,
-    /// Whether the user said "Yes".
-    pub(super) agreed: bool,
-    attempts: u32,
-    stage: Stage,
-}
-
-/// How far it has come.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-enum Stage {
-    /// To be looked at, from this moment on.
-    Waiting { from: Timestamp },
-    /// The user is asked, or will be when the next prompt may be shown.
-    Prompted(Option<PromptId>),
-    /// The driver has it.
-    Shared(ShareId),
-}
-
 impl Answers {
     /// The most requests that wait at once.
     const MAX_PENDING: usize = 64;
     /// The most requests of one device that wait at once.
     const MAX_OF_DEVICE: usize = 16;
-    const LIFETIME: Duration = SecretSharing::REQUEST_LIFETIME;
+    const LIFETIME: Duration = Requests::LIFETIME;
 
     /// Takes in a request, and says why it was ignored if it was. The sender is the user; nothing
     /// else was checked.
@@ -75,14 +50,14 @@ impl Answers {
         device_id: String,
         request_id: RequestId,
         io: &mut Announcements,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) -> Option<Ignored> {
-        let trust = world.trust.verdict(&device_id);
+        let trust = context.trust.verdict(&device_id);
         match trust {
             DeviceTrust::ThisDevice => return Some(Ignored::ThisDevice),
             DeviceTrust::Unknown => return Some(Ignored::UnknownDevice),
             gone if gone.is_gone() => {
-                io.alert(Alert::GoneDevice { device_id, trust }, world.now);
+                io.alert(Alert::GoneDevice { device_id, trust }, context.now);
                 return Some(Ignored::NotTrusted);
             }
             refused if !refused.is_verified() && !ShareRefusal::NotTrusted(refused).may_pass() => {
@@ -99,19 +74,19 @@ impl Answers {
             return Some(Ignored::Cancelled);
         }
         if self.is_over_rate(&device_id, &name) {
-            if let Some(device) = world
+            if let Some(device) = context
                 .trust
                 .device(&device_id)
                 .filter(|_| trust.is_verified())
             {
-                report_rate_limited(&name, &device.into(), io, world.now);
+                report_rate_limited(&name, &device.into(), io, context.now);
             }
             return Some(Ignored::QueueFull);
         }
-        if !self.make_room(&device_id, trust, world) {
+        if !self.make_room(&device_id, trust, context) {
             return Some(Ignored::QueueFull);
         }
-        self.queue(name, device_id, request_id, ShareKind::Answer, world);
+        self.queue(name, device_id, request_id, ShareKind::Answer, context);
         None
     }
 
@@ -120,9 +95,9 @@ impl Answers {
         &mut self,
         device_id: &str,
         request_id: &RequestId,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) -> Option<Ignored> {
-        if world.trust.device(device_id).is_none() {
+        if context.trust.device(device_id).is_none() {
             return Some(Ignored::UnknownDevice);
         }
         self.cancelled.insert(device_id, request_id);
@@ -135,13 +110,13 @@ impl Answers {
     }
 
     /// Sends a secret to every device that is verified now.
-    pub(super) fn push(&mut self, name: &SecretName, push_id: &RequestId, world: &World<'_>) {
-        for device in world.trust.verified_devices() {
+    pub(super) fn push(&mut self, name: &SecretName, push_id: &RequestId, context: &Context<'_>) {
+        for device in context.trust.verified_devices() {
             if self.position(&device.device_id, push_id).is_none()
                 && !self.settled.contains(&device.device_id, push_id)
             {
                 let (name, id) = (name.clone(), push_id.clone());
-                self.queue(name, device.device_id.clone(), id, ShareKind::Push, world);
+                self.queue(name, device.device_id.clone(), id, ShareKind::Push, context);
             }
         }
     }
@@ -151,7 +126,7 @@ impl Answers {
         prompt: PromptId,
         allowed: &[SecretName],
         io: &mut Announcements,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) {
         if !self.prompts.close(prompt) {
             return;
@@ -159,10 +134,10 @@ impl Answers {
         for pending in &mut self.pending {
             if pending.stage == Stage::Prompted(Some(prompt)) && allowed.contains(&pending.name) {
                 pending.agreed = true;
-                pending.stage = Stage::Waiting { from: world.now };
+                pending.stage = Stage::Waiting { from: context.now };
             }
         }
-        self.deny_unanswered(io, world.now);
+        self.deny_unanswered(io, context.now);
     }
 
     pub(super) fn share_dropped(&mut self, share: ShareId) {
@@ -187,11 +162,11 @@ impl Answers {
         share: ShareId,
         rules: &Rules<'_>,
         io: &mut Announcements,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) -> Result<Authorised, ShareRefusal> {
         let position = self.position_of_share(share).ok_or(ShareRefusal::Over)?;
         let pending = self.pending.get_mut(position).ok_or(ShareRefusal::Over)?;
-        match share::check(pending, rules, world) {
+        match share::check(pending, rules, context) {
             Ok(device) => {
                 let authorised = Authorised {
                     device: device.into(),
@@ -201,15 +176,15 @@ impl Answers {
                 };
                 self.settle(position);
                 let device = Some(authorised.device.clone());
-                io.audit(AuditDecision::Shared, &authorised.name, device, world.now);
+                io.audit(AuditDecision::Shared, &authorised.name, device, context.now);
                 Ok(authorised)
             }
             Err(refusal) => {
                 self.handed_out.remove(&share);
                 if refusal.may_pass() {
-                    pending.stage = Stage::Waiting { from: world.now };
+                    pending.stage = Stage::Waiting { from: context.now };
                 } else {
-                    report(pending, refusal, io, world.now);
+                    report(pending, refusal, io, context.now);
                     self.pending.remove(position);
                 }
                 Err(refusal)
@@ -218,16 +193,21 @@ impl Answers {
     }
 
     /// Looks at everything that waits.
-    pub(super) fn advance(&mut self, rules: &Rules<'_>, io: &mut Announcements, world: &World<'_>) {
+    pub(super) fn advance(
+        &mut self,
+        rules: &Rules<'_>,
+        io: &mut Announcements,
+        context: &Context<'_>,
+    ) {
         let is_needed = |prompt| {
             let stage = Stage::Prompted(Some(prompt));
             !rules.locked && self.pending.iter().any(|one| one.stage == stage)
         };
-        self.prompts.withdraw_unless(is_needed, io, world.now);
-        self.deny_unanswered(io, world.now);
+        self.prompts.withdraw_unless(is_needed, io, context.now);
+        self.deny_unanswered(io, context.now);
         let mut position = 0;
         while position < self.pending.len() {
-            if self.is_still_due(position, rules, io, world) {
+            if self.is_still_due(position, rules, io, context) {
                 position += 1;
             } else {
                 self.pending.remove(position);
@@ -278,21 +258,21 @@ impl Answers {
         position: usize,
         rules: &Rules<'_>,
         io: &mut Announcements,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) -> bool {
         let Some(pending) = self.pending.get_mut(position) else {
             return false;
         };
         if matches!(pending.stage, Stage::Shared(share) if !self.handed_out.contains(&share)) {
-            pending.stage = Stage::Waiting { from: world.now };
+            pending.stage = Stage::Waiting { from: context.now };
         }
         let is_waiting = match pending.stage {
-            Stage::Waiting { from } => from <= world.now,
+            Stage::Waiting { from } => from <= context.now,
             // Not shown yet: what is asked then must still hold.
             Stage::Prompted(prompt) => prompt.is_none(),
             Stage::Shared(_) => false,
         };
-        match share::check(pending, rules, world) {
+        match share::check(pending, rules, context) {
             Ok(device) if is_waiting => {
                 let device = DeviceSummary::from(device);
                 let id = ShareId(self.next_share);
@@ -305,16 +285,16 @@ impl Answers {
             }
             Err(ShareRefusal::ConsentNeeded) if is_waiting => {
                 pending.stage = Stage::Prompted(None);
-                pending.device = world.trust.device(&pending.device_id).map(Into::into);
+                pending.device = context.trust.device(&pending.device_id).map(Into::into);
             }
             Err(refusal) if !refusal.may_pass() => {
                 if let Stage::Shared(share) = pending.stage {
                     self.handed_out.remove(&share);
                 }
-                report(pending, refusal, io, world.now);
+                report(pending, refusal, io, context.now);
                 return false;
             }
-            Err(_) if is_waiting => pending.stage = Stage::Waiting { from: world.now },
+            Err(_) if is_waiting => pending.stage = Stage::Waiting { from: context.now },
             Ok(_) | Err(_) => {}
         }
         true
@@ -349,19 +329,19 @@ impl Answers {
         device_id: String,
         request_id: RequestId,
         kind: ShareKind,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) {
         self.pending.push(Pending {
             request_id,
             name,
             kind,
-            expires: world.now + Self::LIFETIME,
-            device: world.trust.device(&device_id).map(Into::into),
+            expires: context.now + Self::LIFETIME,
+            device: context.trust.device(&device_id).map(Into::into),
             device_id,
             // Who pushes has agreed.
             agreed: kind == ShareKind::Push,
             attempts: 0,
-            stage: Stage::Waiting { from: world.now },
+            stage: Stage::Waiting { from: context.now },
         });
     }
 
@@ -380,12 +360,12 @@ impl Answers {
     /// out what the device really asks for, what waits for the user, without having been shown, gives
     /// way. So does a request of a device that is not verified, and that waits in case it becomes so,
     /// to one of a device that is.
-    fn make_room(&mut self, device_id: &str, trust: DeviceTrust, world: &World<'_>) -> bool {
+    fn make_room(&mut self, device_id: &str, trust: DeviceTrust, context: &Context<'_>) -> bool {
         let is_answer = |one: &Pending| one.kind == ShareKind::Answer;
         let is_of_device = |one: &Pending| is_answer(one) && one.device_id == device_id;
         let is_unseen = |one: &Pending| one.stage == Stage::Prompted(None);
         let is_unverified =
-            |one: &Pending| is_answer(one) && !world.trust.verdict(&one.device_id).is_verified();
+            |one: &Pending| is_answer(one) && !context.trust.verdict(&one.device_id).is_verified();
         let count =
             |of: &dyn Fn(&Pending) -> bool| self.pending.iter().filter(|one| of(one)).count();
         let first = |of: &dyn Fn(&Pending) -> bool| self.pending.iter().position(of);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::accept;
-use super::request::Effects;
-use crate::sharing::{AuditDecision, Channel, Ignored, Origin, Output, Policy, Received, World};
+use super::effects::Effects;
+use crate::sharing::{AuditDecision, Channel, Context, Ignored, Origin, Output, Policy, Received};
 use crate::{Secret, SecretName, Timestamp};
 
 /// When pushes were taken.
@@ -29,22 +29,23 @@ impl Inbox {
         secret: Secret,
         rules: (&Policy, bool),
         io: &mut Effects<'_>,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) -> Option<Ignored> {
         let (policy, locked) = rules;
-        let accepted = match accept::push(channel, &name, &secret, policy, locked, world) {
+        let accepted = match accept::push(channel, &name, &secret, policy, locked, context) {
             Ok(accepted) => accepted,
-            Err(rejection) => return Some(io.reject(rejection, world)),
+            Err(rejection) => return Some(rejection.report(io, context)),
         };
-        self.taken.retain(|at| world.now.since(*at) < Self::WINDOW);
+        self.taken
+            .retain(|at| context.now.since(*at) < Self::WINDOW);
         if self.taken.len() >= Self::MAX {
             return Some(Ignored::QueueFull);
         }
-        self.taken.push_back(world.now);
+        self.taken.push_back(context.now);
         let from = accepted.device;
         let decision = AuditDecision::PushReceived;
         io.announcements
-            .audit(decision, &name, Some(from.into()), world.now);
+            .audit(decision, &name, Some(from.into()), context.now);
         io.announcements.push(Output::Received(Received {
             name,
             from: from.into(),

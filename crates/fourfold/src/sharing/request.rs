@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::announce::Announcements;
-use super::outbox::Outbox;
-use super::{accept, back_off, wire};
-use crate::identity::{Curve25519PublicKey, KnownDevice};
+use super::effects::Effects;
+use super::open_request::Request;
+use super::{accept, wire};
+use crate::identity::KnownDevice;
 use crate::sharing::{
-    Alert, AskRefusal, AuditDecision, Channel, Ignored, Origin, Outcome, Output, Policy, Received,
-    Recipients, RequestId, SecretSharing, World,
+    Alert, AskRefusal, AuditDecision, Channel, Context, Ignored, Origin, Outcome, Output, Policy,
+    Received, Recipients, RequestId,
 };
 use crate::{Secret, SecretName, Timestamp};
 
@@ -20,25 +20,6 @@ use crate::{Secret, SecretName, Timestamp};
 pub(super) struct Requests {
     open: BTreeMap<RequestId, Request>,
     over: BTreeMap<RequestId, Over>,
-}
-
-/// A request that is open.
-#[derive(Debug, Deserialize, Serialize)]
-pub(super) struct Request {
-    pub(super) name: SecretName,
-    /// The devices that it was sent to, with the keys that they had. Answers of others are not
-    /// taken.
-    pub(super) asked: BTreeMap<String, Curve25519PublicKey>,
-    pub(super) expires: Timestamp,
-    /// Whether devices are asked that are verified only later.
-    grows: bool,
-    /// Whether it went to `*`.
-    to_everyone: bool,
-    rounds: u32,
-    next_round: Timestamp,
-    /// Whether devices wait for the next round.
-    #[serde(skip)]
-    has_unasked: bool,
 }
 
 /// A request that is over, so that late answers are known for what they are.
@@ -56,7 +37,8 @@ impl Requests {
     const MAX_OPEN: usize = 64;
     /// The most requests that are over and remembered.
     const MAX_OVER: usize = 256;
-    const LIFETIME: Duration = SecretSharing::REQUEST_LIFETIME;
+    /// How long a request stays open, and how long one of another device waits here.
+    pub(super) const LIFETIME: Duration = Duration::from_mins(15);
 
     pub(super) fn ask(
         &mut self,
@@ -65,7 +47,7 @@ impl Requests {
         recipients: &Recipients,
         policy: &Policy,
         io: &mut Effects<'_>,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) {
         let refusal = if self.open.contains_key(&request_id) || self.over.contains_key(&request_id)
         {
@@ -87,27 +69,27 @@ impl Requests {
             });
         }
         io.announcements
-            .audit(AuditDecision::Asked, &name, None, world.now);
+            .audit(AuditDecision::Asked, &name, None, context.now);
         let mut request = Request {
             name,
             asked: BTreeMap::new(),
-            expires: world.now + Self::LIFETIME,
+            expires: context.now + Self::LIFETIME,
             grows: !matches!(recipients, Recipients::Devices(_)),
             to_everyone: *recipients == Recipients::Everyone,
             rounds: 0,
-            next_round: world.now,
+            next_round: context.now,
             has_unasked: false,
         };
-        let verified = world.trust.verified_devices();
+        let verified = context.trust.verified_devices();
         match recipients {
-            Recipients::Verified => request.send_to(verified, &request_id, io, world),
+            Recipients::Verified => request.send_to(verified, &request_id, io, context),
             Recipients::Devices(ids) => {
                 let chosen = verified.filter(|device| ids.contains(&device.device_id));
-                request.send_to(chosen, &request_id, io, world);
+                request.send_to(chosen, &request_id, io, context);
             }
             Recipients::Everyone => {
                 request.remember(verified);
-                request.send(vec!["*".to_owned()], &request_id, io, world);
+                request.send(vec!["*".to_owned()], &request_id, io, context);
             }
         }
         self.open.insert(request_id, request);
@@ -117,9 +99,9 @@ impl Requests {
         &mut self,
         request_id: &RequestId,
         io: &mut Effects<'_>,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) {
-        self.end(request_id, Outcome::Aborted, io, world);
+        self.end(request_id, Outcome::Aborted, io, context);
     }
 
     /// Takes in an answer, and says why it was ignored if it was.
@@ -130,15 +112,15 @@ impl Requests {
         secret: Secret,
         locked: bool,
         io: &mut Effects<'_>,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) -> Option<Ignored> {
         let request = self.open.get(&request_id);
-        let accepted = match accept::answer(channel, &secret, request, locked, world) {
+        let accepted = match accept::answer(channel, &secret, request, locked, context) {
             Ok(accepted) => accepted,
             Err(accept::Rejection::NotOpen) => {
-                return Some(self.late(channel, &request_id, &secret, io, world));
+                return Some(self.late(channel, &request_id, &secret, io, context));
             }
-            Err(rejection) => return Some(io.reject(rejection, world)),
+            Err(rejection) => return Some(rejection.report(io, context)),
         };
         let Some(request) = self.open.get_mut(&request_id) else {
             return Some(Ignored::NotOpen);
@@ -147,8 +129,12 @@ impl Requests {
         request.asked.remove(&accepted.device.device_id);
         let name = request.name.clone();
         let from = accepted.device;
-        io.announcements
-            .audit(AuditDecision::Received, &name, Some(from.into()), world.now);
+        io.announcements.audit(
+            AuditDecision::Received,
+            &name,
+            Some(from.into()),
+            context.now,
+        );
         io.announcements.push(Output::Received(Received {
             name,
             from: from.into(),
@@ -156,7 +142,7 @@ impl Requests {
             standing: accepted.standing,
             value: Secret::new(secret.expose_secret()),
         }));
-        self.end(&request_id, Outcome::Received, io, world);
+        self.end(&request_id, Outcome::Received, io, context);
         if let Some(over) = self.over.get_mut(&request_id) {
             over.value = Some(secret);
         }
@@ -164,23 +150,23 @@ impl Requests {
     }
 
     /// Ends what is too old, and asks devices that became verified.
-    pub(super) fn advance(&mut self, io: &mut Effects<'_>, world: &World<'_>) {
+    pub(super) fn advance(&mut self, io: &mut Effects<'_>, context: &Context<'_>) {
         let expired: Vec<RequestId> = self
             .open
             .iter()
-            .filter(|(_, request)| request.expires <= world.now)
+            .filter(|(_, request)| request.expires <= context.now)
             .map(|(id, _)| id.clone())
             .collect();
         for request_id in expired {
-            self.end(&request_id, Outcome::TimedOut, io, world);
+            self.end(&request_id, Outcome::TimedOut, io, context);
         }
-        self.over.retain(|_, over| world.now < over.until);
+        self.over.retain(|_, over| context.now < over.until);
         for (request_id, request) in &mut self.open {
-            if request.grows && request.next_round <= world.now {
-                let new: Vec<&KnownDevice> = request.unasked(world).collect();
-                request.send_to(new.into_iter(), request_id, io, world);
+            if request.grows && request.next_round <= context.now {
+                let new: Vec<&KnownDevice> = request.unasked(context).collect();
+                request.send_to(new.into_iter(), request_id, io, context);
             }
-            request.has_unasked = request.grows && request.unasked(world).next().is_some();
+            request.has_unasked = request.grows && request.unasked(context).next().is_some();
         }
     }
 
@@ -212,7 +198,7 @@ impl Requests {
         request_id: &RequestId,
         outcome: Outcome,
         io: &mut Effects<'_>,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) {
         let Some(request) = self.open.remove(request_id) else {
             return;
@@ -225,16 +211,16 @@ impl Requests {
         };
         io.outbox.queue(
             request_id,
-            wire::cancellation(world.trust.device_id(), &request.name, request_id),
+            wire::cancellation(context.trust.device_id(), &request.name, request_id),
             devices,
-            world.now + Self::LIFETIME,
+            context.now + Self::LIFETIME,
         );
         if outcome != Outcome::Received {
             io.announcements.audit(
                 AuditDecision::EndedUnanswered,
                 &request.name,
                 None,
-                world.now,
+                context.now,
             );
         }
         io.announcements.push(Output::Ended {
@@ -250,7 +236,7 @@ impl Requests {
         }
         let over = Over {
             name: request.name,
-            until: world.now + Self::LIFETIME,
+            until: context.now + Self::LIFETIME,
             value: None,
         };
         self.over.insert(request_id.clone(), over);
@@ -264,7 +250,7 @@ impl Requests {
         request_id: &RequestId,
         secret: &Secret,
         io: &mut Effects<'_>,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) -> Ignored {
         let Some(over) = self.over.get(request_id) else {
             return Ignored::NotOpen;
@@ -281,95 +267,16 @@ impl Requests {
             .value
             .as_ref()
             .is_some_and(|value| !value.is_same(secret));
-        let device = world.trust.device_by_keys(*curve25519, *ed25519);
+        let device = context.trust.device_by_keys(*curve25519, *ed25519);
         if let Some(device) = device.filter(|_| differs)
-            && world.trust.verdict(&device.device_id).is_verified()
+            && context.trust.verdict(&device.device_id).is_verified()
         {
             let alert = Alert::ConflictingAnswers {
                 name: over.name.clone(),
                 device_id: device.device_id.clone(),
             };
-            io.announcements.alert(alert, world.now);
+            io.announcements.alert(alert, context.now);
         }
         Ignored::Late
-    }
-}
-
-impl Request {
-    /// The verified devices that were not asked yet.
-    fn unasked<'a>(&self, world: &World<'a>) -> impl Iterator<Item = &'a KnownDevice> {
-        world
-            .trust
-            .verified_devices()
-            .filter(|device| self.asked.get(&device.device_id) != Some(&device.curve25519))
-    }
-
-    fn send_to<'a>(
-        &mut self,
-        devices: impl Iterator<Item = &'a KnownDevice>,
-        request_id: &RequestId,
-        io: &mut Effects<'_>,
-        world: &World<'_>,
-    ) {
-        let ids = self.remember(devices);
-        if !ids.is_empty() {
-            self.send(ids, request_id, io, world);
-        }
-    }
-
-    fn remember<'a>(&mut self, devices: impl Iterator<Item = &'a KnownDevice>) -> Vec<String> {
-        devices
-            .map(|device| {
-                self.asked
-                    .insert(device.device_id.clone(), device.curve25519);
-                device.device_id.clone()
-            })
-            .collect()
-    }
-
-    fn send(
-        &mut self,
-        devices: Vec<String>,
-        request_id: &RequestId,
-        io: &mut Effects<'_>,
-        world: &World<'_>,
-    ) {
-        self.rounds = self.rounds.saturating_add(1);
-        self.next_round = world.now + back_off::after(self.rounds);
-        let content = wire::request(world.trust.device_id(), &self.name, request_id);
-        io.outbox.queue(request_id, content, devices, self.expires);
-    }
-}
-
-/// What the parts of the machine write to.
-pub(super) struct Effects<'a> {
-    pub(super) outbox: &'a mut Outbox,
-    pub(super) announcements: &'a mut Announcements,
-}
-
-impl Effects<'_> {
-    /// Says about a rejected secret what the user should know.
-    pub(super) fn reject(&mut self, rejection: accept::Rejection, world: &World<'_>) -> Ignored {
-        use accept::Rejection;
-        match rejection {
-            Rejection::Invalid { name, device_id } => {
-                let alert = Alert::InvalidValue { name, device_id };
-                self.announcements.alert(alert, world.now);
-                Ignored::InvalidValue
-            }
-            Rejection::NotTrusted { device_id, trust } => {
-                if trust.is_gone() {
-                    let alert = Alert::GoneDevice { device_id, trust };
-                    self.announcements.alert(alert, world.now);
-                }
-                Ignored::NotTrusted
-            }
-            Rejection::Locked => Ignored::Locked,
-            Rejection::NotAsked => Ignored::NotAsked,
-            Rejection::NotEncrypted => Ignored::NotEncrypted,
-            Rejection::NotOpen => Ignored::NotOpen,
-            Rejection::OtherUser => Ignored::OtherUser,
-            Rejection::UnknownDevice => Ignored::UnknownDevice,
-        }
     }
 }

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::answer::Pending;
+use super::pending::{Pending, ShareKind};
 use super::policy::Consent;
 use super::rate_limit::RateLimit;
 use super::wire;
 use crate::identity::{DeviceTrust, KnownDevice};
-use crate::sharing::{DeviceSummary, Policy, RequestId, World};
+use crate::sharing::{Context, DeviceSummary, Policy, RequestId};
 use crate::{Secret, SecretName};
 
 /// What holds for every share at the moment.
@@ -27,19 +27,19 @@ pub(super) struct Rules<'a> {
 pub(super) fn check<'a>(
     pending: &Pending,
     rules: &Rules<'_>,
-    world: &World<'a>,
+    context: &Context<'a>,
 ) -> Result<&'a KnownDevice, ShareRefusal> {
-    if pending.expires <= world.now {
+    if pending.expires <= context.now {
         return Err(ShareRefusal::Over);
     }
     if rules.locked {
         return Err(ShareRefusal::Locked);
     }
-    if !world.trust.is_fresh() {
+    if !context.trust.is_fresh() {
         return Err(ShareRefusal::Stale);
     }
-    let verdict = world.trust.verdict(&pending.device_id);
-    let device = match world.trust.device(&pending.device_id) {
+    let verdict = context.trust.verdict(&pending.device_id);
+    let device = match context.trust.device(&pending.device_id) {
         Some(device) if verdict.is_verified() => device,
         _ => return Err(ShareRefusal::NotTrusted(verdict)),
     };
@@ -53,7 +53,7 @@ pub(super) fn check<'a>(
     if !rules.shareable.contains(&pending.name) {
         return Err(ShareRefusal::NotHeld);
     }
-    match rules.policy.consent(&pending.name, device, world.now) {
+    match rules.policy.consent(&pending.name, device, context.now) {
         Consent::Refused => return Err(ShareRefusal::Denied),
         Consent::Needed if !pending.agreed => return Err(ShareRefusal::ConsentNeeded),
         Consent::Needed | Consent::Given => {}
@@ -61,7 +61,7 @@ pub(super) fn check<'a>(
     if pending.kind == ShareKind::Answer
         && rules
             .limit
-            .is_exceeded(&pending.device_id, &pending.name, world.now)
+            .is_exceeded(&pending.device_id, &pending.name, context.now)
     {
         return Err(ShareRefusal::RateLimited);
     }
@@ -114,13 +114,6 @@ impl Authorised {
             ShareKind::Push => wire::push(&self.name, secret),
         }
     }
-}
-
-/// What a share is for.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(super) enum ShareKind {
-    Answer,
-    Push,
 }
 
 /// Why a secret is not shared, or not now.

@@ -1,6 +1,6 @@
 //! Steps: what they expect, and that a plan can be stored and resumed.
 
-use fourfold::plan::{StepState, WritingKey};
+use fourfold::plan::{Found, StepState, WritingKey};
 use fourfold::{
     AccountData, Content, Evidence, NewKey, Plan, Secret, SecretName, SecretStorage, plan,
 };
@@ -139,6 +139,54 @@ fn a_step_twice_on_one_event_is_due_only_in_its_place() {
     assert_eq!(on_secret[1].state(after), StepState::Done);
     let storage = SecretStorage::new(&account.data);
     assert!(storage.open(&name(), account.key(1)).is_ok());
+}
+
+// shows: STO-10
+#[test]
+fn a_plan_that_is_resumed_knows_a_step_as_done_that_a_later_one_went_on_from() {
+    let mut dice = Dice::new(3);
+    let keys = vec![
+        NewKey::random(None, &mut dice),
+        NewKey::random(None, &mut dice),
+    ];
+    let mut account = Account::with_keys(keys);
+    account.encrypt(&name(), &Secret::new("value"), 0, &mut dice);
+    let plan = plan::rotate(
+        &account.storage(),
+        account.key(0),
+        plan::Destination::Existing(account.keys[1].key()),
+        &Evidence::default(),
+        &mut dice,
+    )
+    .unwrap();
+    // Interrupted after any number of steps, every step before is done, and the next one is due.
+    for done in 0..=plan.steps.len() {
+        for (index, put) in puts(&plan).into_iter().enumerate() {
+            let now = Found::AccountData(account.data.raw(&put.event_type));
+            match plan.state_of(index, now) {
+                StepState::Done => assert!(index < done, "{index} of {done}"),
+                StepState::Due => assert!(index >= done, "{index} of {done}"),
+                // It expects what a step before it makes.
+                StepState::Conflict => assert!(index > done, "{index} of {done}"),
+            }
+        }
+        if let Some(put) = puts(&plan).get(done) {
+            account.data.insert(&put.event_type, &put.content);
+        }
+    }
+    let first = puts(&plan)[0];
+    let last = Found::AccountData(account.data.raw(&first.event_type));
+    assert_eq!(plan.state_of(0, last), StepState::Done);
+    // What nobody planned, what is about something else, and a step that is not there.
+    for (index, found) in [
+        (0, Found::AccountData(Some(r#"{"encrypted":{"other":{}}}"#))),
+        (0, Found::AccountData(None)),
+        (0, Found::KeyBackup(None)),
+        (plan.steps.len(), last),
+    ] {
+        let state = plan.state_of(index, found);
+        assert_eq!(state, StepState::Conflict, "{index} {found:?}");
+    }
 }
 
 #[test]

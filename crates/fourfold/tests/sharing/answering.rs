@@ -115,7 +115,7 @@ fn the_final_word_is_no_when_one_thing_went_wrong() {
                 let names = vec![SecretName::backup_key()];
                 story.sharing.handle(
                     Input::Shareable { names },
-                    &fourfold::sharing::World {
+                    &fourfold::sharing::Context {
                         trust: &story.trust,
                         evidence: &story.evidence,
                         now: story.now,

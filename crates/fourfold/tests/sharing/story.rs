@@ -2,8 +2,8 @@
 
 use fourfold::identity::Trust;
 use fourfold::sharing::{
-    Audit, Channel, Input, Output, Policy, Received, Recipients, RequestId, SecretSharing, Share,
-    ShareId, ToDeviceEvent, World,
+    Audit, Channel, Context, Input, Output, Policy, Received, Recipients, RequestId, SecretSharing,
+    Share, ShareId, ToDeviceEvent,
 };
 use fourfold::{Evidence, Secret, SecretName, Timestamp};
 
@@ -45,12 +45,12 @@ impl Story {
     }
 
     pub(crate) fn handle(&mut self, input: Input) {
-        let world = World {
+        let context = Context {
             trust: &self.trust,
             evidence: &self.evidence,
             now: self.now,
         };
-        self.sharing.handle(input, &world);
+        self.sharing.handle(input, &context);
     }
 
     /// All outputs but the log.
@@ -143,12 +143,12 @@ impl Story {
         &mut self,
         share: ShareId,
     ) -> Result<fourfold::sharing::Authorised, fourfold::sharing::ShareRefusal> {
-        let world = World {
+        let context = Context {
             trust: &self.trust,
             evidence: &self.evidence,
             now: self.now,
         };
-        self.sharing.authorise(share, &world)
+        self.sharing.authorise(share, &context)
     }
 
     /// The server is asked again, and says what the account is now.

@@ -20,8 +20,8 @@ use std::sync::Mutex;
 
 use fourfold::identity::{Trust, UserKeys};
 use fourfold::sharing::{
-    Channel, Input, Outcome, Output, Policy, Recipients, RequestId, Rule, SecretSharing,
-    ToDeviceEvent, World,
+    Channel, Context, Input, Outcome, Output, Policy, Recipients, RequestId, Rule, SecretSharing,
+    ToDeviceEvent,
 };
 use fourfold::{Evidence, Secret, SecretName};
 use own_devices::{Account, USER, at, observe};
@@ -189,14 +189,14 @@ impl Sharing {
         };
         let mut machine: SecretSharing = serde_json::from_str(stored).unwrap();
         let trust = self.trust(is_asker, state.listed);
-        let world = World {
+        let context = Context {
             trust: &trust,
             evidence: &self.evidence,
             now: at(if state.late { 10 + 15 * 60 } else { 10 }),
         };
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
-            machine.handle(input, &world);
+            machine.handle(input, &context);
             while let Some(output) = machine.poll() {
                 match output {
                     Output::Send(send) => {
@@ -210,7 +210,7 @@ impl Sharing {
                     }
                     // Without a session it waits, and comes again after the next restart.
                     Output::Share(share) if is_encrypting => {
-                        let authorised = machine.authorise(share.id, &world).unwrap();
+                        let authorised = machine.authorise(share.id, &context).unwrap();
                         state.astray |= state.listed != Listed::Signed;
                         state.network.insert(Event {
                             to: ASKER,

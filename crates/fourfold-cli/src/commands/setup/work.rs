@@ -1,9 +1,9 @@
 //! What is there of an identity, and what is to be done about the rest.
 
 use fourfold::cross_signing::{
-    ConfirmedDevice, CrossSigningKeys, IdentityChoice, KnownIdentity, KnownKeys, PublicKeys,
+    ConfirmedDevice, CrossSigningKeys, IdentityChoice, KnownIdentity, KnownKeys,
 };
-use fourfold::identity::{CrossSigningKeyError, UserKeys};
+use fourfold::identity::{CrossSigningKeyError, PublicKeys, UserKeys};
 use fourfold::plan::{self, BackupChoice};
 use fourfold::signed_json::SigningKey;
 use fourfold::{

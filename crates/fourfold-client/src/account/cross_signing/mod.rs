@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fourfold::Content;
-use fourfold::cross_signing::PublicKeys;
+use fourfold::identity::PublicKeys;
 use serde::{Deserialize, Serialize};
 use tracing::instrument;
 

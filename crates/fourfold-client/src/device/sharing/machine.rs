@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use fourfold::identity::Curve25519PublicKey;
 use fourfold::sharing::{
-    Authorised, Channel, Input, Output, Policy, Received, RequestId, SecretSharing, Share, ShareId,
-    ShareRefusal, ToDeviceEvent, World,
+    Authorised, Channel, Context, Input, Output, Policy, Received, RequestId, SecretSharing, Share,
+    ShareId, ShareRefusal, ToDeviceEvent,
 };
 use fourfold::{Secret, SecretName, Timestamp};
 use serde::Deserialize;
@@ -70,8 +70,8 @@ impl Sharing {
     }
 
     /// Tells the machine what happened.
-    pub(crate) fn handle(&mut self, input: Input, world: &World<'_>) {
-        self.machine.handle(input, world);
+    pub(crate) fn handle(&mut self, input: Input, context: &Context<'_>) {
+        self.machine.handle(input, context);
         self.is_changed = true;
     }
 
@@ -81,7 +81,7 @@ impl Sharing {
         &mut self,
         rows: &mut SealedRows,
         outbox: &Outbox,
-        world: &World<'_>,
+        context: &Context<'_>,
         events: &mut EventQueue,
     ) -> Result<(), DeviceError> {
         while let Some(output) = self.machine.poll() {
@@ -95,7 +95,7 @@ impl Sharing {
                         .collect();
                     outbox.put_as(rows, &send.event_type, send.transaction_id, &contents)?;
                     // Kept in the outbox from the same commit on, which does not forget it.
-                    self.handle(Input::Sent { id: send.id }, world);
+                    self.handle(Input::Sent { id: send.id }, context);
                 }
                 Output::Share(share) => self.shares.push_back(share),
                 Output::Received(received) => self.received.push(received),
@@ -204,10 +204,10 @@ impl Sharing {
     pub(crate) fn authorise(
         &mut self,
         id: ShareId,
-        world: &World<'_>,
+        context: &Context<'_>,
     ) -> Result<Authorised, ShareRefusal> {
         self.is_changed = true;
-        self.machine.authorise(id, world)
+        self.machine.authorise(id, context)
     }
 
     /// The request for a secret that is still open.

@@ -2,8 +2,8 @@
 
 use fourfold::identity::{DeviceTrust, PinnedBy, Trust};
 use fourfold::sharing::{
-    Input, Origin, Output, Policy, Prompt, Rule, SecretSharing, Settled, Share, ToDeviceEvent,
-    World,
+    Context, Input, Origin, Output, Policy, Prompt, Rule, SecretSharing, Settled, Share,
+    ToDeviceEvent,
 };
 use fourfold::{Evidence, Secret, SecretName, Timestamp, base64};
 
@@ -41,12 +41,12 @@ impl Machine {
             prompts: Vec::new(),
             ledger: Ledger::default(),
         };
-        let world = World {
+        let context = Context {
             trust: &machine.trust,
             evidence: &machine.evidence,
             now: Timestamp::default(),
         };
-        machine.sharing.handle(shareable(), &world);
+        machine.sharing.handle(shareable(), &context);
         machine
     }
 
@@ -67,12 +67,12 @@ impl Machine {
             Input::Unlocked => self.ledger.set_locked(false),
             _ => {}
         }
-        let world = World {
+        let context = Context {
             trust: &self.trust,
             evidence: &self.evidence,
             now: Timestamp::from_millis(now),
         };
-        self.sharing.handle(input, &world);
+        self.sharing.handle(input, &context);
         self.poll(server);
     }
 
@@ -230,12 +230,12 @@ impl Machine {
     fn encrypt(&mut self, share: &Share, server: &mut Server) {
         let now = Timestamp::from_millis(server.now);
         self.ledger.time(server.now);
-        let world = World {
+        let context = Context {
             trust: &self.trust,
             evidence: &self.evidence,
             now,
         };
-        let Ok(authorised) = self.sharing.authorise(share.id, &world) else {
+        let Ok(authorised) = self.sharing.authorise(share.id, &context) else {
             self.ledger.refused += 1;
             return;
         };

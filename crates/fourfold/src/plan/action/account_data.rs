@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::StepState;
+use super::state::StepState;
 use crate::{Content, canonical_json};
 
 /// Put this content under this event type, expecting that
@@ -29,7 +29,7 @@ pub struct PutAccountData {
 
 impl PutAccountData {
     /// Expects what is there now, as JSON text.
-    pub(super) fn over(event_type: String, content: Content, now: Option<&str>) -> Self {
+    pub(in crate::plan) fn over(event_type: String, content: Content, now: Option<&str>) -> Self {
         Self {
             event_type,
             content,

@@ -1,11 +1,8 @@
-//! What is published of an identity.
+//! The public half of an identity, as it is uploaded.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Content;
-use crate::cross_signing::CrossSigningKeys;
-use crate::signable::{KeyUsage, Signable};
-use crate::signed_json::{SignatureError, SigningKey};
 
 /// The three public keys as they are uploaded: the self-signing and the user-signing key signed by
 /// the master key ([`POST /keys/device_signing/upload`][upload]).
@@ -13,34 +10,12 @@ use crate::signed_json::{SignatureError, SigningKey};
 /// [upload]: https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysdevice_signingupload
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct PublicKeys {
-    master_key: Content,
-    self_signing_key: Content,
-    user_signing_key: Content,
+    pub(crate) master_key: Content,
+    pub(crate) self_signing_key: Content,
+    pub(crate) user_signing_key: Content,
 }
 
 impl PublicKeys {
-    /// `sign` adds the signature of a device to the master key.
-    pub(super) fn of<E: From<SignatureError>>(
-        keys: &CrossSigningKeys,
-        user_id: &str,
-        sign: impl FnOnce(&mut Signable) -> Result<(), E>,
-    ) -> Result<Self, E> {
-        let object =
-            |usage, key: &SigningKey| Signable::cross_signing_key(user_id, usage, key.public_key());
-        let signed = |usage, key| -> Result<_, SignatureError> {
-            let mut object = object(usage, key);
-            keys.master_key().sign(&mut object, user_id)?;
-            Ok(object.into_content())
-        };
-        let mut master_key = object(KeyUsage::Master, keys.master_key());
-        sign(&mut master_key)?;
-        Ok(Self {
-            master_key: master_key.into_content(),
-            self_signing_key: signed(KeyUsage::SelfSigning, keys.self_signing_key())?,
-            user_signing_key: signed(KeyUsage::UserSigning, keys.user_signing_key())?,
-        })
-    }
-
     /// `{"user_id", "usage", "keys", "signatures"}` of the master key; signed once a device did.
     #[must_use]
     pub fn master_key(&self) -> &Content {

@@ -1,0 +1,107 @@
+//! Steps about the key backup.
+
+use serde::{Deserialize, Serialize};
+
+use super::state::StepState;
+use crate::signable::Signable;
+use crate::signed_json::PublicKey;
+use crate::{BackupVersion, Content, NewKeyBackup};
+
+/// Make a new version, expecting that one to be the current one
+/// ([`POST /room_keys/version`][create]).
+///
+/// [create]: https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3room_keysversion
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct CreateKeyBackup {
+    content: Content,
+    public_key: String,
+    /// The version that was the current one when the plan was made.
+    expects: Option<String>,
+}
+
+impl CreateKeyBackup {
+    /// Expects the version that is the current one now.
+    pub(in crate::plan) fn over(current: Option<&BackupVersion>, new: &NewKeyBackup) -> Self {
+        Self {
+            content: new.to_content(),
+            public_key: new.public_key(),
+            expects: current.map(|current| current.version().to_owned()),
+        }
+    }
+
+    /// The body of the request.
+    #[must_use]
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Compares the version that is the current one now with what the step expects.
+    #[must_use]
+    pub fn state(&self, now: Option<&BackupVersion>) -> StepState {
+        if now.is_some_and(|now| now.public_key() == self.public_key) {
+            StepState::Done
+        } else if now.map(BackupVersion::version) == self.expects.as_deref() {
+            StepState::Due
+        } else {
+            StepState::Conflict
+        }
+    }
+}
+
+/// Put a signature to this version, expecting it to be the current one with that public key
+/// ([`PUT /room_keys/version/{version}`][update]).
+///
+/// [update]: https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3room_keysversionversion
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct SignKeyBackup {
+    version: String,
+    content: Content,
+    public_key: String,
+    user_id: String,
+    master_key: String,
+}
+
+impl SignKeyBackup {
+    /// `signed` is the `auth_data` with the signature of this key.
+    pub(in crate::plan) fn over(
+        current: &BackupVersion,
+        signed: &Signable,
+        user_id: &str,
+        master_key: PublicKey,
+    ) -> Self {
+        Self {
+            version: current.version().to_owned(),
+            content: current.with_auth_data(signed.content()),
+            public_key: current.public_key(),
+            user_id: user_id.to_owned(),
+            master_key: master_key.to_base64(),
+        }
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The body of the request.
+    #[must_use]
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Compares the version that is the current one now with what the step expects.
+    #[must_use]
+    pub fn state(&self, now: Option<&BackupVersion>) -> StepState {
+        let (Some(now), Ok(master_key)) = (now, PublicKey::from_base64(&self.master_key)) else {
+            return StepState::Conflict;
+        };
+        if now.version() != self.version || now.public_key() != self.public_key {
+            StepState::Conflict
+        } else if master_key.verify(now.auth_data(), &self.user_id).is_ok() {
+            StepState::Done
+        } else {
+            StepState::Due
+        }
+    }
+}

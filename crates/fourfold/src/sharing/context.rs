@@ -1,0 +1,20 @@
+//! What the machine looks at when it decides.
+
+use crate::identity::Trust;
+use crate::{Evidence, Timestamp};
+
+/// What the machine looks at when it decides.
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "made by whoever drives the machine"
+)]
+pub struct Context<'a> {
+    /// Which devices there are and whom this machine trusts.
+    pub trust: &'a Trust,
+    /// What received values are compared with. The backup version must be the current one when a
+    /// backup key may arrive: without it, a backup key is refused.
+    pub evidence: &'a Evidence,
+    /// Now. A moment before one that was seen counts as the latter.
+    pub now: Timestamp,
+}
