@@ -5,16 +5,73 @@
 
 use std::fmt::Display;
 
-use fourfold::OpenError;
 use fourfold::cross_signing::{IdentityAtRisk, NotConfirmed, SignDeviceError};
+use fourfold::history::Suspicious;
+use fourfold::passphrase::ParametersError;
 use fourfold::plan::{
     Action, AddKeyError, BackupHidden, ChangeDefaultError, CompleteError, DeleteError,
     RemoveKeyError, SetUpError, SignKeyBackupError, StoreError, TakeKeyAwayError, TransferError,
 };
+use fourfold::storage::{NoWritingKey, UnlockError};
+use fourfold::{KeyInputError, OpenError};
 use fourfold_client::{ApplyError, DeviceError, ErrorKind, LocalStateError, escape_untrusted};
 use fourfold_server::StartError;
 
 use crate::error::{Error, Exit};
+use crate::storage::unlock;
+
+// Keys and what is opened with them.
+
+impl From<UnlockError> for Error {
+    fn from(error: UnlockError) -> Self {
+        let message = escape_untrusted(&error.to_string());
+        let wrong_key = || Self::new(Exit::WrongKey, &message);
+        match error {
+            UnlockError::NoKey => Self::refused(message).hint("fourfold setup makes the first one"),
+            UnlockError::NoPassphrase => wrong_key().hint("use the recovery key"),
+            UnlockError::NotAllTried { .. } => {
+                wrong_key().hint("name the key with --key, or use its recovery key")
+            }
+            UnlockError::NotProven(reason) => unlock::may_not_write(reason),
+            UnlockError::RecoveryKey(error) => unlock::recovery_key_error(error),
+            UnlockError::UnusablePassphrase { error, .. } => match error {
+                KeyInputError::Parameters(ParametersError::TooFewIterations { .. }) => {
+                    Self::new(Exit::Policy, message).hint(
+                        "use the recovery key; or read once with --allow-weak-kdf and rotate the \
+                         key",
+                    )
+                }
+                _ => Self::new(Exit::Corrupt, message).hint("use the recovery key"),
+            },
+            _ => wrong_key()
+                .hint("fourfold key check tells which key a recovery key or passphrase is"),
+        }
+    }
+}
+
+impl From<NoWritingKey> for Error {
+    fn from(error: NoWritingKey) -> Self {
+        let message = escape_untrusted(&error.to_string());
+        match error {
+            NoWritingKey::Damaged { .. } => Self::refused(message).hint("fourfold key ls"),
+            NoWritingKey::Dangling { .. } => Self::new(Exit::Corrupt, message).hint(
+                "choose another key with --key, or make one the default: fourfold key default",
+            ),
+            NoWritingKey::NoDefault => Self::refused(message)
+                .hint("choose a key with --key, or make one the default: fourfold key default"),
+            _ => Self::refused(message).hint("make the first key: fourfold setup"),
+        }
+    }
+}
+
+impl From<Suspicious> for Error {
+    fn from(error: Suspicious) -> Self {
+        Self::new(Exit::Conflict, error).hint(
+            "if you made these changes yourself, on another device, accept them: fourfold status \
+             --accept-changes, or --accept-changes here",
+        )
+    }
+}
 
 // Secrets: storing, deleting, which keys open them.
 

@@ -176,6 +176,12 @@ impl fmt::Debug for SecretStorageKey {
     }
 }
 
+impl AsRef<Self> for SecretStorageKey {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
 /// What is known about who wrote a secret.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -229,6 +235,12 @@ impl ProvenKey {
             }
             KeyMaterial::Curve25519AesSha2(_) => None,
         }
+    }
+}
+
+impl AsRef<SecretStorageKey> for ProvenKey {
+    fn as_ref(&self) -> &SecretStorageKey {
+        &self.0
     }
 }
 

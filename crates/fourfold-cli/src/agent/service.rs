@@ -24,7 +24,8 @@ use crate::keys::random::rng;
 use crate::memory;
 use crate::options::AcceptOptions;
 use crate::storage::judged::{Compared, Judged};
-use crate::storage::{opening, unlock};
+use crate::storage::opening::{self, Provenance};
+use crate::storage::unlock;
 use crate::terminal::duration;
 
 /// Everything that commands can reach.
@@ -162,10 +163,12 @@ impl AgentService {
             Ok(opening::open(&snapshot, &name, key.key())?)
         });
         let opened = opened.ok_or_else(Failure::locked)??;
-        let provenance = opened.provenance(&storage, name.clone());
         let account_data = snapshot.account_data.clone();
-        let known = self.jobs.opened(account_data, name, opened.key_id.clone());
-        let provenance = provenance.known_before(&opened, known.await?);
+        let known = self
+            .jobs
+            .opened(account_data, name.clone(), opened.key_id.clone());
+        let opened = opened.known_before(known.await?);
+        let provenance = Provenance::of(&opened, &storage, name);
         let secret = Zeroizing::new(opened.secret.expose_secret().to_owned());
         let opened = Opened {
             provenance,

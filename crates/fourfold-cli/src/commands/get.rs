@@ -5,10 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use fourfold::history::Vouched;
 use fourfold::passphrase::Budget;
-use fourfold::{
-    Algorithm, KeyDescription, SecretName, SecretState, SecretStorage, SecretStorageKey,
-    recovery_key,
-};
+use fourfold::storage::JudgedSecret;
+use fourfold::{KeyDescription, SecretName, SecretState, SecretStorage, SecretStorageKey};
 use serde_json::json;
 
 use crate::account;
@@ -16,7 +14,7 @@ use crate::agent::{Agent, Payload, protocol};
 use crate::error::{Error, Result};
 use crate::options::{AcceptOptions, Global, Offer, ReadOptions, UnlockOptions};
 use crate::storage::judged::{Compared, Judged};
-use crate::storage::opening::{self, Opened, Provenance};
+use crate::storage::opening::{self, Provenance};
 use crate::storage::unlock;
 use crate::terminal::{messages, output};
 
@@ -75,8 +73,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
                 let key_id = &opened.key_id;
                 let known =
                     account::remember_opened(global, &options.read, &snapshot, &name, key_id);
-                let provenance = opened.provenance(&storage, name);
-                let provenance = provenance.known_before(&opened, known);
+                let opened = opened.known_before(known);
+                let provenance = Provenance::of(&opened, &storage, name);
                 let secret = opened.secret.expose_secret();
                 return deliver(global, options, &provenance, &compared, secret);
             }
@@ -114,17 +112,22 @@ fn candidates(
     options: &UnlockOptions,
 ) -> Result<Vec<KeyDescription>> {
     let storage = snapshot.storage();
-    let SecretState::Encrypted(secret) = storage.secret(name) else {
-        return unlock::candidates(snapshot, options);
+    let Some(id) = &options.key else {
+        return Ok(storage.candidates_for(name));
     };
     // A recovery key opens what is encrypted under a key that lost its description.
-    let chosen = options.key.as_deref().map(unlock::key_id).transpose()?;
-    if chosen.is_some_and(|id| storage.key(&id).is_err() && secret.entry(&id).is_some()) {
+    let is_undescribed = storage.key(&unlock::key_id(id)?).is_err();
+    if is_undescribed && is_encrypted_under(&storage, name, id) {
         return Ok(Vec::new());
     }
-    let mut keys = unlock::candidates(snapshot, options)?;
-    keys.sort_by_key(|key| secret.entry(key.id()).is_none());
-    Ok(keys)
+    unlock::candidates(snapshot, options)
+}
+
+fn is_encrypted_under(storage: &SecretStorage<'_>, name: &SecretName, id: &str) -> bool {
+    let SecretState::Encrypted(secret) = storage.secret(name) else {
+        return false;
+    };
+    secret.key_ids().any(|key_id| key_id.as_str() == id)
 }
 
 fn open(
@@ -134,7 +137,7 @@ fn open(
     candidates: &[KeyDescription],
     options: &UnlockOptions,
     budget: &mut Budget,
-) -> Result<Opened> {
+) -> Result<JudgedSecret> {
     let storage = snapshot.storage();
     let key = match unlock::find(snapshot, offer, candidates, budget) {
         Ok(found) => found.key,
@@ -150,17 +153,11 @@ fn undescribed(
     offer: &Offer,
     options: &UnlockOptions,
 ) -> Option<SecretStorageKey> {
-    let text = offer.text();
-    let SecretState::Encrypted(secret) = storage.secret(name) else {
-        return None;
-    };
-    let bytes = recovery_key::decode(text).ok()?;
-    secret
-        .key_ids()
-        .filter(|id| storage.key(id).is_err())
-        .filter(|id| options.key.as_ref().is_none_or(|key| id.as_str() == key))
-        .map(|id| SecretStorageKey::from_bytes(id.clone(), Algorithm::AesHmacSha2, bytes.clone()))
-        .find(|key| storage.open(name, key).is_ok())
+    let key = storage.find_undescribed_key(name, offer.text())?;
+    let chosen = options.key.as_deref();
+    chosen
+        .is_none_or(|id| key.id().as_str() == id)
+        .then_some(key)
 }
 
 fn deliver(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use fourfold::storage::KeyText;
 use zeroize::Zeroizing;
 
 use crate::error::Result;
@@ -27,6 +28,16 @@ pub(crate) struct KeyInput {
     /// Derive keys with fewer than 100,000 iterations too; such a key can only read
     #[arg(long)]
     pub(crate) allow_weak_kdf: bool,
+}
+
+impl<'a> From<&'a Offer> for KeyText<'a> {
+    fn from(offer: &'a Offer) -> Self {
+        match offer {
+            Offer::Either(text) => Self::Either(text),
+            Offer::Passphrase(text) => Self::Passphrase(text),
+            Offer::RecoveryKey(text) => Self::RecoveryKey(text),
+        }
+    }
 }
 
 impl KeyInput {

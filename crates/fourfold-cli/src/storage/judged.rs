@@ -2,13 +2,13 @@
 
 use std::ops::Deref;
 
-use fourfold::history::{Change, Origin};
+use fourfold::history::{Change, Changes, Origin, Suspicious};
 use fourfold::plan::Action;
 use fourfold::{AccountData, KeyId, Plan, SecretName, SecretStorage, Snapshot};
 use fourfold_client::LocalState;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Exit, Result};
+use crate::error::Result;
 use crate::options::AcceptOptions;
 use crate::terminal::messages;
 
@@ -82,13 +82,11 @@ impl<'a> Cleared<'a> {
     }
 }
 
-/// What changed since this machine looked last.
+/// What changed since this machine looked last, and whether the user takes it as it is.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Compared {
-    /// The suspicious ones first, and no more than anybody would read.
-    pub(crate) changes: Vec<Change>,
-    /// Whether suspicious ones are left out: then nothing is opened.
-    is_cut_short: bool,
+    #[serde(flatten)]
+    changes: Changes,
     /// Whether the user said that it is to be taken as it is.
     is_accepted: bool,
 }
@@ -123,13 +121,9 @@ impl Compared {
         Self::of(Vec::new(), accept)
     }
 
-    fn of(mut changes: Vec<Change>, accept: AcceptOptions) -> Self {
-        changes.sort_by_key(|change| !change.is_suspicious());
-        let is_cut_short = changes.get(MAX_CHANGES).is_some_and(Change::is_suspicious);
-        changes.truncate(MAX_CHANGES);
+    fn of(changes: Vec<Change>, accept: AcceptOptions) -> Self {
         Self {
-            changes,
-            is_cut_short,
+            changes: Changes::new(changes),
             is_accepted: accept.accept_changes,
         }
     }
@@ -142,10 +136,15 @@ impl Compared {
         Self::of(changes, AcceptOptions::default())
     }
 
+    /// The changes, the suspicious ones first.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter()
+    }
+
     /// Says what the user should know. With `--json` each is one JSON object, on a line of standard
     /// error.
     pub(crate) fn report(&self, json: bool) {
-        for change in self.changes.iter().filter(|change| is_worth_a_word(change)) {
+        for change in self.changes().filter(|change| is_worth_a_word(change)) {
             if json {
                 messages::json(&in_json(change));
             } else if change.is_suspicious() {
@@ -158,12 +157,12 @@ impl Compared {
 
     /// All of it, as `--json` answers have it.
     pub(crate) fn in_json(&self) -> Vec<serde_json::Value> {
-        self.changes.iter().map(in_json).collect()
+        self.changes().map(in_json).collect()
     }
 
     /// Whether a change is suspicious.
     pub(crate) fn is_suspicious(&self) -> bool {
-        self.changes.iter().any(Change::is_suspicious)
+        self.changes.is_suspicious()
     }
 
     /// Lets keys be found in it and this secret be opened, unless a change forbids that.
@@ -172,19 +171,22 @@ impl Compared {
         snapshot: Snapshot,
         name: Option<&SecretName>,
     ) -> Result<Judged> {
-        self.judge(snapshot, |change| change.forbids_opening(name))
+        self.judge(snapshot, self.changes.check_opening(name))
     }
 
     /// Lets it be changed, unless anything is suspicious.
     pub(crate) fn for_writing(&self, snapshot: Snapshot) -> Result<Writable> {
-        self.judge(snapshot, Change::is_suspicious).map(Writable)
+        self.judge(snapshot, self.changes.check_writing())
+            .map(Writable)
     }
 
-    fn judge(&self, snapshot: Snapshot, forbids: impl Fn(&Change) -> bool) -> Result<Judged> {
-        let is_forbidden = |change: &&Change| self.is_cut_short || forbids(change);
-        let forbidden: Vec<_> = self.changes.iter().filter(is_forbidden).collect();
-        if !forbidden.is_empty() && !self.is_accepted {
-            return Err(rollback_suspected(&forbidden));
+    fn judge(
+        &self,
+        snapshot: Snapshot,
+        checked: std::result::Result<(), Suspicious>,
+    ) -> Result<Judged> {
+        if !self.is_accepted {
+            checked?;
         }
         Ok(Judged {
             snapshot,
@@ -219,70 +221,38 @@ fn in_json(change: &Change) -> serde_json::Value {
     object
 }
 
-/// Why nothing is opened, or written, now.
-fn rollback_suspected(changes: &[&Change]) -> Error {
-    let mut words: Vec<_> = changes
-        .iter()
-        .take(MAX_SHOWN)
-        .map(ToString::to_string)
-        .collect();
-    if changes.len() > MAX_SHOWN {
-        words.push("and more".to_owned());
-    }
-    Error::new(
-        Exit::Conflict,
-        format!(
-            "the homeserver shows an older or weaker state than this machine has seen, or other \
-             keys: {}",
-            words.join("; ")
-        ),
-    )
-    .hint(
-        "if you made these changes yourself, on another device, accept them: fourfold status \
-         --accept-changes, or --accept-changes here",
-    )
-}
-
-/// How many changes an error names.
-const MAX_SHOWN: usize = 3;
-
-/// How many changes are told.
-const MAX_CHANGES: usize = 200;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Exit;
 
     #[test]
-    fn what_is_left_out_forbids_opening_anything() {
-        let rolled_back = |number: usize| Change::RolledBack {
-            event_type: format!("org.example.{number}"),
-        };
+    fn what_is_suspicious_forbids_everything_until_it_is_accepted() {
         let snapshot = || Snapshot::new("@a:b", Default::default(), None, None).unwrap();
-        let name = SecretName::new("org.example.wallet").unwrap();
-        let opens = |number, accept_changes| {
+        let number = Changes::MAX + 1;
+        let compared = |accept_changes| {
+            let rolled_back = |number| Change::RolledBack {
+                event_type: format!("org.example.{number}"),
+            };
             let changes = (0..number).map(rolled_back).collect();
-            let compared = Compared::of(changes, AcceptOptions { accept_changes });
-            assert!(compared.changes.len() <= MAX_CHANGES);
-            compared.for_opening(snapshot(), Some(&name)).is_ok()
+            Compared::of(changes, AcceptOptions { accept_changes })
         };
-        assert!(
-            opens(MAX_CHANGES, false)
-                && !opens(MAX_CHANGES + 1, false)
-                && opens(MAX_CHANGES + 1, true)
-        );
-        // What is not suspicious gives way to what is.
-        let mut changes: Vec<_> = (0..=MAX_CHANGES)
-            .map(|number| Change::Added {
-                event_type: number.to_string(),
-            })
-            .collect();
-        changes.push(rolled_back(0));
-        let compared = Compared::of(changes, AcceptOptions::default());
-        assert!(compared.is_suspicious() && !compared.is_cut_short);
-        assert_eq!(
-            compared.for_writing(snapshot()).unwrap_err().exit,
-            Exit::Conflict
-        );
+        assert!(compared(false).is_suspicious());
+        for name in [None, Some(SecretName::new("org.example.wallet").unwrap())] {
+            let error = compared(false).for_opening(snapshot(), name.as_ref());
+            assert_eq!(error.unwrap_err().exit, Exit::Conflict);
+            assert!(
+                compared(true)
+                    .for_opening(snapshot(), name.as_ref())
+                    .is_ok()
+            );
+        }
+        let error = compared(false).for_writing(snapshot()).unwrap_err();
+        assert_eq!(error.exit, Exit::Conflict);
+        assert!(compared(true).for_writing(snapshot()).is_ok());
+        // Between a command and the agent it goes as JSON.
+        let json = serde_json::to_string(&compared(false)).unwrap();
+        let read: Compared = serde_json::from_str(&json).unwrap();
+        assert!(read.for_writing(snapshot()).is_err());
     }
 }

@@ -1,9 +1,10 @@
 //! Opening a secret with a key that was found, and saying what is wrong when it does not open.
 
-use fourfold::history::{Origin, Vouched};
+use fourfold::history::Vouched;
+use fourfold::storage::{JudgedSecret, ReadError};
 use fourfold::{
-    Authenticity, KeyId, OpenError, Secret, SecretName, SecretState, SecretStorage,
-    SecretStorageKey, SecretValueError, Verdict,
+    Authenticity, KeyId, OpenError, SecretName, SecretState, SecretStorage, SecretStorageKey,
+    SecretValueError,
 };
 use fourfold_client::escape_untrusted;
 use serde::{Deserialize, Serialize};
@@ -11,37 +12,6 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Exit, Result};
 use crate::storage::judged::Judged;
 use crate::storage::unlock;
-
-/// What came out, and how it came.
-pub(crate) struct Opened {
-    pub(crate) secret: Secret,
-    pub(crate) key_id: KeyId,
-    pub(crate) authenticity: Authenticity,
-    pub(crate) verdict: Verdict,
-}
-
-impl Opened {
-    /// What a person or a program is told about it.
-    pub(crate) fn provenance(&self, storage: &SecretStorage<'_>, name: SecretName) -> Provenance {
-        let vouched_by = Vouched::of(self.authenticity, &self.verdict, None);
-        let (matches_published_key, public_key) = match &self.verdict {
-            Verdict::Matches { public_key } => (true, Some(public_key)),
-            Verdict::NothingToCompare { derived } => (false, Some(derived)),
-            _ => (false, None),
-        };
-        Provenance {
-            name,
-            key_id: self.key_id.clone(),
-            key_label: unlock::label(storage, &self.key_id),
-            is_default_key: storage.default_key().key_id() == Some(&self.key_id),
-            is_authenticated: self.authenticity == Authenticity::Authenticated,
-            matches_published_key,
-            vouched_by,
-            is_iv_authenticated: vouched_by.is_iv_authenticated(),
-            public_key: public_key.map(ToString::to_string),
-        }
-    }
-}
 
 /// How a secret came out. Nothing in it is secret.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -59,13 +29,18 @@ pub(crate) struct Provenance {
 }
 
 impl Provenance {
-    /// The same, for a machine that came to know the entry like this before it opened it.
-    pub(crate) fn known_before(self, opened: &Opened, known: Option<Origin>) -> Self {
-        let vouched_by = Vouched::of(opened.authenticity, &opened.verdict, known);
+    /// What a person or a program is told about a secret that was opened.
+    pub(crate) fn of(opened: &JudgedSecret, storage: &SecretStorage<'_>, name: SecretName) -> Self {
         Self {
-            vouched_by,
-            is_iv_authenticated: vouched_by.is_iv_authenticated(),
-            ..self
+            name,
+            key_id: opened.key_id.clone(),
+            key_label: unlock::label(storage, &opened.key_id),
+            is_default_key: storage.default_key().key_id() == Some(&opened.key_id),
+            is_authenticated: opened.authenticity == Authenticity::Authenticated,
+            matches_published_key: opened.matches_published_key(),
+            vouched_by: opened.vouched_by,
+            is_iv_authenticated: opened.vouched_by.is_iv_authenticated(),
+            public_key: opened.public_key().map(ToOwned::to_owned),
         }
     }
 }
@@ -98,35 +73,33 @@ pub(crate) fn check_there(storage: &SecretStorage<'_>, name: &SecretName) -> Res
 }
 
 /// Opens a secret, and compares it with what is published about it.
-pub(crate) fn open(snapshot: &Judged, name: &SecretName, key: &SecretStorageKey) -> Result<Opened> {
-    let storage = snapshot.storage();
-    let opened = storage
-        .open(name, key)
-        .map_err(|error| explain(&storage, name, key, error))?;
-    let evidence = snapshot.evidence();
-    let verdict = match opened.judge(name, &evidence) {
-        Err(SecretValueError::IsTheKey) if snapshot.is_accepted() => {
-            evidence.judge(name, &opened.secret)
-        }
-        verdict => verdict,
+pub(crate) fn open(
+    snapshot: &Judged,
+    name: &SecretName,
+    key: &SecretStorageKey,
+) -> Result<JudgedSecret> {
+    let opened = if snapshot.is_accepted() {
+        snapshot.open_accepted(name, key)
+    } else {
+        snapshot.open(name, key)
     };
-    let verdict = verdict.map_err(|error| {
-        let what = format!("{} opens, but {error}", escape_untrusted(name.as_str()));
-        match error {
-            SecretValueError::IsTheKey => Error::new(Exit::Conflict, what).hint(
-                "the homeserver may have made it so that you give your key away; if your key \
-                 backup is of 2019 and has this key: --accept-changes",
-            ),
-            SecretValueError::Base64(_) => Error::new(Exit::Corrupt, what).hint(OLD),
-            _ => Error::new(Exit::NotVerified, what).hint(OLD),
-        }
-    })?;
-    Ok(Opened {
-        secret: opened.secret,
-        key_id: key.id().clone(),
-        authenticity: opened.authenticity,
-        verdict,
+    opened.map_err(|error| match error {
+        ReadError::Open(error) => explain(&snapshot.storage(), name, key, error),
+        ReadError::Value(error) => wrong_value(name, error),
+        error => Error::new(Exit::Corrupt, error),
     })
+}
+
+fn wrong_value(name: &SecretName, error: SecretValueError) -> Error {
+    let what = format!("{} opens, but {error}", escape_untrusted(name.as_str()));
+    match error {
+        SecretValueError::IsTheKey => Error::new(Exit::Conflict, what).hint(
+            "the homeserver may have made it so that you give your key away; if your key backup is \
+             of 2019 and has this key: --accept-changes",
+        ),
+        SecretValueError::Base64(_) => Error::new(Exit::Corrupt, what).hint(OLD),
+        _ => Error::new(Exit::NotVerified, what).hint(OLD),
+    }
 }
 
 const OLD: &str = "it may be older than the last reset of your identity or backup";

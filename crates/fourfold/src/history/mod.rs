@@ -34,6 +34,7 @@
 //! ```
 
 mod change;
+mod changes;
 mod comparison;
 mod description;
 mod fingerprint;
@@ -46,6 +47,7 @@ mod vouching;
 use std::collections::BTreeMap;
 
 pub use change::Change;
+pub use changes::{Changes, Suspicious};
 pub use description::DescriptionChange;
 pub use fingerprint::{Fingerprint, Reading};
 pub use sighting::{Origin, Place, Sighting};

@@ -1,0 +1,153 @@
+//! All changes of an account together: what may be opened or written in spite of them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Change;
+use crate::SecretName;
+
+/// What changed since this machine looked last: the suspicious changes first, and no more than anybody
+/// would read.
+///
+/// ```
+/// use fourfold::history::{Change, Changes};
+/// let changes = Changes::new(vec![Change::RolledBack { event_type: "org.example".into() }]);
+/// assert!(changes.check_writing().is_err());
+/// assert!(Changes::default().check_writing().is_ok());
+/// ```
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct Changes {
+    changes: Vec<Change>,
+    /// Whether suspicious ones are left out.
+    is_cut_short: bool,
+}
+
+impl Changes {
+    /// How many changes are kept.
+    pub const MAX: usize = 200;
+
+    /// Takes what [`History::compare`](super::History::compare) gave.
+    #[must_use]
+    pub fn new(mut changes: Vec<Change>) -> Self {
+        changes.sort_by_key(|change| !change.is_suspicious());
+        let is_cut_short = changes.get(Self::MAX).is_some_and(Change::is_suspicious);
+        changes.truncate(Self::MAX);
+        Self {
+            changes,
+            is_cut_short,
+        }
+    }
+
+    /// The changes, the suspicious ones first.
+    pub fn iter(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter()
+    }
+
+    /// Whether anything is [suspicious](Change::is_suspicious).
+    #[must_use]
+    pub fn is_suspicious(&self) -> bool {
+        self.changes.iter().any(Change::is_suspicious)
+    }
+
+    /// Whether keys may be looked for in the account and this secret be opened: no change
+    /// [forbids it](Change::forbids_opening), and none is left out that could.
+    ///
+    /// # Errors
+    ///
+    /// [`Suspicious`] names the changes that forbid it.
+    pub fn check_opening(&self, name: Option<&SecretName>) -> Result<(), Suspicious> {
+        self.check(|change| change.forbids_opening(name))
+    }
+
+    /// Whether the account may be changed: nothing is suspicious.
+    ///
+    /// # Errors
+    ///
+    /// [`Suspicious`] names the changes that forbid it.
+    pub fn check_writing(&self) -> Result<(), Suspicious> {
+        self.check(Change::is_suspicious)
+    }
+
+    fn check(&self, forbids: impl Fn(&Change) -> bool) -> Result<(), Suspicious> {
+        let is_forbidden = |change: &&Change| self.is_cut_short || forbids(change);
+        let changes: Vec<_> = self.changes.iter().filter(is_forbidden).cloned().collect();
+        if changes.is_empty() {
+            Ok(())
+        } else {
+            Err(Suspicious { changes })
+        }
+    }
+}
+
+/// The server shows an older or weaker state than this machine has seen, or other keys. Nothing is
+/// opened or written before the user says that the changes are their own.
+///
+/// Its text names the first three changes, and with them event types and key IDs, which are untrusted.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "the homeserver shows an older or weaker state than this machine has seen, or other keys: {}",
+    first(changes)
+)]
+#[non_exhaustive]
+pub struct Suspicious {
+    /// The changes that forbid it.
+    pub changes: Vec<Change>,
+}
+
+/// How many changes the text of an error names.
+const SHOWN: usize = 3;
+
+fn first(changes: &[Change]) -> String {
+    let mut words: Vec<_> = changes
+        .iter()
+        .take(SHOWN)
+        .map(ToString::to_string)
+        .collect();
+    if changes.len() > SHOWN {
+        words.push("and more".to_owned());
+    }
+    words.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rolled_back(number: usize) -> Change {
+        Change::RolledBack {
+            event_type: format!("org.example.{number}"),
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_forbids_opening_anything() {
+        let name = SecretName::new("org.example.wallet").unwrap();
+        let opens = |number| {
+            let changes = Changes::new((0..number).map(rolled_back).collect());
+            assert!(changes.iter().count() <= Changes::MAX);
+            changes.check_opening(Some(&name)).is_ok()
+        };
+        assert!(opens(Changes::MAX) && !opens(Changes::MAX + 1));
+    }
+
+    #[test]
+    fn what_is_not_suspicious_gives_way_to_what_is() {
+        let mut changes: Vec<_> = (0..=Changes::MAX)
+            .map(|number| Change::Added {
+                event_type: number.to_string(),
+            })
+            .collect();
+        changes.push(rolled_back(0));
+        let changes = Changes::new(changes);
+        assert!(changes.is_suspicious() && !changes.is_cut_short);
+        let suspicious = changes.check_writing().unwrap_err();
+        assert_eq!(suspicious.changes, [rolled_back(0)]);
+    }
+
+    #[test]
+    fn an_error_names_the_first_few() {
+        let changes = Changes::new((0..5).map(rolled_back).collect());
+        let text = changes.check_writing().unwrap_err().to_string();
+        assert!(text.contains("org.example.2") && !text.contains("org.example.3"));
+        assert!(text.ends_with("; and more"), "{text}");
+    }
+}

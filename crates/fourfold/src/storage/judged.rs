@@ -1,0 +1,82 @@
+//! A secret that was opened and compared with what is published.
+
+use super::view::OpenError;
+use crate::history::{Origin, Suspicious, Vouched};
+use crate::{Authenticity, KeyId, Secret, SecretValueError, Verdict};
+
+/// A secret that was opened and judged: it is what its name says, and does not contradict what is
+/// published.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct JudgedSecret {
+    /// The secret.
+    pub secret: Secret,
+    /// The key that opened it.
+    pub key_id: KeyId,
+    /// Who can have written it.
+    pub authenticity: Authenticity,
+    /// The outcome of the comparison with what is published.
+    pub verdict: Verdict,
+    /// What vouches for the value, the strongest that is known. A [`Snapshot`](crate::Snapshot) has
+    /// no memory: [`known_before`](Self::known_before) adds what this machine remembers.
+    pub vouched_by: Vouched,
+}
+
+impl JudgedSecret {
+    pub(crate) fn new(
+        secret: Secret,
+        key_id: KeyId,
+        authenticity: Authenticity,
+        verdict: Verdict,
+    ) -> Self {
+        Self {
+            secret,
+            key_id,
+            authenticity,
+            vouched_by: Vouched::of(authenticity, &verdict, None),
+            verdict,
+        }
+    }
+
+    /// The same, for a machine that came to know the entry like this before it opened it now
+    /// ([`History::origin_of`](crate::history::History::origin_of)).
+    #[must_use]
+    pub fn known_before(self, known: Option<Origin>) -> Self {
+        Self {
+            vouched_by: Vouched::of(self.authenticity, &self.verdict, known),
+            ..self
+        }
+    }
+
+    /// Whether it belongs to the published public key.
+    #[must_use]
+    pub fn matches_published_key(&self) -> bool {
+        matches!(self.verdict, Verdict::Matches { .. })
+    }
+
+    /// The public key that belongs to it, as unpadded base64, when it is the private half of one.
+    #[must_use]
+    pub fn public_key(&self) -> Option<&str> {
+        match &self.verdict {
+            Verdict::Matches { public_key } => Some(public_key),
+            Verdict::NothingToCompare { derived } => Some(derived),
+            Verdict::Untyped => None,
+        }
+    }
+}
+
+/// Why a secret is not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// It does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// What changed since this machine looked last forbids it.
+    #[error(transparent)]
+    Suspicious(#[from] Suspicious),
+    /// It opens, and is not what its name says, or belongs to another public key than the published
+    /// one.
+    #[error("it opens, but {0}")]
+    Value(#[from] SecretValueError),
+}
