@@ -1,16 +1,15 @@
 //! Running other programs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, io};
 
 use crate::failure::Failure;
-use crate::workspace::Workspace;
 
 /// The cargo that runs us, in the root of the workspace.
-pub(crate) fn cargo(workspace: &Workspace) -> Command {
+pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(&workspace.root);
+    command.current_dir(root);
     command
 }
 

@@ -44,6 +44,10 @@ fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
     match command {
         "test" => lanes::command(&Workspace::find()?, rest),
         "floors" => lanes::command(&Workspace::find()?, &["floors".to_owned()]),
+        "circles" => {
+            floors::show_circles(&Workspace::find()?, rest)?;
+            Ok(ExitCode::SUCCESS)
+        }
         "requirements" if rest == ["--write"] => {
             requirements::write(&Workspace::find()?)?;
             Ok(ExitCode::SUCCESS)
@@ -65,6 +69,8 @@ const USAGE: &str = "\
 cargo xtask test [LANE…]    what CI runs, or only the named lanes
 cargo xtask test --list     the lanes
 cargo xtask floors          short for `test floors`
+cargo xtask circles [CRATE…]
+                            circles of imports, with the names that tie them
 cargo xtask requirements --write
                             makes docs/requirements.md again
 cargo xtask reproduce       builds a release twice and compares (not in CI: it takes long)

@@ -70,7 +70,7 @@ fn build(workspace: &Workspace, folder: &Path) -> Result<Vec<u8>, Failure> {
         renamed.iter().map(one).collect()
     };
     command::run(
-        cargo(workspace)
+        cargo(&workspace.root)
             .current_dir(&source)
             .env("CARGO_TARGET_DIR", &target)
             .env(

@@ -49,7 +49,7 @@ impl Workspace {
 
     /// What `cargo metadata` says of our own packages.
     pub(crate) fn metadata(&self) -> Result<Value, Failure> {
-        let said = command::output(command::cargo(self).args([
+        let said = command::output(command::cargo(&self.root).args([
             "metadata",
             "--format-version=1",
             "--no-deps",

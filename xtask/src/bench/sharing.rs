@@ -18,7 +18,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<(), Failure> {
         .collect::<Result<Vec<_>, Failure>>()?;
     let example = ["--package", "fourfold-client", "--example", "time_sharing"];
     let said = command::output(
-        cargo(workspace)
+        cargo(&workspace.root)
             .args(["run", "--release", "--locked", "--quiet"])
             .args(example)
             .args(["--", server.base(), PASSWORD])

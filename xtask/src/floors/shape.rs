@@ -1,6 +1,7 @@
 //! How large a source file may be, and what a module must not be called.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// Lines that a source file may have.
 const MOST_LINES: usize = 600;
@@ -61,6 +62,30 @@ pub(super) fn check_text(file: &Path, text: &str) -> Vec<String> {
     findings
 }
 
+/// Fails on a module in `name.rs` whose children lie in the folder `name/`: its place is
+/// `name/mod.rs`.
+pub(super) fn check_modules(files: &[PathBuf]) -> Vec<String> {
+    let rust = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "rs");
+    let folders: BTreeSet<&Path> = files
+        .iter()
+        .filter(rust)
+        .flat_map(|file| file.ancestors().skip(1))
+        .collect();
+    files
+        .iter()
+        .filter(rust)
+        .map(|file| (file, file.with_extension("")))
+        .filter(|(_, folder)| folders.contains(folder.as_path()))
+        .map(|(file, folder)| {
+            format!(
+                "{}: a module with children is {}",
+                file.display(),
+                folder.join("mod.rs").display()
+            )
+        })
+        .collect()
+}
+
 fn is_source(file: &Path) -> bool {
     file.extension()
         .is_some_and(|extension| SOURCES.iter().any(|source| extension == *source))
@@ -92,6 +117,20 @@ mod tests {
         assert!(check_name(Path::new("crates/fourfold/src/recovery_key.rs")).is_none());
         assert!(check_name(Path::new("docs/common/README.md")).is_none());
         assert!(check_text(Path::new("a.rs"), "mod tests {\n    use super::*;\n}\n").is_empty());
+    }
+
+    #[test]
+    fn keeps_a_module_with_children_in_its_folder() {
+        let files = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let beside = files(&["src/room.rs", "src/room/door.rs"]);
+        assert!(matches!(check_modules(&beside).as_slice(), [one] if one.contains("room/mod.rs")));
+        for fine in [
+            files(&["src/room/mod.rs", "src/room/door.rs"]),
+            files(&["src/room.rs", "src/hall/mod.rs"]),
+            files(&["tests/vectors.rs", "tests/vectors/a.json"]),
+        ] {
+            assert!(check_modules(&fine).is_empty(), "{fine:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::workspace::Workspace;
 
 pub(super) fn format(workspace: &Workspace) -> Result<(), Failure> {
-    command::run(cargo(workspace).args(["fmt", "--all", "--check"]))?;
+    command::run(cargo(&workspace.root).args(["fmt", "--all", "--check"]))?;
     // These stand outside the workspace.
     let outside: Vec<PathBuf> = workspace
         .files()?
@@ -28,7 +28,7 @@ pub(super) fn format(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 pub(super) fn clippy(workspace: &Workspace) -> Result<(), Failure> {
-    command::run(cargo(workspace).args([
+    command::run(cargo(&workspace.root).args([
         "clippy",
         "--workspace",
         "--all-targets",
@@ -43,22 +43,20 @@ pub(super) fn documentation(workspace: &Workspace) -> Result<(), Failure> {
     // One after the other: the command and the core have the same name, and so the same folder, in
     // which two of rustdoc at once get into each other's way.
     for targets in ["--bins", "--lib"] {
-        command::run(cargo(workspace).env("RUSTDOCFLAGS", "-D warnings").args([
-            "doc",
-            "--workspace",
-            "--no-deps",
-            "--locked",
-            targets,
-        ]))?;
+        command::run(
+            cargo(&workspace.root)
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .args(["doc", "--workspace", "--no-deps", "--locked", targets]),
+        )?;
     }
     Ok(())
 }
 
 pub(super) fn tests(workspace: &Workspace) -> Result<(), Failure> {
-    command::run(cargo(workspace).args(["test", "--workspace", "--locked"]))
+    command::run(cargo(&workspace.root).args(["test", "--workspace", "--locked"]))
 }
 
 /// The whole story on one machine, by the command that the README names.
 pub(super) fn quickstart(workspace: &Workspace) -> Result<(), Failure> {
-    command::run(cargo(workspace).args(["run", "--release", "--locked", "--", "quickstart"]))
+    command::run(cargo(&workspace.root).args(["run", "--release", "--locked", "--", "quickstart"]))
 }

@@ -39,7 +39,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<(), Failure> {
 fn program(workspace: &Workspace, deny: &PathBuf) -> Command {
     let mut command = Command::new(deny);
     command.current_dir(&workspace.root);
-    command.env("CARGO", cargo(workspace).get_program());
+    command.env("CARGO", cargo(&workspace.root).get_program());
     command
 }
 

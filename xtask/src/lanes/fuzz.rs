@@ -80,7 +80,7 @@ fn tried(log: &str) -> String {
 
 fn replay(workspace: &Workspace) -> Result<(), Failure> {
     command::run(
-        cargo(workspace)
+        cargo(&workspace.root)
             .env("FOURFOLD_FUZZ_MUTATIONS", MUTATIONS.to_string())
             .args([
                 "test",

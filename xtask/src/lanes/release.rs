@@ -53,7 +53,7 @@ fn lock_file(workspace: &Workspace) -> Result<Vec<String>, Failure> {
 
 /// The features that the shipped binary is built with, as cargo resolves them.
 fn features(workspace: &Workspace) -> Result<Vec<String>, Failure> {
-    let tree = command::output(cargo(workspace).args([
+    let tree = command::output(cargo(&workspace.root).args([
         "tree",
         "--locked",
         "--package",
@@ -96,7 +96,7 @@ fn forbidden(line: &str) -> Vec<String> {
 
 /// The core does not compile with `--cfg fuzzing`, and says why.
 fn guard(workspace: &Workspace) -> Option<String> {
-    let built = command::output(cargo(workspace).args([
+    let built = command::output(cargo(&workspace.root).args([
         "rustc",
         "--locked",
         "--quiet",

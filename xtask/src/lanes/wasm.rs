@@ -24,7 +24,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<(), Failure> {
             )));
         }
     }
-    command::run(cargo(workspace).args([
+    command::run(cargo(&workspace.root).args([
         "build",
         "--package",
         "fourfold",

@@ -23,7 +23,7 @@ pub(crate) fn start_with_limits(workspace: &Workspace) -> Result<Server, Failure
 }
 
 fn start_with(workspace: &Workspace, options: &[&str]) -> Result<Server, Failure> {
-    command::run(cargo(workspace).args([
+    command::run(cargo(&workspace.root).args([
         "build",
         "--release",
         "--locked",

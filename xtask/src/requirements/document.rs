@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::Shown;
 use super::marks::Mark;
+use super::shown::Shown;
 use super::table::{Priority, Requirement, Table, area};
 
 /// The areas in the order of the document.

@@ -28,7 +28,7 @@ struct Target {
 impl Listed {
     /// Builds the tests and asks each binary.
     pub(super) fn ask(workspace: &Workspace) -> Result<Self, Failure> {
-        let built = command::output(cargo(workspace).args([
+        let built = command::output(cargo(&workspace.root).args([
             "test",
             "--workspace",
             "--locked",

@@ -8,19 +8,17 @@ mod document;
 mod lies;
 mod listed;
 mod marks;
+mod shown;
 mod table;
 
 use std::collections::BTreeSet;
 
 use self::listed::Listed;
-use self::marks::Mark;
+use self::shown::Shown;
 use self::table::{Priority, Table};
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 use crate::{files, report};
-
-/// The table that people edit.
-const TABLE: &str = "docs/requirements.toml";
 
 /// The document that is made of it and of the marks.
 const DOCUMENT: &str = "docs/requirements.md";
@@ -86,29 +84,9 @@ fn lies(workspace: &Workspace, table: &Table) -> Result<Vec<String>, Failure> {
     Ok(lies::check(&source, table, &tests))
 }
 
-/// The marks, and for each ID those that name it.
-#[derive(Debug, Default)]
-struct Shown {
-    marks: Vec<Mark>,
-}
-
-impl Shown {
-    fn of(&self, id: &str) -> impl Iterator<Item = &Mark> {
-        self.marks
-            .iter()
-            .filter(move |mark| mark.ids.iter().any(|named| named == id))
-    }
-
-    /// Every ID that is named.
-    fn ids(&self) -> BTreeSet<&str> {
-        let named = self.marks.iter().flat_map(|mark| &mark.ids);
-        named.map(String::as_str).collect()
-    }
-}
-
 /// The table and the marks, which name nothing that the table does not have.
 fn read(workspace: &Workspace) -> Result<(Table, Shown), Failure> {
-    let table = Table::parse(&files::read_text(&workspace.root.join(TABLE))?)?;
+    let table = Table::parse(&files::read_text(&workspace.root.join(table::FILE))?)?;
     let mut shown = Shown::default();
     let mut findings = Vec::new();
     for file in workspace.files()? {
@@ -164,6 +142,7 @@ fn not_shown(table: &Table, shown: &Shown) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::marks::Mark;
     use super::*;
 
     const TABLE: &str = r#"

@@ -6,6 +6,9 @@ use toml::{Table as Toml, Value};
 
 use crate::failure::Failure;
 
+/// The table that people edit.
+pub(super) const FILE: &str = "docs/requirements.toml";
+
 /// What must hold.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -39,7 +42,7 @@ pub(super) enum Priority {
 
 impl Table {
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
-        let wrong = |what: String| Failure::Check(format!("{}: {what}", super::TABLE));
+        let wrong = |what: String| Failure::Check(format!("{}: {what}", FILE));
         let mut whole: Toml = text.parse().map_err(|error| wrong(format!("{error}")))?;
         let mut table = Self {
             requirements: BTreeMap::new(),
@@ -92,7 +95,7 @@ impl Table {
         for (id, requirement) in &self.requirements {
             for lane in &requirement.lanes {
                 if !lanes.contains(&lane.as_str()) {
-                    findings.push(format!("{}: {id}: there is no lane {lane}", super::TABLE));
+                    findings.push(format!("{}: {id}: there is no lane {lane}", FILE));
                 }
             }
         }

@@ -93,7 +93,7 @@ fn node(home: &Path, folder: &Path) -> Result<PathBuf, Failure> {
 fn build(workspace: &Workspace, home: &Path) -> Result<PathBuf, Failure> {
     report::note("building the peer of matrix-sdk");
     command::run(
-        cargo(workspace)
+        cargo(&workspace.root)
             .args(["build", "--quiet", "--locked", "--manifest-path"])
             .arg("interop/matrix-sdk/Cargo.toml")
             .arg("--target-dir")

@@ -1,0 +1,323 @@
+//! No circle of imports inside a crate: a file stands above everything that it takes names from.
+//!
+//! An arrow runs from a file to the file that defines a name it uses, by `use` or by a path in the
+//! code. A file that only declares modules and passes their names on is no end of an arrow, because
+//! it defines nothing. Tests are left out.
+
+mod attributes;
+mod cycles;
+mod paths;
+mod resolve;
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use self::resolve::Arrows;
+use self::source::Tree;
+
+/// Crates that still have circles, with the number of files in them. A number only goes down; a
+/// crate without circles is not listed.
+const STILL_CIRCULAR: &[(&str, usize)] = &[
+    ("crates/fourfold-cli", 60),
+    ("crates/fourfold-client", 27),
+    ("crates/fourfold-hostile", 13),
+    ("crates/fourfold-server", 45),
+    ("interop/matrix-sdk", 4),
+];
+
+/// Files that use each other's names in a loop.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Circle {
+    files: BTreeSet<PathBuf>,
+    arrows: Arrows,
+}
+
+/// Fails on a circle in a crate that is not listed, and on a listed number that is not true.
+pub(super) fn check(files: &[PathBuf], read: impl Fn(&Path) -> Option<String>) -> Vec<String> {
+    let mut findings = Vec::new();
+    for (name, circles) in in_crates(files, read) {
+        let listed = STILL_CIRCULAR
+            .iter()
+            .find(|(listed, _)| Path::new(listed) == name)
+            .map(|(_, count)| *count);
+        findings.extend(judge(&name, &circles, listed));
+    }
+    findings
+}
+
+/// The circles of every crate, by the folder of the crate.
+pub(crate) fn in_crates(
+    files: &[PathBuf],
+    read: impl Fn(&Path) -> Option<String>,
+) -> Vec<(PathBuf, Vec<Circle>)> {
+    let mut found: BTreeMap<PathBuf, Vec<Circle>> = BTreeMap::new();
+    for root in files {
+        let named = root.ends_with("src/lib.rs") || root.ends_with("src/main.rs");
+        let Some(folder) = root.parent().and_then(Path::parent).filter(|_| named) else {
+            continue;
+        };
+        let tree = Tree::read(root, &read);
+        found
+            .entry(folder.to_path_buf())
+            .or_default()
+            .extend(circles(&resolve::arrows(&tree)));
+    }
+    found.into_iter().collect()
+}
+
+fn circles(arrows: &Arrows) -> Vec<Circle> {
+    cycles::find(arrows.keys())
+        .into_iter()
+        .map(|files| Circle {
+            arrows: arrows
+                .iter()
+                .filter(|((from, to), _)| files.contains(from) && files.contains(to))
+                .map(|(ends, names)| (ends.clone(), names.clone()))
+                .collect(),
+            files,
+        })
+        .collect()
+}
+
+fn judge(name: &Path, circles: &[Circle], listed: Option<usize>) -> Vec<String> {
+    let name = name.display();
+    let count: usize = circles.iter().map(|circle| circle.files.len()).sum();
+    match listed {
+        None => circles
+            .iter()
+            .map(|circle| format!("{name}: {circle}"))
+            .collect(),
+        Some(listed) if count > listed => circles
+            .iter()
+            .map(|circle| format!("{name}: {circle}"))
+            .chain([format!(
+                "{name}: {count} files in circles of imports; {listed} were, and there may be no more"
+            )])
+            .collect(),
+        Some(listed) if count < listed => vec![format!(
+            "{name}: {count} files in circles of imports, no longer {listed}: say so in \
+             STILL_CIRCULAR (xtask/src/floors/circles/mod.rs)"
+        )],
+        Some(_) => Vec::new(),
+    }
+}
+
+impl fmt::Display for Circle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = format!("{} files import each other in a circle", self.files.len());
+        for ((from, to), names) in &self.arrows {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            write!(
+                text,
+                "\n    {} -> {}: {}",
+                from.display(),
+                to.display(),
+                names.join(", ")
+            )?;
+        }
+        f.write_str(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The arrows inside circles of a crate with these files, as `a.rs -> b.rs: Name`.
+    fn arrows(files: &[(&str, &str)]) -> Vec<String> {
+        let paths: Vec<PathBuf> = files
+            .iter()
+            .map(|(path, _)| Path::new("c/src").join(path))
+            .collect();
+        let read = |path: &Path| {
+            let path = path.strip_prefix("c/src").ok()?.to_str()?;
+            files
+                .iter()
+                .find(|(file, _)| *file == path)
+                .map(|(_, text)| (*text).to_owned())
+        };
+        let shown = |path: &Path| path.strip_prefix("c/src").unwrap().display().to_string();
+        in_crates(&paths, read)
+            .into_iter()
+            .flat_map(|(_, circles)| circles)
+            .flat_map(|circle| circle.arrows)
+            .map(|((from, to), names)| {
+                let names: Vec<String> = names.into_iter().collect();
+                format!("{} -> {}: {}", shown(&from), shown(&to), names.join(", "))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn finds_two_files_that_import_each_other() {
+        assert_eq!(
+            arrows(&[
+                ("lib.rs", "mod a; mod b;"),
+                ("a.rs", "use crate::b::{B, make}; pub struct A(B);"),
+                (
+                    "b.rs",
+                    "use super::a::A; pub struct B; pub fn make(a: A) {}"
+                ),
+            ]),
+            ["a.rs -> b.rs: B, make", "b.rs -> a.rs: A"]
+        );
+    }
+
+    #[test]
+    fn finds_a_longer_way_back() {
+        assert_eq!(
+            arrows(&[
+                ("main.rs", "mod a; mod b; mod c; fn main() { a::one(); }"),
+                ("a.rs", "pub fn one() { crate::b::two() }"),
+                ("b.rs", "use crate::c; pub fn two() { c::three() }"),
+                (
+                    "c.rs",
+                    "pub fn three() { println!(\"{}\", crate::a::one()) }"
+                ),
+            ]),
+            [
+                "a.rs -> b.rs: two",
+                "b.rs -> c.rs: three",
+                "c.rs -> a.rs: one"
+            ]
+        );
+    }
+
+    #[test]
+    fn accepts_arrows_that_go_down_only() {
+        assert!(
+            arrows(&[
+                ("lib.rs", "mod a; mod b; pub use a::A; pub use b::B;"),
+                ("a.rs", "use crate::B; pub struct A(B);"),
+                ("b.rs", "pub struct B;"),
+            ])
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn follows_re_exports_to_the_file_that_defines_the_name() {
+        // `room/mod.rs` passes names on: it is no member of the circle.
+        assert_eq!(
+            arrows(&[
+                (
+                    "lib.rs",
+                    "mod room; mod hall; pub use room::*; pub use hall::Hall as Entrance;"
+                ),
+                ("room/mod.rs", "mod door; pub use self::door::Door;"),
+                (
+                    "room/door.rs",
+                    "use crate::Entrance; pub struct Door(Entrance);"
+                ),
+                ("hall.rs", "pub struct Hall(Box<crate::Door>);"),
+            ]),
+            [
+                "hall.rs -> room/door.rs: Door",
+                "room/door.rs -> hall.rs: Hall"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_parent_that_defines_a_name_and_uses_its_child_is_in_a_circle() {
+        let child = ("room/door.rs", "use super::Wood; pub fn open(_: Wood) {}");
+        let uses = "mod door; pub struct Wood; pub fn enter() { door::open(Wood) }";
+        assert_eq!(
+            arrows(&[("lib.rs", "mod room;"), ("room/mod.rs", uses), child]),
+            [
+                "room/door.rs -> room/mod.rs: Wood",
+                "room/mod.rs -> room/door.rs: open"
+            ]
+        );
+        // To pass the child's name on is not to use it.
+        let passes_on = "mod door; pub struct Wood; pub use door::open;";
+        assert!(arrows(&[("lib.rs", "mod room;"), ("room/mod.rs", passes_on), child]).is_empty());
+        let uses_what_it_passes_on =
+            "mod door; pub struct Wood; pub use door::open; fn enter() { open(Wood) }";
+        let files = [
+            ("lib.rs", "mod room;"),
+            ("room/mod.rs", uses_what_it_passes_on),
+            child,
+        ];
+        assert_eq!(arrows(&files).len(), 2);
+    }
+
+    #[test]
+    fn leaves_tests_out() {
+        let b = ("b.rs", "use crate::a::A; pub struct B(A);");
+        for a in [
+            "pub struct A; #[cfg(test)] mod tests { use crate::b::B; }",
+            "pub struct A; #[cfg(test)] mod shown;",
+            "pub struct A; impl A { #[cfg(test)] fn b() -> crate::b::B { todo!() } }",
+            "#[cfg(test)] use crate::b::B; pub struct A;",
+        ] {
+            let shown = ("a/shown.rs", "use crate::b::B;");
+            assert!(
+                arrows(&[("lib.rs", "mod a; mod b;"), ("a.rs", a), b, shown]).is_empty(),
+                "{a}"
+            );
+        }
+    }
+
+    #[test]
+    fn sees_paths_in_types_patterns_and_macros() {
+        let b = (
+            "b.rs",
+            "use crate::a::A; pub enum B { One(A), Two } pub fn new() {}",
+        );
+        for a in [
+            "pub struct A { b: Option<Box<crate::b::B>> }",
+            "pub struct A; fn f(x: u8) { match x { crate::b::B::Two => {} _ => {} } }",
+            "pub struct A; fn f() { assert!(matches!(x, Some(crate::b::B::Two))) }",
+            "pub struct A; impl From<super::b::B> for A {}",
+            "use crate::b; pub struct A; fn f() { vec![b::new()]; }",
+            "use crate::b as other; pub struct A; fn f() { other::new(); }",
+            "pub struct A; fn f() { use crate::b::*; new(); }",
+        ] {
+            let files = [("lib.rs", "mod a; mod b;"), ("a.rs", a), b];
+            assert_eq!(arrows(&files).len(), 2, "{a}");
+        }
+    }
+
+    #[test]
+    fn a_local_variable_is_no_use_of_a_name_that_is_passed_on() {
+        assert!(
+            arrows(&[
+                ("lib.rs", "mod room;"),
+                (
+                    "room/mod.rs",
+                    "mod door; pub use door::key; pub struct A; fn f(key: u8) -> u8 { key }"
+                ),
+                ("room/door.rs", "use super::A; pub fn key(_: A) {}"),
+            ])
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_number_of_files_in_circles_only_goes_down() {
+        let files = ["a.rs", "b.rs"].map(PathBuf::from);
+        let circle = Circle {
+            files: files.into(),
+            arrows: Arrows::new(),
+        };
+        let found = std::slice::from_ref(&circle);
+        let name = Path::new("crates/house");
+        assert_eq!(judge(name, found, None).len(), 1);
+        assert_eq!(judge(name, found, Some(1)).len(), 2);
+        assert!(judge(name, found, Some(2)).is_empty());
+        assert!(
+            judge(name, found, Some(3))
+                .iter()
+                .any(|text| text.contains("STILL_CIRCULAR"))
+        );
+        assert!(
+            judge(name, &[], Some(2))
+                .iter()
+                .any(|text| text.contains("STILL_CIRCULAR"))
+        );
+        assert!(judge(name, &[], None).is_empty());
+    }
+}
