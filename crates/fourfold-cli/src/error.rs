@@ -1,6 +1,7 @@
 //! What can go wrong, with the exit code that scripts rely on and a hint for people.
 
 use std::fmt;
+use std::path::Path;
 
 /// The exit code of a command that did not succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,11 @@ impl Error {
 
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
         Self::new(Exit::Usage, message)
+    }
+
+    /// A file that cannot be used.
+    pub(crate) fn file(path: &Path, error: impl fmt::Display) -> Self {
+        Self::usage(format_args!("{}: {error}", path.display()))
     }
 
     pub(crate) fn refused(message: impl fmt::Display) -> Self {

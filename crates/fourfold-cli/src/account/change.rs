@@ -167,7 +167,7 @@ pub(crate) fn agree(global: &Global, plan: &Plan, options: ChangeOptions) -> Res
             return Err(Error::usage("nobody can be asked whether to go on")
                 .hint("use --yes, or --dry-run to see the plan only"));
         }
-        if !matches!(prompt::visible("Go on? [y/N]")?.as_str(), "y" | "Y" | "yes") {
+        if !prompt::is_yes(&prompt::visible("Go on? [y/N]")?) {
             return Err(Error::refused("nothing was changed"));
         }
     }

@@ -99,8 +99,7 @@ fn on_homeserver(global: &Global, accept: AcceptOptions) -> Result<(Snapshot, Co
 }
 
 fn in_file(path: &Path) -> Result<Snapshot> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::usage(format!("{}: {error}", path.display())))?;
+    let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
     Snapshot::from_json(&text).map_err(|_| {
         Error::new(
             Exit::Corrupt,

@@ -1,7 +1,7 @@
 //! Where an agent listens: a socket in a folder that nobody else can enter.
 
 use std::fs::{self, DirBuilder, Permissions};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 };
@@ -73,7 +73,7 @@ impl Address {
         }
         match fs::symlink_metadata(&self.socket) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(at(&self.socket, &error)),
+            Err(error) => Err(Error::file(&self.socket, error)),
             Ok(metadata) => {
                 let is_own = metadata.uid() == own_uid() && metadata.mode() & 0o077 == 0;
                 if metadata.file_type().is_socket() && is_own {
@@ -90,16 +90,17 @@ impl Address {
     pub(crate) fn listen(&self) -> Result<std::os::unix::net::UnixListener> {
         match DirBuilder::new().mode(0o700).create(&self.folder) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(at(&self.folder, &error));
+                return Err(Error::file(&self.folder, error));
             }
             _ => check_folder(&self.folder)?,
         }
         if self.exists()? {
             match UnixStream::connect(&self.socket) {
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                    fs::remove_file(&self.socket).map_err(|error| at(&self.socket, &error))?;
+                    fs::remove_file(&self.socket)
+                        .map_err(|error| Error::file(&self.socket, error))?;
                 }
-                Err(error) => return Err(at(&self.socket, &error)),
+                Err(error) => return Err(Error::file(&self.socket, error)),
                 Ok(_) => {
                     return Err(Error::new(
                         Exit::Conflict,
@@ -110,10 +111,10 @@ impl Address {
             }
         }
         let listener = std::os::unix::net::UnixListener::bind(&self.socket)
-            .map_err(|error| at(&self.socket, &error))?;
+            .map_err(|error| Error::file(&self.socket, error))?;
         fs::set_permissions(&self.socket, Permissions::from_mode(0o600))
             .and_then(|()| listener.set_nonblocking(true))
-            .map_err(|error| at(&self.socket, &error))?;
+            .map_err(|error| Error::file(&self.socket, error))?;
         Ok(listener)
     }
 
@@ -133,7 +134,7 @@ const MAX_PATH: usize = if cfg!(target_os = "linux") { 108 } else { 104 };
 
 /// A folder of the user that nobody else can enter; not a link to one.
 fn check_folder(folder: &Path) -> Result<()> {
-    let metadata = fs::symlink_metadata(folder).map_err(|error| at(folder, &error))?;
+    let metadata = fs::symlink_metadata(folder).map_err(|error| Error::file(folder, error))?;
     if !metadata.is_dir() {
         return Err(insecure(folder, "is not a folder"));
     }
@@ -151,10 +152,6 @@ fn insecure(path: &Path, why: &str) -> Error {
         Exit::Policy,
         format!("{} {why}: no agent is reached through it", path.display()),
     )
-}
-
-fn at(path: &Path, error: &io::Error) -> Error {
-    Error::usage(format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

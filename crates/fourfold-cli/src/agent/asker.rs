@@ -114,7 +114,7 @@ impl Terminal {
         }
         let _unanswered = Unanswered;
         match lines.recv().await {
-            Some(line) => matches!(line.trim(), "y" | "Y" | "yes"),
+            Some(line) => prompt::is_yes(&line),
             // The terminal is gone; a command may still answer.
             None => std::future::pending().await,
         }

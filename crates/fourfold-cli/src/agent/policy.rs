@@ -37,7 +37,7 @@ pub(crate) fn load(chosen: Option<&Path>) -> Result<Policy> {
         Err(error) if error.kind() == ErrorKind::NotFound && chosen.is_none() => {
             return Ok(Policy::default());
         }
-        Err(error) => return Err(Error::usage(format!("{}: {error}", path.display()))),
+        Err(error) => return Err(Error::file(&path, error)),
         // Whoever can write it can have the secrets.
         Ok(metadata) => {
             let is_own = metadata.uid() == own_uid() || metadata.uid() == 0;
@@ -50,9 +50,8 @@ pub(crate) fn load(chosen: Option<&Path>) -> Result<Policy> {
             }
         }
     }
-    let text = fs::read_to_string(&path)
-        .map_err(|error| Error::usage(format!("{}: {error}", path.display())))?;
-    parse(&text).map_err(|error| Error::usage(format!("{}: {error}", path.display())).hint(FORMAT))
+    let text = fs::read_to_string(&path).map_err(|error| Error::file(&path, error))?;
+    parse(&text).map_err(|error| Error::file(&path, error).hint(FORMAT))
 }
 
 /// What a file does not name has the rule that [`Policy`] has for it.

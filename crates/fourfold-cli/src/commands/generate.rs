@@ -18,5 +18,5 @@ pub(crate) fn completions(mut command: Command, shell: clap_complete::Shell) -> 
 pub(crate) fn man_pages(command: Command, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)
         .and_then(|()| clap_mangen::generate_to(command, folder))
-        .map_err(|error| Error::usage(format!("{}: {error}", folder.display())))
+        .map_err(|error| Error::file(folder, error))
 }

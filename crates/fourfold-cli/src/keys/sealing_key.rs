@@ -141,7 +141,7 @@ impl Note {
         let text = match std::fs::read_to_string(note) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::usage(format!("{}: {error}", note.display()))),
+            Err(error) => return Err(Error::file(note, error)),
         };
         serde_json::from_str(&text).map(Some).map_err(|_| {
             Error::new(Exit::Corrupt, format!("{} is damaged", note.display())).hint(
@@ -158,7 +158,7 @@ impl Note {
         }
         let json = serde_json::to_string(self).map_err(Error::usage)?;
         let draft = note.with_extension("sealing-new");
-        let failed = |error| Error::usage(format!("{}: {error}", note.display()));
+        let failed = |error| Error::file(note, error);
         std::fs::File::options()
             .write(true)
             .create(true)
@@ -231,7 +231,7 @@ fn from_file(path: &Path, is_sealed: bool) -> Result<SealingKey> {
             return Ok(SealingKey::from_bytes(&key));
         }
         Err(error) => {
-            return Err(Error::usage(format!("{}: {error}", path.display()))
+            return Err(Error::file(path, error)
                 .hint("it holds the key of this device's state: say where it is now with --store-key-file"));
         }
     };

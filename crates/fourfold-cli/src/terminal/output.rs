@@ -91,7 +91,7 @@ pub(crate) fn check_new_file(path: &Path) -> Result<()> {
 pub(crate) fn secret_file(path: &Path, text: &str) -> Result<()> {
     let refused = |error: std::io::Error| match error.kind() {
         ErrorKind::AlreadyExists => exists(path),
-        _ => Error::usage(format!("{}: {error}", path.display())),
+        _ => Error::file(path, error),
     };
     let mut file = OpenOptions::new()
         .write(true)

@@ -42,6 +42,11 @@ pub(crate) fn visible(question: &str) -> Result<String> {
     Ok(answer.trim().to_owned())
 }
 
+/// Whether an answer is a clear Yes.
+pub(crate) fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
 /// Shows lines on the terminal itself, past any redirection.
 pub(crate) fn show(lines: &[&str]) -> Result<()> {
     write(lines, "")

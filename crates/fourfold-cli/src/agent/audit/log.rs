@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fourfold_client::LocalState;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Result};
 use crate::terminal::shown::Json;
 
 /// A line of the log.
@@ -205,7 +205,7 @@ impl AuditLog {
     }
 
     pub(super) fn failed(&self, error: impl std::fmt::Display) -> Error {
-        Error::new(Exit::Usage, format!("{}: {error}", self.path.display()))
+        Error::file(&self.path, error)
     }
 }
 

@@ -195,9 +195,9 @@ fn ask(global: &Global, data: serde_json::Value, question: &str) -> Result<bool>
         output::json_line(&data)?;
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer)?;
-        answer.trim().to_owned()
+        answer
     } else {
         prompt::visible(question)?
     };
-    Ok(matches!(answer.as_str(), "y" | "Y" | "yes"))
+    Ok(prompt::is_yes(&answer))
 }
