@@ -12,64 +12,97 @@ use fourfold::plan::{
     Action, AddKeyError, BackupHidden, ChangeDefaultError, CompleteError, DeleteError,
     RemoveKeyError, SetUpError, SignKeyBackupError, StoreError, TakeKeyAwayError, TransferError,
 };
+use fourfold::recovery_key::RecoveryKeyError;
 use fourfold::storage::{NoWritingKey, UnlockError};
-use fourfold::{KeyInputError, OpenError};
+use fourfold::{KeyInputError, NotProvenReason, OpenError};
 use fourfold_client::{ApplyError, DeviceError, ErrorKind, LocalStateError, escape_untrusted};
 use fourfold_server::StartError;
 
 use crate::error::{Error, Exit};
-use crate::storage::unlock;
 
 // Keys and what is opened with them.
 
 impl From<UnlockError> for Error {
     fn from(error: UnlockError) -> Self {
-        let message = escape_untrusted(&error.to_string());
-        let wrong_key = || Self::new(Exit::WrongKey, &message);
         match error {
-            UnlockError::NoKey => Self::refused(message).hint("fourfold setup makes the first one"),
-            UnlockError::NoPassphrase => wrong_key().hint("use the recovery key"),
-            UnlockError::NotAllTried { .. } => {
-                wrong_key().hint("name the key with --key, or use its recovery key")
-            }
-            UnlockError::NotProven(reason) => unlock::may_not_write(reason),
-            UnlockError::RecoveryKey(error) => unlock::recovery_key_error(error),
-            UnlockError::UnusablePassphrase { error, .. } => match error {
-                KeyInputError::Parameters(ParametersError::TooFewIterations { .. }) => {
-                    Self::new(Exit::Policy, message).hint(
-                        "use the recovery key; or read once with --allow-weak-kdf and rotate the \
-                         key",
-                    )
-                }
-                _ => Self::new(Exit::Corrupt, message).hint("use the recovery key"),
-            },
-            _ => wrong_key()
-                .hint("fourfold key check tells which key a recovery key or passphrase is"),
+            UnlockError::NotProven(reason) => reason.into(),
+            UnlockError::RecoveryKey(error) => error.into(),
+            error => row_of_unlock(&error).of(escape_untrusted(&error.to_string())),
         }
+    }
+}
+
+fn row_of_unlock(error: &UnlockError) -> Row {
+    match error {
+        UnlockError::NoKey => row(Exit::Refused).hint("fourfold setup makes the first one"),
+        UnlockError::NoPassphrase => row(Exit::WrongKey).hint("use the recovery key"),
+        UnlockError::NotAllTried { .. } => {
+            row(Exit::WrongKey).hint("name the key with --key, or use its recovery key")
+        }
+        UnlockError::UnusablePassphrase {
+            error: KeyInputError::Parameters(ParametersError::TooFewIterations { .. }),
+            ..
+        } => row(Exit::Policy)
+            .hint("use the recovery key; or read once with --allow-weak-kdf and rotate the key"),
+        UnlockError::UnusablePassphrase { .. } => row(Exit::Corrupt).hint("use the recovery key"),
+        _ => row(Exit::WrongKey)
+            .hint("fourfold key check tells which key a recovery key or passphrase is"),
+    }
+}
+
+impl From<RecoveryKeyError> for Error {
+    fn from(error: RecoveryKeyError) -> Self {
+        match &error {
+            RecoveryKeyError::Alphabet { .. } => {
+                row(Exit::WrongKey).hint("upper and lower case differ; 0, O, I and l never occur")
+            }
+            RecoveryKeyError::Parity => {
+                row(Exit::WrongKey).hint("compare it group by group; upper and lower case differ")
+            }
+            _ => row(Exit::WrongKey)
+                .hint("it starts with Es; white space and line breaks do not matter"),
+        }
+        .of(error)
+    }
+}
+
+impl From<NotProvenReason> for Error {
+    fn from(reason: NotProvenReason) -> Self {
+        match &reason {
+            NotProvenReason::Mismatch => row(Exit::WrongKey),
+            NotProvenReason::NoSecretOpens => row(Exit::WrongKey).hint(
+                "nothing is written with a key that may be wrong; make a new one: fourfold key new",
+            ),
+            NotProvenReason::WeakDerivation => row(Exit::Policy),
+            _ => row(Exit::Corrupt),
+        }
+        .of(reason)
     }
 }
 
 impl From<NoWritingKey> for Error {
     fn from(error: NoWritingKey) -> Self {
-        let message = escape_untrusted(&error.to_string());
-        match error {
-            NoWritingKey::Damaged { .. } => Self::refused(message).hint("fourfold key ls"),
-            NoWritingKey::Dangling { .. } => Self::new(Exit::Corrupt, message).hint(
+        match &error {
+            NoWritingKey::Damaged { .. } => row(Exit::Refused).hint("fourfold key ls"),
+            NoWritingKey::Dangling { .. } => row(Exit::Corrupt).hint(
                 "choose another key with --key, or make one the default: fourfold key default",
             ),
-            NoWritingKey::NoDefault => Self::refused(message)
+            NoWritingKey::NoDefault => row(Exit::Refused)
                 .hint("choose a key with --key, or make one the default: fourfold key default"),
-            _ => Self::refused(message).hint("make the first key: fourfold setup"),
+            _ => row(Exit::Refused).hint("make the first key: fourfold setup"),
         }
+        .of(escape_untrusted(&error.to_string()))
     }
 }
 
 impl From<Suspicious> for Error {
     fn from(error: Suspicious) -> Self {
-        Self::new(Exit::Conflict, error).hint(
-            "if you made these changes yourself, on another device, accept them: fourfold status \
-             --accept-changes, or --accept-changes here",
-        )
+        row(Exit::Conflict)
+            .hint(
+                "if you made these changes yourself, on another device, accept them: fourfold \
+                 status --accept-changes, or --accept-changes here",
+            )
+            .of(error)
     }
 }
 

@@ -1,12 +1,11 @@
 //! From what the user gave to the key that it is.
 
 use fourfold::passphrase::{Bounds, Budget, PassphraseParameters};
-use fourfold::recovery_key::RecoveryKeyError;
 use fourfold::storage::FoundKey;
-use fourfold::{KeyDescription, KeyId, NotProvenReason, ProvenKey, SecretStorage};
+use fourfold::{KeyDescription, KeyId, ProvenKey, SecretStorage};
 use fourfold_client::escape_untrusted;
 
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Result};
 use crate::options::{KeyInput, Offer, UnlockOptions};
 use crate::storage::judged::Judged;
 use crate::terminal::messages;
@@ -58,17 +57,26 @@ pub(crate) fn writing_candidates(
 /// Proves a key, so that it may write.
 pub(crate) fn prove(snapshot: &Judged, found: FoundKey) -> Result<ProvenKey> {
     let proven = snapshot.storage().prove(found.key);
-    proven.map_err(|not_proven| may_not_write(not_proven.reason))
+    proven.map_err(|not_proven| not_proven.reason.into())
 }
 
 /// The one key that was given, for reading.
 pub(crate) fn one(snapshot: &Judged, options: &UnlockOptions) -> Result<FoundKey> {
     let candidates = writing_candidates(snapshot, options)?;
-    let offers = options.input.offers(question(&candidates))?;
+    one_of(snapshot, &candidates, &options.input)
+}
+
+/// The one key that was given, which is to be one of these.
+pub(crate) fn one_of(
+    snapshot: &Judged,
+    candidates: &[KeyDescription],
+    input: &KeyInput,
+) -> Result<FoundKey> {
+    let offers = input.offers(question(candidates))?;
     let [offer] = offers.as_slice() else {
         return Err(Error::usage("exactly one key is needed here"));
     };
-    find(snapshot, offer, &candidates, &mut budget(&options.input))
+    find(snapshot, offer, candidates, &mut budget(input))
 }
 
 /// The one key that was given, for writing.
@@ -123,29 +131,4 @@ pub(crate) fn label(storage: &SecretStorage<'_>, id: &KeyId) -> String {
     }
 }
 
-pub(crate) fn recovery_key_error(error: RecoveryKeyError) -> Error {
-    Error::new(Exit::WrongKey, error).hint(match error {
-        RecoveryKeyError::Alphabet { .. } => {
-            "upper and lower case differ; 0, O, I and l never occur"
-        }
-        RecoveryKeyError::Parity => "compare it group by group; upper and lower case differ",
-        _ => "it starts with Es; white space and line breaks do not matter",
-    })
-}
-
 const DERIVING: &str = "deriving the key from the passphrase";
-
-pub(crate) fn may_not_write(reason: NotProvenReason) -> Error {
-    let exit = match reason {
-        NotProvenReason::Mismatch | NotProvenReason::NoSecretOpens => Exit::WrongKey,
-        NotProvenReason::WeakDerivation => Exit::Policy,
-        _ => Exit::Corrupt,
-    };
-    let error = Error::new(exit, reason);
-    match reason {
-        NotProvenReason::NoSecretOpens => error.hint(
-            "nothing is written with a key that may be wrong; make a new one: fourfold key new",
-        ),
-        _ => error,
-    }
-}

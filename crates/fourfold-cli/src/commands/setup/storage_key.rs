@@ -3,7 +3,7 @@
 use fourfold::{NewKey, ProvenKey};
 
 use super::options::Options;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::keys::new_key;
 use crate::storage::judged::Judged;
 use crate::storage::unlock;
@@ -27,12 +27,7 @@ impl StorageKey {
         if storage.default_key().key_id().is_some() {
             candidates.truncate(1);
         }
-        let offers = options.input.offers(unlock::question(&candidates))?;
-        let [offer] = offers.as_slice() else {
-            return Err(Error::usage("exactly one key is needed here"));
-        };
-        let mut budget = unlock::budget(&options.input);
-        let found = unlock::find(snapshot, offer, &candidates, &mut budget)?;
+        let found = unlock::one_of(snapshot, &candidates, &options.input)?;
         Ok(Self::Existing(unlock::prove(snapshot, found)?))
     }
 

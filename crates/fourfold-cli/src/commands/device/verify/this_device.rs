@@ -78,12 +78,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
 
     let storage = snapshot.storage();
     let candidates = unlock::candidates(&snapshot, &options.unlock)?;
-    let input = &options.unlock.input;
-    let offers = input.offers(unlock::question(&candidates))?;
-    let [offer] = offers.as_slice() else {
-        return Err(Error::usage("exactly one key is needed here"));
-    };
-    let found = unlock::find(&snapshot, offer, &candidates, &mut unlock::budget(input))?;
+    let found = unlock::one_of(&snapshot, &candidates, &options.unlock.input)?;
     outcome.key_id = Some(found.key.id().clone());
     outcome.is_key_valid = found.outcome == KeyCheckOutcome::Verified;
     let is_certain = if outcome.is_key_valid {
