@@ -109,5 +109,15 @@ pub enum BackupVersionError {
     UnsupportedAlgorithm,
 }
 
+crate::error_code::error_codes! {
+    BackupVersionError:
+    Self::Content { .. } => "backup_version_content",
+    Self::Foreign { .. } => "backup_version_foreign",
+    Self::NoPublicKey { .. } => "backup_version_no_public_key",
+    Self::NoVersion { .. } => "backup_version_no_version",
+    Self::PublicKey { .. } => "backup_version_public_key",
+    Self::UnsupportedAlgorithm { .. } => "backup_version_unsupported_algorithm",
+}
+
 /// The algorithm of every backup that is made today.
 pub(crate) const ALGORITHM: &str = "m.megolm_backup.v1.curve25519-aes-sha2";

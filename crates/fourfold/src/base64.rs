@@ -131,6 +131,14 @@ pub enum DecodeError {
     },
 }
 
+crate::error_code::error_codes! {
+    DecodeError:
+    Self::Alphabet { .. } => "base64_alphabet",
+    Self::Length { .. } => "base64_length",
+    Self::Padding { .. } => "base64_padding",
+    Self::Size { .. } => "base64_size",
+}
+
 /// Removes correct padding; a text without any is returned as it is.
 fn strip_padding(text: &str) -> Result<&str, DecodeError> {
     let symbols = text.trim_end_matches('=');

@@ -43,6 +43,13 @@ pub enum CanonicalJsonError {
     Number,
 }
 
+crate::error_code::error_codes! {
+    CanonicalJsonError:
+    Self::DuplicateMember { .. } => "canonical_json_duplicate_member",
+    Self::NotJson { .. } => "canonical_json_not_json",
+    Self::Number { .. } => "canonical_json_number",
+}
+
 /// The canonical form of an object without the members that signatures leave out.
 pub(crate) fn of_signed(json: &str) -> Result<String, CanonicalJsonError> {
     let mut value = parse(json)?;

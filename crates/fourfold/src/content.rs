@@ -271,10 +271,25 @@ pub enum ContentError {
     TooManyEvents,
 }
 
+crate::error_code::error_codes! {
+    ContentError:
+    Self::DuplicateMember { .. } => "content_duplicate_member",
+    Self::NotAnObject { .. } => "content_not_an_object",
+    Self::NotJson { .. } => "content_not_json",
+    Self::TooDeep { .. } => "content_too_deep",
+    Self::TooLarge { .. } => "content_too_large",
+    Self::TooManyEvents { .. } => "content_too_many_events",
+}
+
 /// A member is there but has another JSON type than belongs there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("has the wrong JSON type")]
 pub struct WrongType;
+
+crate::error_code::error_codes! {
+    WrongType:
+    Self { .. } => "wrong_type",
+}
 
 impl fmt::Debug for Content {
     /// Names the members and leaves their values out.

@@ -202,6 +202,14 @@ pub enum EncryptedSecretError {
     TooManyEntries,
 }
 
+crate::error_code::error_codes! {
+    EncryptedSecretError:
+    Self::Content { .. } => "encrypted_secret_content",
+    Self::Encrypted { .. } => "encrypted_secret_encrypted",
+    Self::NotEncrypted { .. } => "encrypted_secret_not_encrypted",
+    Self::TooManyEntries { .. } => "encrypted_secret_too_many_entries",
+}
+
 impl EncryptedSecretError {
     /// Whether there may be entries that only this crate does not read.
     pub(crate) fn can_hide_entries(self) -> bool {

@@ -463,6 +463,14 @@ pub enum KeyInputError {
     UnsupportedAlgorithm,
 }
 
+crate::error_code::error_codes! {
+    KeyInputError:
+    Self::NoPassphrase { .. } => "key_input_no_passphrase",
+    Self::UnsupportedAlgorithm { .. } => "key_input_unsupported_algorithm",
+    in Self::Parameters(error) => error,
+    in Self::RecoveryKey(error) => error,
+}
+
 /// Why a public key of 2019 must not be encrypted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -476,6 +484,13 @@ pub enum TrustError {
     /// The master key did not sign it.
     #[error("the key description is not signed by the master key: {0}")]
     Signature(#[from] SignatureError),
+}
+
+crate::error_code::error_codes! {
+    TrustError:
+    Self::NoPublicKey { .. } => "key_trust_no_public_key",
+    Self::OtherAlgorithm { .. } => "key_trust_other_algorithm",
+    Self::Signature { .. } => "key_trust_signature",
 }
 
 /// `{"passthrough": true}`, an entry of 2019 that says: the secret is the key itself.

@@ -165,6 +165,14 @@ pub enum KeyDescriptionError {
     MissingAlgorithm,
 }
 
+crate::error_code::error_codes! {
+    KeyDescriptionError:
+    Self::Content { .. } => "key_description_content",
+    Self::Deleted { .. } => "key_description_deleted",
+    Self::Missing { .. } => "key_description_missing",
+    Self::MissingAlgorithm { .. } => "key_description_missing_algorithm",
+}
+
 /// Why a private key cannot be checked against a description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -180,6 +188,12 @@ pub enum KeyCheckError {
     /// The description names an algorithm that Fourfold does not know.
     #[error("the key uses an unknown algorithm")]
     UnsupportedAlgorithm,
+}
+
+crate::error_code::error_codes! {
+    KeyCheckError:
+    Self::Corrupt { .. } => "key_check_corrupt",
+    Self::UnsupportedAlgorithm { .. } => "key_check_unsupported_algorithm",
 }
 
 pub(crate) fn corrupt(member: &'static str, problem: MemberProblem) -> KeyCheckError {

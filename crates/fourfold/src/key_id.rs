@@ -68,6 +68,11 @@ impl KeyId {
     MAX_EVENT_TYPE_BYTES - EVENT_TYPE_PREFIX.len())]
 pub struct KeyIdError;
 
+crate::error_code::error_codes! {
+    KeyIdError:
+    Self { .. } => "key_id",
+}
+
 /// What the event type of every key description starts with.
 pub(crate) const EVENT_TYPE_PREFIX: &str = "m.secret_storage.key.";
 

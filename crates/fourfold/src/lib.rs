@@ -74,6 +74,7 @@ mod content;
 pub mod cross_signing;
 mod default_key;
 mod encrypted_secret;
+mod error_code;
 pub mod history;
 mod identifier;
 pub mod identity;

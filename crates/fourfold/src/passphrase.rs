@@ -337,6 +337,19 @@ pub enum ParametersError {
     },
 }
 
+crate::error_code::error_codes! {
+    ParametersError:
+    Self::Bits { .. } => "passphrase_bits",
+    Self::IterationsMalformed { .. } => "passphrase_iterations_malformed",
+    Self::NoAlgorithm { .. } => "passphrase_no_algorithm",
+    Self::OverBudget { .. } => "passphrase_over_budget",
+    Self::Salt { .. } => "passphrase_salt",
+    Self::TooFewIterations { .. } => "passphrase_too_few_iterations",
+    Self::TooManyIterations { .. } => "passphrase_too_many_iterations",
+    Self::Malformed { .. } => "passphrase_malformed",
+    Self::UnsupportedAlgorithm { .. } => "passphrase_unsupported_algorithm",
+}
+
 /// How hard a passphrase is to guess.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

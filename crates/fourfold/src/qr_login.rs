@@ -188,6 +188,19 @@ pub enum QrCodeError {
     Type(u8),
 }
 
+crate::error_code::error_codes! {
+    QrCodeError:
+    Self::BaseUrl { .. } => "qr_code_base_url",
+    Self::Intent { .. } => "qr_code_intent",
+    Self::Prefix { .. } => "qr_code_prefix",
+    Self::PublicKey { .. } => "qr_code_public_key",
+    Self::RendezvousId { .. } => "qr_code_rendezvous_id",
+    Self::TooLarge { .. } => "qr_code_too_large",
+    Self::TrailingBytes { .. } => "qr_code_trailing_bytes",
+    Self::Truncated { .. } => "qr_code_truncated",
+    Self::Type { .. } => "qr_code_type",
+}
+
 const PREFIX: &[u8] = b"MATRIX";
 const UNSTABLE_PREFIX: &[u8] = b"IO_ELEMENT_MSC4388";
 const TYPE: u8 = 0x03;

@@ -146,6 +146,15 @@ pub enum RecoveryKeyError {
     Prefix,
 }
 
+crate::error_code::error_codes! {
+    RecoveryKeyError:
+    Self::Alphabet { .. } => "recovery_key_alphabet",
+    Self::Empty { .. } => "recovery_key_empty",
+    Self::Length { .. } => "recovery_key_length",
+    Self::Parity { .. } => "recovery_key_parity",
+    Self::Prefix { .. } => "recovery_key_prefix",
+}
+
 const PREFIX: [u8; 2] = [0x8B, 0x01];
 const LENGTH: usize = 35;
 /// More than these never decode to [`LENGTH`] bytes.

@@ -150,6 +150,14 @@ pub enum SecretValueError {
     },
 }
 
+crate::error_code::error_codes! {
+    SecretValueError:
+    Self::Base64 { .. } => "secret_value_base64",
+    Self::IsTheKey { .. } => "secret_value_is_the_key",
+    Self::Mismatch { .. } => "secret_value_mismatch",
+    Self::Published { .. } => "secret_value_published",
+}
+
 /// The 32 bytes of a key that is stored as a secret.
 pub struct KeyValue {
     /// The seed or private key.

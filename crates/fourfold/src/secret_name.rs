@@ -112,6 +112,14 @@ pub enum SecretNameError {
     Unusable,
 }
 
+crate::error_code::error_codes! {
+    SecretNameError:
+    Self::Empty { .. } => "secret_name_empty",
+    Self::Reserved { .. } => "secret_name_reserved",
+    Self::TooLong { .. } => "secret_name_too_long",
+    Self::Unusable { .. } => "secret_name_unusable",
+}
+
 /// The longest event type that is written, in bytes.
 pub(crate) const MAX_EVENT_TYPE_BYTES: usize = 255;
 

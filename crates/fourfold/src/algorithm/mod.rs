@@ -81,6 +81,14 @@ pub enum OpenEntryError {
     NotText,
 }
 
+crate::error_code::error_codes! {
+    OpenEntryError:
+    Self::AmbiguousCounter { .. } => "entry_ambiguous_counter",
+    Self::Mac { .. } => "entry_mac",
+    Self::Malformed { .. } => "entry_malformed",
+    Self::NotText { .. } => "entry_not_text",
+}
+
 /// What is wrong with a member of an entry or of a key description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -103,6 +111,16 @@ pub enum MemberProblem {
     /// The ciphertext does not end as AES-CBC with PKCS#7 padding does.
     #[error("has wrong padding")]
     Padding,
+}
+
+crate::error_code::error_codes! {
+    MemberProblem:
+    Self::Base64 { .. } => "member_base64",
+    Self::Blocks { .. } => "member_blocks",
+    Self::LowOrder { .. } => "member_low_order",
+    Self::Missing { .. } => "member_missing",
+    Self::NotAString { .. } => "member_not_a_string",
+    Self::Padding { .. } => "member_padding",
 }
 
 const AES_HMAC_SHA2: &str = "m.secret_storage.v1.aes-hmac-sha2";

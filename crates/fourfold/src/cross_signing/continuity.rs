@@ -151,6 +151,14 @@ pub enum IdentityAtRisk {
     Stored,
 }
 
+crate::error_code::error_codes! {
+    IdentityAtRisk:
+    Self::Alarm { .. } => "identity_at_risk_alarm",
+    Self::Changed { .. } => "identity_at_risk_changed",
+    Self::Hidden { .. } => "identity_at_risk_hidden",
+    Self::Stored { .. } => "identity_at_risk_stored",
+}
+
 fn master(keys: &CrossSigningKeys) -> PublicKey {
     keys.master_key().public_key()
 }

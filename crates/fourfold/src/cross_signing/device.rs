@@ -173,6 +173,15 @@ pub enum NotConfirmed {
     OtherFingerprint,
 }
 
+crate::error_code::error_codes! {
+    NotConfirmed:
+    Self::Differs { .. } => "not_confirmed_differs",
+    Self::NotShown { .. } => "not_confirmed_not_shown",
+    Self::UnknownMembers { .. } => "not_confirmed_unknown_members",
+    Self::OtherFingerprint { .. } => "not_confirmed_other_fingerprint",
+    in Self::Keys(error) => error,
+}
+
 /// Why a device is not signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -195,4 +204,14 @@ pub enum SignDeviceError {
     /// It is not signed, or the signature does not fit.
     #[error("the device is not signed by the self-signing key: {0}")]
     Signature(#[from] SignatureError),
+}
+
+crate::error_code::error_codes! {
+    SignDeviceError:
+    Self::Dehydrated { .. } => "sign_device_dehydrated",
+    Self::Identity { .. } => "sign_device_identity",
+    Self::NamedLikeAKey { .. } => "sign_device_named_like_akey",
+    Self::OtherKey { .. } => "sign_device_other_key",
+    Self::Signature { .. } => "sign_device_signature",
+    in Self::Device(error) => error,
 }

@@ -256,6 +256,12 @@ pub enum LearnError {
     Value(#[from] SecretValueError),
 }
 
+crate::error_code::error_codes! {
+    LearnError:
+    Self::OtherName { .. } => "learn_other_name",
+    in Self::Value(error) => error,
+}
+
 fn seed_secret(key: &SigningKey) -> Secret {
     Secret::new(base64::encode(key.expose_seed().as_slice()))
 }

@@ -93,6 +93,11 @@ pub struct Suspicious {
     pub changes: Vec<Change>,
 }
 
+crate::error_code::error_codes! {
+    Suspicious:
+    Self { .. } => "suspicious_changes",
+}
+
 /// How many changes the text of an error names.
 const SHOWN: usize = 3;
 

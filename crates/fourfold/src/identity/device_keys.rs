@@ -166,6 +166,17 @@ pub enum DeviceKeysError {
     Signature(#[from] SignatureError),
 }
 
+crate::error_code::error_codes! {
+    DeviceKeysError:
+    Self::DeviceId { .. } => "device_keys_device_id",
+    Self::Foreign { .. } => "device_keys_foreign",
+    Self::Malformed { .. } => "device_keys_malformed",
+    Self::MissingKey { .. } => "device_keys_missing_key",
+    Self::OtherDevice { .. } => "device_keys_other_device",
+    Self::Signature { .. } => "device_keys_signature",
+    in Self::PublicKey(error) => error,
+}
+
 fn display_name(content: &Content) -> Option<String> {
     let unsigned = content.object("unsigned")?.ok()?;
     let name = unsigned.get::<String>("device_display_name")?.ok()?;

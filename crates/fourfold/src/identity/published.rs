@@ -122,6 +122,15 @@ pub enum CrossSigningKeyError {
     Signature(#[from] SignatureError),
 }
 
+crate::error_code::error_codes! {
+    CrossSigningKeyError:
+    Self::Foreign { .. } => "cross_signing_key_foreign",
+    Self::Malformed { .. } => "cross_signing_key_malformed",
+    Self::NotPublished { .. } => "cross_signing_key_not_published",
+    Self::Signature { .. } => "cross_signing_key_signature",
+    in Self::PublicKey(error) => error,
+}
+
 #[derive(Clone, Debug)]
 struct CrossSigningKey {
     content: Content,

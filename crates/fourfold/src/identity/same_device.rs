@@ -33,3 +33,8 @@ pub struct OwnDeviceMismatch {
     /// The member that differs.
     pub member: &'static str,
 }
+
+crate::error_code::error_codes! {
+    OwnDeviceMismatch:
+    Self { .. } => "own_device_mismatch",
+}

@@ -103,6 +103,13 @@ pub enum UserKeysError {
     UserMissing,
 }
 
+crate::error_code::error_codes! {
+    UserKeysError:
+    Self::Content { .. } => "user_keys_content",
+    Self::TooManyDevices { .. } => "user_keys_too_many_devices",
+    Self::UserMissing { .. } => "user_keys_user_missing",
+}
+
 fn device(user_id: &str, device_id: &str, listed: &Content) -> Result<DeviceKeys, DeviceKeysError> {
     match listed.object(device_id) {
         Some(Ok(content)) => DeviceKeys::from_content(user_id, device_id, &content),

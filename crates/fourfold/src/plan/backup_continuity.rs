@@ -75,6 +75,11 @@ pub struct BackupHidden {
     pub version: String,
 }
 
+crate::error_code::error_codes! {
+    BackupHidden:
+    Self { .. } => "backup_hidden",
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

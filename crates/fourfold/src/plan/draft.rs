@@ -77,6 +77,12 @@ pub enum NotDescribed {
     OtherKey,
 }
 
+crate::error_code::error_codes! {
+    NotDescribed:
+    Self::NoDescription { .. } => "not_described_no_description",
+    Self::OtherKey { .. } => "not_described_other_key",
+}
+
 pub(super) fn check_described(
     storage: &SecretStorage<'_>,
     key: &ProvenKey,

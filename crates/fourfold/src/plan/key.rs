@@ -156,10 +156,20 @@ pub enum SetUpError {
     AlreadySetUp,
 }
 
+crate::error_code::error_codes! {
+    SetUpError:
+    Self::AlreadySetUp { .. } => "set_up_already_set_up",
+}
+
 /// The key cannot become the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(transparent)]
 pub struct ChangeDefaultError(NotDescribed);
+
+crate::error_code::error_codes! {
+    ChangeDefaultError:
+    in Self(error) => error,
+}
 
 /// Why a key is not removed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -187,6 +197,14 @@ pub enum RemoveKeyError {
         /// Their names. Untrusted text: other clients and the server choose the names.
         names: Vec<SecretName>,
     },
+}
+
+crate::error_code::error_codes! {
+    RemoveKeyError:
+    Self::IsDefault { .. } => "remove_key_is_default",
+    Self::LastCopy { .. } => "remove_key_last_copy",
+    Self::NoSuchKey { .. } => "remove_key_no_such_key",
+    Self::OnlyWrongCopies { .. } => "remove_key_only_wrong_copies",
 }
 
 pub(super) fn put_description(draft: &mut Draft, new: &NewKey) {

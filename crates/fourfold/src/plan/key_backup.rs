@@ -79,3 +79,10 @@ pub enum SignKeyBackupError {
     #[error("the backup cannot be signed: {0}")]
     Signature(#[from] SignatureError),
 }
+
+crate::error_code::error_codes! {
+    SignKeyBackupError:
+    Self::NotCompared { .. } => "sign_key_backup_not_compared",
+    Self::Signature { .. } => "sign_key_backup_signature",
+    in Self::PrivateKey(error) => error,
+}

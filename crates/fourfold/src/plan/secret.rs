@@ -272,6 +272,18 @@ pub enum StoreError {
     Value(#[from] SecretValueError),
 }
 
+crate::error_code::error_codes! {
+    StoreError:
+    Self::Damaged { .. } => "store_damaged",
+    Self::Needs2019Profile { .. } => "store_needs_2019_profile",
+    Self::NoKey { .. } => "store_no_key",
+    Self::NotASecret { .. } => "store_not_a_secret",
+    Self::PublicKey { .. } => "store_public_key",
+    Self::TooLarge { .. } => "store_too_large",
+    Self::Value { .. } => "store_value",
+    in Self::NotDescribed(error) => error,
+}
+
 /// Why a secret is not deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -285,6 +297,13 @@ pub enum DeleteError {
     /// The account data of this name is something else.
     #[error("the account data of this name is not a secret")]
     NotASecret,
+}
+
+crate::error_code::error_codes! {
+    DeleteError:
+    Self::Damaged { .. } => "delete_damaged",
+    Self::NoSuchSecret { .. } => "delete_no_such_secret",
+    Self::NotASecret { .. } => "delete_not_a_secret",
 }
 
 /// Why a secret is not encrypted under one more key.
@@ -308,6 +327,15 @@ pub enum AddKeyError {
     Value(#[from] SecretValueError),
 }
 
+crate::error_code::error_codes! {
+    AddKeyError:
+    Self::Needs2019Profile { .. } => "add_key_needs_2019_profile",
+    Self::OtherValue { .. } => "add_key_other_value",
+    Self::Value { .. } => "add_key_value",
+    in Self::NotDescribed(error) => error,
+    in Self::Open(error) => error,
+}
+
 /// Why an entry is not removed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -325,6 +353,14 @@ pub enum TakeKeyAwayError {
     /// would be taken away.
     #[error("what the remaining key opens is wrong: {0}; store the right one")]
     Value(#[from] SecretValueError),
+}
+
+crate::error_code::error_codes! {
+    TakeKeyAwayError:
+    Self::LastCopy { .. } => "take_key_away_last_copy",
+    Self::NotEncryptedUnderKey { .. } => "take_key_away_not_encrypted_under_key",
+    Self::Open { .. } => "take_key_away_open",
+    Self::Value { .. } => "take_key_away_value",
 }
 
 /// Whether a value proves nothing about who wrote it, and there is nothing to compare it with.

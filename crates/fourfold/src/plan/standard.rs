@@ -110,6 +110,12 @@ pub enum CompleteError {
     },
 }
 
+crate::error_code::error_codes! {
+    CompleteError:
+    Self::OtherValue { .. } => "complete_other_value",
+    Self::Store { .. } => "complete_store",
+}
+
 /// `m.key_backup` tells the user's other clients that backups are wanted (MSC4287).
 const KEY_BACKUP: &str = "m.key_backup";
 

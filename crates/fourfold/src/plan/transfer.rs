@@ -111,6 +111,14 @@ pub enum TransferError {
     },
 }
 
+crate::error_code::error_codes! {
+    TransferError:
+    Self::Needs2019Profile { .. } => "transfer_needs_2019_profile",
+    Self::SameKey { .. } => "transfer_same_key",
+    Self::WrongKey { .. } => "transfer_wrong_key",
+    in Self::NotDescribed(error) => error,
+}
+
 fn transfer(
     storage: &SecretStorage<'_>,
     title: String,

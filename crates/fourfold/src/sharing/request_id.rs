@@ -56,6 +56,11 @@ impl RequestId {
 )]
 pub struct RequestIdError;
 
+crate::error_code::error_codes! {
+    RequestIdError:
+    Self { .. } => "request_id",
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -149,6 +149,19 @@ pub enum ShareRefusal {
     Stale,
 }
 
+crate::error_code::error_codes! {
+    ShareRefusal:
+    Self::ConsentNeeded { .. } => "share_consent_needed",
+    Self::Denied { .. } => "share_denied",
+    Self::KeysChanged { .. } => "share_keys_changed",
+    Self::Locked { .. } => "share_locked",
+    Self::NotHeld { .. } => "share_not_held",
+    Self::NotTrusted { .. } => "share_not_trusted",
+    Self::Over { .. } => "share_over",
+    Self::RateLimited { .. } => "share_rate_limited",
+    Self::Stale { .. } => "share_stale",
+}
+
 impl ShareRefusal {
     /// Whether it may pass before the request is too old.
     pub(super) fn may_pass(self) -> bool {

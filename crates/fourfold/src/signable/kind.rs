@@ -53,6 +53,11 @@ pub struct ForeignMember {
     pub member: &'static str,
 }
 
+crate::error_code::error_codes! {
+    ForeignMember:
+    Self { .. } => "foreign_member",
+}
+
 /// The members by which the kinds are told apart, with the kinds that have them.
 const MEMBERS: &[(&str, &[Kind])] = &[
     ("algorithm", &[Kind::KeyDescription]),

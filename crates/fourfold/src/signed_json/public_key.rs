@@ -130,6 +130,12 @@ pub enum PublicKeyError {
     Point,
 }
 
+crate::error_code::error_codes! {
+    PublicKeyError:
+    Self::Base64 { .. } => "public_key_base64",
+    Self::Point { .. } => "public_key_point",
+}
+
 /// Why an object is not signed as it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -149,6 +155,15 @@ pub enum SignatureError {
     /// There is no signature by this key.
     #[error("there is no signature by this key")]
     Missing,
+}
+
+crate::error_code::error_codes! {
+    SignatureError:
+    Self::Bad { .. } => "signature_bad",
+    Self::Canonical { .. } => "signature_canonical",
+    Self::Foreign { .. } => "signature_foreign",
+    Self::Malformed { .. } => "signature_malformed",
+    Self::Missing { .. } => "signature_missing",
 }
 
 fn find(object: &Content, entity: &str, key_id: &str) -> Result<String, SignatureError> {

@@ -80,3 +80,10 @@ pub enum ReadError {
     #[error("it opens, but {0}")]
     Value(#[from] SecretValueError),
 }
+
+crate::error_code::error_codes! {
+    ReadError:
+    Self::Value { .. } => "read_value",
+    in Self::Open(error) => error,
+    in Self::Suspicious(error) => error,
+}

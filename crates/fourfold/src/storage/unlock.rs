@@ -269,6 +269,18 @@ pub enum UnlockError {
     },
 }
 
+crate::error_code::error_codes! {
+    UnlockError:
+    Self::NoKey { .. } => "unlock_no_key",
+    Self::NoPassphrase { .. } => "unlock_no_passphrase",
+    Self::NotAllTried { .. } => "unlock_not_all_tried",
+    Self::UnusablePassphrase { .. } => "unlock_unusable_passphrase",
+    Self::WrongPassphrase { .. } => "unlock_wrong_passphrase",
+    Self::WrongRecoveryKey { .. } => "unlock_wrong_recovery_key",
+    in Self::NotProven(error) => error,
+    in Self::RecoveryKey(error) => error,
+}
+
 impl UnlockError {
     fn wrong_recovery_key(candidates: &[KeyDescription]) -> Self {
         let key_ids = ids(candidates);
@@ -300,6 +312,14 @@ pub enum NoWritingKey {
     /// There is no key at all.
     #[error("secret storage is not set up")]
     NotSetUp,
+}
+
+crate::error_code::error_codes! {
+    NoWritingKey:
+    Self::Damaged { .. } => "no_writing_key_damaged",
+    Self::Dangling { .. } => "no_writing_key_dangling",
+    Self::NoDefault { .. } => "no_writing_key_no_default",
+    Self::NotSetUp { .. } => "no_writing_key_not_set_up",
 }
 
 fn has_passphrase(candidates: &[KeyDescription]) -> bool {

@@ -305,6 +305,16 @@ pub enum OpenError {
     WrongKey,
 }
 
+crate::error_code::error_codes! {
+    OpenError:
+    Self::Damaged { .. } => "open_damaged",
+    Self::Entry { .. } => "open_entry",
+    Self::NoSuchSecret { .. } => "open_no_such_secret",
+    Self::NotASecret { .. } => "open_not_a_secret",
+    Self::NotEncryptedUnderKey { .. } => "open_not_encrypted_under_key",
+    Self::WrongKey { .. } => "open_wrong_key",
+}
+
 /// The key could not be proven. It may still read.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
@@ -314,6 +324,11 @@ pub struct NotProven {
     pub key: Box<SecretStorageKey>,
     /// Why.
     pub reason: NotProvenReason,
+}
+
+crate::error_code::error_codes! {
+    NotProven:
+    in Self { reason, .. } => reason,
 }
 
 /// Why a key is not proven.
@@ -332,4 +347,12 @@ pub enum NotProvenReason {
     /// It was derived from a passphrase with so few iterations that it may only read.
     #[error("the key was derived with too few iterations, so it may only read; rotate it")]
     WeakDerivation,
+}
+
+crate::error_code::error_codes! {
+    NotProvenReason:
+    Self::Mismatch { .. } => "not_proven_mismatch",
+    Self::NoDescription { .. } => "not_proven_no_description",
+    Self::NoSecretOpens { .. } => "not_proven_no_secret_opens",
+    Self::WeakDerivation { .. } => "not_proven_weak_derivation",
 }

@@ -252,6 +252,11 @@ pub struct OtherIdentityPinned {
     pub master: PublicKey,
 }
 
+crate::error_code::error_codes! {
+    OtherIdentityPinned:
+    Self { .. } => "other_identity_pinned",
+}
+
 /// Why nothing is shared any more: the identity is not the one that was pinned.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[non_exhaustive]

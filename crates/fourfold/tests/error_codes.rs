@@ -1,0 +1,185 @@
+//! Codes of errors: each type has its own, and docs/error-codes.md lists them all.
+#![expect(clippy::unwrap_used, reason = "test helpers")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Every type of error, with its codes.
+const TYPES: &[(&str, &[&str])] = &[
+    ("BackupVersionError", fourfold::BackupVersionError::CODES),
+    ("ContentError", fourfold::ContentError::CODES),
+    (
+        "EncryptedSecretError",
+        fourfold::EncryptedSecretError::CODES,
+    ),
+    ("KeyCheckError", fourfold::KeyCheckError::CODES),
+    ("KeyDescriptionError", fourfold::KeyDescriptionError::CODES),
+    ("KeyIdError", fourfold::KeyIdError::CODES),
+    ("KeyInputError", fourfold::KeyInputError::CODES),
+    ("SecretNameError", fourfold::SecretNameError::CODES),
+    ("TrustError", fourfold::TrustError::CODES),
+    ("WrongType", fourfold::WrongType::CODES),
+    ("MemberProblem", fourfold::algorithm::MemberProblem::CODES),
+    ("OpenEntryError", fourfold::algorithm::OpenEntryError::CODES),
+    ("DecodeError", fourfold::base64::DecodeError::CODES),
+    (
+        "CanonicalJsonError",
+        fourfold::canonical_json::CanonicalJsonError::CODES,
+    ),
+    (
+        "IdentityAtRisk",
+        fourfold::cross_signing::IdentityAtRisk::CODES,
+    ),
+    ("LearnError", fourfold::cross_signing::LearnError::CODES),
+    ("NotConfirmed", fourfold::cross_signing::NotConfirmed::CODES),
+    (
+        "SignDeviceError",
+        fourfold::cross_signing::SignDeviceError::CODES,
+    ),
+    ("Suspicious", fourfold::history::Suspicious::CODES),
+    (
+        "CrossSigningKeyError",
+        fourfold::identity::CrossSigningKeyError::CODES,
+    ),
+    (
+        "DeviceKeysError",
+        fourfold::identity::DeviceKeysError::CODES,
+    ),
+    (
+        "OtherIdentityPinned",
+        fourfold::identity::OtherIdentityPinned::CODES,
+    ),
+    (
+        "OwnDeviceMismatch",
+        fourfold::identity::OwnDeviceMismatch::CODES,
+    ),
+    ("UserKeysError", fourfold::identity::UserKeysError::CODES),
+    (
+        "ParametersError",
+        fourfold::passphrase::ParametersError::CODES,
+    ),
+    ("AddKeyError", fourfold::plan::AddKeyError::CODES),
+    ("BackupHidden", fourfold::plan::BackupHidden::CODES),
+    (
+        "ChangeDefaultError",
+        fourfold::plan::ChangeDefaultError::CODES,
+    ),
+    ("CompleteError", fourfold::plan::CompleteError::CODES),
+    ("DeleteError", fourfold::plan::DeleteError::CODES),
+    ("NotDescribed", fourfold::plan::NotDescribed::CODES),
+    ("RemoveKeyError", fourfold::plan::RemoveKeyError::CODES),
+    ("SetUpError", fourfold::plan::SetUpError::CODES),
+    (
+        "SignKeyBackupError",
+        fourfold::plan::SignKeyBackupError::CODES,
+    ),
+    ("StoreError", fourfold::plan::StoreError::CODES),
+    ("TakeKeyAwayError", fourfold::plan::TakeKeyAwayError::CODES),
+    ("TransferError", fourfold::plan::TransferError::CODES),
+    ("QrCodeError", fourfold::qr_login::QrCodeError::CODES),
+    (
+        "RecoveryKeyError",
+        fourfold::recovery_key::RecoveryKeyError::CODES,
+    ),
+    (
+        "SecretValueError",
+        fourfold::secret_kind::SecretValueError::CODES,
+    ),
+    ("RequestIdError", fourfold::sharing::RequestIdError::CODES),
+    ("ShareRefusal", fourfold::sharing::ShareRefusal::CODES),
+    ("ForeignMember", fourfold::signable::ForeignMember::CODES),
+    (
+        "PublicKeyError",
+        fourfold::signed_json::PublicKeyError::CODES,
+    ),
+    (
+        "SignatureError",
+        fourfold::signed_json::SignatureError::CODES,
+    ),
+    ("NoWritingKey", fourfold::storage::NoWritingKey::CODES),
+    ("NotProven", fourfold::storage::NotProven::CODES),
+    ("NotProvenReason", fourfold::storage::NotProvenReason::CODES),
+    ("OpenError", fourfold::storage::OpenError::CODES),
+    ("ReadError", fourfold::storage::ReadError::CODES),
+    ("UnlockError", fourfold::storage::UnlockError::CODES),
+];
+
+#[test]
+fn a_code_has_one_meaning() {
+    let mut seen = BTreeSet::new();
+    for (name, codes) in TYPES {
+        for code in *codes {
+            assert!(seen.insert(code), "{name}: {code} is given twice");
+            let is_snake = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+            assert!(code.chars().all(is_snake), "{name}: {code}");
+        }
+    }
+}
+
+/// Programs rely on each of these: a code that is gone from the list is gone from a program, too.
+#[test]
+fn the_document_lists_every_code_and_no_other() {
+    let document = fs::read_to_string(root().join("../../docs/error-codes.md")).unwrap();
+    let listed: Vec<&str> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(code, _)| code)
+        .collect();
+    let listed: BTreeSet<&str> = listed.into_iter().collect();
+    let given = TYPES.iter().flat_map(|(_, codes)| codes.iter().copied());
+    assert_eq!(listed, given.collect());
+}
+
+#[test]
+fn every_type_of_error_has_codes() {
+    let mut without = Vec::new();
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for after in text.split("thiserror::Error)]").skip(1) {
+                let declared = after.lines().find_map(|line| {
+                    line.strip_prefix("pub enum ")
+                        .or_else(|| line.strip_prefix("pub struct "))
+                });
+                let name = declared
+                    .unwrap()
+                    .split(|c: char| !c.is_alphanumeric())
+                    .next();
+                if !TYPES.iter().any(|(listed, _)| Some(*listed) == name) {
+                    without.push(name.unwrap().to_owned());
+                }
+            }
+        }
+    }
+    assert!(without.is_empty(), "{without:?}");
+}
+
+#[test]
+fn an_error_that_is_handed_on_keeps_its_code() {
+    use fourfold::plan::StoreError;
+    use fourfold::storage::{ReadError, UnlockError};
+    use fourfold::{NotProvenReason, OpenError, recovery_key};
+    let typed = recovery_key::decode("Es").unwrap_err();
+    assert_eq!(typed.code(), "recovery_key_length");
+    assert_eq!(UnlockError::from(typed).code(), typed.code());
+    assert_eq!(
+        UnlockError::NotProven(NotProvenReason::WeakDerivation).code(),
+        "not_proven_weak_derivation"
+    );
+    assert_eq!(
+        ReadError::from(OpenError::WrongKey).code(),
+        "open_wrong_key"
+    );
+    assert_eq!(StoreError::NotASecret.code(), "store_not_a_secret");
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
