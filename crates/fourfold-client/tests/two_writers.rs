@@ -7,7 +7,7 @@
 
 use fourfold::plan::{self, WritingKey};
 use fourfold::rand_core::UnwrapErr;
-use fourfold::{Evidence, NewKey, ProvenKey, Secret, SecretName, SecretState, SecretStorage};
+use fourfold::{NewKey, ProvenKey, PublishedKeys, Secret, SecretName, SecretState, SecretStorage};
 use fourfold_client::{
     Account, ApplyError, Homeserver, LocalState, LoginName, Options, Password, apply,
 };
@@ -47,7 +47,7 @@ impl Writer {
             name,
             from.key(),
             self.key.key(),
-            &snapshot.evidence(),
+            &snapshot.published_keys(),
             &mut UnwrapErr(SysRng),
         );
         match apply(&self.account, &mut self.state, &plan.unwrap(), None, |_| {}).await {
@@ -108,7 +108,7 @@ async fn nothing_that_was_acknowledged_is_lost_in_a_thousand_rounds() {
             &name,
             &Secret::new(format!("value {round}")),
             &keys,
-            &Evidence::default(),
+            &PublishedKeys::default(),
             &mut UnwrapErr(SysRng),
         );
         left.carry_out(&plan.unwrap()).await;

@@ -6,7 +6,7 @@ use std::error::Error;
 use fourfold::plan::{self, WritingKey};
 use fourfold::rand_core::UnwrapErr;
 use fourfold::{
-    AccountData, Evidence, NewKey, Secret, SecretName, SecretStorage, SecretStorageKey,
+    AccountData, NewKey, PublishedKeys, Secret, SecretName, SecretStorage, SecretStorageKey,
 };
 use getrandom::SysRng;
 
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &name,
         &secret,
         &keys,
-        &Evidence::default(),
+        &PublishedKeys::default(),
         &mut rng,
     )?;
     for step in &plan.steps {

@@ -1,9 +1,9 @@
 //! Stable codes of errors, for programs that must tell them apart across languages and versions.
 
 /// Gives an error type its codes: one for each of its own cases, and those of the errors that it only
-/// hands on (`in`).
+/// hands on, after a semicolon.
 macro_rules! error_codes {
-    ($type:ty: $($case:pat => $code:literal,)* $(in $outer:pat => $inner:ident,)*) => {
+    ($type:ty: $($case:pat => $code:literal,)* $(; $($outer:pat => $inner:ident,)*)?) => {
         impl $type {
             /// The codes that [`code`](Self::code) gives for cases of this type itself. Errors that it
             /// only hands on have codes of their own.
@@ -15,7 +15,7 @@ macro_rules! error_codes {
             pub fn code(&self) -> &'static str {
                 match self {
                     $($case => $code,)*
-                    $($outer => $inner.code(),)*
+                    $($($outer => $inner.code(),)*)?
                 }
             }
         }

@@ -467,8 +467,9 @@ crate::error_code::error_codes! {
     KeyInputError:
     Self::NoPassphrase { .. } => "key_input_no_passphrase",
     Self::UnsupportedAlgorithm { .. } => "key_input_unsupported_algorithm",
-    in Self::Parameters(error) => error,
-    in Self::RecoveryKey(error) => error,
+    ;
+    Self::Parameters(error) => error,
+    Self::RecoveryKey(error) => error,
 }
 
 /// Why a public key of 2019 must not be encrypted to.

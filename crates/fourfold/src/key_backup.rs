@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::signed_json::{self, PublicKey, SigningKey};
     use crate::testing::rng;
-    use crate::{BackupVersion, Evidence, SecretName, Verdict};
+    use crate::{BackupVersion, PublishedKeys, SecretName, Verdict};
 
     const USER: &str = "@alice:example.org";
 
@@ -134,16 +134,16 @@ mod tests {
         let backup = NewKeyBackup::random(&mut rng());
         let mut answer = backup.to_content();
         answer.insert("version", "1");
-        let evidence = Evidence {
+        let published_keys = PublishedKeys {
             identity: None,
             backup: Some(BackupVersion::from_json(&answer.to_json()).unwrap()),
         };
-        let verdict = evidence.judge(&SecretName::backup_key(), &backup.secret());
+        let verdict = published_keys.judge(&SecretName::backup_key(), &backup.secret());
         let public_key = backup.public_key();
         assert_eq!(verdict.unwrap(), Verdict::Matches { public_key });
         let other = NewKeyBackup::random(&mut crate::testing::rng_from(7));
         assert!(
-            evidence
+            published_keys
                 .judge(&SecretName::backup_key(), &other.secret())
                 .is_err()
         );

@@ -12,11 +12,13 @@
 //! | to | use |
 //! |---|---|
 //! | look at what is there | [`AccountData`], [`SecretStorage`] |
-//! | turn what the user typed into a key | [`SecretStorageKey::from_recovery_key`], [`SecretStorageKey::from_passphrase`] |
-//! | read a secret | [`SecretStorage::open`], then [`Evidence::judge`] |
+//! | turn what the user typed into a key | [`Snapshot::unlock`], [`SecretStorage::find_key`] |
+//! | unlock, open and store in one call each | [`Snapshot`] |
+//! | read a secret in parts | [`SecretStorage::open`], then [`PublishedKeys::judge`] |
 //! | be allowed to write | [`SecretStorage::prove`] or [`NewKey`], which give a [`ProvenKey`] |
 //! | notice what a server rolls back, weakens or moves | [`history`] |
-//! | change anything | a function of [`plan`], which gives a [`Plan`] |
+//! | change anything | a function of [`plan`], which gives a [`Plan`]; [`Plan::state_of`] to apply it |
+//! | tell errors apart in a program | their `code()`, such as [`UnlockError::code`](storage::UnlockError::code) |
 //!
 //! # What it takes care of
 //!
@@ -33,7 +35,7 @@
 //! # Example
 //!
 //! ```
-//! use fourfold::{AccountData, Evidence, NewKey, Secret, SecretName, SecretStorage, plan};
+//! use fourfold::{AccountData, NewKey, PublishedKeys, Secret, SecretName, SecretStorage, plan};
 //! # use fourfold::SecretStorageKey;
 //!
 //! let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
@@ -49,7 +51,7 @@
 //!     &name,
 //!     &Secret::new("s3cret"),
 //!     &[plan::WritingKey::Proven(new.key())],
-//!     &Evidence::default(),
+//!     &PublishedKeys::default(),
 //!     &mut rng,
 //! )?
 //! .apply_to(&mut account_data);
@@ -117,7 +119,9 @@ pub use plan::Plan;
 // Part of the public interface: every function that needs randomness takes a `CryptoRng`.
 pub use rand_core;
 pub use secret::Secret;
-pub use secret_kind::{Evidence, SecretKind, SecretValueError, Verdict};
+#[doc(hidden)] // its former name
+pub use secret_kind::PublishedKeys as Evidence;
+pub use secret_kind::{PublishedKeys, SecretKind, SecretValueError, Verdict};
 pub use secret_name::{SecretName, SecretNameError};
 pub use snapshot::Snapshot;
 pub use storage::{NotProven, NotProvenReason, OpenError, OpenedSecret, SecretStorage};

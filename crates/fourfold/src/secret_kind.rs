@@ -46,14 +46,14 @@ impl SecretKind {
 
 /// What the server publishes that secrets can be compared with.
 #[derive(Clone, Debug, Default)]
-pub struct Evidence {
+pub struct PublishedKeys {
     /// The public cross-signing keys of the user.
     pub identity: Option<PublishedIdentity>,
     /// The current version of the key backup.
     pub backup: Option<BackupVersion>,
 }
 
-impl Evidence {
+impl PublishedKeys {
     /// Judges a secret by its kind.
     ///
     /// # Errors
@@ -62,9 +62,9 @@ impl Evidence {
     /// the published one.
     ///
     /// ```
-    /// use fourfold::{Evidence, Secret, SecretName, Verdict};
+    /// use fourfold::{PublishedKeys, Secret, SecretName, Verdict};
     /// let name = SecretName::new("org.example.token")?;
-    /// let verdict = Evidence::default().judge(&name, &Secret::new("anything"))?;
+    /// let verdict = PublishedKeys::default().judge(&name, &Secret::new("anything"))?;
     /// assert_eq!(verdict, Verdict::Untyped);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -9,8 +9,8 @@ use crate::passphrase::Bounds;
 use crate::plan::{self, StoreError, WritingKey};
 use crate::storage::{JudgedSecret, KeyText, ReadError, UnlockError};
 use crate::{
-    AccountData, BackupVersion, ContentError, Evidence, Plan, ProvenKey, PublishedIdentity, Secret,
-    SecretName, SecretStorage, SecretStorageKey, SecretValueError,
+    AccountData, BackupVersion, ContentError, Plan, ProvenKey, PublishedIdentity, PublishedKeys,
+    Secret, SecretName, SecretStorage, SecretStorageKey, SecretValueError,
 };
 
 /// An account at one moment: what is fetched from a server, or kept in a file.
@@ -134,7 +134,7 @@ impl Snapshot {
     ) -> Result<JudgedSecret, ReadError> {
         let (key, storage) = (key.as_ref(), self.storage());
         let opened = storage.open(name, key)?;
-        let verdict = opened.judge(name, &self.evidence())?;
+        let verdict = opened.judge(name, &self.published_keys())?;
         let key_id = key.id().clone();
         let authenticity = opened.authenticity;
         Ok(JudgedSecret::new(
@@ -180,7 +180,7 @@ impl Snapshot {
         match self.open(name, key) {
             Err(ReadError::Value(SecretValueError::IsTheKey)) => {
                 let opened = self.storage().open(name, key)?;
-                let verdict = self.evidence().judge(name, &opened.secret)?;
+                let verdict = self.published_keys().judge(name, &opened.secret)?;
                 let key_id = key.id().clone();
                 let authenticity = opened.authenticity;
                 Ok(JudgedSecret::new(
@@ -208,7 +208,14 @@ impl Snapshot {
         rng: &mut impl CryptoRng,
     ) -> Result<Plan, StoreError> {
         let keys = [WritingKey::Proven(key)];
-        plan::store(&self.storage(), name, secret, &keys, &self.evidence(), rng)
+        plan::store(
+            &self.storage(),
+            name,
+            secret,
+            &keys,
+            &self.published_keys(),
+            rng,
+        )
     }
 
     /// Whether there is a key backup, even one that cannot be read.
@@ -217,10 +224,17 @@ impl Snapshot {
         self.backup_version.is_some()
     }
 
+    /// The former name of [`published_keys`](Self::published_keys).
+    #[doc(hidden)]
+    #[must_use]
+    pub fn evidence(&self) -> PublishedKeys {
+        self.published_keys()
+    }
+
     /// What secrets can be compared with. What cannot be read is left out, as if it were not
     /// published.
     #[must_use]
-    pub fn evidence(&self) -> Evidence {
+    pub fn published_keys(&self) -> PublishedKeys {
         let identity = self
             .keys_query
             .as_ref()
@@ -229,6 +243,6 @@ impl Snapshot {
             .backup_version
             .as_ref()
             .and_then(|body| BackupVersion::from_json(body.get()).ok());
-        Evidence { identity, backup }
+        PublishedKeys { identity, backup }
     }
 }

@@ -8,8 +8,8 @@ use fourfold::plan::{self, Destination, WritingKey};
 use fourfold::secret_kind::KeyValue;
 use fourfold::signed_json::SigningKey;
 use fourfold::{
-    AccountData, Algorithm, Content, Evidence, KeyDescription, KeyId, NewKey, Secret, SecretName,
-    SecretStorage, SecretStorageKey, Snapshot, TrustedPublicKey, base64, recovery_key,
+    AccountData, Algorithm, Content, KeyDescription, KeyId, NewKey, PublishedKeys, Secret,
+    SecretName, SecretStorage, SecretStorageKey, Snapshot, TrustedPublicKey, base64, recovery_key,
 };
 use insta::assert_snapshot;
 use scripted_rng::Scripted;
@@ -98,7 +98,7 @@ fn stored_data_shows_names_only() {
         &name,
         &Secret::new("s3cret canary"),
         &[WritingKey::Proven(new.key())],
-        &Evidence::default(),
+        &PublishedKeys::default(),
         &mut Scripted::new(&[]),
     )
     .unwrap();
@@ -151,7 +151,7 @@ fn errors_name_causes_and_no_values() {
         value.get(..41).unwrap().to_owned(),
     ] {
         let secret = Secret::new(wrong);
-        let error = Evidence::default()
+        let error = PublishedKeys::default()
             .judge(&SecretName::master_key(), &secret)
             .unwrap_err();
         shown(&error);

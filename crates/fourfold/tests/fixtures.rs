@@ -13,8 +13,9 @@ use std::path::PathBuf;
 use fourfold::passphrase::{Bounds, Passphrase};
 use fourfold::plan::{self, Destination};
 use fourfold::{
-    AccountData, Algorithm, Authenticity, Content, EventState, Evidence, KeyCheckOutcome, KeyId,
-    NewKey, OpenError, SecretKind, SecretName, SecretStorage, SecretStorageKey, Snapshot, Verdict,
+    AccountData, Algorithm, Authenticity, Content, EventState, KeyCheckOutcome, KeyId, NewKey,
+    OpenError, PublishedKeys, SecretKind, SecretName, SecretStorage, SecretStorageKey, Snapshot,
+    Verdict,
 };
 use serde::Deserialize;
 
@@ -58,17 +59,17 @@ fn standard_secrets_belong_to_the_published_keys() {
     let mut compared = 0;
     for account in accounts() {
         let storage = SecretStorage::new(&account.snapshot.account_data);
-        let evidence = account.snapshot.evidence();
+        let published_keys = account.snapshot.published_keys();
         for key in account.keys() {
             for (name, _) in storage.secrets() {
                 let Ok(opened) = storage.open(&name, &key) else {
                     continue;
                 };
-                let verdict = evidence.judge(&name, &opened.secret).unwrap();
+                let verdict = published_keys.judge(&name, &opened.secret).unwrap();
                 let published = match SecretKind::of(&name) {
                     SecretKind::Other => None,
-                    SecretKind::BackupKey => Some(evidence.backup.is_some()),
-                    _ => Some(evidence.identity.is_some()),
+                    SecretKind::BackupKey => Some(published_keys.backup.is_some()),
+                    _ => Some(published_keys.identity.is_some()),
                 };
                 match published {
                     None => assert_eq!(verdict, Verdict::Untyped),
@@ -83,8 +84,8 @@ fn standard_secrets_belong_to_the_published_keys() {
                 }
                 // The same value under the name of another key is told apart.
                 let other = SecretName::master_key();
-                if name != other && published == Some(true) && evidence.identity.is_some() {
-                    assert!(evidence.judge(&other, &opened.secret).is_err());
+                if name != other && published == Some(true) && published_keys.identity.is_some() {
+                    assert!(published_keys.judge(&other, &opened.secret).is_err());
                 }
             }
         }
@@ -127,15 +128,15 @@ fn snapshots_round_trip_byte_for_byte() {
                 "{event_type}"
             );
         }
-        let (before, after) = (account.snapshot.evidence(), read.evidence());
-        let version = |of: &Evidence| {
+        let (before, after) = (account.snapshot.published_keys(), read.published_keys());
+        let version = |of: &PublishedKeys| {
             of.backup
                 .as_ref()
                 .map(|one| (one.version().to_owned(), one.public_key()))
         };
         assert_eq!(version(&before), version(&after));
-        let master = |evidence: &Evidence| {
-            let identity = evidence.identity.as_ref();
+        let master = |published_keys: &PublishedKeys| {
+            let identity = published_keys.identity.as_ref();
             identity.map(|identity| identity.master_key())
         };
         assert_eq!(master(&before), master(&after));
@@ -157,7 +158,7 @@ fn unknown_members_survive_a_rotation() {
             &SecretStorage::new(&data),
             old,
             Destination::New(&new),
-            &account.snapshot.evidence(),
+            &account.snapshot.published_keys(),
             &mut rng,
         )
         .unwrap()

@@ -154,7 +154,7 @@ proptest! {
         let other = SecretName::new("org.example.written").unwrap();
         let plan = plan::store(
             &SecretStorage::new(&data), &other, &Secret::new("x"), &[WritingKey::Proven(key.key())],
-            &fourfold::Evidence::default(), &mut rng,
+            &fourfold::PublishedKeys::default(), &mut rng,
         ).unwrap();
         history.wrote(&plan);
         plan.apply_to(&mut data);
@@ -392,12 +392,12 @@ fn what_was_written_here_is_known_as_that_also_after_it_was_read() {
     let set_up = plan::set_up(&SecretStorage::new(&data), &key).unwrap();
     set_up.apply_to(&mut data);
     let storage = SecretStorage::new(&data);
-    let (keys, evidence) = (
+    let (keys, published_keys) = (
         [WritingKey::Proven(key.key())],
-        fourfold::Evidence::default(),
+        fourfold::PublishedKeys::default(),
     );
     let secret = Secret::new("x");
-    let plan = plan::store(&storage, &name(), &secret, &keys, &evidence, &mut rng).unwrap();
+    let plan = plan::store(&storage, &name(), &secret, &keys, &published_keys, &mut rng).unwrap();
     plan.apply_to(&mut data);
     let origin = |history: &History| history.origin_of(&data, &name(), key.key().id());
     let mut history = History::default();

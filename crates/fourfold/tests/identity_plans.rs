@@ -105,7 +105,7 @@ fn an_identity_that_lacks_a_key_is_completed_without_a_warning() {
         let name = fourfold::SecretName::new(format!("m.cross_signing.{name}")).unwrap();
         let secret = account.secret(&name);
         known
-            .learn(&name, &secret, &fourfold::Evidence::default())
+            .learn(&name, &secret, &fourfold::PublishedKeys::default())
             .unwrap();
     }
     let public = known.complete().unwrap().public_keys(USER).unwrap();

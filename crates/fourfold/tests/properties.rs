@@ -11,8 +11,8 @@ use fourfold::secret_kind::KeyValue;
 use fourfold::sharing::SharingEvent;
 use fourfold::signed_json::{PublicKey, SigningKey};
 use fourfold::{
-    AccountData, Algorithm, Content, ContentError, EncryptedSecret, Evidence, KeyDescription,
-    KeyId, NewKey, OpenError, Plan, Secret, SecretName, SecretState, SecretStorage,
+    AccountData, Algorithm, Content, ContentError, EncryptedSecret, KeyDescription, KeyId, NewKey,
+    OpenError, Plan, PublishedKeys, Secret, SecretName, SecretState, SecretStorage,
     SecretStorageKey, Snapshot, TrustedPublicKey, base64, canonical_json, recovery_key,
 };
 use proptest::prelude::*;
@@ -130,9 +130,9 @@ proptest! {
         let new = NewKey::random(None, &mut rng());
         plan::set_up(&SecretStorage::new(&data), &new).unwrap().apply_to(&mut data);
         let keys = [WritingKey::Proven(new.key())];
-        let (secret, evidence) = (Secret::new(text.as_str()), Evidence::default());
+        let (secret, published_keys) = (Secret::new(text.as_str()), PublishedKeys::default());
         let storage = SecretStorage::new(&data);
-        plan::store(&storage, &name, &secret, &keys, &evidence, &mut rng())
+        plan::store(&storage, &name, &secret, &keys, &published_keys, &mut rng())
             .unwrap()
             .apply_to(&mut data);
         // Over the wire and back.
@@ -299,8 +299,8 @@ proptest! {
                 let _ = storage.open(&name, &key);
             }
             let destination = Destination::Existing(new.key());
-            let _ = plan::rotate(&storage, &key, destination, &Evidence::default(), &mut rng());
-            let _ = plan::remove_key(&storage, &id, &[&key], &Evidence::default());
+            let _ = plan::rotate(&storage, &key, destination, &PublishedKeys::default(), &mut rng());
+            let _ = plan::remove_key(&storage, &id, &[&key], &PublishedKeys::default());
             let _ = storage.prove(key);
         }
         if let Ok(description) = storage.key(&id) {
@@ -375,12 +375,12 @@ fn an_account_full_of_foreign_entries_is_refused_in_bounded_time() {
         &storage,
         &key,
         destination,
-        &Evidence::default(),
+        &PublishedKeys::default(),
         &mut rng(),
     );
     assert!(error.is_err());
     let keys = [&key, new.key().key()];
-    assert!(plan::remove_key(&storage, &id, &keys, &Evidence::default()).is_err());
+    assert!(plan::remove_key(&storage, &id, &keys, &PublishedKeys::default()).is_err());
     let name = SecretName::new("org.example.0").unwrap();
     assert_eq!(storage.open(&name, &key).unwrap_err(), OpenError::WrongKey);
     // Looking at every secret for every secret would take minutes.

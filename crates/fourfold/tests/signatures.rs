@@ -12,8 +12,8 @@ use fourfold::plan::{self, Action};
 use fourfold::rand_core::UnwrapErr;
 use fourfold::signed_json::{PublicKey, SigningKey};
 use fourfold::{
-    AccountData, BackupVersion, Content, Evidence, KeyDescription, KeyId, NewKey,
-    PublishedIdentity, Secret, SecretName, SecretStorage, Verdict, base64,
+    AccountData, BackupVersion, Content, KeyDescription, KeyId, NewKey, PublishedIdentity,
+    PublishedKeys, Secret, SecretName, SecretStorage, Verdict, base64,
 };
 use fourfold_hostile::Forger;
 use getrandom::SysRng;
@@ -124,7 +124,7 @@ fn private_key() -> Secret {
 
 /// The public half of the backup's key, which is not what is tested here.
 fn public_key() -> String {
-    match Evidence::default().judge(&SecretName::backup_key(), &private_key()) {
+    match PublishedKeys::default().judge(&SecretName::backup_key(), &private_key()) {
         Ok(Verdict::NothingToCompare { derived }) => derived,
         other => panic!("{other:?}"),
     }

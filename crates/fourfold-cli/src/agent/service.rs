@@ -200,8 +200,8 @@ impl AgentService {
                 return Err(Failure::needs_key(other_key(&storage, key)));
             }
             let keys = [WritingKey::Proven(key)];
-            let evidence = snapshot.evidence();
-            plan::store(&storage, name, &secret, &keys, &evidence, &mut rng())
+            let published_keys = snapshot.published_keys();
+            plan::store(&storage, name, &secret, &keys, &published_keys, &mut rng())
                 .map_err(|error| Error::from(error).into())
         });
         let plan = plan.ok_or_else(Failure::locked)??;

@@ -78,7 +78,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             &name,
             &secret,
             &writing,
-            &snapshot.evidence(),
+            &snapshot.published_keys(),
             &mut rng(),
         )?)
     })

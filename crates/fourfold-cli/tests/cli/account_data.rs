@@ -3,7 +3,7 @@
 use fourfold::passphrase::{Passphrase, PassphraseParameters};
 use fourfold::plan::{self, WritingKey};
 use fourfold::rand_core::UnwrapErr;
-use fourfold::{AccountData, Evidence, NewKey, Secret, SecretName, SecretStorage};
+use fourfold::{AccountData, NewKey, PublishedKeys, Secret, SecretName, SecretStorage};
 use getrandom::SysRng;
 use serde_json::{Value, json};
 
@@ -57,8 +57,8 @@ impl Made {
             .collect();
         let storage = SecretStorage::new(&self.account_data);
         let name = SecretName::new(name).unwrap();
-        let (secret, evidence) = (Secret::new(secret), Evidence::default());
-        plan::store(&storage, &name, &secret, &keys, &evidence, &mut rng())
+        let (secret, published_keys) = (Secret::new(secret), PublishedKeys::default());
+        plan::store(&storage, &name, &secret, &keys, &published_keys, &mut rng())
             .unwrap()
             .apply_to(&mut self.account_data);
     }

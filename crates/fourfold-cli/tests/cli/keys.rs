@@ -3,7 +3,7 @@
 use fourfold::algorithm::curve25519_aes_sha2::MacMode;
 use fourfold::plan::{self, WritingKey};
 use fourfold::signed_json::SigningKey;
-use fourfold::{Evidence, NewKey, Secret, SecretName, SecretStorage, TrustedPublicKey};
+use fourfold::{NewKey, PublishedKeys, Secret, SecretName, SecretStorage, TrustedPublicKey};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -344,7 +344,7 @@ fn a_passthrough_entry_of_2019_is_the_key_itself_and_only_for_the_backup() {
 
     // With the backup that has it published, it is what it says.
     let derived =
-        Evidence::default().judge(&SecretName::backup_key(), &Secret::new(value.as_str()));
+        PublishedKeys::default().judge(&SecretName::backup_key(), &Secret::new(value.as_str()));
     let Ok(fourfold::Verdict::NothingToCompare { derived }) = derived else {
         panic!("{derived:?}");
     };
@@ -403,7 +403,7 @@ pub(crate) fn account_of_2019() -> (NewKey, Made) {
             &name,
             &secret,
             &keys,
-            &Evidence::default(),
+            &PublishedKeys::default(),
             &mut rng(),
         )
         .unwrap()

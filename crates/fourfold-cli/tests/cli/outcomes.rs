@@ -2,7 +2,7 @@
 
 use fourfold::passphrase::{Bounds, Passphrase};
 use fourfold::plan::{self, WritingKey};
-use fourfold::{Evidence, KeyId, NewKey, Secret, SecretName, SecretStorage, SecretStorageKey};
+use fourfold::{KeyId, NewKey, PublishedKeys, Secret, SecretName, SecretStorage, SecretStorageKey};
 use serde_json::{Value, json};
 
 use crate::account_data::{Made, description_of, recovery_key, rng};
@@ -239,8 +239,8 @@ fn weak_account() -> Made {
     let key = SecretStorageKey::from_recovery_key(&description, &recovery_key).unwrap();
     let proven = storage.prove(key).unwrap();
     let (name, secret) = (SecretName::new(NAME).unwrap(), Secret::new(SECRET));
-    let (keys, evidence) = ([WritingKey::Proven(&proven)], Evidence::default());
-    plan::store(&storage, &name, &secret, &keys, &evidence, &mut rng())
+    let (keys, published_keys) = ([WritingKey::Proven(&proven)], PublishedKeys::default());
+    plan::store(&storage, &name, &secret, &keys, &published_keys, &mut rng())
         .unwrap()
         .apply_to(&mut made.account_data);
     made

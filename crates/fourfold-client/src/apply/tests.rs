@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fourfold::plan::{Destination, Found, StepState, WritingKey};
 use fourfold::{
-    AccountData, Content, Evidence, NewKey, Secret, SecretName, SecretStorage, SecretStorageKey,
-    plan,
+    AccountData, Content, NewKey, PublishedKeys, Secret, SecretName, SecretStorage,
+    SecretStorageKey, plan,
 };
 use tokio::sync::Notify;
 
@@ -41,8 +41,8 @@ impl Rotation {
             let secret = Secret::new(name.as_str());
             let keys = [WritingKey::Proven(old.key())];
             let storage = SecretStorage::new(&before);
-            let evidence = Evidence::default();
-            plan::store(&storage, &name, &secret, &keys, &evidence, &mut rng)
+            let published_keys = PublishedKeys::default();
+            plan::store(&storage, &name, &secret, &keys, &published_keys, &mut rng)
                 .unwrap()
                 .apply_to(&mut before);
             names.push(name);
@@ -51,7 +51,7 @@ impl Rotation {
             &SecretStorage::new(&before),
             old.key().key(),
             Destination::New(&new),
-            &Evidence::default(),
+            &PublishedKeys::default(),
             &mut rng,
         )
         .unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fourfold::identity::{Curve25519PublicKey, LoggedInDevices, Trust, TrustChange, UserKeys};
 use fourfold::sharing::Context;
 use fourfold::signed_json::PublicKey;
-use fourfold::{BackupVersion, Evidence, Timestamp};
+use fourfold::{BackupVersion, PublishedKeys, Timestamp};
 use tracing::{debug, warn};
 
 use super::error::DeviceError;
@@ -19,7 +19,7 @@ use crate::verification::{OtherSide, OwnSide, is_ambiguous};
 pub(super) struct DeviceList {
     trust: Trust,
     /// The keys of the user and the version of the backup, as they were published last.
-    published: Evidence,
+    published: PublishedKeys,
     /// When the server last said that the list is as it is known here.
     confirmed: Option<Timestamp>,
     log_ins: LogIns,
@@ -30,7 +30,7 @@ impl DeviceList {
     pub(super) fn load(rows: &SealedRows, own: &OwnDevice) -> Result<Self, DeviceError> {
         Ok(Self {
             trust: trust(rows, own)?,
-            published: Evidence::default(),
+            published: PublishedKeys::default(),
             confirmed: None,
             log_ins: LogIns::default(),
         })
@@ -60,7 +60,7 @@ impl DeviceList {
     pub(super) fn context(&self, now: Timestamp) -> Context<'_> {
         Context {
             trust: &self.trust,
-            evidence: &self.published,
+            published_keys: &self.published,
             now,
         }
     }

@@ -185,7 +185,7 @@ mod tests {
         let mut known = crate::cross_signing::KnownKeys::default();
         for (name, secret) in keys.secrets() {
             known
-                .learn(&name, &secret, &crate::Evidence::default())
+                .learn(&name, &secret, &crate::PublishedKeys::default())
                 .unwrap();
         }
         known.complete().unwrap()

@@ -179,7 +179,8 @@ crate::error_code::error_codes! {
     Self::NotShown { .. } => "not_confirmed_not_shown",
     Self::UnknownMembers { .. } => "not_confirmed_unknown_members",
     Self::OtherFingerprint { .. } => "not_confirmed_other_fingerprint",
-    in Self::Keys(error) => error,
+    ;
+    Self::Keys(error) => error,
 }
 
 /// Why a device is not signed.
@@ -213,5 +214,6 @@ crate::error_code::error_codes! {
     Self::NamedLikeAKey { .. } => "sign_device_named_like_akey",
     Self::OtherKey { .. } => "sign_device_other_key",
     Self::Signature { .. } => "sign_device_signature",
-    in Self::Device(error) => error,
+    ;
+    Self::Device(error) => error,
 }

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
-//! use fourfold::{Evidence, PublishedIdentity, cross_signing::{CrossSigningKeys, KnownKeys}};
+//! use fourfold::{PublishedKeys, PublishedIdentity, cross_signing::{CrossSigningKeys, KnownKeys}};
 //! let keys = CrossSigningKeys::generate(&mut rng);
 //! let public = keys.public_keys("@alice:example.org")?;
 //! // What a server that got this in an upload answers to `POST /keys/query`.
@@ -18,10 +18,10 @@
 //! assert_eq!(published.master_key()?, keys.master_key().public_key());
 //!
 //! // On another device: the seeds come from secret storage, and are compared before they are used.
-//! let evidence = Evidence { identity: Some(published), backup: None };
+//! let published_keys = PublishedKeys { identity: Some(published), backup: None };
 //! let mut known = KnownKeys::default();
 //! for (name, secret) in keys.secrets() {
-//!     known.learn(&name, &secret, &evidence)?;
+//!     known.learn(&name, &secret, &published_keys)?;
 //! }
 //! assert!(known.complete().is_some());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -39,7 +39,7 @@ use crate::identity::PublicKeys;
 use crate::secret_kind::KeyValue;
 use crate::signable::{KeyUsage, Signable};
 use crate::signed_json::{SignatureError, SigningKey};
-use crate::{Evidence, Secret, SecretKind, SecretName, SecretValueError, Verdict, base64};
+use crate::{PublishedKeys, Secret, SecretKind, SecretName, SecretValueError, Verdict, base64};
 
 /// All three private keys of an identity. Wiped when dropped, never printed.
 #[derive(Debug)]
@@ -158,7 +158,7 @@ impl KnownKeys {
         &mut self,
         name: &SecretName,
         secret: &Secret,
-        evidence: &Evidence,
+        published_keys: &PublishedKeys,
     ) -> Result<Verdict, LearnError> {
         let slot = match SecretKind::of(name) {
             SecretKind::MasterKey => &mut self.master,
@@ -166,7 +166,7 @@ impl KnownKeys {
             SecretKind::UserSigningKey => &mut self.user_signing,
             SecretKind::BackupKey | SecretKind::Other => return Err(LearnError::OtherName),
         };
-        let verdict = evidence.judge(name, secret)?;
+        let verdict = published_keys.judge(name, secret)?;
         let seed = KeyValue::read(name, secret)?.bytes;
         *slot = Some(SigningKey::from_seed(&seed));
         Ok(verdict)
@@ -259,7 +259,8 @@ pub enum LearnError {
 crate::error_code::error_codes! {
     LearnError:
     Self::OtherName { .. } => "learn_other_name",
-    in Self::Value(error) => error,
+    ;
+    Self::Value(error) => error,
 }
 
 fn seed_secret(key: &SigningKey) -> Secret {

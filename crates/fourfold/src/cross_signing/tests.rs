@@ -36,8 +36,8 @@ fn shown(devices: &[(&str, &Content)]) -> UserKeys {
     UserKeys::from_keys_query(USER, &body.to_json()).unwrap()
 }
 
-fn evidence(keys: &CrossSigningKeys) -> Evidence {
-    Evidence {
+fn published_keys(keys: &CrossSigningKeys) -> PublishedKeys {
+    PublishedKeys {
         identity: Some(published(keys)),
         backup: None,
     }
@@ -119,11 +119,11 @@ fn two_identities_differ_in_every_key() {
 #[test]
 fn the_seeds_give_the_same_identity_again() {
     let keys = identity();
-    let evidence = evidence(&keys);
+    let published_keys = published_keys(&keys);
     let mut known = KnownKeys::default();
     assert_eq!(known.missing().len(), 3);
     for (name, secret) in keys.secrets() {
-        let verdict = known.learn(&name, &secret, &evidence).unwrap();
+        let verdict = known.learn(&name, &secret, &published_keys).unwrap();
         assert!(matches!(verdict, Verdict::Matches { .. }), "{name}");
         assert_eq!(secret.expose_secret().len(), 43);
     }
@@ -140,7 +140,7 @@ fn a_part_of_the_keys_does_what_it_can() {
     let keys = identity();
     let [_, (name, secret), _] = keys.secrets();
     let mut known = KnownKeys::default();
-    known.learn(&name, &secret, &evidence(&keys)).unwrap();
+    known.learn(&name, &secret, &published_keys(&keys)).unwrap();
     assert_eq!(
         known.missing(),
         [SecretName::master_key(), SecretName::user_signing_key()]
@@ -161,7 +161,9 @@ fn seeds_of_another_identity_are_not_learnt() {
     let (keys, other) = (identity(), CrossSigningKeys::generate(&mut rng_from(100)));
     let mut known = KnownKeys::default();
     for (name, secret) in other.secrets() {
-        let error = known.learn(&name, &secret, &evidence(&keys)).unwrap_err();
+        let error = known
+            .learn(&name, &secret, &published_keys(&keys))
+            .unwrap_err();
         assert!(matches!(
             error,
             LearnError::Value(SecretValueError::Mismatch { .. })
@@ -170,13 +172,15 @@ fn seeds_of_another_identity_are_not_learnt() {
     let backup = SecretName::backup_key();
     let [(_, seed), ..] = keys.secrets();
     assert_eq!(
-        known.learn(&backup, &seed, &Evidence::default()),
+        known.learn(&backup, &seed, &PublishedKeys::default()),
         Err(LearnError::OtherName)
     );
     assert_eq!(known.missing().len(), 3);
     // Nothing is published: the keys are taken, and the verdict says that nothing vouches for them.
     let [(name, seed), ..] = other.secrets();
-    let verdict = known.learn(&name, &seed, &Evidence::default()).unwrap();
+    let verdict = known
+        .learn(&name, &seed, &PublishedKeys::default())
+        .unwrap();
     assert!(matches!(verdict, Verdict::NothingToCompare { .. }));
 }
 

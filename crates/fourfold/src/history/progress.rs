@@ -114,8 +114,8 @@ mod tests {
         store.unwrap().apply_to(&mut account_data);
         let storage = SecretStorage::new(&account_data);
         let to = Destination::New(&new);
-        let evidence = Default::default();
-        let plan = plan::rotate(&storage, old.key().key(), to, &evidence, &mut rng).unwrap();
+        let published_keys = Default::default();
+        let plan = plan::rotate(&storage, old.key().key(), to, &published_keys, &mut rng).unwrap();
         let mut states = vec![account_data.clone()];
         for put in plan.account_data() {
             account_data.insert(&put.event_type, &put.content);

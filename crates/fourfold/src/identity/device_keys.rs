@@ -174,7 +174,8 @@ crate::error_code::error_codes! {
     Self::MissingKey { .. } => "device_keys_missing_key",
     Self::OtherDevice { .. } => "device_keys_other_device",
     Self::Signature { .. } => "device_keys_signature",
-    in Self::PublicKey(error) => error,
+    ;
+    Self::PublicKey(error) => error,
 }
 
 fn display_name(content: &Content) -> Option<String> {

@@ -128,7 +128,8 @@ crate::error_code::error_codes! {
     Self::Malformed { .. } => "cross_signing_key_malformed",
     Self::NotPublished { .. } => "cross_signing_key_not_published",
     Self::Signature { .. } => "cross_signing_key_signature",
-    in Self::PublicKey(error) => error,
+    ;
+    Self::PublicKey(error) => error,
 }
 
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use super::draft::{Draft, NotDescribed, check_described};
 use super::steps::Plan;
 use crate::secret_kind::is_same_value;
 use crate::{
-    Content, DefaultKey, Evidence, KeyDescriptionError, KeyId, NewKey, ProvenKey, SecretName,
+    Content, DefaultKey, KeyDescriptionError, KeyId, NewKey, ProvenKey, PublishedKeys, SecretName,
     SecretStorage, SecretStorageKey,
 };
 
@@ -86,7 +86,7 @@ pub fn remove_key(
     storage: &SecretStorage<'_>,
     id: &KeyId,
     remaining: &[&SecretStorageKey],
-    evidence: &Evidence,
+    published_keys: &PublishedKeys,
 ) -> Result<Plan, RemoveKeyError> {
     if matches!(
         storage.key(id),
@@ -120,7 +120,7 @@ pub fn remove_key(
                     .as_ref()
                     .is_none_or(|removed| is_same_value(&name, &removed.secret, &copy.secret))
             })
-            .map(|(id, copy)| (id, copy.judge(&name, evidence).err()))
+            .map(|(id, copy)| (id, copy.judge(&name, published_keys).err()))
             .collect();
         let right = copies.iter().find(|(_, problem)| problem.is_none());
         match right.or_else(|| copies.first()) {
@@ -168,7 +168,8 @@ pub struct ChangeDefaultError(NotDescribed);
 
 crate::error_code::error_codes! {
     ChangeDefaultError:
-    in Self(error) => error,
+    ;
+    Self(error) => error,
 }
 
 /// Why a key is not removed.

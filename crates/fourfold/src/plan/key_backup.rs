@@ -2,7 +2,7 @@
 
 use super::action::{Action, CreateKeyBackup, SignKeyBackup, StepState};
 use super::steps::Plan;
-use crate::secret_kind::Evidence;
+use crate::secret_kind::PublishedKeys;
 use crate::signed_json::{SignatureError, SigningKey};
 use crate::{BackupVersion, NewKeyBackup, Secret, SecretName, SecretValueError, Verdict};
 
@@ -36,11 +36,11 @@ pub fn sign_key_backup(
     user_id: &str,
     master_key: &SigningKey,
 ) -> Result<Plan, SignKeyBackupError> {
-    let evidence = Evidence {
+    let published_keys = PublishedKeys {
         identity: None,
         backup: Some(current.clone()),
     };
-    match evidence.judge(&SecretName::backup_key(), private_key)? {
+    match published_keys.judge(&SecretName::backup_key(), private_key)? {
         Verdict::Matches { .. } => {}
         _ => return Err(SignKeyBackupError::NotCompared),
     }
@@ -84,5 +84,6 @@ crate::error_code::error_codes! {
     SignKeyBackupError:
     Self::NotCompared { .. } => "sign_key_backup_not_compared",
     Self::Signature { .. } => "sign_key_backup_signature",
-    in Self::PrivateKey(error) => error,
+    ;
+    Self::PrivateKey(error) => error,
 }

@@ -9,9 +9,9 @@ use crate::algorithm::curve25519_aes_sha2::MacMode;
 use crate::encrypted_secret::ENCRYPTED;
 use crate::secret_kind::{is_same_value, normalise};
 use crate::{
-    Algorithm, Authenticity, Content, EncryptedSecret, EncryptedSecretError, EventState, Evidence,
-    KeyId, OpenError, ProvenKey, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey,
-    SecretValueError, TrustedPublicKey, Verdict,
+    Algorithm, Authenticity, Content, EncryptedSecret, EncryptedSecretError, EventState, KeyId,
+    OpenError, ProvenKey, PublishedKeys, Secret, SecretName, SecretState, SecretStorage,
+    SecretStorageKey, SecretValueError, TrustedPublicKey, Verdict,
 };
 
 /// A key that a secret is encrypted under when it is stored.
@@ -80,7 +80,7 @@ impl WritingKey<'_> {
 ///
 /// ```
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
-/// use fourfold::{AccountData, Evidence, NewKey, Secret, SecretName, SecretStorage, plan};
+/// use fourfold::{AccountData, PublishedKeys, NewKey, Secret, SecretName, SecretStorage, plan};
 /// use plan::WritingKey;
 /// let mut account_data = AccountData::default();
 /// let new = NewKey::random(None, &mut rng);
@@ -89,7 +89,7 @@ impl WritingKey<'_> {
 /// let (name, secret) = (SecretName::new("org.example.token")?, Secret::new("s3cret"));
 /// let keys = [WritingKey::Proven(new.key())];
 /// let storage = SecretStorage::new(&account_data);
-/// let plan = plan::store(&storage, &name, &secret, &keys, &Evidence::default(), &mut rng)?;
+/// let plan = plan::store(&storage, &name, &secret, &keys, &PublishedKeys::default(), &mut rng)?;
 /// plan.apply_to(&mut account_data);
 ///
 /// let opened = SecretStorage::new(&account_data).open(&name, new.key().key())?;
@@ -101,7 +101,7 @@ pub fn store(
     name: &SecretName,
     secret: &Secret,
     keys: &[WritingKey<'_>],
-    evidence: &Evidence,
+    published_keys: &PublishedKeys,
     rng: &mut impl CryptoRng,
 ) -> Result<Plan, StoreError> {
     if secret.expose_secret().len() > Secret::MAX_BYTES {
@@ -116,7 +116,7 @@ pub fn store(
     for key in keys {
         key.check_described(storage)?;
     }
-    evidence.judge(name, secret)?;
+    published_keys.judge(name, secret)?;
     let normalised = normalise(name, secret);
     let secret = normalised.as_ref().unwrap_or(secret);
 
@@ -181,12 +181,12 @@ pub fn add_key(
     name: &SecretName,
     from: &SecretStorageKey,
     to: &ProvenKey,
-    evidence: &Evidence,
+    published_keys: &PublishedKeys,
     rng: &mut impl CryptoRng,
 ) -> Result<Plan, AddKeyError> {
     check_described(storage, to)?;
     let opened = storage.open(name, from)?;
-    let verdict = opened.judge(name, evidence)?;
+    let verdict = opened.judge(name, published_keys)?;
     let SecretState::Encrypted(existing) = storage.secret(name) else {
         return Err(AddKeyError::Open(OpenError::NoSuchSecret));
     };
@@ -222,7 +222,7 @@ pub fn take_key_away(
     name: &SecretName,
     id: &KeyId,
     remaining: &SecretStorageKey,
-    evidence: &Evidence,
+    published_keys: &PublishedKeys,
 ) -> Result<Plan, TakeKeyAwayError> {
     let SecretState::Encrypted(existing) = storage.secret(name) else {
         return Err(TakeKeyAwayError::Open(OpenError::NoSuchSecret));
@@ -234,7 +234,7 @@ pub fn take_key_away(
         return Err(TakeKeyAwayError::LastCopy);
     }
     let opened = storage.open(name, remaining)?;
-    opened.judge(name, evidence)?;
+    opened.judge(name, published_keys)?;
     let mut draft = Draft::new(storage, format!("take {name} away from the key {id}"));
     draft.warn_of_old_ciphertext();
     let reason = format!("{name} stays readable with the key {}", remaining.id());
@@ -281,7 +281,8 @@ crate::error_code::error_codes! {
     Self::PublicKey { .. } => "store_public_key",
     Self::TooLarge { .. } => "store_too_large",
     Self::Value { .. } => "store_value",
-    in Self::NotDescribed(error) => error,
+    ;
+    Self::NotDescribed(error) => error,
 }
 
 /// Why a secret is not deleted.
@@ -332,8 +333,9 @@ crate::error_code::error_codes! {
     Self::Needs2019Profile { .. } => "add_key_needs_2019_profile",
     Self::OtherValue { .. } => "add_key_other_value",
     Self::Value { .. } => "add_key_value",
-    in Self::NotDescribed(error) => error,
-    in Self::Open(error) => error,
+    ;
+    Self::NotDescribed(error) => error,
+    Self::Open(error) => error,
 }
 
 /// Why an entry is not removed.

@@ -12,8 +12,8 @@ use super::secret::{StoreError, WritingKey, store};
 use super::steps::Plan;
 use crate::secret_kind::is_same_value;
 use crate::{
-    Content, EventState, Evidence, ProvenKey, Secret, SecretName, SecretStorage, SecretValueError,
-    Verdict,
+    Content, EventState, ProvenKey, PublishedKeys, Secret, SecretName, SecretStorage,
+    SecretValueError, Verdict,
 };
 
 /// Stores those of these secrets under a key that it does not open yet, says in `m.key_backup` that
@@ -30,7 +30,7 @@ use crate::{
 ///
 /// ```
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
-/// use fourfold::{AccountData, Evidence, NewKey, SecretStorage, cross_signing::CrossSigningKeys, plan};
+/// use fourfold::{AccountData, PublishedKeys, NewKey, SecretStorage, cross_signing::CrossSigningKeys, plan};
 /// let mut account_data = AccountData::default();
 /// let new = NewKey::random(None, &mut rng);
 /// plan::create_key(&SecretStorage::new(&account_data), &new).apply_to(&mut account_data);
@@ -38,7 +38,7 @@ use crate::{
 /// let secrets = CrossSigningKeys::generate(&mut rng).secrets();
 /// let mut complete = |account_data: &AccountData| {
 ///     let storage = SecretStorage::new(account_data);
-///     plan::complete(&storage, new.key(), &secrets, &Evidence::default(), &mut rng)
+///     plan::complete(&storage, new.key(), &secrets, &PublishedKeys::default(), &mut rng)
 /// };
 /// let plan = complete(&account_data)?;
 /// assert_eq!(plan.steps.len(), 4); // three secrets, and the default key
@@ -50,7 +50,7 @@ pub fn complete(
     storage: &SecretStorage<'_>,
     key: &ProvenKey,
     secrets: &[(SecretName, Secret)],
-    evidence: &Evidence,
+    published_keys: &PublishedKeys,
     rng: &mut impl CryptoRng,
 ) -> Result<Plan, CompleteError> {
     let mut draft = Draft::new(storage, "store the standard secrets");
@@ -63,7 +63,7 @@ pub fn complete(
             if is_same_value(name, &there.secret, secret) {
                 continue;
             }
-            let verdict = evidence.judge(name, secret).map_err(value(name))?;
+            let verdict = published_keys.judge(name, secret).map_err(value(name))?;
             if !matches!(verdict, Verdict::Matches { .. }) {
                 return Err(CompleteError::OtherValue { name: name.clone() });
             }
@@ -74,7 +74,7 @@ pub fn complete(
         }
         let keys = [WritingKey::Proven(key)];
         // Each secret is an event of its own: what the steps before put does not matter here.
-        let plan = store(storage, name, secret, &keys, evidence, rng).map_err(refused)?;
+        let plan = store(storage, name, secret, &keys, published_keys, rng).map_err(refused)?;
         draft.append(plan);
     }
     if secrets

@@ -10,8 +10,8 @@ use super::secret::{could_be_anybodys, is_current, is_doubtful};
 use super::steps::Plan;
 use crate::secret_kind::normalise;
 use crate::{
-    Authenticity, DefaultKey, EncryptedSecret, Evidence, KeyCheckOutcome, KeyId, NewKey, ProvenKey,
-    Secret, SecretName, SecretStorage, SecretStorageKey, Verdict,
+    Authenticity, DefaultKey, EncryptedSecret, KeyCheckOutcome, KeyId, NewKey, ProvenKey,
+    PublishedKeys, Secret, SecretName, SecretStorage, SecretStorageKey, Verdict,
 };
 
 /// The key that secrets are moved to.
@@ -49,7 +49,7 @@ pub fn rotate(
     storage: &SecretStorage<'_>,
     old: &SecretStorageKey,
     destination: Destination<'_>,
-    evidence: &Evidence,
+    published_keys: &PublishedKeys,
     rng: &mut impl CryptoRng,
 ) -> Result<Plan, TransferError> {
     let default = storage.default_key();
@@ -64,7 +64,7 @@ pub fn rotate(
         &[old],
         destination,
         takes_default,
-        evidence,
+        published_keys,
         rng,
     )
 }
@@ -83,11 +83,11 @@ pub fn migrate(
     storage: &SecretStorage<'_>,
     old: &[&SecretStorageKey],
     destination: Destination<'_>,
-    evidence: &Evidence,
+    published_keys: &PublishedKeys,
     rng: &mut impl CryptoRng,
 ) -> Result<Plan, TransferError> {
     let title = format!("migrate to the key {}", destination.key().id());
-    transfer(storage, title, old, destination, true, evidence, rng)
+    transfer(storage, title, old, destination, true, published_keys, rng)
 }
 
 /// Why no secrets are moved.
@@ -116,7 +116,8 @@ crate::error_code::error_codes! {
     Self::Needs2019Profile { .. } => "transfer_needs_2019_profile",
     Self::SameKey { .. } => "transfer_same_key",
     Self::WrongKey { .. } => "transfer_wrong_key",
-    in Self::NotDescribed(error) => error,
+    ;
+    Self::NotDescribed(error) => error,
 }
 
 fn transfer(
@@ -125,7 +126,7 @@ fn transfer(
     old: &[&SecretStorageKey],
     destination: Destination<'_>,
     takes_default: bool,
-    evidence: &Evidence,
+    published_keys: &PublishedKeys,
     rng: &mut impl CryptoRng,
 ) -> Result<Plan, TransferError> {
     let new = destination.key();
@@ -152,7 +153,7 @@ fn transfer(
         }
     }
     for (name, existing) in storage.secrets() {
-        let copies = Copies::open(storage, &name, &existing, old, new, evidence);
+        let copies = Copies::open(storage, &name, &existing, old, new, published_keys);
         for (id, reason) in copies.left {
             draft.warn(format!("{name} under {id} is left as it is: {reason}"));
             left.insert((name.clone(), id));
@@ -248,12 +249,12 @@ impl Copies {
         existing: &EncryptedSecret,
         old: &[&SecretStorageKey],
         new: &ProvenKey,
-        evidence: &Evidence,
+        published_keys: &PublishedKeys,
     ) -> Self {
         let mut good: Vec<Copy> = Vec::new();
         let mut left = Vec::new();
         for key in old.iter().filter(|key| existing.entry(key.id()).is_some()) {
-            match Copy::open(storage, name, key, evidence) {
+            match Copy::open(storage, name, key, published_keys) {
                 Ok(copy) => good.push(copy),
                 Err(reason) => left.push((key.id().clone(), reason)),
             }
@@ -282,13 +283,13 @@ impl Copy {
         storage: &SecretStorage<'_>,
         name: &SecretName,
         key: &SecretStorageKey,
-        evidence: &Evidence,
+        published_keys: &PublishedKeys,
     ) -> Result<Self, String> {
         let opened = storage
             .open_entry(name, key)
             .map_err(|error| error.to_string())?;
         let verdict = opened
-            .judge(name, evidence)
+            .judge(name, published_keys)
             .map_err(|error| error.to_string())?;
         Ok(Self {
             id: key.id().clone(),

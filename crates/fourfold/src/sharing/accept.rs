@@ -102,7 +102,7 @@ fn value(name: &SecretName, secret: &Secret, context: &Context<'_>) -> Option<St
         return None;
     }
     let trust = context.trust;
-    let (public_key, is_published) = match context.evidence.judge(name, secret).ok()? {
+    let (public_key, is_published) = match context.published_keys.judge(name, secret).ok()? {
         Verdict::Matches { public_key } => (public_key, true),
         Verdict::NothingToCompare { derived } => (derived, false),
         Verdict::Untyped => return Some(Standing::Untyped),
@@ -117,7 +117,7 @@ fn value(name: &SecretName, secret: &Secret, context: &Context<'_>) -> Option<St
         }
         SecretKind::BackupKey if is_published => {
             return context
-                .evidence
+                .published_keys
                 .backup
                 .as_ref()
                 .map(|backup| of_backup(backup, context));
@@ -141,7 +141,7 @@ fn of_backup(backup: &BackupVersion, context: &Context<'_>) -> Standing {
 
 fn is_published_identity_pinned(context: &Context<'_>) -> bool {
     let published = context
-        .evidence
+        .published_keys
         .identity
         .as_ref()
         .and_then(|identity| identity.master_key().ok());

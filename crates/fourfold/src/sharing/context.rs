@@ -1,7 +1,7 @@
 //! What the machine looks at when it decides.
 
 use crate::identity::Trust;
-use crate::{Evidence, Timestamp};
+use crate::{PublishedKeys, Timestamp};
 
 /// What the machine looks at when it decides.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,7 @@ pub struct Context<'a> {
     pub trust: &'a Trust,
     /// What received values are compared with. The backup version must be the current one when a
     /// backup key may arrive: without it, a backup key is refused.
-    pub evidence: &'a Evidence,
+    pub published_keys: &'a PublishedKeys,
     /// Now. A moment before one that was seen counts as the latter.
     pub now: Timestamp,
 }

@@ -55,13 +55,13 @@ use crate::{SecretName, Timestamp};
 /// - Counts time as [`Timestamp`] says.
 ///
 /// ```
-/// use fourfold::{Evidence, SecretName, Timestamp, identity::Trust};
+/// use fourfold::{PublishedKeys, SecretName, Timestamp, identity::Trust};
 /// use fourfold::sharing::{Input, Output, Policy, Recipients, RequestId, SecretSharing, Context};
 ///
 /// let trust = Trust::new("@alice:example.org", "HERE"); // knows no device yet
 /// let context = Context {
 ///     trust: &trust,
-///     evidence: &Evidence::default(),
+///     published_keys: &PublishedKeys::default(),
 ///     now: Timestamp::from_millis(1_764_000_000_000),
 /// };
 /// let mut sharing = SecretSharing::new(Policy::default());

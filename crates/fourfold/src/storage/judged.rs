@@ -84,6 +84,7 @@ pub enum ReadError {
 crate::error_code::error_codes! {
     ReadError:
     Self::Value { .. } => "read_value",
-    in Self::Open(error) => error,
-    in Self::Suspicious(error) => error,
+    ;
+    Self::Open(error) => error,
+    Self::Suspicious(error) => error,
 }

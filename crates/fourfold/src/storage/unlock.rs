@@ -277,8 +277,9 @@ crate::error_code::error_codes! {
     Self::UnusablePassphrase { .. } => "unlock_unusable_passphrase",
     Self::WrongPassphrase { .. } => "unlock_wrong_passphrase",
     Self::WrongRecoveryKey { .. } => "unlock_wrong_recovery_key",
-    in Self::NotProven(error) => error,
-    in Self::RecoveryKey(error) => error,
+    ;
+    Self::NotProven(error) => error,
+    Self::RecoveryKey(error) => error,
 }
 
 impl UnlockError {

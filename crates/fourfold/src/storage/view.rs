@@ -3,8 +3,9 @@
 use crate::algorithm::OpenEntryError;
 use crate::{
     AccountData, Algorithm, Authenticity, DefaultKey, EncryptedSecret, EncryptedSecretError,
-    EventState, Evidence, KeyCheckOutcome, KeyDescription, KeyDescriptionError, KeyId, ProvenKey,
-    Secret, SecretKind, SecretName, SecretState, SecretStorageKey, SecretValueError, Verdict,
+    EventState, KeyCheckOutcome, KeyDescription, KeyDescriptionError, KeyId, ProvenKey,
+    PublishedKeys, Secret, SecretKind, SecretName, SecretState, SecretStorageKey, SecretValueError,
+    Verdict,
 };
 
 /// A read-only view over [`AccountData`]: which keys there are, which one is the default, which
@@ -133,7 +134,7 @@ impl<'a> SecretStorage<'a> {
     /// entry's MAC decides.
     ///
     /// The result is not yet compared with what is published: see
-    /// [`Evidence::judge`](crate::Evidence::judge).
+    /// [`PublishedKeys::judge`](crate::PublishedKeys::judge).
     ///
     /// # Errors
     ///
@@ -256,7 +257,7 @@ pub struct OpenedSecret {
 }
 
 impl OpenedSecret {
-    /// Compares it with what is published, as [`Evidence::judge`] does.
+    /// Compares it with what is published, as [`PublishedKeys::judge`] does.
     ///
     /// A passthrough entry says that the secret is the key of secret storage itself. Anybody can write
     /// one, so that the key would be handed out as if it were the key of a backup: it counts only when
@@ -268,9 +269,9 @@ impl OpenedSecret {
     pub fn judge(
         &self,
         name: &SecretName,
-        evidence: &Evidence,
+        published_keys: &PublishedKeys,
     ) -> Result<Verdict, SecretValueError> {
-        match (self.authenticity, evidence.judge(name, &self.secret)) {
+        match (self.authenticity, published_keys.judge(name, &self.secret)) {
             (_, Ok(Verdict::Matches { public_key })) => Ok(Verdict::Matches { public_key }),
             (Authenticity::Passthrough, _) => Err(SecretValueError::IsTheKey),
             (_, verdict) => verdict,
@@ -328,7 +329,8 @@ pub struct NotProven {
 
 crate::error_code::error_codes! {
     NotProven:
-    in Self { reason, .. } => reason,
+    ;
+    Self { reason, .. } => reason,
 }
 
 /// Why a key is not proven.

@@ -3,9 +3,9 @@
 use fourfold::algorithm::OpenEntryError;
 use fourfold::signed_json::SigningKey;
 use fourfold::{
-    AccountData, DefaultKey, EncryptedSecret, Evidence, KeyDescriptionError, KeyId, NewKey,
-    OpenError, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey, SecretValueError,
-    Snapshot, Verdict, base64,
+    AccountData, DefaultKey, EncryptedSecret, KeyDescriptionError, KeyId, NewKey, OpenError,
+    PublishedKeys, Secret, SecretName, SecretState, SecretStorage, SecretStorageKey,
+    SecretValueError, Snapshot, Verdict, base64,
 };
 
 use crate::{copy, described, name, put_entry, put_secret, rng, wrong};
@@ -16,7 +16,7 @@ use crate::{copy, described, name, put_entry, put_secret, rng, wrong};
 fn every_bit_of_the_iv_of_a_cross_signing_key_is_covered_by_its_public_key() {
     let new = NewKey::random(None, &mut rng());
     let seed = [5; 32];
-    let evidence = evidence_for(&seed);
+    let published_keys = evidence_for(&seed);
     let name = SecretName::master_key();
     let mut data = described(&[&new]);
     put_secret(&mut data, &name, &new, &base64::encode(seed));
@@ -33,19 +33,19 @@ fn every_bit_of_the_iv_of_a_cross_signing_key_is_covered_by_its_public_key() {
         match new.key().key().open(&name, &changed) {
             Ok((secret, _)) => {
                 passed_the_mac += 1;
-                assert!(evidence.judge(&name, &secret).is_err(), "bit {bit}");
+                assert!(published_keys.judge(&name, &secret).is_err(), "bit {bit}");
             }
             Err(error) => assert_ne!(error, OpenEntryError::Mac, "bit {bit}"),
         }
     }
     let (secret, _) = new.key().key().open(&name, entry).unwrap();
-    let verdict = evidence.judge(&name, &secret).unwrap();
+    let verdict = published_keys.judge(&name, &secret).unwrap();
     assert!(matches!(verdict, Verdict::Matches { .. }));
     // Most give no text at all; the short ones would pass, which is why the public key decides.
     assert!(passed_the_mac < 128);
 }
 
-fn evidence_for(seed: &[u8; 32]) -> Evidence {
+fn evidence_for(seed: &[u8; 32]) -> PublishedKeys {
     let public = SigningKey::from_seed(&(*seed).into()).public_key();
     let query = format!(
         r#"{{"master_keys":{{"@a:b":{{"user_id":"@a:b","usage":["master"],
@@ -54,7 +54,7 @@ fn evidence_for(seed: &[u8; 32]) -> Evidence {
     );
     Snapshot::new("@a:b", AccountData::default(), Some(query), None)
         .unwrap()
-        .evidence()
+        .published_keys()
 }
 
 // shows: LIB-09, SE-19

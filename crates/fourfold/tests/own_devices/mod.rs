@@ -8,7 +8,7 @@ use fourfold::identity::{
 };
 use fourfold::sharing::Channel;
 use fourfold::signed_json::{PublicKey, SigningKey};
-use fourfold::{BackupVersion, Content, Evidence, Secret, SecretName, Timestamp, base64};
+use fourfold::{BackupVersion, Content, PublishedKeys, Secret, SecretName, Timestamp, base64};
 use fourfold_hostile::Forger;
 
 pub(crate) const USER: &str = "@alice:example.org";
@@ -24,7 +24,7 @@ pub(crate) fn backup_json() -> String {
 
 fn x25519(private: &[u8; 32]) -> String {
     let secret = Secret::new(base64::encode(private));
-    match Evidence::default().judge(&SecretName::backup_key(), &secret) {
+    match PublishedKeys::default().judge(&SecretName::backup_key(), &secret) {
         Ok(fourfold::Verdict::NothingToCompare { derived }) => derived,
         other => panic!("{other:?}"),
     }
@@ -137,10 +137,10 @@ impl Account {
         UserKeys::from_keys_query(USER, &self.keys_query()).unwrap()
     }
 
-    pub(crate) fn evidence(&self) -> Evidence {
+    pub(crate) fn published_keys(&self) -> PublishedKeys {
         let identity = PublishedIdentity::from_keys_query(USER, &self.keys_query()).unwrap();
         let backup = BackupVersion::from_json(&backup_json()).unwrap();
-        Evidence {
+        PublishedKeys {
             identity: Some(identity),
             backup: Some(backup),
         }

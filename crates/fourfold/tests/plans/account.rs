@@ -6,8 +6,8 @@ use fourfold::plan::PutAccountData;
 use fourfold::secret_kind::KeyValue;
 use fourfold::signed_json::SigningKey;
 use fourfold::{
-    AccountData, Algorithm, Content, DefaultKey, Evidence, KeyId, NewKey, Plan, Secret, SecretKind,
-    SecretName, SecretStorage, SecretStorageKey, Snapshot, TrustedPublicKey, base64,
+    AccountData, Algorithm, Content, DefaultKey, KeyId, NewKey, Plan, PublishedKeys, Secret,
+    SecretKind, SecretName, SecretStorage, SecretStorageKey, Snapshot, TrustedPublicKey, base64,
 };
 use fourfold_hostile::Forger;
 
@@ -82,7 +82,7 @@ impl Identity {
         of_user
     }
 
-    pub(crate) fn evidence(&self) -> Evidence {
+    pub(crate) fn published_keys(&self) -> PublishedKeys {
         let mut query = Content::default();
         for (member, usage, seed) in [
             ("master_keys", "master", self.master),
@@ -104,12 +104,12 @@ impl Identity {
             Some(backup.to_json()),
         )
         .unwrap()
-        .evidence()
+        .published_keys()
     }
 
     fn backup_public_key(&self) -> String {
         let name = SecretName::backup_key();
-        match Evidence::default().judge(&name, &self.secret(&name)) {
+        match PublishedKeys::default().judge(&name, &self.secret(&name)) {
             Ok(fourfold::Verdict::NothingToCompare { derived }) => derived,
             other => panic!("{other:?}"),
         }

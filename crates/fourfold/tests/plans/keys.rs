@@ -2,8 +2,8 @@
 
 use fourfold::plan::{RemoveKeyError, SetUpError};
 use fourfold::{
-    AccountData, Content, DefaultKey, Evidence, KeyDescriptionError, KeyId, NewKey, Plan, Secret,
-    SecretName, SecretStorage, SecretStorageKey, plan,
+    AccountData, Content, DefaultKey, KeyDescriptionError, KeyId, NewKey, Plan, PublishedKeys,
+    Secret, SecretName, SecretStorage, SecretStorageKey, plan,
 };
 
 use crate::account::{Account, Identity, event_types};
@@ -26,7 +26,7 @@ fn remove(
     id: &KeyId,
     remaining: &[&SecretStorageKey],
 ) -> Result<Plan, RemoveKeyError> {
-    plan::remove_key(&account.storage(), id, remaining, &Evidence::default())
+    plan::remove_key(&account.storage(), id, remaining, &PublishedKeys::default())
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn a_key_that_a_damaged_secret_mentions_is_kept() {
         &account.storage(),
         account.key(0),
         plan::Destination::New(&new),
-        &Evidence::default(),
+        &PublishedKeys::default(),
         &mut dice,
     )
     .unwrap();
@@ -281,9 +281,9 @@ fn a_remaining_copy_that_does_not_fit_the_published_key_does_not_count() {
         identity.secret(&master),
         identity.secret(&SecretName::backup_key()),
     );
-    let evidence = identity.evidence();
+    let published_keys = identity.published_keys();
     let remove = |account: &Account, keys: &[&SecretStorageKey]| {
-        plan::remove_key(&account.storage(), account.id(0), keys, &evidence)
+        plan::remove_key(&account.storage(), account.id(0), keys, &published_keys)
     };
     account.encrypt(&master, &right, 0, &mut dice);
     account.encrypt(&master, &wrong, 1, &mut dice);

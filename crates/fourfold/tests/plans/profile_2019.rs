@@ -4,7 +4,7 @@ use fourfold::algorithm::curve25519_aes_sha2::MacMode;
 use fourfold::plan::WritingKey;
 use fourfold::signed_json::{SignatureError, SigningKey};
 use fourfold::{
-    Authenticity, Content, Evidence, NewKey, Plan, Secret, SecretName, TrustError,
+    Authenticity, Content, NewKey, Plan, PublishedKeys, Secret, SecretName, TrustError,
     TrustedPublicKey, plan,
 };
 
@@ -133,7 +133,7 @@ fn both_mac_modes_are_stored_and_opened() {
                 &name,
                 &Secret::new(value),
                 &keys,
-                &Evidence::default(),
+                &PublishedKeys::default(),
                 &mut Dice::new(8),
             )
             .unwrap();

@@ -2,7 +2,7 @@
 
 use fourfold::plan::{AddKeyError, DeleteError, StoreError, TakeKeyAwayError, WritingKey};
 use fourfold::{
-    AccountData, Content, Evidence, KeyDescriptionError, NewKey, OpenError, Plan, Secret,
+    AccountData, Content, KeyDescriptionError, NewKey, OpenError, Plan, PublishedKeys, Secret,
     SecretName, SecretNameError, SecretState, SecretValueError, base64, plan,
 };
 
@@ -26,7 +26,7 @@ fn store(
     name: &SecretName,
     secret: &Secret,
     keys: &[usize],
-    evidence: &Evidence,
+    published_keys: &PublishedKeys,
 ) -> Result<Plan, StoreError> {
     let keys: Vec<_> = keys
         .iter()
@@ -37,7 +37,7 @@ fn store(
         name,
         secret,
         &keys,
-        evidence,
+        published_keys,
         &mut Dice::new(5),
     )
 }
@@ -48,7 +48,7 @@ fn store_token(account: &Account, value: &str, keys: &[usize]) -> Result<Plan, S
         &name(),
         &Secret::new(value),
         keys,
-        &Evidence::default(),
+        &PublishedKeys::default(),
     )
 }
 
@@ -58,7 +58,7 @@ fn add(account: &Account, from: usize, to: usize, dice: &mut Dice) -> Result<Pla
         &name(),
         account.key(from),
         account.keys[to].key(),
-        &Evidence::default(),
+        &PublishedKeys::default(),
         dice,
     )
 }
@@ -206,7 +206,7 @@ fn a_key_of_2019_is_not_written_with_by_accident() {
 #[test]
 fn standard_secrets_are_compared_and_written_in_one_form() {
     let (mut account, _) = new_keys(1);
-    let (identity, evidence) = (Identity::ALICE, Identity::ALICE.evidence());
+    let (identity, published_keys) = (Identity::ALICE, Identity::ALICE.published_keys());
     let backup = SecretName::backup_key();
     for text in [
         base64::encode(identity.backup),
@@ -214,7 +214,7 @@ fn standard_secrets_are_compared_and_written_in_one_form() {
         format!(" {}\n", base64::encode(identity.backup)),
         identity.backup.map(|byte| byte.to_string()).join(","),
     ] {
-        let plan = store(&account, &backup, &Secret::new(text), &[0], &evidence).unwrap();
+        let plan = store(&account, &backup, &Secret::new(text), &[0], &published_keys).unwrap();
         let mut data = AccountData::default();
         std::mem::swap(&mut data, &mut account.data);
         plan.apply_to(&mut data);
@@ -229,7 +229,7 @@ fn standard_secrets_are_compared_and_written_in_one_form() {
         (SecretName::user_signing_key(), &swapped),
         (backup, &swapped),
     ] {
-        let error = store(&account, &name, wrong, &[0], &evidence).unwrap_err();
+        let error = store(&account, &name, wrong, &[0], &published_keys).unwrap_err();
         let StoreError::Value(SecretValueError::Mismatch { .. }) = error else {
             panic!("{error:?}");
         };
@@ -241,7 +241,7 @@ fn standard_secrets_are_compared_and_written_in_one_form() {
             &name,
             &Secret::new(text),
             &[0],
-            &Evidence::default(),
+            &PublishedKeys::default(),
         );
         assert!(matches!(error, Err(StoreError::Value(_))), "{text}");
     }
@@ -329,7 +329,7 @@ fn a_key_is_taken_away_only_when_another_one_opens_the_secret() {
             &name(),
             account.id(id),
             account.key(remaining),
-            &Evidence::default(),
+            &PublishedKeys::default(),
         )
     };
     assert_eq!(
@@ -357,7 +357,7 @@ fn a_secret_that_does_not_fit_its_published_key_is_neither_copied_nor_left_alone
         identity.secret(&master),
         identity.secret(&SecretName::backup_key()),
     );
-    let evidence = identity.evidence();
+    let published_keys = identity.published_keys();
     account.encrypt(&master, &right, 0, &mut dice);
     account.encrypt(&master, &wrong, 1, &mut dice);
     let mut add = |from: usize| {
@@ -367,7 +367,7 @@ fn a_secret_that_does_not_fit_its_published_key_is_neither_copied_nor_left_alone
             &master,
             account.key(from),
             to,
-            &evidence,
+            &published_keys,
             &mut dice,
         )
     };
@@ -379,7 +379,7 @@ fn a_secret_that_does_not_fit_its_published_key_is_neither_copied_nor_left_alone
     assert!(add(0).is_ok());
     let take = |id: usize, remaining: usize| {
         let (id, remaining) = (account.id(id), account.key(remaining));
-        plan::take_key_away(&account.storage(), &master, id, remaining, &evidence)
+        plan::take_key_away(&account.storage(), &master, id, remaining, &published_keys)
     };
     let error = take(0, 1).unwrap_err();
     assert!(matches!(error, TakeKeyAwayError::Value(_)), "{error}");

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use fourfold::plan::{Destination, RemoveKeyError, StepState, TransferError};
 use fourfold::{
-    AccountData, Content, DefaultKey, EncryptedSecret, Evidence, KeyId, NewKey, Plan, SecretName,
-    SecretState, SecretStorage, SecretStorageKey, plan,
+    AccountData, Content, DefaultKey, EncryptedSecret, KeyId, NewKey, Plan, PublishedKeys,
+    SecretName, SecretState, SecretStorage, SecretStorageKey, plan,
 };
 
 use crate::account::{Account, Identity, Shape, generate, meaning, puts};
@@ -22,7 +22,7 @@ fn rotation_loses_nothing_whenever_it_stops() {
         let account = generate(&mut dice, PLAIN);
         let old = account.key(dice.below(account.keys.len()));
         let new = NewKey::random(None, &mut dice);
-        let evidence = evidence(&mut dice);
+        let published_keys = published_keys(&mut dice);
         let run = Run {
             account: &account,
             given_up: &[old],
@@ -34,7 +34,7 @@ fn rotation_loses_nothing_whenever_it_stops() {
                 &SecretStorage::new(data),
                 old,
                 Destination::New(&new),
-                &evidence,
+                &published_keys,
                 &mut Dice::new(seed),
             )
             .map_err(refused_as_wrong)
@@ -54,7 +54,7 @@ fn rotation_to_an_existing_key_loses_nothing_whenever_it_stops() {
             continue;
         }
         let (old, new) = (account.key(0), account.keys[1].key());
-        let evidence = evidence(&mut dice);
+        let published_keys = published_keys(&mut dice);
         let run = Run {
             account: &account,
             given_up: &[old],
@@ -66,7 +66,7 @@ fn rotation_to_an_existing_key_loses_nothing_whenever_it_stops() {
                 &SecretStorage::new(data),
                 old,
                 Destination::Existing(new),
-                &evidence,
+                &published_keys,
                 &mut Dice::new(seed),
             )
             .map_err(refused_as_wrong)
@@ -88,7 +88,7 @@ fn migration_loses_nothing_whenever_it_stops() {
             .filter(|key| key.algorithm() == fourfold::Algorithm::Curve25519AesSha2)
             .collect();
         let new = NewKey::random(None, &mut dice);
-        let evidence = evidence(&mut dice);
+        let published_keys = published_keys(&mut dice);
         let run = Run {
             account: &account,
             given_up: &old,
@@ -100,7 +100,7 @@ fn migration_loses_nothing_whenever_it_stops() {
                 &SecretStorage::new(data),
                 &old,
                 Destination::New(&new),
-                &evidence,
+                &published_keys,
                 &mut Dice::new(seed),
             )
             .map_err(refused_as_wrong)
@@ -117,7 +117,7 @@ fn removing_a_key_loses_nothing_whenever_it_stops() {
         let mut dice = Dice::new(seed);
         let account = generate(&mut dice, PLAIN);
         let key = account.key(dice.below(account.keys.len()));
-        let (keys, evidence) = (account.all_keys(), Evidence::default());
+        let (keys, published_keys) = (account.all_keys(), PublishedKeys::default());
         let run = Run {
             account: &account,
             given_up: &[key],
@@ -125,7 +125,7 @@ fn removing_a_key_loses_nothing_whenever_it_stops() {
             seed,
         };
         removed += run.check(|data| {
-            plan::remove_key(&SecretStorage::new(data), key.id(), &keys, &evidence).map_err(
+            plan::remove_key(&SecretStorage::new(data), key.id(), &keys, &published_keys).map_err(
                 |error| {
                     let expected = matches!(
                         error,
@@ -145,11 +145,11 @@ const PLAIN: Shape = Shape {
     profile_2019: false,
 };
 
-fn evidence(dice: &mut Dice) -> Evidence {
+fn published_keys(dice: &mut Dice) -> PublishedKeys {
     if dice.one_in(3) {
-        Evidence::default()
+        PublishedKeys::default()
     } else {
-        Identity::ALICE.evidence()
+        Identity::ALICE.published_keys()
     }
 }
 

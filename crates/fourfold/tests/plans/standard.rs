@@ -2,7 +2,7 @@
 
 use fourfold::plan::{self, CompleteError, StoreError};
 use fourfold::{
-    Content, DefaultKey, Evidence, NewKey, Plan, Secret, SecretName, SecretValueError, base64,
+    Content, DefaultKey, NewKey, Plan, PublishedKeys, Secret, SecretName, SecretValueError, base64,
 };
 
 use crate::account::{Account, Identity, event_types};
@@ -33,17 +33,17 @@ fn account() -> (Account, Dice) {
     (Account::with_keys(keys), dice)
 }
 
-fn complete(account: &Account, evidence: &Evidence) -> Result<Plan, CompleteError> {
+fn complete(account: &Account, published_keys: &PublishedKeys) -> Result<Plan, CompleteError> {
     let (key, rng) = (account.keys[0].key(), &mut Dice::new(12));
-    plan::complete(&account.storage(), key, &secrets(), evidence, rng)
+    plan::complete(&account.storage(), key, &secrets(), published_keys, rng)
 }
 
 // shows: STO-10
 #[test]
 fn stores_everything_once_and_the_default_key_last() {
     let (mut account, _) = account();
-    let evidence = Identity::ALICE.evidence();
-    let plan = complete(&account, &evidence).unwrap();
+    let published_keys = Identity::ALICE.published_keys();
+    let plan = complete(&account, &published_keys).unwrap();
     let mut expected: Vec<_> = names()
         .iter()
         .map(|name| name.as_str().to_owned())
@@ -63,24 +63,24 @@ fn stores_everything_once_and_the_default_key_last() {
     );
     let id = account.id(0).clone();
     assert_eq!(account.storage().default_key(), DefaultKey::Key(id));
-    assert!(complete(&account, &evidence).unwrap().is_empty());
+    assert!(complete(&account, &published_keys).unwrap().is_empty());
 }
 
 #[test]
 fn goes_on_after_every_step() {
-    let evidence = Identity::ALICE.evidence();
+    let published_keys = Identity::ALICE.published_keys();
     let (account, _) = account();
-    let steps = complete(&account, &evidence).unwrap().steps.len();
+    let steps = complete(&account, &published_keys).unwrap().steps.len();
     for done in 0..=steps {
         let (mut account, _) = self::account();
-        let plan = complete(&account, &evidence).unwrap();
+        let plan = complete(&account, &published_keys).unwrap();
         for put in plan.account_data().take(done) {
             account.data.insert(&put.event_type, &put.content);
         }
-        let rest = complete(&account, &evidence).unwrap();
+        let rest = complete(&account, &published_keys).unwrap();
         assert_eq!(rest.steps.len(), steps - done);
         rest.apply_to(&mut account.data);
-        assert!(complete(&account, &evidence).unwrap().is_empty());
+        assert!(complete(&account, &published_keys).unwrap().is_empty());
     }
 }
 
@@ -96,13 +96,13 @@ fn another_default_key_and_what_is_said_about_backups_stay() {
     wish.insert("enabled", &false);
     wish.insert("org.example.since", &7);
     account.data.insert("m.key_backup", &wish);
-    let plan = complete(&account, &Identity::ALICE.evidence()).unwrap();
+    let plan = complete(&account, &Identity::ALICE.published_keys()).unwrap();
     assert!(!event_types(&plan).contains(&"m.secret_storage.default_key"));
     assert!(!event_types(&plan).contains(&"m.key_backup"));
     // What is no answer is replaced, and what stands beside it stays.
     wish.insert("enabled", "maybe");
     account.data.insert("m.key_backup", &wish);
-    let plan = complete(&account, &Identity::ALICE.evidence()).unwrap();
+    let plan = complete(&account, &Identity::ALICE.published_keys()).unwrap();
     plan.apply_to(&mut account.data);
     assert_eq!(
         account.data.raw("m.key_backup"),
@@ -118,7 +118,7 @@ fn without_the_key_of_a_backup_nothing_is_said_about_backups() {
         &account.storage(),
         account.keys[0].key(),
         &[master],
-        &Evidence::default(),
+        &PublishedKeys::default(),
         &mut Dice::new(12),
     );
     assert_eq!(
@@ -136,10 +136,10 @@ fn another_value_is_replaced_only_when_the_published_key_says_so() {
     );
     account.encrypt(&name, &other, 0, &mut dice);
     assert_eq!(
-        complete(&account, &Evidence::default()).unwrap_err(),
+        complete(&account, &PublishedKeys::default()).unwrap_err(),
         CompleteError::OtherValue { name: name.clone() }
     );
-    let plan = complete(&account, &Identity::ALICE.evidence()).unwrap();
+    let plan = complete(&account, &Identity::ALICE.published_keys()).unwrap();
     assert!(plan.warnings[0].contains("is another one"));
     plan.apply_to(&mut account.data);
     let opened = account.storage().open(&name, account.key(0)).unwrap();
@@ -158,7 +158,7 @@ fn a_seed_of_another_identity_is_not_stored() {
         &account.storage(),
         account.keys[0].key(),
         &[(name.clone(), other)],
-        &Identity::ALICE.evidence(),
+        &Identity::ALICE.published_keys(),
         &mut dice,
     );
     assert!(matches!(

@@ -2,7 +2,7 @@
 
 use fourfold::plan::{Found, StepState, WritingKey};
 use fourfold::{
-    AccountData, Content, Evidence, NewKey, Plan, Secret, SecretName, SecretStorage, plan,
+    AccountData, Content, NewKey, Plan, PublishedKeys, Secret, SecretName, SecretStorage, plan,
 };
 
 use crate::account::{Account, puts};
@@ -23,7 +23,7 @@ fn plan_over(json: Option<&str>) -> (AccountData, Plan) {
         &name(),
         &Secret::new("value"),
         &[WritingKey::Proven(account.keys[0].key())],
-        &Evidence::default(),
+        &PublishedKeys::default(),
         &mut dice,
     )
     .unwrap();
@@ -123,7 +123,7 @@ fn a_step_twice_on_one_event_is_due_only_in_its_place() {
         &account.storage(),
         account.key(0),
         plan::Destination::Existing(account.keys[1].key()),
-        &Evidence::default(),
+        &PublishedKeys::default(),
         &mut dice,
     )
     .unwrap();
@@ -155,7 +155,7 @@ fn a_plan_that_is_resumed_knows_a_step_as_done_that_a_later_one_went_on_from() {
         &account.storage(),
         account.key(0),
         plan::Destination::Existing(account.keys[1].key()),
-        &Evidence::default(),
+        &PublishedKeys::default(),
         &mut dice,
     )
     .unwrap();

@@ -2,8 +2,8 @@
 
 use fourfold::plan::{Destination, TransferError};
 use fourfold::{
-    Algorithm, BackupVersion, Content, DefaultKey, Evidence, KeyDescriptionError, KeyId, NewKey,
-    OpenError, Plan, Secret, SecretName, SecretStorageKey, Verdict, base64, plan,
+    Algorithm, BackupVersion, Content, DefaultKey, KeyDescriptionError, KeyId, NewKey, OpenError,
+    Plan, PublishedKeys, Secret, SecretName, SecretStorageKey, Verdict, base64, plan,
 };
 
 use crate::account::{Account, Identity, USER, event_types, puts};
@@ -35,26 +35,26 @@ fn account_2019() -> (Account, Dice) {
     (account, dice)
 }
 
-fn migrate(account: &Account, evidence: &Evidence) -> Result<Plan, TransferError> {
+fn migrate(account: &Account, published_keys: &PublishedKeys) -> Result<Plan, TransferError> {
     let destination = Destination::New(&account.keys[1]);
     let old = [account.key(0)];
     plan::migrate(
         &account.storage(),
         &old,
         destination,
-        evidence,
+        published_keys,
         &mut Dice::new(11),
     )
 }
 
-fn rotate(account: &Account, evidence: &Evidence) -> Result<Plan, TransferError> {
+fn rotate(account: &Account, published_keys: &PublishedKeys) -> Result<Plan, TransferError> {
     let destination = Destination::Existing(account.keys[1].key());
     let old = account.key(0);
     plan::rotate(
         &account.storage(),
         old,
         destination,
-        evidence,
+        published_keys,
         &mut Dice::new(11),
     )
 }
@@ -77,7 +77,7 @@ fn rotation_goes_in_the_order_that_keeps_the_account_usable() {
         &storage,
         old,
         Destination::New(&new),
-        &Evidence::default(),
+        &PublishedKeys::default(),
         &mut dice,
     )
     .unwrap();
@@ -101,13 +101,13 @@ fn rotation_goes_in_the_order_that_keeps_the_account_usable() {
 
 #[test]
 fn the_default_moves_only_if_the_old_key_was_it() {
-    let evidence = Evidence::default();
+    let published_keys = PublishedKeys::default();
     for (default, expected) in [(Some(0), 1), (Some(2), 2), (None, 1)] {
         let (mut account, _) = new_keys(3);
         if let Some(index) = default {
             account.make_default(index);
         }
-        rotate(&account, &evidence)
+        rotate(&account, &published_keys)
             .unwrap()
             .apply_to(&mut account.data);
         let id = account.id(expected).clone();
@@ -131,7 +131,7 @@ fn secrets_of_every_name_are_rotated() {
     for text in names {
         account.encrypt(&name(text), &Secret::new(text), 0, &mut dice);
     }
-    rotate(&account, &Evidence::default())
+    rotate(&account, &PublishedKeys::default())
         .unwrap()
         .apply_to(&mut account.data);
     for text in names {
@@ -156,7 +156,7 @@ fn a_wrong_old_key_moves_nothing_and_takes_no_default() {
             &account.storage(),
             &key,
             destination,
-            &Evidence::default(),
+            &PublishedKeys::default(),
             &mut Dice::new(1),
         )
     };
@@ -172,7 +172,7 @@ fn a_wrong_old_key_moves_nothing_and_takes_no_default() {
     let event_type = account.id(0).event_type();
     account.data.insert(event_type, &content);
     assert_eq!(rotate_with(&account, [7; 32]).unwrap_err(), wrong);
-    assert!(rotate(&account, &Evidence::default()).is_ok());
+    assert!(rotate(&account, &PublishedKeys::default()).is_ok());
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_key_that_opens_its_secrets_is_rotated_whatever_its_description_says() {
     content.insert("mac", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     let event_type = account.id(0).event_type();
     account.data.insert(event_type, &content);
-    rotate(&account, &Evidence::default())
+    rotate(&account, &PublishedKeys::default())
         .unwrap()
         .apply_to(&mut account.data);
     assert_eq!(value(&account, &a, 1).unwrap(), "a");
@@ -201,7 +201,7 @@ fn nothing_is_moved_to_a_key_that_is_not_described() {
         if let Some(json) = json {
             account.data.insert_json(event_type, json).unwrap();
         }
-        let error = rotate(&account, &Evidence::default()).unwrap_err();
+        let error = rotate(&account, &PublishedKeys::default()).unwrap_err();
         assert!(matches!(error, TransferError::NotDescribed(_)), "{json:?}");
     }
 }
@@ -209,16 +209,22 @@ fn nothing_is_moved_to_a_key_that_is_not_described() {
 #[test]
 fn a_key_is_not_moved_to_itself_or_to_one_of_2019() {
     let (account, mut dice) = new_keys(1);
-    let (storage, evidence) = (account.storage(), Evidence::default());
+    let (storage, published_keys) = (account.storage(), PublishedKeys::default());
     let same = Destination::Existing(account.keys[0].key());
-    let error = plan::rotate(&storage, account.key(0), same, &evidence, &mut dice);
+    let error = plan::rotate(&storage, account.key(0), same, &published_keys, &mut dice);
     assert_eq!(error.unwrap_err(), TransferError::SameKey);
-    let none = plan::migrate(&storage, &[], same, &evidence, &mut dice);
+    let none = plan::migrate(&storage, &[], same, &published_keys, &mut dice);
     assert_eq!(none.unwrap_err(), TransferError::SameKey);
     let master = Identity::ALICE.master_key();
     let old = NewKey::random_2019("m.default", USER, &master, &mut dice).unwrap();
     let to_2019 = Destination::New(&old);
-    let error = plan::rotate(&storage, account.key(0), to_2019, &evidence, &mut dice);
+    let error = plan::rotate(
+        &storage,
+        account.key(0),
+        to_2019,
+        &published_keys,
+        &mut dice,
+    );
     assert_eq!(error.unwrap_err(), TransferError::Needs2019Profile);
 }
 
@@ -230,7 +236,7 @@ fn copies_that_differ_are_left_for_the_user() {
     let a = name("org.example.a");
     account.encrypt(&a, &Secret::new("one"), 0, &mut dice);
     account.encrypt(&a, &Secret::new("two"), 1, &mut dice);
-    let plan = rotate(&account, &Evidence::default()).unwrap();
+    let plan = rotate(&account, &PublishedKeys::default()).unwrap();
     assert!(
         plan.warnings
             .iter()
@@ -254,7 +260,7 @@ fn two_texts_of_one_key_do_not_differ() {
     ] {
         account.encrypt(&backup, &Secret::new(first), 0, &mut dice);
         account.encrypt(&backup, &Secret::new(second), 1, &mut dice);
-        let plan = rotate(&account, &Identity::ALICE.evidence()).unwrap();
+        let plan = rotate(&account, &Identity::ALICE.published_keys()).unwrap();
         assert_eq!(plan.warnings.len(), 1, "{:?}", plan.warnings);
         let mut data = account.data.clone();
         plan.apply_to(&mut data);
@@ -273,7 +279,7 @@ fn a_new_default_names_what_it_does_not_open() {
     account.make_default(0);
     account.encrypt(&name("org.example.a"), &Secret::new("a"), 0, &mut dice);
     account.encrypt(&name("org.example.b"), &Secret::new("b"), 2, &mut dice);
-    let plan = rotate(&account, &Evidence::default()).unwrap();
+    let plan = rotate(&account, &PublishedKeys::default()).unwrap();
     let warning = format!("org.example.b is not encrypted under {}", account.id(1));
     assert!(plan.warnings.contains(&warning), "{:?}", plan.warnings);
     assert!(
@@ -291,7 +297,7 @@ fn a_standard_secret_of_another_identity_is_left_and_named() {
     let other = Secret::new(base64::encode([99; 32]));
     account.encrypt(&master, &other, 0, &mut dice);
     account.encrypt(&backup, &Identity::ALICE.secret(&backup), 0, &mut dice);
-    let plan = migrate(&account, &Identity::ALICE.evidence()).unwrap();
+    let plan = migrate(&account, &Identity::ALICE.published_keys()).unwrap();
     let id = account.id(0).clone();
     let left = format!("m.cross_signing.master under {id} is left as it is: it belongs to the");
     assert!(
@@ -324,8 +330,8 @@ fn passthrough_is_resolved_with_and_without_its_wrapper() {
         assert_eq!(expected, base64::encode(*bytes));
 
         // With no backup published, or another one, it is not this key.
-        for evidence in [Evidence::default(), Identity::ALICE.evidence()] {
-            let plan = migrate(&account, &evidence).unwrap();
+        for published_keys in [PublishedKeys::default(), Identity::ALICE.published_keys()] {
+            let plan = migrate(&account, &published_keys).unwrap();
             assert!(
                 plan.warnings
                     .iter()
@@ -355,8 +361,8 @@ fn passthrough_is_resolved_with_and_without_its_wrapper() {
 }
 
 /// A published backup that has this private key.
-fn backup_with_key(private_key: &[u8; 32]) -> Evidence {
-    let verdict = Evidence::default().judge(
+fn backup_with_key(private_key: &[u8; 32]) -> PublishedKeys {
+    let verdict = PublishedKeys::default().judge(
         &SecretName::backup_key(),
         &Secret::new(base64::encode(private_key)),
     );
@@ -367,7 +373,7 @@ fn backup_with_key(private_key: &[u8; 32]) -> Evidence {
         r#"{{"algorithm":"m.megolm_backup.v1.curve25519-aes-sha2","version":"1",
             "auth_data":{{"public_key":"{derived}"}}}}"#
     );
-    Evidence {
+    PublishedKeys {
         identity: None,
         backup: Some(BackupVersion::from_json(&json).unwrap()),
     }
@@ -398,7 +404,7 @@ fn comma_separated_bytes_become_base64_on_the_way() {
         .map(|byte| byte.to_string())
         .join(",");
     account.encrypt(&backup, &Secret::new(text), 0, &mut dice);
-    migrate(&account, &Identity::ALICE.evidence())
+    migrate(&account, &Identity::ALICE.published_keys())
         .unwrap()
         .apply_to(&mut account.data);
     assert_eq!(
@@ -413,16 +419,16 @@ fn what_cannot_be_compared_is_migrated_with_a_warning() {
     account.encrypt(&name("org.example.a"), &Secret::new("a"), 0, &mut dice);
     let backup = SecretName::backup_key();
     account.encrypt(&backup, &Identity::ALICE.secret(&backup), 0, &mut dice);
-    let doubts = |evidence: &Evidence| {
-        let plan = migrate(&account, evidence).unwrap();
+    let doubts = |published_keys: &PublishedKeys| {
+        let plan = migrate(&account, published_keys).unwrap();
         let doubtful = plan
             .warnings
             .iter()
             .filter(|said| said.contains("anybody who knew"));
         doubtful.count()
     };
-    assert_eq!(doubts(&Evidence::default()), 2);
-    assert_eq!(doubts(&Identity::ALICE.evidence()), 1);
+    assert_eq!(doubts(&PublishedKeys::default()), 2);
+    assert_eq!(doubts(&Identity::ALICE.published_keys()), 1);
 }
 
 /// The key pair of matrix-js-sdk's own test of the conversion, in the spring of 2020.
@@ -430,7 +436,7 @@ fn what_cannot_be_compared_is_migrated_with_a_warning() {
 fn an_account_that_matrix_js_sdk_converted_is_migrated() {
     let bytes = base64::decode_array("XrmITOOdBhw6yY5Bh7trb/bgp1FRdIGyCUxxMP873R0=").unwrap();
     // The published backup has this key.
-    let evidence = backup_with_key(&bytes);
+    let published_keys = backup_with_key(&bytes);
     let id = KeyId::new("old_key_id").unwrap();
     let key = SecretStorageKey::from_bytes(id, Algorithm::Curve25519AesSha2, bytes);
     let mut data = fourfold::AccountData::default();
@@ -447,9 +453,15 @@ fn an_account_that_matrix_js_sdk_converted_is_migrated() {
     let storage = fourfold::SecretStorage::new(&data);
     let destination = Destination::New(&new);
     let old = [&key];
-    plan::migrate(&storage, &old, destination, &evidence, &mut Dice::new(2))
-        .unwrap()
-        .apply_to(&mut data);
+    plan::migrate(
+        &storage,
+        &old,
+        destination,
+        &published_keys,
+        &mut Dice::new(2),
+    )
+    .unwrap()
+    .apply_to(&mut data);
     let storage = fourfold::SecretStorage::new(&data);
     let opened = storage
         .open(&SecretName::backup_key(), new.key().key())

@@ -117,7 +117,7 @@ fn the_final_word_is_no_when_one_thing_went_wrong() {
                     Input::Shareable { names },
                     &fourfold::sharing::Context {
                         trust: &story.trust,
-                        evidence: &story.evidence,
+                        published_keys: &story.published_keys,
                         now: story.now,
                     },
                 );

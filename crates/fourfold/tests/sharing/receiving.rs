@@ -322,7 +322,7 @@ fn tells_a_backup_that_the_pinned_master_key_signed_from_any_other() {
             auth_data.insert("added", "later");
         }
         body.insert("auth_data", &auth_data);
-        story.evidence.backup = Some(BackupVersion::from_json(&body.to_json()).unwrap());
+        story.published_keys.backup = Some(BackupVersion::from_json(&body.to_json()).unwrap());
         let (olm, value) = (story.account.olm("B"), story.account.secret(&secret));
         story.answer("1", &value, olm);
         let standing = &story.received()[0].standing;
@@ -343,12 +343,12 @@ fn takes_no_key_that_nothing_is_known_to_compare_with() {
         (SecretName::backup_key(), false),
     ] {
         let mut story = asked(secret.as_str());
-        story.evidence = fourfold::Evidence::default();
+        story.published_keys = fourfold::PublishedKeys::default();
         let (olm, value) = (story.account.olm("B"), story.account.secret(&secret));
         story.answer("1", &value, olm.clone());
         assert_eq!(!story.received().is_empty(), taken, "{secret}");
     }
-    // Evidence of another identity, which an honest driver would not have: the pin decides.
+    // PublishedKeys of another identity, which an honest driver would not have: the pin decides.
     for secret in [
         SecretName::master_key(),
         SecretName::self_signing_key(),
@@ -357,7 +357,7 @@ fn takes_no_key_that_nothing_is_known_to_compare_with() {
         let mut story = asked(secret.as_str());
         let mut other = Account::new(3);
         other.seed = 50;
-        story.evidence = other.evidence();
+        story.published_keys = other.published_keys();
         let olm = story.account.olm("B");
         story.answer("1", &other.secret(&secret), olm);
         assert!(story.received().is_empty(), "{secret}");

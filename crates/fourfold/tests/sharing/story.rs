@@ -5,14 +5,14 @@ use fourfold::sharing::{
     Audit, Channel, Context, Input, Output, Policy, Received, Recipients, RequestId, SecretSharing,
     Share, ShareId, ToDeviceEvent,
 };
-use fourfold::{Evidence, Secret, SecretName, Timestamp};
+use fourfold::{PublishedKeys, Secret, SecretName, Timestamp};
 
 use crate::own_devices::{Account, USER, at, observe};
 
 pub(crate) struct Story {
     pub(crate) account: Account,
     pub(crate) trust: Trust,
-    pub(crate) evidence: Evidence,
+    pub(crate) published_keys: PublishedKeys,
     pub(crate) sharing: SecretSharing,
     pub(crate) now: Timestamp,
 }
@@ -23,7 +23,7 @@ impl Story {
         let account = Account::new(3);
         let mut story = Self {
             trust: account.trust("A"),
-            evidence: account.evidence(),
+            published_keys: account.published_keys(),
             account,
             sharing: SecretSharing::new(policy),
             now: at(1_000_000),
@@ -47,7 +47,7 @@ impl Story {
     pub(crate) fn handle(&mut self, input: Input) {
         let context = Context {
             trust: &self.trust,
-            evidence: &self.evidence,
+            published_keys: &self.published_keys,
             now: self.now,
         };
         self.sharing.handle(input, &context);
@@ -145,7 +145,7 @@ impl Story {
     ) -> Result<fourfold::sharing::Authorised, fourfold::sharing::ShareRefusal> {
         let context = Context {
             trust: &self.trust,
-            evidence: &self.evidence,
+            published_keys: &self.published_keys,
             now: self.now,
         };
         self.sharing.authorise(share, &context)
@@ -154,7 +154,7 @@ impl Story {
     /// The server is asked again, and says what the account is now.
     pub(crate) fn query(&mut self) {
         observe(&mut self.trust, &self.account.keys(), self.now);
-        self.evidence = self.account.evidence();
+        self.published_keys = self.account.published_keys();
         self.handle(Input::TrustChanged);
     }
 }

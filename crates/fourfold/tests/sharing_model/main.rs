@@ -23,7 +23,7 @@ use fourfold::sharing::{
     Channel, Context, Input, Outcome, Output, Policy, Recipients, RequestId, Rule, SecretSharing,
     ToDeviceEvent,
 };
-use fourfold::{Evidence, Secret, SecretName};
+use fourfold::{PublishedKeys, Secret, SecretName};
 use own_devices::{Account, USER, at, observe};
 use stateright::{Checker as _, Model, Property};
 
@@ -57,7 +57,7 @@ enum Faults {
 struct Sharing {
     faults: Faults,
     account: Account,
-    evidence: Evidence,
+    published_keys: PublishedKeys,
     /// What a server says when the holder sees the asker signed or not, or not at all.
     listed: BTreeMap<Listed, UserKeys>,
     /// What a device knows: whether it is the asker, and what it was told.
@@ -126,7 +126,7 @@ enum Action {
 impl Sharing {
     fn new(faults: Faults) -> Self {
         let mut account = Account::new(2);
-        let evidence = account.evidence();
+        let published_keys = account.published_keys();
         let mut listed = BTreeMap::new();
         listed.insert(Listed::Signed, account.keys());
         listed.insert(Listed::Back, account.keys());
@@ -139,7 +139,7 @@ impl Sharing {
         Self {
             faults,
             account,
-            evidence,
+            published_keys,
             listed,
             trusts: Mutex::default(),
         }
@@ -191,7 +191,7 @@ impl Sharing {
         let trust = self.trust(is_asker, state.listed);
         let context = Context {
             trust: &trust,
-            evidence: &self.evidence,
+            published_keys: &self.published_keys,
             now: at(if state.late { 10 + 15 * 60 } else { 10 }),
         };
         let mut inputs = vec![input];

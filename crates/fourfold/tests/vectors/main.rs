@@ -410,7 +410,7 @@ fn public_key(input: &Input) -> Found {
         _ => {
             // The public half of a backup key, as it is compared with the current version.
             let secret = Secret::new(base64::encode(*private));
-            match fourfold::Evidence::default()
+            match fourfold::PublishedKeys::default()
                 .judge(&SecretName::backup_key(), &secret)
                 .unwrap()
             {

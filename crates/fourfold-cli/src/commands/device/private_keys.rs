@@ -3,7 +3,9 @@
 use fourfold::cross_signing::KnownKeys;
 use fourfold::identity::UserKeys;
 use fourfold::signed_json::SigningKey;
-use fourfold::{Evidence, SecretName, SecretStorage, SecretStorageKey, SecretValueError, Verdict};
+use fourfold::{
+    PublishedKeys, SecretName, SecretStorage, SecretStorageKey, SecretValueError, Verdict,
+};
 
 use crate::error::{Error, Exit, Result};
 use crate::options::UnlockOptions;
@@ -19,11 +21,11 @@ pub(super) fn self_signing_key(
 ) -> Result<SigningKey> {
     let storage = snapshot.storage();
     let key = unlock::one(snapshot, options)?.key;
-    let evidence = Evidence {
+    let published_keys = PublishedKeys {
         identity: Some(published.identity().clone()),
         backup: None,
     };
-    let keys = open(&storage, &key, &evidence)?.checked()?;
+    let keys = open(&storage, &key, &published_keys)?.checked()?;
     keys.into_self_signing_key()
         .ok_or_else(|| Error::usage("the self-signing key is missing"))
 }
@@ -37,7 +39,7 @@ pub(super) fn self_signing_key(
 pub(super) fn open(
     storage: &SecretStorage<'_>,
     key: &SecretStorageKey,
-    evidence: &Evidence,
+    published_keys: &PublishedKeys,
 ) -> Result<Opened> {
     let mut opened = Opened::default();
     for name in [
@@ -53,11 +55,11 @@ pub(super) fn open(
             }
         };
         opened.names.push(name.clone());
-        match evidence.judge(&name, &secret) {
+        match published_keys.judge(&name, &secret) {
             Ok(Verdict::Matches { .. }) => {
                 opened
                     .keys
-                    .learn(&name, &secret, evidence)
+                    .learn(&name, &secret, published_keys)
                     .map_err(Error::usage)?;
             }
             Ok(_) => messages::warn(format_args!("{name}: the homeserver publishes no such key")),

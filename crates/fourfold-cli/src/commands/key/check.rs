@@ -3,7 +3,8 @@
 use clap::Args;
 use fourfold::passphrase::Budget;
 use fourfold::{
-    Evidence, KeyCheckOutcome, KeyDescription, Secret, SecretName, Verdict, base64, recovery_key,
+    KeyCheckOutcome, KeyDescription, PublishedKeys, Secret, SecretName, Verdict, base64,
+    recovery_key,
 };
 use serde_json::json;
 
@@ -51,7 +52,7 @@ fn check(
     let storage = snapshot.storage();
     let found = match unlock::find(snapshot, offer, candidates, budget) {
         Ok(found) => found,
-        Err(error) if is_backup_key(&snapshot.evidence(), offer) => {
+        Err(error) if is_backup_key(&snapshot.published_keys(), offer) => {
             return Err(Error::new(
                 error.exit,
                 "this is the key of the key backup, not of secret storage",
@@ -94,13 +95,13 @@ fn check(
 }
 
 /// Both kinds of keys look the same on paper.
-fn is_backup_key(evidence: &Evidence, offer: &Offer) -> bool {
+fn is_backup_key(published_keys: &PublishedKeys, offer: &Offer) -> bool {
     let Ok(bytes) = recovery_key::decode(offer.text()) else {
         return false;
     };
     let secret = Secret::new(base64::encode(*bytes));
     matches!(
-        evidence.judge(&SecretName::backup_key(), &secret),
+        published_keys.judge(&SecretName::backup_key(), &secret),
         Ok(Verdict::Matches { .. })
     )
 }

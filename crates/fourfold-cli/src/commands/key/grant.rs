@@ -72,9 +72,9 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
                 and the one that is to open them",
             ));
         };
-        let (evidence, mut draft) = (snapshot.evidence(), None);
+        let (published_keys, mut draft) = (snapshot.published_keys(), None);
         for name in names(&storage, &options.names, from.id())? {
-            let plan = plan::add_key(&storage, &name, &from, &to, &evidence, &mut rng())?;
+            let plan = plan::add_key(&storage, &name, &from, &to, &published_keys, &mut rng())?;
             draft = Some(join(draft, plan, format!("let the key {id} open secrets")));
         }
         draft.ok_or_else(|| Error::refused("that key opens no secrets"))
@@ -95,9 +95,9 @@ pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
             .ok_or_else(|| Error::usage("no key was given"))?;
         let mut budget = unlock::budget(&options.remaining);
         let remaining = unlock::find(snapshot, offer, &others, &mut budget)?.key;
-        let (evidence, mut draft) = (snapshot.evidence(), None);
+        let (published_keys, mut draft) = (snapshot.published_keys(), None);
         for name in names(&storage, &options.names, &id)? {
-            let plan = plan::take_key_away(&storage, &name, &id, &remaining, &evidence)?;
+            let plan = plan::take_key_away(&storage, &name, &id, &remaining, &published_keys)?;
             draft = Some(join(
                 draft,
                 plan,

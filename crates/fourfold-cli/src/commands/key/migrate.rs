@@ -48,9 +48,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         keys.push(unlock::find(&snapshot, &offer, &old, &mut budget)?.key);
     }
     let new = new_key::make(&options.new)?;
-    let (keys, evidence) = (keys.iter().collect::<Vec<_>>(), snapshot.evidence());
+    let (keys, published_keys) = (keys.iter().collect::<Vec<_>>(), snapshot.published_keys());
     let destination = Destination::New(&new);
-    let plan = plan::migrate(&storage, &keys, destination, &evidence, &mut rng())?;
+    let plan = plan::migrate(&storage, &keys, destination, &published_keys, &mut rng())?;
     let (how, change, id) = (&options.new, options.change, new.key().id());
     let cleared = snapshot.clear(&plan);
     match change::introduce(global, &mut logged_in, cleared, &new, how, change)? {

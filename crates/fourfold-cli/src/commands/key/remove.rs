@@ -27,10 +27,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let id = unlock::key_id(&options.id)?;
     change::make(global, options.change, options.accept, |snapshot| {
         let storage = snapshot.storage();
-        let evidence = snapshot.evidence();
+        let published_keys = snapshot.published_keys();
         // No key helps against these: then none is asked for.
         if let Err(error @ (RemoveKeyError::IsDefault | RemoveKeyError::NoSuchKey)) =
-            plan::remove_key(&storage, &id, &[], &evidence)
+            plan::remove_key(&storage, &id, &[], &published_keys)
         {
             return Err(error.into());
         }
@@ -50,6 +50,6 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             }
         }
         let keys: Vec<_> = keys.iter().collect();
-        Ok(plan::remove_key(&storage, &id, &keys, &evidence)?)
+        Ok(plan::remove_key(&storage, &id, &keys, &published_keys)?)
     })
 }

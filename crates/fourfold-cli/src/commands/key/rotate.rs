@@ -31,9 +31,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let storage = snapshot.storage();
     let old = unlock::one(&snapshot, &options.old)?.key;
     let new = new_key::make(&options.new)?;
-    let evidence = snapshot.evidence();
+    let published_keys = snapshot.published_keys();
     let destination = Destination::New(&new);
-    let plan = plan::rotate(&storage, &old, destination, &evidence, &mut rng())?;
+    let plan = plan::rotate(&storage, &old, destination, &published_keys, &mut rng())?;
     let (how, change, id) = (&options.new, options.change, new.key().id());
     let cleared = snapshot.clear(&plan);
     match change::introduce(global, &mut logged_in, cleared, &new, how, change)? {

@@ -5,7 +5,7 @@ use std::path::Path;
 use fourfold::plan::{self, Destination, WritingKey};
 use fourfold::rand_core::Rng as _;
 use fourfold::{
-    Evidence, NewKey, OpenError, Secret, SecretName, SecretStorage, SecretStorageKey, base64,
+    NewKey, OpenError, PublishedKeys, Secret, SecretName, SecretStorage, SecretStorageKey, base64,
 };
 use fourfold_client::{Account, Homeserver, LoginName, Password};
 use zeroize::Zeroizing;
@@ -59,7 +59,7 @@ pub(super) async fn tell(address: &str, folder: &Path) -> Result<Device> {
             name,
             secret,
             &keys,
-            &Evidence::default(),
+            &PublishedKeys::default(),
             &mut rng(),
         )?;
         laptop.carry_out(&plan).await?;
@@ -98,12 +98,12 @@ pub(super) async fn tell(address: &str, folder: &Path) -> Result<Device> {
     let snapshot = laptop.account.snapshot().await?;
     let storage = SecretStorage::new(&snapshot.account_data);
     let destination = Destination::New(&new_key);
-    let evidence = snapshot.evidence();
+    let published_keys = snapshot.published_keys();
     let plan = plan::rotate(
         &storage,
         old_key.key().key(),
         destination,
-        &evidence,
+        &published_keys,
         &mut rng(),
     )?;
     laptop.carry_out(&plan).await?;

@@ -98,8 +98,8 @@ struct Done {
 
 impl Done {
     fn of(changed: bool, work: &Work, snapshot: &Judged, key: &StorageKey) -> Self {
-        let evidence = snapshot.evidence();
-        let master_key = evidence
+        let published_keys = snapshot.published_keys();
+        let master_key = published_keys
             .identity
             .and_then(|identity| identity.master_key().ok());
         let storage = snapshot.storage();
@@ -115,7 +115,7 @@ impl Done {
             key_id: key.proven().id().clone(),
             master_key: master_key.map(|key| key.to_base64()),
             is_device_signed: work.keys.self_signing_key().is_some(),
-            backup_version: evidence
+            backup_version: published_keys
                 .backup
                 .as_ref()
                 .map(BackupVersion::version)

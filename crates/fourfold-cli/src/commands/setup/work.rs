@@ -7,8 +7,8 @@ use fourfold::identity::{CrossSigningKeyError, PublicKeys, UserKeys};
 use fourfold::plan::{self, BackupChoice};
 use fourfold::signed_json::SigningKey;
 use fourfold::{
-    BackupVersion, Evidence, NewKeyBackup, Plan, ProvenKey, PublishedIdentity, Secret, SecretName,
-    SecretState, SecretStorage, Snapshot, Verdict,
+    BackupVersion, NewKeyBackup, Plan, ProvenKey, PublishedIdentity, PublishedKeys, Secret,
+    SecretName, SecretState, SecretStorage, Snapshot, Verdict,
 };
 
 use super::storage_key::StorageKey;
@@ -109,15 +109,20 @@ impl Work {
 
     /// The key backup that there is in the end, if its private key is known.
     pub(super) fn known_backup(&self, snapshot: &Snapshot) -> Option<BackupVersion> {
-        let backup = snapshot.evidence().backup?;
-        let evidence = Evidence {
+        let backup = snapshot.published_keys().backup?;
+        let published_keys = PublishedKeys {
             identity: None,
             backup: Some(backup.clone()),
         };
         let name = SecretName::backup_key();
         let secrets = self.secrets();
         let mut secrets = secrets.iter().filter(|(of, _)| *of == name);
-        let fits = |secret| matches!(evidence.judge(&name, secret), Ok(Verdict::Matches { .. }));
+        let fits = |secret| {
+            matches!(
+                published_keys.judge(&name, secret),
+                Ok(Verdict::Matches { .. })
+            )
+        };
         secrets.any(|(_, secret)| fits(secret)).then_some(backup)
     }
 
@@ -139,7 +144,7 @@ impl Work {
         }
         let this = ConfirmedDevice::own(device.device_keys())?;
         plans.push(plan::publish_device(published, &this)?);
-        let mut evidence = snapshot.evidence();
+        let mut published_keys = snapshot.published_keys();
         let mut published = published.clone();
         if let Some(public) = &self.new_identity {
             plans.push(plan::publish_identity(
@@ -148,18 +153,18 @@ impl Work {
                 public,
             ));
             let identity = PublishedIdentity::of(&self.user_id, public);
-            evidence.identity = Some(identity.clone());
+            published_keys.identity = Some(identity.clone());
             published = published.with_identity(identity);
         }
         if let Some(key) = self.keys.self_signing_key() {
             plans.push(plan::sign_device(&published, &this, key)?);
         }
-        plans.push(self.plan_for_backup(&mut evidence)?);
+        plans.push(self.plan_for_backup(&mut published_keys)?);
         plans.push(plan::complete(
             &SecretStorage::new(&account_data),
             key.proven(),
             &self.secrets(),
-            &evidence,
+            &published_keys,
             &mut rng(),
         )?);
         let mut plan = Plan::of("set up secret storage, the identity and this device", plans);
@@ -167,14 +172,14 @@ impl Work {
         Ok(plan)
     }
 
-    /// The key backup; `evidence` becomes what is published when it is done.
-    fn plan_for_backup(&self, evidence: &mut Evidence) -> Result<Plan> {
-        match (&self.backup, self.keys.master_key(), &evidence.backup) {
+    /// The key backup; `published_keys` becomes what is published when it is done.
+    fn plan_for_backup(&self, published_keys: &mut PublishedKeys) -> Result<Plan> {
+        match (&self.backup, self.keys.master_key(), &published_keys.backup) {
             (Backup::Make(new), ..) => {
                 let plan = plan::create_key_backup(None, new);
                 let mut answer = new.to_content();
                 answer.insert("version", "new");
-                evidence.backup = BackupVersion::from_json(&answer.to_json()).ok();
+                published_keys.backup = BackupVersion::from_json(&answer.to_json()).ok();
                 Ok(plan)
             }
             (Backup::Known(secret), Some(master), Some(current)) => {
@@ -243,18 +248,21 @@ impl Known<'_> {
                 .hint("start anew: fourfold setup --reset-identity")
             })?;
         }
-        let evidence = Evidence {
+        let published_keys = PublishedKeys {
             identity: Some(identity.clone()),
             backup: None,
         };
         let mut keys = KnownKeys::default();
         for (name, secret) in self.kept.iter().chain(&self.stored) {
-            if matches!(evidence.judge(name, secret), Ok(Verdict::Matches { .. })) {
-                let _ = keys.learn(name, secret, &evidence);
+            if matches!(
+                published_keys.judge(name, secret),
+                Ok(Verdict::Matches { .. })
+            ) {
+                let _ = keys.learn(name, secret, &published_keys);
             }
         }
         for (name, secret) in &self.stored {
-            if let Err(error) = evidence.judge(name, secret) {
+            if let Err(error) = published_keys.judge(name, secret) {
                 warnings.push(format!("{name}: {error}"));
             }
         }
@@ -292,18 +300,22 @@ impl Known<'_> {
             }
             BackupChoice::Keep => {}
         }
-        let (evidence, name) = (snapshot.evidence(), SecretName::backup_key());
+        let (published_keys, name) = (snapshot.published_keys(), SecretName::backup_key());
         let secrets = self.kept.iter().chain(&self.stored);
         let mut of_backup = secrets
             .filter(|(of, _)| *of == name)
             .map(|(_, secret)| secret);
-        let fits =
-            |secret: &&Secret| matches!(evidence.judge(&name, secret), Ok(Verdict::Matches { .. }));
+        let fits = |secret: &&Secret| {
+            matches!(
+                published_keys.judge(&name, secret),
+                Ok(Verdict::Matches { .. })
+            )
+        };
         if let Some(secret) = of_backup.find(fits) {
             return Ok(Backup::Known(Secret::new(secret.expose_secret())));
         }
         let is_another = |backup: &BackupVersion| remembered.is_some_and(|one| !one.is(backup));
-        if evidence.backup.as_ref().is_some_and(is_another) {
+        if published_keys.backup.as_ref().is_some_and(is_another) {
             warnings.push(
                 "the key backup is another one than this machine knows, and its private key is not \
                  known here: it is left as it is"
@@ -318,7 +330,7 @@ impl Known<'_> {
 fn complete(secrets: &[(SecretName, Secret)]) -> Option<CrossSigningKeys> {
     let mut keys = KnownKeys::default();
     for (name, secret) in secrets {
-        let _ = keys.learn(name, secret, &Evidence::default());
+        let _ = keys.learn(name, secret, &PublishedKeys::default());
     }
     keys.complete()
 }

@@ -1,6 +1,6 @@
 //! The key backups that the server shows: the user's, and those that it made or altered.
 
-use fourfold::{BackupVersion, Content, Evidence, Secret, SecretName, Verdict, base64};
+use fourfold::{BackupVersion, Content, PublishedKeys, Secret, SecretName, Verdict, base64};
 use serde_json::{Value, json};
 
 use crate::own_devices::forge;
@@ -73,7 +73,7 @@ fn read(algorithm: &str, auth_data: &Content) -> Option<BackupVersion> {
 
 fn auth_data(seed: u8) -> Content {
     let secret = Secret::new(base64::encode([seed; 32]));
-    let derived = match Evidence::default().judge(&SecretName::backup_key(), &secret) {
+    let derived = match PublishedKeys::default().judge(&SecretName::backup_key(), &secret) {
         Ok(Verdict::NothingToCompare { derived }) => derived,
         other => panic!("{other:?}"),
     };

@@ -5,7 +5,7 @@ use fourfold::sharing::{
     Context, Input, Origin, Output, Policy, Prompt, Rule, SecretSharing, Settled, Share,
     ToDeviceEvent,
 };
-use fourfold::{Evidence, Secret, SecretName, Timestamp, base64};
+use fourfold::{PublishedKeys, Secret, SecretName, Timestamp, base64};
 
 use super::ledger::Ledger;
 use super::server::{Packet, Server, Told};
@@ -15,7 +15,7 @@ use crate::story::name;
 pub(super) struct Machine {
     id: String,
     trust: Trust,
-    evidence: Evidence,
+    published_keys: PublishedKeys,
     sharing: SecretSharing,
     held: Vec<Share>,
     prompts: Vec<Prompt>,
@@ -32,7 +32,7 @@ impl Machine {
         let mut machine = Self {
             id: id.to_owned(),
             trust,
-            evidence: Evidence {
+            published_keys: PublishedKeys {
                 identity: Some(server.account.keys().identity().clone()),
                 backup: None,
             },
@@ -43,7 +43,7 @@ impl Machine {
         };
         let context = Context {
             trust: &machine.trust,
-            evidence: &machine.evidence,
+            published_keys: &machine.published_keys,
             now: Timestamp::default(),
         };
         machine.sharing.handle(shareable(), &context);
@@ -69,7 +69,7 @@ impl Machine {
         }
         let context = Context {
             trust: &self.trust,
-            evidence: &self.evidence,
+            published_keys: &self.published_keys,
             now: Timestamp::from_millis(now),
         };
         self.sharing.handle(input, &context);
@@ -90,7 +90,7 @@ impl Machine {
         let now = Timestamp::from_millis(server.now);
         let logged_in = told.logged_in();
         self.trust.observe(&told.keys, logged_in.as_ref(), now);
-        self.evidence.backup = told.backup.backup.clone();
+        self.published_keys.backup = told.backup.backup.clone();
         self.handle(Input::TrustChanged, server);
     }
 
@@ -232,7 +232,7 @@ impl Machine {
         self.ledger.time(server.now);
         let context = Context {
             trust: &self.trust,
-            evidence: &self.evidence,
+            published_keys: &self.published_keys,
             now,
         };
         let Ok(authorised) = self.sharing.authorise(share.id, &context) else {

@@ -4,7 +4,7 @@
 //! what counts in the end is the signature that the homeserver gives back, verified here.
 
 use fourfold::identity::OtherIdentityPinned;
-use fourfold::{Evidence, KeyCheckOutcome, KeyId, PublishedIdentity, SecretName};
+use fourfold::{KeyCheckOutcome, KeyId, PublishedIdentity, PublishedKeys, SecretName};
 use fourfold_client::{DeviceError, Remembered};
 use serde::Serialize;
 
@@ -89,11 +89,11 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     let label = unlock::label(&storage, found.key.id());
     messages::say(format_args!("key:       {is_certain}, {label}"));
 
-    let evidence = Evidence {
+    let published_keys = PublishedKeys {
         identity: Some(published.identity().clone()),
         backup: None,
     };
-    let opened = private_keys::open(&storage, &found.key, &evidence)?;
+    let opened = private_keys::open(&storage, &found.key, &published_keys)?;
     outcome.secrets_opened.clone_from(&opened.names);
     let names: Vec<_> = opened.names.iter().map(SecretName::as_str).collect();
     messages::say(format_args!("secrets:   opened {}", list(&names)));
