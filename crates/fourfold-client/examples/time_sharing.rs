@@ -17,8 +17,7 @@ use fourfold::rand_core::UnwrapErr;
 use fourfold::sharing::{Recipients, Rule};
 use fourfold::{Secret, SecretName, plan};
 use fourfold_client::{
-    Account, Device, Homeserver, LocalState, LoginName, NoSecrets, Options, Password, SealingKey,
-    apply,
+    Account, Device, Homeserver, LocalState, NoSecrets, Options, Password, SealingKey, apply,
 };
 use getrandom::SysRng;
 
@@ -100,9 +99,7 @@ impl Party {
     async fn log_in(base: &str, user: &str, password: &Password, folder: &Path) -> Result<Self> {
         let options = Options::default();
         let homeserver = Homeserver::new(base, &options)?;
-        let session = homeserver
-            .log_in(&LoginName::new(user)?, password, None, None)
-            .await?;
+        let session = homeserver.log_in(user, password).session().await?;
         let mut state = LocalState::create(folder, &session)?;
         let account = Account::new(session, &options)?;
         let sealing = SealingKey::generate(&mut UnwrapErr(SysRng));

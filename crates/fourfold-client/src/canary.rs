@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::testing::{Received, Reply, Server, Store, TOKEN, USER, all_texts, once, session};
-use crate::{LocalState, LoginName, Options, Password, apply};
+use crate::{Client, LocalState, Options, Password, SealingKey, apply};
 
 /// Keeps everything that is logged, at every level.
 #[derive(Clone, Default)]
@@ -85,12 +85,12 @@ async fn tokens_passwords_and_contents_are_neither_logged_nor_said() {
             },
         )
         .await;
-    let homeserver = crate::Homeserver::discover(&server.base_url, &once())
+    let homeserver = crate::Homeserver::discover_with(&server.base_url, &once())
         .await
         .unwrap();
-    let user = LoginName::new(USER).unwrap();
     let session = homeserver
-        .log_in(&user, &Password::new(PASSWORD), None, None)
+        .log_in(USER, &Password::new(PASSWORD))
+        .session()
         .await
         .unwrap();
     let account = homeserver.account(session.clone()).unwrap();
@@ -147,6 +147,17 @@ fn every_future_can_move_between_threads() {
     let mut state = LocalState::create(&folder, &session("http://localhost")).unwrap();
     movable(account.snapshot());
     movable(account.put_account_data("a", &Content::default()));
-    movable(crate::Homeserver::discover("a", &Options::default()));
+    movable(crate::Homeserver::discover("a"));
     movable(crate::resume(&account, &mut state, None, |_| {}));
+    let client = Client::from_parts(account, state, SealingKey::from_bytes(&[7; 32]));
+    let name = fourfold::SecretName::master_key();
+    movable(client.device().request(&name));
+    movable(client.device().share(
+        vec![],
+        Default::default(),
+        &mut crate::NoSecrets::new(),
+        |_| {},
+    ));
+    fn shareable(_: &impl Sync) {}
+    shareable(&client);
 }

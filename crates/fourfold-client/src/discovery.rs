@@ -21,8 +21,17 @@ impl Homeserver {
     ///
     /// [`ErrorKind::InvalidUrl`] when the input is none of these, [`ErrorKind::InsecureUrl`], and
     /// whatever [`Error`] the last address gave.
+    pub async fn discover(input: &str) -> Result<Self, Error> {
+        Self::discover_with(input, &Options::default()).await
+    }
+
+    /// As [`discover`](Self::discover), with other options than the defaults.
+    ///
+    /// # Errors
+    ///
+    /// As [`discover`](Self::discover).
     #[instrument(level = "debug", skip_all)]
-    pub async fn discover(input: &str, options: &Options) -> Result<Self, Error> {
+    pub async fn discover_with(input: &str, options: &Options) -> Result<Self, Error> {
         let input = input.trim();
         if input.contains("://") {
             let direct = Self::new(input, options)?;
@@ -193,7 +202,7 @@ mod tests {
             format!("http://{name}"),
             format!("http://{name}/"),
         ] {
-            let found = Homeserver::discover(&input, &once()).await.unwrap();
+            let found = Homeserver::discover_with(&input, &once()).await.unwrap();
             assert_eq!(found.base_url(), server.base_url, "{input}");
             assert_eq!(found.discovered_from(), None);
         }
@@ -205,7 +214,9 @@ mod tests {
     async fn follows_the_well_known_file_and_says_so() {
         let server = Server::start(|_| homeserver()).await;
         let host = host(pointing_to(&format!("{}/", server.base_url))).await;
-        let found = Homeserver::discover(&host.base_url, &once()).await.unwrap();
+        let found = Homeserver::discover_with(&host.base_url, &once())
+            .await
+            .unwrap();
         assert_eq!(found.base_url(), server.base_url);
         assert_eq!(found.discovered_from(), Some(host.base_url.as_str()));
     }
@@ -219,7 +230,7 @@ mod tests {
             r#"{"m.homeserver": 7}"#,
         ] {
             let host = host(well_known).await;
-            let error = Homeserver::discover(&host.base_url, &once())
+            let error = Homeserver::discover_with(&host.base_url, &once())
                 .await
                 .unwrap_err();
             assert_eq!(
@@ -249,7 +260,7 @@ mod tests {
             ),
         ] {
             let host = host(pointing_to(base_url)).await;
-            let error = Homeserver::discover(&host.base_url, &once())
+            let error = Homeserver::discover_with(&host.base_url, &once())
                 .await
                 .unwrap_err();
             assert_eq!(error.kind(), &kind);
@@ -267,7 +278,11 @@ mod tests {
             _ => Reply::html(404),
         })
         .await;
-        assert!(Homeserver::discover(&host.base_url, &once()).await.is_err());
+        assert!(
+            Homeserver::discover_with(&host.base_url, &once())
+                .await
+                .is_err()
+        );
         assert!(server.received().is_empty());
     }
 
@@ -275,7 +290,7 @@ mod tests {
     async fn what_the_file_points_to_must_be_a_homeserver() {
         let server = Server::start(|_| Reply::json(200, r#"{"versions": 7}"#)).await;
         let host = host(pointing_to(&server.base_url)).await;
-        let error = Homeserver::discover(&host.base_url, &once())
+        let error = Homeserver::discover_with(&host.base_url, &once())
             .await
             .unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::NotAHomeserver { status: 200 });
@@ -291,13 +306,13 @@ mod tests {
             "example.org/path",
             "ftp://example.org",
         ] {
-            let error = Homeserver::discover(input, &once()).await.unwrap_err();
+            let error = Homeserver::discover_with(input, &once()).await.unwrap_err();
             assert!(
                 matches!(error.kind(), ErrorKind::InvalidUrl { .. }),
                 "{input}"
             );
         }
-        let error = Homeserver::discover("http://example.org", &once())
+        let error = Homeserver::discover_with("http://example.org", &once())
             .await
             .unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::InsecureUrl);

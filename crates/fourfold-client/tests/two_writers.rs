@@ -28,7 +28,9 @@ impl Writer {
     async fn log_in(homeserver: &Homeserver, folder: &TempDir, name: &str) -> Self {
         let password = Password::new("a password");
         let session = homeserver
-            .log_in(&alice(), &password, None, Some(name))
+            .log_in("@alice:localhost", &password)
+            .device_name(name)
+            .session()
             .await
             .unwrap();
         Self {

@@ -76,7 +76,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         runtime.block_on(async {
             match &options.homeserver {
                 Some(url) => Homeserver::new(url, &client_options),
-                None => Homeserver::discover(name.as_str(), &client_options).await,
+                None => Homeserver::discover_with(name.as_str(), &client_options).await,
             }
         })
     };
@@ -99,9 +99,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         None => {
             let password = password(options)?;
             let device_id = options.device_id.as_deref();
-            let device_name = Some(options.device_name.as_str());
-            let made = homeserver.log_in(&name, &password, device_id, device_name);
-            (runtime.block_on(made), true)
+            let log_in = homeserver
+                .log_in(name.as_str(), &password)
+                .device_id(device_id)
+                .device_name(options.device_name.as_str());
+            (runtime.block_on(log_in.session()), true)
         }
     };
     let session = session.map_err(|error| login_failed(&name, error))?;

@@ -101,9 +101,9 @@ impl Homeserver {
     pub(crate) fn other_client(&self, name: &str) -> OtherClient {
         OtherClient(self.with_client(async |homeserver| {
             let password = Password::new(PASSWORD);
-            let session = homeserver
-                .log_in(&name_of(name), &password, None, None)
-                .await;
+            let name = name_of(name);
+            let log_in = homeserver.log_in(name.as_str(), &password);
+            let session = log_in.session().await;
             homeserver.account(session.unwrap()).unwrap()
         }))
     }

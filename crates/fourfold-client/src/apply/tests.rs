@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fourfold::plan::{Destination, Found, StepState, WritingKey};
 use fourfold::{
-    AccountData, Content, NewKey, PublishedKeys, Secret, SecretName, SecretStorage,
+    AccountData, Content, NewKey, Plan, PublishedKeys, Secret, SecretName, SecretStorage,
     SecretStorageKey, plan,
 };
 use tokio::sync::Notify;
 
 use super::*;
 use crate::testing::{Fixed, Received, Reply, Server, Store, USER, once, session};
-use crate::{ErrorKind, Options};
+use crate::{Account, ErrorKind, LocalState, Options, Password};
 
 /// An account whose key is going to be rotated.
 struct Rotation {

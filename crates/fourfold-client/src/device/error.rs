@@ -28,6 +28,12 @@ pub enum DeviceError {
     /// No keys were made for this log-in.
     #[error("this device has no keys yet: set it up first")]
     NoKeys,
+    /// The server shows keys under the ID of this device that were not made on this machine.
+    #[error(
+        "the homeserver shows keys of this device that were not made on this machine: log out and \
+         in again, so that this device gets keys of its own"
+    )]
+    NotMadeHere,
     /// It makes no sense to verify this device, whatever its user compares.
     #[error("that device cannot be verified: {0}")]
     NoUseToVerify(DeviceTrust),

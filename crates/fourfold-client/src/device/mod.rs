@@ -23,6 +23,7 @@ mod unstored;
 mod upkeep;
 mod upload;
 mod verify;
+mod verify_self;
 mod wedged;
 
 pub use self::error::DeviceError;
@@ -31,9 +32,11 @@ pub use self::new_device::NewDevice;
 pub use self::olm::OlmError;
 pub use self::remembered::Remembered;
 pub use self::run::Backoff;
+pub(crate) use self::run::LONG_POLL;
 pub use self::sharing::{NoSecrets, ReceivedSecret, SecretSource};
 pub use self::sync::SyncBatch;
 pub use self::this_device::Device;
+pub use self::verify_self::{SelfVerification, VerifySelfError};
 
 #[cfg(test)]
 mod tests;

@@ -57,7 +57,7 @@ impl Device {
 }
 
 /// How long a device waits for the server at a time.
-pub(super) const LONG_POLL: Duration = Duration::from_secs(30);
+pub(crate) const LONG_POLL: Duration = Duration::from_secs(30);
 
 /// How long to pause between two syncs: growing while they fail, with a random part, so that not
 /// every device comes back at the same moment.

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::LocalStateError;
+use super::error::LocalStateError;
 use crate::login::is_user_id;
 
 /// Makes the folder if there is none, and checks that it is private.

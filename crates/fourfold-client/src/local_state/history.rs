@@ -114,7 +114,7 @@ impl LocalState {
         change: impl FnOnce(&mut History),
         and: impl FnOnce(&Connection) -> Result<(), rusqlite::Error>,
     ) -> Result<(), LocalStateError> {
-        let path = self.path.clone();
+        let path = self.path().to_owned();
         let database = |error| LocalStateError::database(&path, error);
         let transaction = self.connection.transaction().map_err(database)?;
         let before = load(&transaction).map_err(database)?;

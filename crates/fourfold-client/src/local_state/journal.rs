@@ -18,7 +18,7 @@ impl LocalState {
                 .parse()
                 .map(Some)
                 .map_err(|_| LocalStateError::Corrupt {
-                    path: self.path.clone(),
+                    path: self.path().to_owned(),
                 }),
         }
     }

@@ -5,17 +5,18 @@ mod error;
 mod folder;
 mod history;
 mod journal;
+mod place;
 mod schema;
 mod sealed;
 
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 
 pub use self::error::LocalStateError;
+use self::place::Place;
 pub(crate) use self::sealed::{SealedError, SealedRows, Table};
 use crate::{AccessToken, Session};
 
@@ -40,10 +41,8 @@ use crate::{AccessToken, Session};
 /// ```
 pub struct LocalState {
     user_id: String,
-    path: PathBuf,
+    place: Place,
     connection: Connection,
-    /// Held, not read: the lock goes when the file is closed by everybody who holds it.
-    lock: Arc<File>,
 }
 
 impl LocalState {
@@ -69,6 +68,23 @@ impl LocalState {
         }
         let mut state = Self::at(file, &session.user_id, lock)?;
         state.check_homeserver(&session.homeserver)?;
+        state.set_session(session)?;
+        Ok(state)
+    }
+
+    /// A state that is kept in memory only, for a program that runs once: nothing is remembered when
+    /// it ends, so neither a rollback between two runs is noticed nor a change resumed.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalStateError::Database`] when there is no memory for it.
+    pub fn in_memory(session: &Session) -> Result<Self, LocalStateError> {
+        let place = Place::memory()?;
+        let mut state = Self {
+            user_id: session.user_id.clone(),
+            connection: schema::create_in_memory(&place, &session.user_id)?,
+            place,
+        };
         state.set_session(session)?;
         Ok(state)
     }
@@ -125,11 +141,12 @@ impl LocalState {
         &self.user_id
     }
 
-    /// The file that the state is kept in. What belongs to the account can stand beside it, under
+    /// The file that the state is kept in; for one [in memory](Self::in_memory) a name that is no
+    /// file. What belongs to the account can stand beside it, under
     /// the same name with another extension.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.place.path()
     }
 
     /// The session; `None` after it was forgotten.
@@ -177,9 +194,8 @@ impl LocalState {
     pub fn another(&self) -> Result<Self, LocalStateError> {
         Ok(Self {
             user_id: self.user_id.clone(),
-            path: self.path.clone(),
-            connection: schema::open(&self.path)?,
-            lock: Arc::clone(&self.lock),
+            place: self.place.clone(),
+            connection: schema::open(&self.place)?,
         })
     }
 
@@ -200,12 +216,11 @@ impl LocalState {
 
     fn at(path: PathBuf, user_id: &str, lock: File) -> Result<Self, LocalStateError> {
         folder::check_file(&path)?;
-        let connection = schema::open(&path)?;
+        let place = Place::file(path, lock);
         let state = Self {
             user_id: user_id.to_owned(),
-            path,
-            connection,
-            lock: Arc::new(lock),
+            connection: schema::open(&place)?,
+            place,
         };
         let owner: String = state
             .connection
@@ -214,12 +229,14 @@ impl LocalState {
         if owner == user_id {
             Ok(state)
         } else {
-            Err(LocalStateError::Corrupt { path: state.path })
+            Err(LocalStateError::Corrupt {
+                path: state.path().to_owned(),
+            })
         }
     }
 
     fn database(&self, error: rusqlite::Error) -> LocalStateError {
-        LocalStateError::database(&self.path, error)
+        LocalStateError::database(self.path(), error)
     }
 }
 
@@ -227,7 +244,7 @@ impl fmt::Debug for LocalState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalState")
             .field("user_id", &self.user_id)
-            .field("path", &self.path)
+            .field("path", &self.path())
             .finish_non_exhaustive()
     }
 }

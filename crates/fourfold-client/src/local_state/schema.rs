@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{LocalStateError, folder};
+use super::error::LocalStateError;
+use super::folder;
+use super::place::Place;
 
 /// Makes the file, complete from the moment at which it has its name.
 pub(super) fn create(file: &Path, user_id: &str) -> Result<(), LocalStateError> {
@@ -20,26 +22,33 @@ pub(super) fn create(file: &Path, user_id: &str) -> Result<(), LocalStateError> 
     }
     folder::create_file(&draft)?;
     let database = |error| LocalStateError::database(&draft, error);
-    let mut connection = connect(&draft).map_err(database)?;
-    migrate(&mut connection, 0).map_err(database)?;
-    connection
-        .execute(
-            "INSERT INTO account (id, user_id) VALUES (1, ?1)",
-            [user_id],
-        )
-        .map_err(database)?;
+    let mut connection = connect_to_file(&draft).map_err(database)?;
+    fill(&mut connection, user_id).map_err(database)?;
     connection.close().map_err(|(_, error)| database(error))?;
     fs::rename(&draft, file).map_err(|error| LocalStateError::io(file, error))?;
     folder::sync(file.parent().unwrap_or_else(|| Path::new(".")))
 }
 
-/// Opens the file, checks it and brings it up to date.
-pub(super) fn open(file: &Path) -> Result<Connection, LocalStateError> {
+/// Makes the tables in memory, where they are for as long as a connection lives.
+pub(super) fn create_in_memory(
+    place: &Place,
+    user_id: &str,
+) -> Result<Connection, LocalStateError> {
+    let mut connection =
+        connect(place).map_err(|error| LocalStateError::database(place.path(), error))?;
+    fill(&mut connection, user_id)
+        .map_err(|error| LocalStateError::database(place.path(), error))?;
+    Ok(connection)
+}
+
+/// Opens the tables, checks them and brings them up to date.
+pub(super) fn open(place: &Place) -> Result<Connection, LocalStateError> {
+    let file = place.path();
     let database = |error| LocalStateError::database(file, error);
     let corrupt = || LocalStateError::Corrupt {
         path: file.to_owned(),
     };
-    let mut connection = connect(file).map_err(database)?;
+    let mut connection = connect(place).map_err(database)?;
     let pragma = |name: &str| -> Result<i64, rusqlite::Error> {
         connection.pragma_query_value(None, name, |row| row.get(0))
     };
@@ -66,11 +75,38 @@ pub(super) fn open(file: &Path) -> Result<Connection, LocalStateError> {
     Ok(connection)
 }
 
-fn connect(file: &Path) -> Result<Connection, rusqlite::Error> {
+fn fill(connection: &mut Connection, user_id: &str) -> Result<(), rusqlite::Error> {
+    migrate(connection, 0)?;
+    connection.execute(
+        "INSERT INTO account (id, user_id) VALUES (1, ?1)",
+        [user_id],
+    )?;
+    Ok(())
+}
+
+fn connect(place: &Place) -> Result<Connection, rusqlite::Error> {
+    match place {
+        Place::File { path, .. } => connect_to_file(path),
+        Place::Memory { name } => connect_to_memory(name),
+    }
+}
+
+/// SQLite keeps databases that begin with a slash in its file system in memory, by name.
+fn connect_to_memory(name: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags_and_vfs(name, flags, c"memdb")?;
+    connection.busy_timeout(BUSY)?;
+    connection.execute_batch("PRAGMA trusted_schema = OFF;")?;
+    Ok(connection)
+}
+
+fn connect_to_file(file: &Path) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(file, flags)?;
     // The state and its device write to one file over two connections.
-    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.busy_timeout(BUSY)?;
     // A rollback journal that is gone for good before a commit returns: what is written is kept
     // through a power failure. What is deleted is overwritten.
     connection.execute_batch(
@@ -95,6 +131,9 @@ fn migrate(connection: &mut Connection, version: usize) -> Result<(), rusqlite::
     transaction.pragma_update(None, "user_version", version)?;
     transaction.commit()
 }
+
+/// How long one connection waits for another.
+const BUSY: Duration = Duration::from_secs(10);
 
 /// "4Sls"
 const APPLICATION_ID: i64 = 0x3453_6C73;

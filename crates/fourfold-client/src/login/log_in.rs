@@ -52,14 +52,8 @@ impl Homeserver {
 
     /// Logs in with a password. A session of another user or another device than was asked for is
     /// not given out: it is ended, at this server and at no other.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Matrix`] with `M_FORBIDDEN` when the name or the password is wrong,
-    /// [`ErrorKind::OtherUser`], [`ErrorKind::OtherDevice`], and the errors of every call. It is not
-    /// repeated when nobody knows whether it arrived.
     #[instrument(level = "debug", skip_all)]
-    pub async fn log_in(
+    pub(crate) async fn session_by_password(
         &self,
         user: &LoginName,
         password: &Password,
@@ -244,7 +238,9 @@ mod tests {
     async fn log_in(server: &Server, user: &str) -> Result<Session, Error> {
         let (homeserver, _) = server.homeserver(&once());
         homeserver
-            .log_in(&name(user), &Password::new("canary"), Some("D"), None)
+            .log_in(user, &Password::new("canary"))
+            .device_id("D")
+            .session()
             .await
     }
 

@@ -335,12 +335,8 @@ async fn a_server_without_tls_gets_nothing_over_https() {
     let log_in = async || {
         let homeserver = Homeserver::new(&address, &Options::default())?;
         homeserver
-            .log_in(
-                &crate::LoginName::new("alice")?,
-                &Password::new("canary"),
-                None,
-                None,
-            )
+            .log_in("alice", &Password::new("canary"))
+            .session()
             .await
     };
     let error = log_in().await.unwrap_err();

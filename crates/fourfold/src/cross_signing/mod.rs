@@ -29,9 +29,11 @@
 
 mod continuity;
 mod device;
+mod opened;
 
 pub use continuity::{IdentityAtRisk, IdentityChoice, KnownIdentity};
 pub use device::{ConfirmedDevice, NotConfirmed, SignDeviceError};
+pub use opened::{LeftOut, OpenedKeys, UnusableKeys};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 

@@ -30,7 +30,9 @@ impl Device {
         let homeserver = Homeserver::new(address, &options)?;
         let password = Password::new(PASSWORD);
         let session = homeserver
-            .log_in(&LoginName::new(USER)?, &password, None, Some(name))
+            .log_in(USER, &password)
+            .device_name(name)
+            .session()
             .await?;
         let state = LocalState::create(&folder.join(name), &session)?;
         Ok(Self {

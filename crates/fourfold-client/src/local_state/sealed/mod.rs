@@ -1,16 +1,15 @@
 //! Sealed rows: what a device keeps, unreadable without its [`SealingKey`].
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::{LocalState, LocalStateError, schema};
+use super::error::LocalStateError;
+use super::place::Place;
+use super::{LocalState, schema};
 use crate::SealingKey;
 use crate::wiped_json::to_wiped_json;
 
@@ -21,13 +20,12 @@ use crate::wiped_json::to_wiped_json;
 /// name, so that none can be put in the place of another.
 pub(crate) struct SealedRows {
     user_id: String,
-    path: PathBuf,
+    /// Held so that the state stays ours for as long as the device is used.
+    place: Place,
     connection: Connection,
     key: SealingKey,
     /// Not yet on disk; `None` for a row that goes.
     pending: BTreeMap<(Table, String), Option<Zeroizing<Vec<u8>>>>,
-    /// Held, not read: the state stays ours for as long as the device is used.
-    _lock: Arc<File>,
 }
 
 /// What a row is about. The name is part of what is sealed: it never changes.
@@ -126,11 +124,10 @@ impl SealedRows {
     fn new(state: &LocalState, key: &SealingKey) -> Result<Self, SealedError> {
         Ok(Self {
             user_id: state.user_id.clone(),
-            path: state.path.clone(),
-            connection: schema::open(&state.path)?,
+            place: state.place.clone(),
+            connection: schema::open(&state.place)?,
             key: key.clone(),
             pending: BTreeMap::new(),
-            _lock: Arc::clone(&state.lock),
         })
     }
 
@@ -293,14 +290,14 @@ impl SealedRows {
     }
 
     fn database(&self, error: rusqlite::Error) -> SealedError {
-        LocalStateError::database(&self.path, error).into()
+        LocalStateError::database(self.place.path(), error).into()
     }
 }
 
 impl std::fmt::Debug for SealedRows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SealedRows")
-            .field("path", &self.path)
+            .field("path", &self.place.path())
             .finish_non_exhaustive()
     }
 }

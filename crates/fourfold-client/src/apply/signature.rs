@@ -1,0 +1,76 @@
+//! Signing a device of the user.
+
+use fourfold::cross_signing::{ConfirmedDevice, SignDeviceError};
+use fourfold::identity::UserKeys;
+use fourfold::plan::{self, Action};
+use fourfold::signed_json::SigningKey;
+
+use super::error::ApplyError;
+use super::run::apply;
+use crate::{Account, LocalState, LocalStateError};
+
+/// Signs a device, unless it is signed already, and reads the signature back. Whether it was signed
+/// now.
+///
+/// What an interrupted attempt has left is not gone on with: the signature is made anew.
+///
+/// # Errors
+///
+/// [`SignError`]. Nothing is left to be resumed after any of them.
+pub async fn sign_device(
+    account: &Account,
+    state: &mut LocalState,
+    device: &ConfirmedDevice,
+    self_signing_key: &SigningKey,
+    published: &UserKeys,
+) -> Result<bool, SignError> {
+    forget_signature(state)?;
+    let plan = plan::sign_device(published, device, self_signing_key)?;
+    if plan.is_empty() {
+        return Ok(false);
+    }
+    if let Err(error) = apply(account, state, &plan, None, |_| {}).await {
+        forget_signature(state)?;
+        return Err(error.into());
+    }
+    Ok(true)
+}
+
+/// Forgets a signature that an interrupted attempt has left: a plan that does nothing else.
+///
+/// # Errors
+///
+/// The errors of the file system.
+pub fn forget_signature(state: &mut LocalState) -> Result<(), LocalStateError> {
+    let is_signature = |plan: fourfold::Plan| {
+        let mut steps = plan.steps.iter();
+        steps.all(|step| matches!(step.action, Action::SignDevice(_)))
+    };
+    if state.journal()?.is_some_and(is_signature) {
+        state.abandon()?;
+    }
+    Ok(())
+}
+
+/// Why a device is not signed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignError {
+    /// The server did not take the signature, or does not show it.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The local state could not be read or written.
+    #[error(transparent)]
+    LocalState(#[from] LocalStateError),
+    /// What is published does not go with the signature.
+    #[error("{0}; nothing was signed")]
+    Refused(#[from] SignDeviceError),
+}
+
+impl SignError {
+    /// Whether the server said that it took the signature, and does not show it.
+    #[must_use]
+    pub fn is_accepted(&self) -> bool {
+        matches!(self, Self::Apply(ApplyError::ReadBack { .. }))
+    }
+}

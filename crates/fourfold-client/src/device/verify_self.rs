@@ -1,0 +1,87 @@
+//! Verifying this device with the keys of the user's identity.
+
+use fourfold::cross_signing::{ConfirmedDevice, KnownKeys, NotConfirmed, UnusableKeys};
+use fourfold::identity::PinnedBy;
+use fourfold::signed_json::PublicKey;
+
+use super::error::DeviceError;
+use super::this_device::Device;
+use crate::apply::{SignError, sign_device};
+use crate::{Account, Error, LocalState};
+
+impl Device {
+    /// Verifies this device: publishes its keys, signs them with the self-signing key, reads the
+    /// signature back, and holds on to the master key if that is known.
+    ///
+    /// What is signed is built from the private keys on this machine, never from what the server
+    /// shows; and the server must show the same.
+    ///
+    /// `keys` come from [`OpenedKeys`](fourfold::cross_signing::OpenedKeys): they belong to what is
+    /// published. `replaces_pin` is whether the user said that this identity takes the place of
+    /// another one that this machine knew.
+    ///
+    /// # Errors
+    ///
+    /// [`VerifySelfError`]. What was done until then stays; calling it again goes on.
+    pub async fn verify_self(
+        &mut self,
+        account: &Account,
+        state: &mut LocalState,
+        keys: &KnownKeys,
+        replaces_pin: bool,
+    ) -> Result<SelfVerification, VerifySelfError> {
+        let self_signing_key = keys
+            .self_signing_key()
+            .ok_or(UnusableKeys::NoSelfSigningKey)?;
+        self.upload_keys(account).await?;
+        let published = account.published_keys().await?;
+        let this = ConfirmedDevice::own(self.device_keys())?;
+        this.check_served(&published)?;
+        let was_signed = sign_device(account, state, &this, self_signing_key, &published).await?;
+        let master_key = keys.master_key().map(|key| key.public_key());
+        if let Some(master_key) = master_key {
+            self.refresh(account).await?;
+            if replaces_pin {
+                self.replace_pin(master_key, PinnedBy::PrivateKey)?;
+            } else {
+                self.pin(master_key, PinnedBy::PrivateKey)?;
+            }
+        }
+        Ok(SelfVerification {
+            was_signed,
+            pinned_master_key: master_key,
+        })
+    }
+}
+
+/// What verifying this device came to.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SelfVerification {
+    /// Whether it was signed now; else it was signed already.
+    pub was_signed: bool,
+    /// The master key that this machine holds on to from now on. `None` when its private half is not
+    /// in secret storage: then a false identity cannot be told from the user's later.
+    pub pinned_master_key: Option<PublicKey>,
+}
+
+/// Why this device could not be verified.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifySelfError {
+    /// The device, or what this machine knows of the user, forbids it.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The keys in secret storage are not those of the published identity.
+    #[error(transparent)]
+    Keys(#[from] UnusableKeys),
+    /// The server does not show this device as it is.
+    #[error("{0}; nothing was signed")]
+    NotConfirmed(#[from] NotConfirmed),
+    /// The homeserver did not do it.
+    #[error(transparent)]
+    Server(#[from] Error),
+    /// The signature was not made, not taken or is not shown.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
