@@ -44,7 +44,7 @@ impl Account {
     /// long.
     pub(crate) async fn devices_now(&self) -> Result<Vec<DeviceInfo>, Error> {
         let asked = self.send_for_devices(devices().with_attempts(1));
-        match timeout(PATIENCE, asked).await {
+        match timeout(MAX_WAIT, asked).await {
             Ok(answered) => answered,
             Err(_) => Err(ErrorKind::Timeout.into()),
         }
@@ -129,7 +129,7 @@ pub(crate) fn logged_in(devices: &[DeviceInfo]) -> LoggedInDevices {
 }
 
 fn devices() -> Request<'static> {
-    Request::get(Path::fixed("/_matrix/client/v3/devices")).with_limit(LIST_LIMIT)
+    Request::get(Path::fixed("/_matrix/client/v3/devices")).with_limit(MAX_LIST_BYTES)
 }
 
 #[derive(Deserialize)]
@@ -138,10 +138,10 @@ struct DevicesBody {
 }
 
 /// The largest list that is read: 4 MiB.
-const LIST_LIMIT: usize = 4 * 1024 * 1024;
+const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long the answer may take when there is something else to do.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -27,7 +27,7 @@ impl Account {
         let answer = self
             .homeserver
             .transport
-            .send(&self.signed(keys_query(user_id).with_limit(QUERY_LIMIT)))
+            .send(&self.signed(keys_query(user_id).with_limit(MAX_QUERY_BYTES)))
             .await?;
         answer.text("/keys/query")
     }
@@ -84,7 +84,7 @@ pub(super) fn keys_query(user_id: &str) -> Request<'static> {
 }
 
 /// The largest answer to a query that is read: 4 MiB.
-const QUERY_LIMIT: usize = 4 * 1024 * 1024;
+const MAX_QUERY_BYTES: usize = 4 * 1024 * 1024;
 
 #[derive(Deserialize)]
 struct UploadBody {

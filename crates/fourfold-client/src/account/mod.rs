@@ -120,7 +120,7 @@ impl Account {
 
     /// As [`account_data`](Self::account_data), with what a later write needs to notice a change.
     pub(crate) async fn read(&self, event_type: &str) -> Result<Stored, Error> {
-        let request = Request::get(self.account_data_path(event_type)?).with_limit(EVENT_LIMIT);
+        let request = Request::get(self.account_data_path(event_type)?).with_limit(MAX_EVENT_BYTES);
         let answer = self
             .homeserver
             .transport
@@ -207,7 +207,7 @@ impl Account {
 }
 
 /// The largest event that is read: 4 MiB, far beyond what servers accept.
-const EVENT_LIMIT: usize = 4 * 1024 * 1024;
+const MAX_EVENT_BYTES: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -46,7 +46,7 @@ impl<'de> Visitor<'de> for NamesVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Names, A::Error> {
         let mut names = Names::default();
-        while names.first.len() < MOST {
+        while names.first.len() < MAX_NAMES {
             match sequence.next_element()? {
                 None => return Ok(names),
                 Some(name) => names.first.push(name),
@@ -60,7 +60,7 @@ impl<'de> Visitor<'de> for NamesVisitor {
 }
 
 /// How many names of a list are kept.
-const MOST: usize = 1000;
+const MAX_NAMES: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -73,11 +73,11 @@ mod tests {
             let names: Vec<_> = (0..number).map(|number| format!("@{number}")).collect();
             serde_json::from_str::<Names>(&serde_json::to_string(&names).unwrap()).unwrap()
         };
-        let (short, long) = (list(MOST), list(MOST + 1));
+        let (short, long) = (list(MAX_NAMES), list(MAX_NAMES + 1));
         assert!(short.may_have("@999") && !short.may_have("@1000"));
         assert!(long.may_have("@1000") && long.may_have("@never"));
         assert!(!long.have("@1000") && long.have("@999"));
-        assert_eq!(long.first.len(), MOST);
+        assert_eq!(long.first.len(), MAX_NAMES);
         assert!(list(0).is_empty() && !short.is_empty());
     }
 }

@@ -56,7 +56,7 @@ impl Account {
             .query("filter", &filter.to_string())
             .query("timeout", "0")
             .query("set_presence", "offline");
-        let request = self.signed(Request::get(path).with_limit(SYNC_LIMIT));
+        let request = self.signed(Request::get(path).with_limit(MAX_ANSWER_BYTES));
         let answer = self.homeserver.transport.send(&request).await?;
         let body: SyncBody = answer.json("/sync")?;
         let events = body.account_data.unwrap_or_default().events;
@@ -85,7 +85,7 @@ impl Account {
         request: Request<'_>,
         to: &'static str,
     ) -> Result<Option<String>, Error> {
-        let request = self.signed(request.with_limit(ANSWER_LIMIT));
+        let request = self.signed(request.with_limit(MAX_PART_BYTES));
         let answer = self.homeserver.transport.send(&request).await?;
         if matches!(answer.status(), 404 | 405) || answer.is_matrix_error("M_UNRECOGNIZED") {
             return Ok(None);
@@ -104,11 +104,11 @@ impl Account {
 
 /// The largest answer with account data that is read: 64 MiB. Held twice for a moment: as it came,
 /// and as the contents in it.
-const SYNC_LIMIT: usize = 64 * 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// The largest answer about one thing of the account that is read. Four times what is understood, so
 /// that it is told why it is not.
-const ANSWER_LIMIT: usize = 4 * Content::MAX_BYTES;
+const MAX_PART_BYTES: usize = 4 * Content::MAX_BYTES;
 
 #[derive(Deserialize)]
 struct SyncBody {

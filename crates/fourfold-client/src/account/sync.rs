@@ -40,7 +40,9 @@ impl Account {
         if let Some(since) = since {
             path = path.query("since", since);
         }
-        let request = Request::get(path).with_limit(SYNC_LIMIT).with_attempts(1);
+        let request = Request::get(path)
+            .with_limit(MAX_ANSWER_BYTES)
+            .with_attempts(1);
         let answer = self
             .homeserver
             .transport
@@ -109,7 +111,7 @@ const MAX_EVENTS_BYTES: usize = 32 * 1024 * 1024;
 
 /// The largest answer that is read: 64 MiB. A server may give everything at once that waits, and an
 /// answer that is refused comes again.
-const SYNC_LIMIT: usize = 64 * 1024 * 1024;
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 fn events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ToDevice, D::Error> {
     #[derive(Deserialize)]
@@ -205,11 +207,16 @@ mod tests {
     // shows: LIB-22
     #[tokio::test]
     async fn an_answer_beyond_the_limit_is_refused() {
-        let body = format!(r#"{{"next_batch": "a"{}}}"#, " ".repeat(SYNC_LIMIT));
+        let body = format!(r#"{{"next_batch": "a"{}}}"#, " ".repeat(MAX_ANSWER_BYTES));
         let server = Server::start(move |_| Reply::json(200, body.as_str())).await;
         let (account, _) = server.account(&once());
         let error = account.sync(None, Duration::ZERO).await.unwrap_err();
-        assert_eq!(error.kind(), &ErrorKind::TooLarge { limit: SYNC_LIMIT });
+        assert_eq!(
+            error.kind(),
+            &ErrorKind::TooLarge {
+                limit: MAX_ANSWER_BYTES
+            }
+        );
     }
 
     // shows: LIB-22

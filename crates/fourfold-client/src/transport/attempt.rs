@@ -59,7 +59,7 @@ impl Connection {
         let asked = || retry::asked(response.headers(), &body, SystemTime::now());
         match status {
             429 => {
-                let retry_after = asked().unwrap_or(retry::SHORTEST_ASKED);
+                let retry_after = asked().unwrap_or(retry::MIN_ASKED);
                 Err(Failure {
                     error: ErrorKind::RateLimited { retry_after }.into(),
                     asked: Some(retry_after),
@@ -177,8 +177,8 @@ impl Failure {
 fn client(base: &Base, options: &Options) -> Result<reqwest::Client, Error> {
     let mut builder = reqwest::Client::builder()
         .user_agent(&options.user_agent)
-        .connect_timeout(options.connect_timeout.min(LONGEST_WAIT))
-        .read_timeout(options.read_timeout.min(LONGEST_WAIT))
+        .connect_timeout(options.connect_timeout.min(MAX_WAIT))
+        .read_timeout(options.read_timeout.min(MAX_WAIT))
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
@@ -241,4 +241,4 @@ fn redirected(response: &Response) -> ErrorKind {
 const FIRST_PIECE: usize = 16 * 1024;
 
 /// Longer than anybody waits, and short enough to be added to any moment.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);

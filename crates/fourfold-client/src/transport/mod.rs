@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{debug, instrument};
 
 pub(crate) use self::answer::Answer;
-use self::attempt::{Connection, Failure, LONGEST_WAIT};
+use self::attempt::{Connection, Failure, MAX_WAIT};
 use self::base::Base;
 pub(crate) use self::base::is_loopback;
 use self::pauses::Pauses;
@@ -64,7 +64,7 @@ impl Transport {
     #[instrument(level = "debug", skip_all, fields(method = %request.method, path = request.path.without_query()))]
     pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Answer, Error> {
         let options = &self.inner.options;
-        let deadline = Instant::now() + options.total_timeout.min(LONGEST_WAIT);
+        let deadline = Instant::now() + options.total_timeout.min(MAX_WAIT);
         let mut attempt = 1;
         loop {
             let outcome = timeout_at(deadline, self.inner.connection.attempt(request)).await;

@@ -10,11 +10,11 @@ use crate::error::MatrixErrorBody;
 /// each time, between a quarter of a second and half a minute. `random` is between 0 and 1.
 pub(super) fn pause(attempt: u32, asked: Option<Duration>, random: f64) -> Duration {
     if let Some(asked) = asked {
-        return (asked + SHORTEST_ASKED.mul_f64(random.clamp(0.0, 1.0) / 4.0)).min(LONGEST_ASKED);
+        return (asked + MIN_ASKED.mul_f64(random.clamp(0.0, 1.0) / 4.0)).min(MAX_ASKED);
     }
     let doubled = FIRST_PAUSE.saturating_mul(1_u32 << attempt.saturating_sub(1).min(8));
     doubled
-        .min(LONGEST_PAUSE)
+        .min(MAX_PAUSE)
         .mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
 }
 
@@ -38,16 +38,16 @@ pub(super) fn asked(headers: &HeaderMap, body: &[u8], now: SystemTime) -> Option
         let milliseconds = body.retry_after_ms?.as_f64()?;
         // Below the bounds it makes no difference; above them it is no `Duration`.
         (milliseconds >= 0.0)
-            .then(|| Duration::try_from_secs_f64(milliseconds / 1000.0).unwrap_or(LONGEST_ASKED))
+            .then(|| Duration::try_from_secs_f64(milliseconds / 1000.0).unwrap_or(MAX_ASKED))
     });
-    asked.map(|asked| asked.clamp(SHORTEST_ASKED, LONGEST_ASKED))
+    asked.map(|asked| asked.clamp(MIN_ASKED, MAX_ASKED))
 }
 
 /// What is assumed when the server limits requests and does not say for how long.
-pub(super) const SHORTEST_ASKED: Duration = Duration::from_secs(1);
-const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
+pub(super) const MIN_ASKED: Duration = Duration::from_secs(1);
+const MAX_ASKED: Duration = Duration::from_secs(60 * 60);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 fn text(header: &HeaderValue) -> Option<&str> {
     header.to_str().ok().map(str::trim)
@@ -139,7 +139,7 @@ mod tests {
             [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]
         );
         assert_eq!(pause(u32::MAX, None, 0.0), Duration::from_secs(15));
-        assert_eq!(pause(1, Some(LONGEST_ASKED), 1.0), LONGEST_ASKED);
-        assert_eq!(pause(1, Some(SHORTEST_ASKED), 0.0), SHORTEST_ASKED);
+        assert_eq!(pause(1, Some(MAX_ASKED), 1.0), MAX_ASKED);
+        assert_eq!(pause(1, Some(MIN_ASKED), 0.0), MIN_ASKED);
     }
 }

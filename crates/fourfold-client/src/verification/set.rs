@@ -13,11 +13,11 @@ use super::{CancelCode, content};
 pub(crate) struct Verifications(BTreeMap<String, Verification>);
 
 /// How many verifications there can be at a time.
-const MOST: usize = 8;
+const MAX_VERIFICATIONS: usize = 8;
 
 /// The oldest request that is looked at, and how far the clocks may be apart, in milliseconds.
-const OLDEST: u64 = 10 * 60 * 1000;
-const NEWEST: u64 = 5 * 60 * 1000;
+const MAX_AGE: u64 = 10 * 60 * 1000;
+const MAX_CLOCK_LEAD: u64 = 5 * 60 * 1000;
 
 impl Verifications {
     /// Asks other devices. `None` when there are too many verifications already.
@@ -29,7 +29,7 @@ impl Verifications {
         now: u64,
         timestamp: u64,
     ) -> Option<()> {
-        if self.0.len() >= MOST {
+        if self.0.len() >= MAX_VERIFICATIONS {
             return None;
         }
         let verification =
@@ -57,9 +57,9 @@ impl Verifications {
             return None;
         }
         let timestamp: u64 = content.get("timestamp")?.ok()?;
-        let is_recent = timestamp <= wall_clock.saturating_add(NEWEST)
-            && timestamp >= wall_clock.saturating_sub(OLDEST);
-        let has_room = self.0.len() < MOST && transaction_id.len() <= 255;
+        let is_recent = timestamp <= wall_clock.saturating_add(MAX_CLOCK_LEAD)
+            && timestamp >= wall_clock.saturating_sub(MAX_AGE);
+        let has_room = self.0.len() < MAX_VERIFICATIONS && transaction_id.len() <= 255;
         if !is_recent || !has_room || self.0.contains_key(&transaction_id) {
             return None;
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use fourfold::{Secret, plan};
-use fourfold_client::{Account, Homeserver, LocalState, LoginName, Password};
+use fourfold_client::{Account, Homeserver, LocalState, Password};
 
 use crate::error::{Error, Exit, Result};
 use crate::terminal::output;
