@@ -19,7 +19,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     answer(&server, &user, &password, &next()?, |_| {}).await
 }
 
-pub async fn answer(
+/// Answers until something goes wrong that waiting does not mend.
+pub(crate) async fn answer(
     server: &str,
     user: &str,
     password: &Password,

@@ -18,7 +18,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     bot(&server, &user, &password, &next()?).await.map(drop)
 }
 
-pub async fn bot(
+/// What the bot does: the old value of its secret.
+pub(crate) async fn bot(
     server: &str,
     user: &str,
     password: &Password,

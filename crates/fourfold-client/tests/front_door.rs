@@ -26,7 +26,8 @@ const USER: &str = "@bot:localhost";
 #[tokio::test]
 async fn a_bot_reads_verifies_and_stores() {
     let account = Scene::new().await;
-    let read = bot::bot(&account.address, USER, &password(), &account.recovery_key());
+    let (password, recovery_key) = (password(), account.recovery_key());
+    let read = bot::bot(&account.address, USER, &password, &recovery_key);
     assert_eq!(read.await.unwrap().expose_secret(), "old");
     assert_eq!(account.stored().await, "new");
     // The device of the bot is signed by the identity, as the server shows it.
@@ -124,7 +125,8 @@ async fn an_identity_that_is_not_in_secret_storage_signs_nothing() {
     let other = CrossSigningKeys::generate(&mut UnwrapErr(SysRng));
     let keys = other.public_keys(USER).unwrap();
     let published = account.owner.account();
-    let upload = published.upload_cross_signing_keys(&keys, Some(&password()));
+    let password = password();
+    let upload = published.upload_cross_signing_keys(&keys, Some(&password));
     upload.await.unwrap();
     let refused = account.owner.device().verify_self(account.key.key()).await;
     assert!(matches!(
@@ -163,13 +165,14 @@ impl Scene {
 
         let homeserver = Homeserver::discover(&address).await.unwrap();
         let name = LoginName::new(USER).unwrap();
-        let registered = homeserver.register(&name, &password(), None);
+        let password = password();
+        let registered = homeserver.register(&name, &password, None);
         registered.await.map(drop).unwrap();
-        let owner = homeserver.log_in(USER, &password()).await.unwrap();
+        let owner = homeserver.log_in(USER, &password).await.unwrap();
         let identity = CrossSigningKeys::generate(&mut UnwrapErr(SysRng));
         let keys = identity.public_keys(USER).unwrap();
         let account = owner.account();
-        let upload = account.upload_cross_signing_keys(&keys, Some(&password()));
+        let upload = account.upload_cross_signing_keys(&keys, Some(&password));
         upload.await.unwrap();
         let new = NewKey::random(None, &mut UnwrapErr(SysRng));
         let snapshot = owner.snapshot().await.unwrap();
