@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::testing::{Fixed, Received, Reply, Server, Store, USER, once, session};
-use crate::{Account, ErrorKind, LocalState, Options, Password};
+use crate::{ErrorKind, LocalState, Options};
 
 /// An account whose key is going to be rotated.
 struct Rotation {
