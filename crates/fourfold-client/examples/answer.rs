@@ -1,14 +1,14 @@
 //! A device that answers the requests of the user's other devices for one secret, until it is
 //! stopped.
 //!
-//! `cargo run --example answer -- SERVER USER PASSWORD RECOVERY-KEY`: an example is short; a program
-//! takes secrets from files or from the terminal.
+//! `cargo run --example answer -- SERVER USER PASSWORD TEXT`, with a recovery key or a passphrase. An
+//! example is short; a program takes secrets from files or from the terminal.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 
+use fourfold::SecretName;
 use fourfold::sharing::{Policy, Rule};
-use fourfold::{SecretName, SecretStorage, SecretStorageKey};
 use fourfold_client::{DeviceEvent, Homeserver, Password};
 
 #[tokio::main(flavor = "current_thread")]
@@ -24,7 +24,7 @@ pub(crate) async fn answer(
     server: &str,
     user: &str,
     password: &Password,
-    recovery_key: &str,
+    text: &str,
     tell: impl FnMut(DeviceEvent) + Send,
 ) -> Result<(), Box<dyn Error>> {
     let client = Homeserver::discover(server)
@@ -32,11 +32,9 @@ pub(crate) async fn answer(
         .log_in(user, password)
         .await?;
     let snapshot = client.snapshot().await?;
-    let storage = SecretStorage::new(&snapshot.account_data);
-    let description = storage.keys().next().ok_or("there is no key")?;
-    let key = SecretStorageKey::from_recovery_key(&description, recovery_key)?;
+    let key = snapshot.unlock(text)?;
     let name = SecretName::new("org.example.token")?;
-    let token = storage.open(&name, &key)?.secret;
+    let token = snapshot.open(&name, &key)?.secret;
     client.device().verify_self(&key).await?;
     let policy = Policy::default().with_rule(name.clone(), Rule::Allow);
     let mut secrets = BTreeMap::from([(name.clone(), token)]);

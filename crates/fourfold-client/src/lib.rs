@@ -4,22 +4,18 @@
 //! out what they decide. Its futures need a Tokio runtime with I/O and time.
 //!
 //! ```no_run
-//! use fourfold::plan::{self, WritingKey};
 //! use fourfold::rand_core::UnwrapErr;
-//! use fourfold::{Secret, SecretName, SecretStorage, SecretStorageKey};
+//! use fourfold::{Secret, SecretName};
 //! use fourfold_client::{Homeserver, Password};
 //! # async fn bot(password: &Password, text: &str) -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Homeserver::discover("example.org").await?.log_in("bot", password).await?;
 //! let snapshot = client.snapshot().await?;
-//! let storage = SecretStorage::new(&snapshot.account_data);
-//! let description = storage.keys().next().ok_or("there is no key")?;
-//! let key = storage.prove(SecretStorageKey::from_recovery_key(&description, text)?)?;
+//! let key = snapshot.unlock(text)?; // a recovery key or a passphrase, checked
 //! let name = SecretName::new("org.example.token")?;
-//! let token = storage.open(&name, key.key())?.secret;
-//! client.device().verify_self(key.key()).await?; // signed, and the signature read back
-//! let (keys, new) = ([WritingKey::Proven(&key)], Secret::new("new"));
+//! let token = snapshot.open(&name, &key)?; // opened, and compared with what is published
+//! client.device().verify_self(&key).await?; // signed, and the signature read back
 //! let mut rng = UnwrapErr(getrandom::SysRng);
-//! let plan = plan::store(&storage, &name, &new, &keys, &snapshot.evidence(), &mut rng)?;
+//! let plan = snapshot.store(&name, &Secret::new("new"), &key, &mut rng)?;
 //! client.apply(&plan).await?; // step by step, each read back
 //! # drop(token);
 //! # Ok(())

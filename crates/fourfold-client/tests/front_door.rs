@@ -45,7 +45,7 @@ async fn one_device_answers_the_request_of_another() {
     account
         .owner
         .device()
-        .verify_self(account.key.key())
+        .verify_self(&account.key)
         .await
         .unwrap();
     let password = password();
@@ -75,22 +75,14 @@ async fn a_client_that_is_kept_goes_on_with_its_device() {
         .log_in(USER, &password)
         .kept_in(&folder, &sealing);
     let client = client.await.unwrap();
-    let verified = client
-        .device()
-        .verify_self(account.key.key())
-        .await
-        .unwrap();
+    let verified = client.device().verify_self(&account.key).await.unwrap();
     assert!(verified.was_signed && verified.pinned_master_key.is_some());
     let device_id = client.account().device_id().unwrap().to_owned();
     drop(client);
 
     let client = Client::open(&folder, USER, &sealing, &Options::default()).unwrap();
     assert_eq!(client.account().device_id(), Some(&*device_id));
-    let verified = client
-        .device()
-        .verify_self(account.key.key())
-        .await
-        .unwrap();
+    let verified = client.device().verify_self(&account.key).await.unwrap();
     assert!(!verified.was_signed, "it is the same device");
     client.log_out().await.unwrap();
     drop(client);
@@ -104,14 +96,14 @@ async fn a_client_that_is_kept_goes_on_with_its_device() {
 #[tokio::test]
 async fn nothing_is_signed_under_an_id_with_other_keys() {
     let account = Scene::new().await;
-    let first = account.owner.device().verify_self(account.key.key());
+    let first = account.owner.device().verify_self(&account.key);
     assert!(first.await.unwrap().was_signed);
     // The same log-in on a machine that never made the keys.
     let session = account.owner.account().session().clone();
     let state = fourfold_client::LocalState::in_memory(&session).unwrap();
     let again = account.owner.account().clone();
     let client = Client::from_parts(again, state, SealingKey::from_bytes(&[7; 32]));
-    let refused = client.device().verify_self(account.key.key()).await;
+    let refused = client.device().verify_self(&account.key).await;
     assert!(matches!(
         refused,
         Err(ClientError::Device(DeviceError::NotMadeHere))
@@ -128,7 +120,7 @@ async fn an_identity_that_is_not_in_secret_storage_signs_nothing() {
     let password = password();
     let upload = published.upload_cross_signing_keys(&keys, Some(&password));
     upload.await.unwrap();
-    let refused = account.owner.device().verify_self(account.key.key()).await;
+    let refused = account.owner.device().verify_self(&account.key).await;
     assert!(matches!(
         refused,
         Err(ClientError::VerifySelf(VerifySelfError::Keys(_)))

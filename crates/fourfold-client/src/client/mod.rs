@@ -32,7 +32,7 @@ use crate::{
 /// # async fn example(password: &Password) -> Result<(), Box<dyn std::error::Error>> {
 /// let client = Homeserver::discover("example.org").await?.log_in("bot", password).await?;
 /// let snapshot = client.snapshot().await?;
-/// println!("{} events", snapshot.account_data.event_types().count());
+/// println!("{} keys", snapshot.storage().keys().count());
 /// # Ok(())
 /// # }
 /// ```

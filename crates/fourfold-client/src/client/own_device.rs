@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fourfold::cross_signing::{ConfirmedDevice, OpenedKeys};
 use fourfold::sharing::{Origin, Outcome, Policy, Recipients};
-use fourfold::{Evidence, Secret, SecretName, SecretStorage, SecretStorageKey};
+use fourfold::{Evidence, Secret, SecretName, SecretStorageKey};
 use tokio::sync::{MappedMutexGuard, MutexGuard};
 
 use super::{Client, ClientError, Unanswered};
@@ -42,18 +42,17 @@ impl<'a> OwnDevice<'a> {
     /// [`ClientError::VerifySelf`], and as [`Client::snapshot`].
     pub async fn verify_self(
         self,
-        key: &SecretStorageKey,
+        key: impl AsRef<SecretStorageKey>,
     ) -> Result<SelfVerification, ClientError> {
         let client = self.client;
         let snapshot = client.snapshot().await?;
-        let storage = SecretStorage::new(&snapshot.account_data);
         let mut device = self.lock().await?;
         let published = client.account.published_keys().await?;
         let evidence = Evidence {
             identity: Some(published.identity().clone()),
             backup: None,
         };
-        let opened = OpenedKeys::open(&storage, key, &evidence);
+        let opened = OpenedKeys::open(&snapshot.storage(), key.as_ref(), &evidence);
         let keys = opened
             .for_signing_devices()
             .map_err(VerifySelfError::from)?;
