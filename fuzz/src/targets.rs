@@ -6,8 +6,9 @@
 //! line in the test.
 
 use fourfold::qr_login::QrCode;
+use fourfold::sharing::{RequestId, SharingEvent};
 use fourfold::{
-    Content, EncryptedSecret, KeyDescription, KeyId, SecretName, SecretStorageKey, base64,
+    Content, EncryptedSecret, KeyDescription, KeyId, Secret, SecretName, SecretStorageKey, base64,
     canonical_json as canonical, recovery_key as recovery,
 };
 
@@ -91,6 +92,36 @@ pub fn qr_login_code(input: &[u8]) {
 pub fn recovery_key(input: &[u8]) {
     if let Some(key) = text(input).and_then(|text| recovery::decode(text).ok()) {
         assert!(recovery::decode(&recovery::encode(&key)).is_ok_and(|again| again == key));
+    }
+}
+
+/// The secret of an event is what a reader says that knows JSON and nothing else, and is there when
+/// that one finds it.
+pub fn sharing_event(input: &[u8]) {
+    let Some(json) = text(input) else {
+        return;
+    };
+    let event = Secret::new(json);
+    for event_type in ["m.secret.request", "io.element.msc4385.secret.push"] {
+        let _outcome = SharingEvent::read(event_type, &event);
+    }
+    let found = match SharingEvent::read("m.secret.send", &event) {
+        Ok(SharingEvent::Send { request_id, secret }) => Some((request_id, secret)),
+        _ => None,
+    };
+    assert!(found.is_none() || json.trim_start().starts_with('{'));
+    // It refuses more, such as an unknown member that stands there twice.
+    let Ok(content) = Content::from_json(json) else {
+        return;
+    };
+    let member = |name| content.get::<String>(name).and_then(Result::ok);
+    let request_id = member("request_id").and_then(|id| RequestId::new(id).ok());
+    let secret = member("secret").filter(|one| (1..=Secret::MAX_BYTES).contains(&one.len()));
+    match (found, request_id.zip(secret)) {
+        (Some((id, secret)), Some((expected_id, expected))) => {
+            assert!(id == expected_id && secret.expose_secret() == expected);
+        }
+        (found, expected) => assert!(found.is_none() && expected.is_none()),
     }
 }
 

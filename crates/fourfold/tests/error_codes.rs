@@ -91,6 +91,10 @@ const TYPES: &[(&str, &[&str])] = &[
     ),
     ("RequestIdError", fourfold::sharing::RequestIdError::CODES),
     ("ShareRefusal", fourfold::sharing::ShareRefusal::CODES),
+    (
+        "SharingEventError",
+        fourfold::sharing::SharingEventError::CODES,
+    ),
     ("ForeignMember", fourfold::signable::ForeignMember::CODES),
     (
         "PublicKeyError",

@@ -21,13 +21,14 @@ use std::path::PathBuf;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 6] = [
+const TARGETS: [(&str, Target); 7] = [
     ("base64", targets::base64),
     ("canonical_json", targets::canonical_json),
     ("encrypted_secret", targets::encrypted_secret),
     ("key_description", targets::key_description),
     ("qr_login_code", targets::qr_login_code),
     ("recovery_key", targets::recovery_key),
+    ("sharing_event", targets::sharing_event),
 ];
 
 #[test]
@@ -74,6 +75,12 @@ fn qr_codes_survive_their_corpus() {
 #[test]
 fn recovery_keys_survive_their_corpus() {
     replay("recovery_key");
+}
+
+// shows: LIB-17, SHR-19
+#[test]
+fn events_of_sharing_survive_their_corpus() {
+    replay("sharing_event");
 }
 
 fn replay(name: &str) {

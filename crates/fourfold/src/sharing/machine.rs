@@ -14,10 +14,9 @@ use super::outbox::Outbox;
 use super::rate_limit::RateLimit;
 use super::request::Requests;
 use super::share::Rules;
-use super::wire::Incoming;
 use crate::sharing::{
     Authorised, Context, Ignored, Input, Output, Policy, RequestId, ShareId, ShareRefusal,
-    ToDeviceEvent,
+    SharingEvent, ToDeviceEvent,
 };
 use crate::{SecretName, Timestamp};
 
@@ -264,9 +263,9 @@ impl SecretSharing {
             outbox: &mut self.outbox,
             announcements: &mut self.announcements,
         };
-        match Incoming::read(&event.event_type, &event.content) {
-            None => Some(Ignored::Malformed),
-            Some(Incoming::Request {
+        match SharingEvent::read(&event.event_type, &event.content) {
+            Err(_) => Some(Ignored::Malformed),
+            Ok(SharingEvent::Request {
                 name,
                 device_id,
                 request_id,
@@ -275,15 +274,15 @@ impl SecretSharing {
                 self.answers
                     .requested(name, device_id, request_id, announcements, context)
             }
-            Some(Incoming::Cancellation {
+            Ok(SharingEvent::Cancellation {
                 device_id,
                 request_id,
             }) => self.answers.cancelled(&device_id, &request_id, context),
-            Some(Incoming::Send { request_id, secret }) => {
+            Ok(SharingEvent::Send { request_id, secret }) => {
                 self.requests
                     .answered(channel, request_id, secret, self.locked, io, context)
             }
-            Some(Incoming::Push { name, secret }) => {
+            Ok(SharingEvent::Push { name, secret }) => {
                 let rules = (&self.policy, self.locked);
                 self.inbox.pushed(channel, name, secret, rules, io, context)
             }

@@ -2,8 +2,8 @@
 //! ([Sharing](https://spec.matrix.org/v1.19/client-server-api/#sharing)), and with unrequested
 //! pushes ([MSC4385](https://github.com/matrix-org/matrix-spec-proposals/pull/4385)).
 //!
-//! [`SecretSharing`] is the state machine; [`SharingEvent`] reads the events for whoever only looks
-//! at them.
+//! [`SecretSharing`] is the state machine; [`SharingEvent`] is what it reads, for whoever only looks
+//! at the events.
 
 mod accept;
 mod announce;
@@ -30,7 +30,7 @@ mod share;
 mod wire;
 
 pub use self::context::Context;
-pub use self::event::SharingEvent;
+pub use self::event::{SharingEvent, SharingEventError};
 pub use self::ignored::Ignored;
 pub use self::input::{Channel, Input, Recipients, ToDeviceEvent};
 pub use self::machine::SecretSharing;

@@ -21,7 +21,7 @@ use fourfold::passphrase::{Bounds, ParametersError, Passphrase};
 use fourfold::qr_login::{Intent, QrCode, QrCodeError};
 use fourfold::recovery_key::RecoveryKeyError;
 use fourfold::secret_kind::{KeyValue, KeyValueQuirk};
-use fourfold::sharing::SharingEvent;
+use fourfold::sharing::{SharingEvent, SharingEventError};
 use fourfold::signed_json::{PublicKey, SignatureError, SigningKey};
 use fourfold::{
     Algorithm, Content, ContentError, EncryptedSecret, EncryptedSecretError, KeyCheckError,
@@ -518,16 +518,44 @@ fn signed_key_description(input: &Input) -> Found {
 }
 
 fn sharing_event(input: &Input) -> Found {
-    let event = SharingEvent::from_json(&input.text("type"), &input.text("json")).unwrap();
-    let (action, name, request_id) = match event {
-        SharingEvent::Request { name, request_id } => ("request", name, request_id),
-        SharingEvent::Cancellation { name, request_id } => {
-            ("request_cancellation", name, request_id)
-        }
-        SharingEvent::Send { request_id } => ("send", None, request_id),
-        SharingEvent::Push { name } => ("push", name, None),
-        SharingEvent::Unknown { name, request_id } => ("unknown", name, request_id),
-        _ => ("other", None, None),
-    };
-    Ok(json!({"action": action, "name": name, "request_id": request_id}))
+    let content = Secret::new(input.text("json"));
+    let event = SharingEvent::read(&input.text("type"), &content).map_err(|error| match error {
+        SharingEventError::Member(_) => "malformed_member",
+        SharingEventError::NotAnObject => "not_an_object",
+        SharingEventError::TooLarge => "too_large",
+        SharingEventError::UnknownAction => "unknown_action",
+        SharingEventError::UnknownType => "unknown_type",
+        _ => "other",
+    })?;
+    Ok(match &event {
+        SharingEvent::Request {
+            name,
+            device_id,
+            request_id,
+        } => json!({
+            "action": "request",
+            "name": name.as_str(),
+            "device_id": device_id,
+            "request_id": request_id.as_str(),
+        }),
+        SharingEvent::Cancellation {
+            device_id,
+            request_id,
+        } => json!({
+            "action": "request_cancellation",
+            "device_id": device_id,
+            "request_id": request_id.as_str(),
+        }),
+        SharingEvent::Send { request_id, secret } => json!({
+            "action": "send",
+            "request_id": request_id.as_str(),
+            "secret": secret.expose_secret(),
+        }),
+        SharingEvent::Push { name, secret } => json!({
+            "action": "push",
+            "name": name.as_str(),
+            "secret": secret.expose_secret(),
+        }),
+        _ => json!({"action": "other"}),
+    })
 }
