@@ -53,14 +53,16 @@ pub fn decode(text: &str) -> Result<Decoded, DecodeError> {
         .decode_slice(symbols, &mut bytes)
         .map_err(|_| classify(symbols))?;
     bytes.truncate(size);
-    let mut quirks = Vec::new();
-    if symbols.len() != text.len() {
-        quirks.push(Quirk::Padded);
-    }
-    if has_trailing_bits(symbols) {
-        quirks.push(Quirk::TrailingBits);
-    }
+    let quirks = quirks(text).collect();
     Ok(Decoded { bytes, quirks })
+}
+
+/// How a text that decodes deviates from what [`encode`] writes.
+pub(crate) fn quirks(text: &str) -> impl Iterator<Item = Quirk> + use<> {
+    let symbols = text.trim_end_matches('=');
+    let padded = (symbols.len() != text.len()).then_some(Quirk::Padded);
+    let trailing_bits = has_trailing_bits(symbols).then_some(Quirk::TrailingBits);
+    padded.into_iter().chain(trailing_bits)
 }
 
 /// Decodes base64 that must hold exactly `N` bytes, as keys, IVs and MACs do.

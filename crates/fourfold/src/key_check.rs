@@ -5,7 +5,7 @@ use subtle::ConstantTimeEq as _;
 use crate::algorithm::{MemberProblem, aes_hmac_sha2, curve25519_aes_sha2};
 use crate::key::KeyMaterial;
 use crate::key_description::corrupt;
-use crate::{Algorithm, KeyCheckError, KeyDescription, SecretStorageKey, base64};
+use crate::{Algorithm, KeyCheckError, KeyDescription, Quirk, SecretStorageKey, base64};
 
 impl KeyDescription {
     /// Checks whether a private key belongs to this description.
@@ -145,31 +145,6 @@ pub enum KeyCheckOutcome {
     Unverifiable,
     /// It does not.
     Mismatch,
-}
-
-/// A known deviation of other clients in the check data of a key.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Quirk {
-    /// The IV has bit 63 set (mautrix, matrix-ios-sdk).
-    IvBit63Set,
-    /// The IV is longer than 16 bytes; only the first 16 count (nheko).
-    LongIv,
-    /// The MAC was computed with bit 63 of the stored IV cleared (trixnity, old matrix-js-sdk).
-    MacOverClearedIv,
-    /// Padded base64 (matrix-js-sdk and others).
-    PaddedBase64,
-    /// Base64 whose last symbol carries unused bits.
-    TrailingBits,
-}
-
-impl From<base64::Quirk> for Quirk {
-    fn from(quirk: base64::Quirk) -> Self {
-        match quirk {
-            base64::Quirk::Padded => Self::PaddedBase64,
-            base64::Quirk::TrailingBits => Self::TrailingBits,
-        }
-    }
 }
 
 /// mautrix accepts IVs up to three times as long as they should be; nothing longer was ever seen.

@@ -1,12 +1,13 @@
 //! The description of a secret storage key: its public half in account data.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use crate::algorithm::MemberProblem;
 use crate::passphrase::{ParametersError, PassphraseParameters};
 use crate::signable::Kind;
 use crate::signed_json::{PublicKey, SignatureError};
-use crate::{Algorithm, Content, ContentError, KeyId, base64};
+use crate::{Algorithm, Content, ContentError, KeyId, Quirk, base64};
 
 /// What `m.secret_storage.key.<ID>` says about a key
 /// ([Key storage](https://spec.matrix.org/v1.19/client-server-api/#key-storage)).
@@ -102,6 +103,15 @@ impl KeyDescription {
     #[must_use]
     pub fn content(&self) -> &Content {
         &self.content
+    }
+
+    /// The deviations of its check data that can be seen without the private key. Whether the MAC was
+    /// made with the IV as it is stored, [`check`](Self::check) tells.
+    #[must_use]
+    pub fn quirks(&self) -> BTreeSet<Quirk> {
+        let mut quirks = Quirk::of_base64(&self.content, &["iv", "mac", "pubkey"]);
+        quirks.extend(Quirk::of_iv(&self.content));
+        quirks
     }
 
     /// Verifies that the master cross-signing key of a user signed this description, as MSC1946

@@ -88,6 +88,7 @@ mod key_id;
 pub mod passphrase;
 pub mod plan;
 pub mod qr_login;
+mod quirk;
 pub mod recovery_key;
 mod secret;
 pub mod secret_kind;
@@ -112,10 +113,11 @@ pub use key::{
     Authenticity, KeyInputError, NewKey, ProvenKey, SecretStorageKey, TrustError, TrustedPublicKey,
 };
 pub use key_backup::NewKeyBackup;
-pub use key_check::{KeyCheck, KeyCheckOutcome, Quirk};
+pub use key_check::{KeyCheck, KeyCheckOutcome};
 pub use key_description::{KeyCheckError, KeyDescription, KeyDescriptionError};
 pub use key_id::{KeyId, KeyIdError};
 pub use plan::Plan;
+pub use quirk::Quirk;
 // Part of the public interface: every function that needs randomness takes a `CryptoRng`.
 pub use rand_core;
 pub use secret::Secret;

@@ -12,7 +12,7 @@ use crate::algorithm::curve25519_aes_sha2;
 use crate::identity::CrossSigningKeyError;
 use crate::secret_name::{BACKUP_KEY, MASTER_KEY, SELF_SIGNING_KEY, USER_SIGNING_KEY};
 use crate::signed_json::SigningKey;
-use crate::{BackupVersion, PublishedIdentity, Secret, SecretName, base64};
+use crate::{BackupVersion, PublishedIdentity, Quirk, Secret, SecretName, base64};
 
 /// What a secret of a certain name is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -163,7 +163,7 @@ pub struct KeyValue {
     /// The seed or private key.
     pub bytes: Zeroizing<[u8; 32]>,
     /// How the text deviates from what Fourfold writes.
-    pub quirk: Option<KeyValueQuirk>,
+    pub quirk: Option<Quirk>,
 }
 
 impl KeyValue {
@@ -177,22 +177,19 @@ impl KeyValue {
         if SecretKind::of(name) == SecretKind::BackupKey
             && let Some(bytes) = comma_separated(text)
         {
-            return Self::from_slice(&bytes, Some(KeyValueQuirk::CommaSeparatedBytes));
+            return Self::from_slice(&bytes, Some(Quirk::CommaSeparatedBytes));
         }
         let trimmed = text.trim_matches([' ', '\t', '\r', '\n']);
         let decoded = base64::decode(trimmed).map_err(SecretValueError::Base64)?;
         let quirk = if trimmed.len() != text.len() {
-            Some(KeyValueQuirk::SurroundingWhiteSpace)
+            Some(Quirk::SurroundingWhiteSpace)
         } else {
-            decoded.quirks.first().map(|quirk| match quirk {
-                base64::Quirk::Padded => KeyValueQuirk::PaddedBase64,
-                base64::Quirk::TrailingBits => KeyValueQuirk::TrailingBits,
-            })
+            decoded.quirks.first().copied().map(Quirk::from)
         };
         Self::from_slice(&decoded.bytes, quirk)
     }
 
-    fn from_slice(slice: &[u8], quirk: Option<KeyValueQuirk>) -> Result<Self, SecretValueError> {
+    fn from_slice(slice: &[u8], quirk: Option<Quirk>) -> Result<Self, SecretValueError> {
         let mut bytes = Zeroizing::new([0; 32]);
         if slice.len() != bytes.len() {
             let (expected, found) = (bytes.len(), slice.len());
@@ -219,20 +216,6 @@ impl fmt::Debug for KeyValue {
             .field("quirk", &self.quirk)
             .finish_non_exhaustive()
     }
-}
-
-/// A form of a key's text that is read but never written.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum KeyValueQuirk {
-    /// `119,7,109,…`: a byte array that an old matrix-js-sdk turned into text.
-    CommaSeparatedBytes,
-    /// Padded base64.
-    PaddedBase64,
-    /// White space before or after it.
-    SurroundingWhiteSpace,
-    /// Base64 whose last symbol carries unused bits.
-    TrailingBits,
 }
 
 /// The value in the form that is written, where its kind is known.

@@ -135,14 +135,7 @@ impl Snapshot {
         let (key, storage) = (key.as_ref(), self.storage());
         let opened = storage.open(name, key)?;
         let verdict = opened.judge(name, &self.published_keys())?;
-        let key_id = key.id().clone();
-        let authenticity = opened.authenticity;
-        Ok(JudgedSecret::new(
-            opened.secret,
-            key_id,
-            authenticity,
-            verdict,
-        ))
+        Ok(JudgedSecret::new(opened, key.id().clone(), verdict))
     }
 
     /// As [`open`](Self::open), with what this machine remembers: nothing is opened when what changed
@@ -181,14 +174,7 @@ impl Snapshot {
             Err(ReadError::Value(SecretValueError::IsTheKey)) => {
                 let opened = self.storage().open(name, key)?;
                 let verdict = self.published_keys().judge(name, &opened.secret)?;
-                let key_id = key.id().clone();
-                let authenticity = opened.authenticity;
-                Ok(JudgedSecret::new(
-                    opened.secret,
-                    key_id,
-                    authenticity,
-                    verdict,
-                ))
+                Ok(JudgedSecret::new(opened, key.id().clone(), verdict))
             }
             result => result,
         }

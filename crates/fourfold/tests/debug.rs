@@ -110,7 +110,7 @@ fn stored_data_shows_names_only() {
     let opened = storage.open(&name, new.key().key()).unwrap();
     assert_snapshot!(
         shown(&opened),
-        @"OpenedSecret { secret: Secret(..), authenticity: Authenticated }"
+        @"OpenedSecret { secret: Secret(..), authenticity: Authenticated, quirks: {} }"
     );
     shown(&storage.secret(&name));
     let snapshot = Snapshot::new("@a:b", data, None, None).unwrap();

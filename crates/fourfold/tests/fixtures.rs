@@ -14,8 +14,8 @@ use fourfold::passphrase::{Bounds, Passphrase};
 use fourfold::plan::{self, Destination};
 use fourfold::{
     AccountData, Algorithm, Authenticity, Content, EventState, KeyCheckOutcome, KeyId, NewKey,
-    OpenError, PublishedKeys, SecretKind, SecretName, SecretStorage, SecretStorageKey, Snapshot,
-    Verdict,
+    OpenError, PublishedKeys, Quirk, SecretKind, SecretName, SecretStorage, SecretStorageKey,
+    Snapshot, Verdict,
 };
 use serde::Deserialize;
 
@@ -91,6 +91,29 @@ fn standard_secrets_belong_to_the_published_keys() {
         }
     }
     assert!(compared >= 18, "{compared}");
+}
+
+#[test]
+fn how_the_data_of_a_client_deviates_is_told() {
+    let padded = BTreeSet::from([Quirk::PaddedBase64]);
+    for account in accounts() {
+        let (of_key, of_secrets) = match &*account.file {
+            "js-sdk-recovery-key.json" => (padded.clone(), padded.clone()),
+            "mautrix-recovery-key.json" => (BTreeSet::from([Quirk::IvBit63Set]), BTreeSet::new()),
+            _ => Default::default(),
+        };
+        let storage = SecretStorage::new(&account.snapshot.account_data);
+        for key in account.keys() {
+            let description = storage.key(key.id()).unwrap();
+            assert_eq!(description.quirks(), of_key, "{account}");
+            for (name, secret) in storage.secrets() {
+                if secret.entry(key.id()).is_some() {
+                    let opened = storage.open(&name, &key).unwrap();
+                    assert_eq!(opened.quirks, of_secrets, "{account}: {name}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -177,6 +177,12 @@ fn deliver(
     if !provenance.is_authenticated && !provenance.matches_published_key {
         messages::warn("anybody who knows the public key of that key may have written this");
     }
+    for quirk in provenance.quirks.iter().filter(|one| !one.is_harmless()) {
+        messages::note(format_args!(
+            "{}: {quirk}, so that other clients may not read it; fourfold put stores it as they do",
+            provenance.name
+        ));
+    }
     if let Some(path) = &options.out {
         return output::secret_file(path, secret);
     }
@@ -194,6 +200,7 @@ fn deliver(
         "is_iv_authenticated": provenance.is_iv_authenticated,
         "changes": compared.in_json(),
         "public_key": provenance.public_key,
+        "quirks": provenance.quirks,
     });
     output::secret_json(&answer, options.show)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use fourfold::{
-    DefaultKey, KeyDescription, KeyId, SecretName, SecretState, SecretStorage, Snapshot,
+    DefaultKey, KeyDescription, KeyId, Quirk, SecretName, SecretState, SecretStorage, Snapshot,
 };
 use fourfold_client::escape_untrusted;
 use serde::Serialize;
@@ -67,6 +67,7 @@ pub(crate) struct Key {
     algorithm: String,
     is_supported: bool,
     has_key_check: bool,
+    quirks: BTreeSet<Quirk>,
     passphrase: Passphrase,
     secrets: Vec<SecretName>,
 }
@@ -234,6 +235,7 @@ impl Key {
             has_key_check: check_members
                 .iter()
                 .any(|one| description.content().raw(one).is_some()),
+            quirks: description.quirks(),
             passphrase,
             secrets,
         }
@@ -269,6 +271,11 @@ impl Key {
             output::line("      the algorithm is unknown: the key is never used")?;
         } else if !self.has_key_check {
             output::line("      no check data: only a secret can tell whether a key is right")?;
+        }
+        for quirk in self.quirks.iter().filter(|one| !one.is_harmless()) {
+            output::line(format_args!(
+                "      {quirk}, so that other clients may not accept it; fourfold key rotate helps"
+            ))?;
         }
         Ok(())
     }

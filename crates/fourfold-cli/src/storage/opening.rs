@@ -1,10 +1,12 @@
 //! Opening a secret with a key that was found, and saying what is wrong when it does not open.
 
+use std::collections::BTreeSet;
+
 use fourfold::history::Vouched;
 use fourfold::storage::{JudgedSecret, ReadError};
 use fourfold::{
-    Authenticity, KeyId, OpenError, SecretName, SecretState, SecretStorage, SecretStorageKey,
-    SecretValueError,
+    Authenticity, KeyId, OpenError, Quirk, SecretName, SecretState, SecretStorage,
+    SecretStorageKey, SecretValueError,
 };
 use fourfold_client::escape_untrusted;
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ pub(crate) struct Provenance {
     pub(crate) vouched_by: Vouched,
     pub(crate) is_iv_authenticated: bool,
     pub(crate) public_key: Option<String>,
+    /// How what the account holds deviates from the specification.
+    pub(crate) quirks: BTreeSet<Quirk>,
 }
 
 impl Provenance {
@@ -41,6 +45,7 @@ impl Provenance {
             vouched_by: opened.vouched_by,
             is_iv_authenticated: opened.vouched_by.is_iv_authenticated(),
             public_key: opened.public_key().map(ToOwned::to_owned),
+            quirks: opened.quirks.clone(),
         }
     }
 }

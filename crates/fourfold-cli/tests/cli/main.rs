@@ -51,6 +51,7 @@ mod outcomes;
 mod peer;
 mod prompts;
 mod proxy;
+mod quirks;
 mod resumed;
 mod sealing;
 mod secrets;

@@ -1,8 +1,10 @@
 //! A secret that was opened and compared with what is published.
 
-use super::view::OpenError;
+use std::collections::BTreeSet;
+
+use super::view::{OpenError, OpenedSecret};
 use crate::history::{Origin, Suspicious, Vouched};
-use crate::{Authenticity, KeyId, Secret, SecretValueError, Verdict};
+use crate::{Authenticity, KeyId, Quirk, Secret, SecretValueError, Verdict};
 
 /// A secret that was opened and judged: it is what its name says, and does not contradict what is
 /// published.
@@ -17,24 +19,22 @@ pub struct JudgedSecret {
     pub authenticity: Authenticity,
     /// The outcome of the comparison with what is published.
     pub verdict: Verdict,
+    /// How the entry, or the value where its name says what it is, deviates from the specification.
+    pub quirks: BTreeSet<Quirk>,
     /// What vouches for the value, the strongest that is known. A [`Snapshot`](crate::Snapshot) has
     /// no memory: [`known_before`](Self::known_before) adds what this machine remembers.
     pub vouched_by: Vouched,
 }
 
 impl JudgedSecret {
-    pub(crate) fn new(
-        secret: Secret,
-        key_id: KeyId,
-        authenticity: Authenticity,
-        verdict: Verdict,
-    ) -> Self {
+    pub(crate) fn new(opened: OpenedSecret, key_id: KeyId, verdict: Verdict) -> Self {
         Self {
-            secret,
+            secret: opened.secret,
             key_id,
-            authenticity,
-            vouched_by: Vouched::of(authenticity, &verdict, None),
+            authenticity: opened.authenticity,
+            vouched_by: Vouched::of(opened.authenticity, &verdict, None),
             verdict,
+            quirks: opened.quirks,
         }
     }
 

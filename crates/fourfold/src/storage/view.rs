@@ -1,11 +1,14 @@
 //! Secret storage: a view of the keys and the secrets in a user's account data.
 
+use std::collections::BTreeSet;
+
 use crate::algorithm::OpenEntryError;
+use crate::secret_kind::KeyValue;
 use crate::{
     AccountData, Algorithm, Authenticity, DefaultKey, EncryptedSecret, EncryptedSecretError,
     EventState, KeyCheckOutcome, KeyDescription, KeyDescriptionError, KeyId, ProvenKey,
-    PublishedKeys, Secret, SecretKind, SecretName, SecretState, SecretStorageKey, SecretValueError,
-    Verdict,
+    PublishedKeys, Quirk, Secret, SecretKind, SecretName, SecretState, SecretStorageKey,
+    SecretValueError, Verdict,
 };
 
 /// A read-only view over [`AccountData`]: which keys there are, which one is the default, which
@@ -176,10 +179,21 @@ impl<'a> SecretStorage<'a> {
                 return Err(OpenError::NotEncryptedUnderKey { key_ids });
             }
         };
-        let (secret, authenticity) = key.open(name, entry).map_err(OpenError::Entry)?;
+        let (value, authenticity) = key.open(name, entry).map_err(OpenError::Entry)?;
+        let mut quirks = Quirk::of_base64(entry, &["ciphertext", "ephemeral", "iv", "mac"]);
+        quirks.extend(Quirk::of_iv(entry));
+        if secret.is_passthrough_without_encrypted() {
+            quirks.insert(Quirk::WithoutEncrypted);
+        }
+        if SecretKind::of(name) != SecretKind::Other
+            && let Ok(read) = KeyValue::read(name, &value)
+        {
+            quirks.extend(read.quirk);
+        }
         Ok(OpenedSecret {
-            secret,
+            secret: value,
             authenticity,
+            quirks,
         })
     }
 
@@ -254,6 +268,8 @@ pub struct OpenedSecret {
     pub secret: Secret,
     /// Who can have written it.
     pub authenticity: Authenticity,
+    /// How the entry, or the value where its name says what it is, deviates from the specification.
+    pub quirks: BTreeSet<Quirk>,
 }
 
 impl OpenedSecret {

@@ -4,6 +4,7 @@
 mod derivation;
 mod entries;
 mod proof;
+mod quirks;
 #[path = "../scripted_rng/mod.rs"]
 mod scripted_rng;
 

@@ -20,7 +20,7 @@ use fourfold::canonical_json::CanonicalJsonError;
 use fourfold::passphrase::{Bounds, ParametersError, Passphrase};
 use fourfold::qr_login::{Intent, QrCode, QrCodeError};
 use fourfold::recovery_key::RecoveryKeyError;
-use fourfold::secret_kind::{KeyValue, KeyValueQuirk};
+use fourfold::secret_kind::KeyValue;
 use fourfold::sharing::{SharingEvent, SharingEventError};
 use fourfold::signed_json::{PublicKey, SignatureError, SigningKey};
 use fourfold::{
@@ -263,23 +263,21 @@ fn key_check(input: &Input) -> Found {
                 KeyCheckOutcome::Unverifiable => "unverifiable",
                 KeyCheckOutcome::Mismatch => "mismatch",
             };
-            let quirks: BTreeSet<_> = check.quirks.into_iter().map(quirk).collect();
+            let quirks: BTreeSet<_> = check.quirks.into_iter().collect();
+            // Without the key everything can be seen but with which IV the MAC was made.
+            let mut without_key = description.quirks();
+            if without_key.contains(&Quirk::IvBit63Set) && !quirks.contains(&Quirk::IvBit63Set) {
+                without_key.remove(&Quirk::IvBit63Set);
+                without_key.extend(quirks.get(&Quirk::MacOverClearedIv));
+            }
+            if check.outcome != KeyCheckOutcome::Unverifiable {
+                assert_eq!(without_key, quirks);
+            }
             Ok(json!({"outcome": outcome, "quirks": quirks}))
         }
         Err(KeyCheckError::Corrupt { .. }) => Err("corrupt_key_check"),
         Err(KeyCheckError::UnsupportedAlgorithm) => Err("unsupported_algorithm"),
         Err(_) => Err("other"),
-    }
-}
-
-fn quirk(quirk: Quirk) -> &'static str {
-    match quirk {
-        Quirk::IvBit63Set => "iv_bit_63_set",
-        Quirk::LongIv => "long_iv",
-        Quirk::MacOverClearedIv => "mac_over_cleared_iv",
-        Quirk::PaddedBase64 => "padded_base64",
-        Quirk::TrailingBits => "trailing_bits",
-        _ => "other",
     }
 }
 
@@ -460,13 +458,7 @@ fn secret_value(input: &Input) -> Found {
     match KeyValue::read(&name, &Secret::new(input.text("value"))) {
         Ok(value) => Ok(json!({
             "key_base64": base64::encode(*value.bytes),
-            "quirk": value.quirk.map(|quirk| match quirk {
-                KeyValueQuirk::CommaSeparatedBytes => "comma_separated_bytes",
-                KeyValueQuirk::PaddedBase64 => "padded_base64",
-                KeyValueQuirk::SurroundingWhiteSpace => "surrounding_whitespace",
-                KeyValueQuirk::TrailingBits => "trailing_bits",
-                _ => "other",
-            }),
+            "quirk": value.quirk,
         })),
         Err(SecretValueError::Base64(base64::DecodeError::Size { .. })) => Err("wrong_length"),
         Err(_) => Err("not_base64"),

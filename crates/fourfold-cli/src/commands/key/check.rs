@@ -1,10 +1,12 @@
 //! `fourfold key check`: which key a recovery key or passphrase is, and where a typing error is.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use fourfold::passphrase::Budget;
 use fourfold::{
-    KeyCheckOutcome, KeyDescription, PublishedKeys, Secret, SecretName, Verdict, base64,
-    recovery_key,
+    KeyCheckOutcome, KeyDescription, PublishedKeys, Quirk, Secret, SecretName, SecretStorage,
+    SecretStorageKey, Verdict, base64, recovery_key,
 };
 use serde_json::json;
 
@@ -69,6 +71,7 @@ fn check(
             "key_id": id,
             "is_default_key": is_default,
             "is_verified": verified,
+            "quirks": quirks(&storage, &found.key),
         }))?;
     } else if verified {
         let kind = if is_default {
@@ -92,6 +95,13 @@ fn check(
         ),
     )
     .hint("the key has no check data and opens no secret"))
+}
+
+/// With the key all of them can be seen, also with which IV the check data was made.
+fn quirks(storage: &SecretStorage<'_>, key: &SecretStorageKey) -> BTreeSet<Quirk> {
+    let description = storage.key(key.id()).ok();
+    let check = description.and_then(|description| description.check(key).ok());
+    check.into_iter().flat_map(|check| check.quirks).collect()
 }
 
 /// Both kinds of keys look the same on paper.
