@@ -58,6 +58,19 @@ fn account_data(entry: &Content) -> AccountData {
     data
 }
 
+/// A secret with these entries, by the IDs of their keys.
+fn entries(entries: &[(&str, Entry)]) -> AccountData {
+    let mut encrypted = Content::default();
+    for (key_id, entry) in entries {
+        encrypted.insert(*key_id, &entry.content());
+    }
+    let mut content = Content::default();
+    content.insert("encrypted", &encrypted);
+    let mut data = AccountData::default();
+    data.insert(NAME, &content);
+    data
+}
+
 /// A history that saw these, one after the other.
 fn history(entries: &[Entry]) -> History {
     let mut history = History::default();
@@ -429,4 +442,142 @@ fn sightings_are_restored_in_the_order_of_their_counters() {
     let history = History::restore(true, rows, [], None);
     let counters: Vec<_> = history.sightings().map(|(_, one)| one.counter).collect();
     assert_eq!(counters, [2, 9]);
+}
+
+#[test]
+fn a_history_is_another_when_it_remembers_another_description() {
+    let described = |name: &str| {
+        let mut data = AccountData::default();
+        let content = format!(r#"{{"algorithm":"A","name":"{name}"}}"#);
+        data.insert_json("m.secret_storage.key.a", content).unwrap();
+        let mut history = History::default();
+        assert!(!history.is_begun());
+        history.saw(&data);
+        assert!(history.is_begun());
+        history
+    };
+    assert_eq!(described("one"), described("one"));
+    assert_ne!(described("one"), described("another"));
+}
+
+// shows: STO-07
+#[test]
+fn an_iv_that_was_accepted_is_told_once_whatever_else_changes() {
+    let changed = Entry {
+        iv: [9; 16],
+        ..Entry::of(1)
+    };
+    let history = history(&[Entry::of(1), changed.clone()]);
+    // There is an entry of another key since.
+    let data = entries(&[("a", changed), ("b", Entry::of(2))]);
+    let is_iv = |change: &Change| matches!(change, Change::IvChanged { .. });
+    assert!(!history.compare(&data).iter().any(is_iv));
+    assert!(
+        history
+            .compare(&account_data(&Entry::of(1).content()))
+            .iter()
+            .any(is_iv)
+    );
+}
+
+// shows: STO-07
+#[test]
+fn a_default_key_is_known_by_the_key_that_it_names() {
+    let naming = |content: &str| {
+        let mut data = AccountData::default();
+        data.insert_json(DefaultKey::EVENT_TYPE, content).unwrap();
+        data
+    };
+    let mut history = History::default();
+    history.saw(&naming(r#"{"key":"a"}"#));
+    history.saw(&naming(r#"{"key":"b"}"#));
+    let back = history.compare(&naming(r#"{"key":"a","org.example.unknown":1}"#));
+    let rolled_back = Change::RolledBack {
+        event_type: DefaultKey::EVENT_TYPE.to_owned(),
+    };
+    assert!(back.contains(&rolled_back), "{back:?}");
+}
+
+// shows: STO-07
+#[test]
+fn an_entry_that_was_taken_away_and_comes_back_is_rolled_back() {
+    let mut history = History::default();
+    history.saw(&entries(&[("a", Entry::of(1)), ("b", Entry::of(2))]));
+    history.saw(&entries(&[("a", Entry::of(1))]));
+    // The other entry is one that was never there, so that the whole is new.
+    let back = entries(&[("a", Entry::of(3)), ("b", Entry::of(2))]);
+    assert!(history.compare(&back).contains(&rolled_back()));
+    let new = entries(&[("a", Entry::of(3)), ("b", Entry::of(4))]);
+    assert!(!history.compare(&new).contains(&rolled_back()));
+}
+
+// shows: STO-07
+#[test]
+fn the_first_description_that_was_proven_is_the_one_that_counts() {
+    let described = |name: &str| {
+        let content = format!(r#"{{"algorithm":"A","name":"{name}"}}"#);
+        let mut data = AccountData::default();
+        data.insert_json(id().event_type(), content).unwrap();
+        data
+    };
+    let prove = |history: &mut History, name: &str| {
+        let data = described(name);
+        history.proved(&SecretStorage::new(&data).key(&id()).unwrap());
+    };
+    let is_changed = |history: &History, name: &str| {
+        let changes = history.compare(&described(name));
+        let is_it = |change: &Change| matches!(change, Change::KeyDescriptionChanged { .. });
+        changes.iter().any(is_it)
+    };
+    let mut history = History::default();
+    assert!(!is_changed(&history, "another"));
+    prove(&mut history, "first");
+    assert!(is_changed(&history, "another"));
+    prove(&mut history, "another");
+    assert!(is_changed(&history, "another") && !is_changed(&history, "first"));
+}
+
+#[test]
+fn what_looks_like_a_damaged_secret_is_looked_at_and_what_is_none_is_not() {
+    let with = |content: &str| {
+        let mut data = AccountData::default();
+        data.insert_json(NAME, content).unwrap();
+        data
+    };
+    let mut history = History::default();
+    history.saw(&AccountData::default());
+    let added = Change::Added {
+        event_type: NAME.to_owned(),
+    };
+    assert_eq!(history.compare(&with(r#"{"encrypted":7}"#)), [added]);
+    for none in [r#"{"org.example":7}"#, r#"{"encrypted":{}}"#, "{}"] {
+        assert_eq!(history.compare(&with(none)), [], "{none}");
+    }
+}
+
+// shows: LIB-22
+#[test]
+fn what_was_opened_is_bounded_too_and_the_newest_stay() {
+    let version = |number: usize| {
+        let mut entry = Entry::of(1);
+        entry.ciphertext = number.to_le_bytes().to_vec();
+        account_data(&entry.content())
+    };
+    let mut history = History::default();
+    for number in 0..History::MAX_OWN + 10 {
+        history.saw(&version(number));
+        history.opened(&version(number), &name(), &id());
+    }
+    let own = |one: &&Sighting| one.origin == Origin::Opened;
+    let sightings = || history.sightings().map(|(_, one)| one);
+    assert_eq!(sightings().filter(own).count(), History::MAX_OWN);
+    let known = |number| history.origin_of(&version(number), &name(), &id());
+    assert_eq!(known(9), None);
+    assert_eq!(known(10), Some(Origin::Opened));
+    // And each has its place in the order of all.
+    let mut counters: Vec<_> = sightings().map(|one| one.counter).collect();
+    let number = counters.len();
+    counters.sort_unstable();
+    counters.dedup();
+    assert_eq!(counters.len(), number);
 }

@@ -340,5 +340,12 @@ mod tests {
             let replacement = known.replacement();
             assert_eq!(replacement.as_ref().map(master), expected.map(master));
         }
+        // Published by now: it has replaced the pinned one.
+        let done = published(Some(&made));
+        let known = KnownIdentity {
+            made_here: Some(again(&made)),
+            ..known(&done, Some(&trust))
+        };
+        assert!(known.replacement().is_none());
     }
 }

@@ -155,6 +155,25 @@ fn a_part_of_the_keys_does_what_it_can() {
     assert!(known.complete().is_none());
 }
 
+#[test]
+fn each_key_that_is_known_is_handed_out() {
+    let (keys, known) = (identity(), || KnownKeys::from(identity()));
+    let public = |key: Option<&SigningKey>| key.map(SigningKey::public_key);
+    assert_eq!(
+        public(known().master_key()),
+        public(Some(keys.master_key()))
+    );
+    let self_signing = public(Some(keys.self_signing_key()));
+    assert_eq!(public(known().self_signing_key()), self_signing);
+    let taken = known().into_self_signing_key();
+    assert_eq!(public(taken.as_ref()), self_signing);
+    assert_eq!(
+        public(known().user_signing_key()),
+        public(Some(keys.user_signing_key()))
+    );
+    assert!(KnownKeys::default().into_self_signing_key().is_none());
+}
+
 // shows: STO-08
 #[test]
 fn seeds_of_another_identity_are_not_learnt() {
@@ -318,6 +337,24 @@ fn only_the_published_self_signing_key_signs() {
             .unwrap_err(),
         SignDeviceError::Identity(CrossSigningKeyError::Signature(SignatureError::Missing))
     );
+}
+
+// shows: SHR-07
+#[test]
+fn the_id_of_a_device_is_a_key_in_each_way_to_write_it_and_no_other_key() {
+    let (key, other) = (fingerprint(9), fingerprint(8));
+    let text = key.to_base64();
+    let url_safe = text.replace('+', "-").replace('/', "_");
+    for id in [
+        text.clone(),
+        format!("{text}="),
+        format!(" {text}"),
+        url_safe,
+    ] {
+        assert!(key.is_device_id(&id), "{id}");
+        assert!(!other.is_device_id(&id), "{id}");
+    }
+    assert!(!key.is_device_id("LAPTOP"));
 }
 
 #[test]

@@ -200,6 +200,43 @@ mod tests {
     }
 
     #[test]
+    fn a_change_names_the_event_that_it_is_about() {
+        let name = || "org.example".to_owned();
+        let key_id = || KeyId::new("a").unwrap();
+        for (change, event_type) in [
+            (Change::Added { event_type: name() }, "org.example"),
+            (Change::Disappeared { event_type: name() }, "org.example"),
+            (Change::RolledBack { event_type: name() }, "org.example"),
+            (Change::SecretChanged { name: name() }, "org.example"),
+            (Change::TooManyVersions { name: name() }, "org.example"),
+            (
+                Change::IvChanged {
+                    name: name(),
+                    key_id: key_id(),
+                },
+                "org.example",
+            ),
+            (
+                Change::DefaultKeyChanged {
+                    from: None,
+                    to: Some(key_id()),
+                },
+                "m.secret_storage.default_key",
+            ),
+            (
+                Change::KeyDescriptionChanged {
+                    key_id: key_id(),
+                    kind: DescriptionChange::Noted,
+                    what: "another name".to_owned(),
+                },
+                "m.secret_storage.key.a",
+            ),
+        ] {
+            assert_eq!(change.event_type(), event_type);
+        }
+    }
+
+    #[test]
     fn opening_one_secret_is_not_forbidden_by_what_happened_to_another() {
         let name = SecretName::new("org.example").unwrap();
         let rolled_back = |event_type: &str| Change::RolledBack {

@@ -144,6 +144,8 @@ mod tests {
         changes.push(rolled_back(0));
         let changes = Changes::new(changes);
         assert!(changes.is_suspicious() && !changes.is_cut_short);
+        assert_eq!(changes.iter().next(), Some(&rolled_back(0)));
+        assert_eq!(changes.iter().count(), Changes::MAX);
         let suspicious = changes.check_writing().unwrap_err();
         assert_eq!(suspicious.changes, [rolled_back(0)]);
     }
@@ -154,5 +156,20 @@ mod tests {
         let text = changes.check_writing().unwrap_err().to_string();
         assert!(text.contains("org.example.2") && !text.contains("org.example.3"));
         assert!(text.ends_with("; and more"), "{text}");
+        let changes = Changes::new((0..3).map(rolled_back).collect());
+        let text = changes.check_writing().unwrap_err().to_string();
+        assert!(text.contains("org.example.2") && !text.contains("and more"));
+    }
+
+    #[test]
+    fn what_another_client_adds_is_not_suspicious() {
+        let added = Change::Added {
+            event_type: "org.example".to_owned(),
+        };
+        for changes in [vec![], vec![added]] {
+            let changes = Changes::new(changes);
+            assert!(!changes.is_suspicious());
+            assert!(changes.check_writing().is_ok() && changes.check_opening(None).is_ok());
+        }
     }
 }

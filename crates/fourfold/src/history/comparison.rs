@@ -215,3 +215,84 @@ pub(super) enum Last {
     /// It was what it is now.
     Same,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Origin, Sighting};
+
+    fn account_data(content: &str) -> AccountData {
+        let mut data = AccountData::default();
+        data.insert_json("org.example.wallet", content).unwrap();
+        data
+    }
+
+    /// A secret under two keys, of which one entry is of no algorithm that is known.
+    fn secret(ciphertext: &str, more: &str) -> String {
+        let (iv, mac) = ("A".repeat(22), "A".repeat(43));
+        with_entry(ciphertext, &iv, &mac, more)
+    }
+
+    fn with_entry(ciphertext: &str, iv: &str, mac: &str, more: &str) -> String {
+        let entry = format!(r#"{{"ciphertext":"{ciphertext}","iv":"{iv}","mac":"{mac}"}}"#);
+        format!(r#"{{"encrypted":{{"a":{entry},"b":{{"other":1}}}}{more}}}"#)
+    }
+
+    /// What an earlier version kept that saw these, one after the other: their texts.
+    fn by_text(contents: &[String]) -> History {
+        let mut rows = Vec::new();
+        for content in contents {
+            let mut event = Event::as_text(Some(content));
+            // Of the texts of an entry the one that it has.
+            event.entries.dedup_by(|next, one| next.0 == one.0);
+            let whole = event.whole.map(|one| (String::new(), Reading::Text, one));
+            for (key_id, reading, seen) in whole.into_iter().chain(event.entries) {
+                let place = Place {
+                    event_type: "org.example.wallet".to_owned(),
+                    key_id,
+                    reading,
+                };
+                let sighting = Sighting {
+                    counter: rows.len() as u64 + 1,
+                    origin: Origin::Read,
+                    seen: Some(seen),
+                };
+                rows.push((place, sighting));
+            }
+        }
+        History::restore(true, rows, [], None)
+    }
+
+    // shows: STO-07
+    #[test]
+    fn an_entry_that_an_earlier_version_saw_replaced_is_rolled_back_in_other_company_too() {
+        let rolled_back = Change::RolledBack {
+            event_type: "org.example.wallet".to_owned(),
+        };
+        let old = account_data(&secret("AAAA", r#","x":1"#));
+        let history = by_text(&[secret("AAAA", ""), secret("AAAB", "")]);
+        assert!(history.compare(&old).contains(&rolled_back));
+        // Also when there is a newer sighting, of this version.
+        let mut followed = history.clone();
+        followed.saw(&account_data(&secret("AAAB", "")));
+        assert!(followed.compare(&old).contains(&rolled_back));
+        // What it saw last is not an older one, and what it never saw neither.
+        for now in ["AAAB", "AAAC"] {
+            let now = account_data(&secret(now, r#","x":1"#));
+            assert!(!history.compare(&now).contains(&rolled_back), "{now:?}");
+        }
+    }
+
+    // shows: STO-07
+    #[test]
+    fn an_entry_that_an_earlier_version_saw_with_padding_is_known_without() {
+        let rolled_back = Change::RolledBack {
+            event_type: "org.example.wallet".to_owned(),
+        };
+        let (iv, mac) = ("A".repeat(22), "A".repeat(43));
+        let padded = with_entry("AAA=", &(iv.clone() + "=="), &(mac.clone() + "="), "");
+        let history = by_text(&[padded, secret("AAAB", "")]);
+        let old = account_data(&with_entry("AAA", &iv, &mac, ""));
+        assert!(history.compare(&old).contains(&rolled_back));
+    }
+}

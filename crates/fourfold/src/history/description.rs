@@ -1,5 +1,7 @@
 //! How the description of a key differs from the one that was remembered.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -127,15 +129,15 @@ fn passphrase(pinned: &Content, now: &Content, differences: &mut Differences) {
     }
     let iterations = |content: &Content| content.get::<u64>("iterations").and_then(Result::ok);
     match (iterations(pinned), iterations(now)) {
-        (before, after) if before == after => {}
         (Some(before), Some(after)) => {
             let words = format!("{after} instead of {before} iterations");
-            if after < before {
-                differences.weaker(words);
-            } else {
-                differences.replaced(words);
+            match after.cmp(&before) {
+                Ordering::Less => differences.weaker(words),
+                Ordering::Equal => {}
+                Ordering::Greater => differences.replaced(words),
             }
         }
+        (None, None) => {}
         _ => differences.weaker("another number of iterations"),
     }
     if differs(pinned, now, "bits") {
@@ -209,6 +211,17 @@ mod tests {
                 "{from}"
             );
         }
+    }
+
+    #[test]
+    fn a_salt_is_a_text_and_not_the_bytes_that_it_may_stand_for() {
+        let of = |salt: &str| format!(r#"{{"passphrase":{{"salt":"{salt}"}}}}"#);
+        let pinned = Content::from_json(&of("c2FsdA")).unwrap();
+        let words = "another salt for the passphrase".to_owned();
+        assert_eq!(
+            difference(&pinned, Some(&of("c2FsdA=="))),
+            Some((DescriptionChange::Weakened, words))
+        );
     }
 
     #[test]

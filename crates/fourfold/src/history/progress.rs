@@ -61,12 +61,10 @@ impl History {
         from: usize,
         to: usize,
     ) {
-        let these = contents.iter().enumerate();
-        for (place, json) in these.skip(from).take(to.saturating_sub(from) + 1) {
-            // That nothing was there is not worth a memory.
-            if place > 0 || json.is_some() {
-                self.record(event_type, json.as_deref(), Origin::Written);
-            }
+        let these = contents.iter();
+        // That nothing was there before is not worth a memory.
+        for json in these.skip(from).take(to.saturating_sub(from) + 1).flatten() {
+            self.record(event_type, Some(json), Origin::Written);
         }
     }
 }
@@ -156,6 +154,26 @@ mod tests {
         let mut history = History::default();
         history.catch_up(&plan, &states[3]);
         assert_eq!(suspicious(&history, &states[3]), []);
+        // And knows from then on what this machine has replaced.
+        assert_ne!(suspicious(&history, &states[0]), []);
+    }
+
+    #[test]
+    fn what_a_plan_found_is_its_work_only_when_it_has_replaced_it() {
+        let (plan, states) = rotation();
+        let name = SecretName::new("org.example").unwrap();
+        let (_, secret) = SecretStorage::new(&states[0]).secrets().next().unwrap();
+        let old = secret.key_ids().next().unwrap();
+        let mut history = History::default();
+        history.saw(&states[0]);
+        history.catch_up(&plan, &states[0]);
+        assert_eq!(
+            history.origin_of(&states[0], &name, old),
+            Some(Origin::Read)
+        );
+        history.wrote(&plan);
+        let replaced = history.origin_of(&states[0], &name, old);
+        assert_eq!(replaced, Some(Origin::Written));
     }
 
     // shows: STO-07, STO-05

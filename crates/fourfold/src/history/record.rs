@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use super::fingerprint::{Event, named_key};
 use super::{Description, Fingerprint, History, Origin, Place, Reading, Sighting};
-use crate::{
-    AccountData, Content, DefaultKey, KeyDescription, KeyId, SecretName, SecretState, SecretStorage,
-};
+use crate::{AccountData, Content, DefaultKey, KeyDescription, KeyId, SecretName, SecretState};
 
 impl History {
     /// How many sightings of a place are kept that were merely read.
@@ -177,7 +175,6 @@ fn keep_newest(sightings: &mut Vec<Sighting>, most: usize, is_one: impl Fn(Origi
 
 /// The types of the events that secret storage is about.
 fn relevant(account_data: &AccountData) -> BTreeSet<String> {
-    let storage = SecretStorage::new(account_data);
     let is_secret = |json: &str| match SecretState::from_json(json) {
         SecretState::Encrypted(_) | SecretState::Emptied => true,
         SecretState::Malformed(_) => {
@@ -193,7 +190,6 @@ fn relevant(account_data: &AccountData) -> BTreeSet<String> {
                 && (is_its_own || account_data.raw(event_type).is_some_and(is_secret))
         })
         .map(str::to_owned)
-        .chain(storage.secrets().map(|(name, _)| name.as_str().to_owned()))
         .collect()
 }
 

@@ -27,9 +27,10 @@ impl History {
     /// Forgets what is too much.
     pub(super) fn make_room(&mut self) {
         let number = self.read().count();
-        let Some(mut excess) = number.checked_sub(Self::MAX_READ_IN_ALL).filter(|n| *n > 0) else {
+        if number <= Self::MAX_READ_IN_ALL {
             return;
-        };
+        }
+        let mut excess = number.saturating_sub(Self::MAX_READ_IN_ALL);
         let mut places: Vec<_> = self
             .sightings
             .iter()
@@ -196,10 +197,43 @@ mod tests {
             data.insert_json(event_type, r#"{"algorithm":"a"}"#)
                 .unwrap();
         }
-        let large = format!(r#"{{"algorithm":"{}"}}"#, "a".repeat(20_000));
-        data.insert_json("m.secret_storage.key.a", large).unwrap();
         history.saw(&data);
         assert_eq!(history.descriptions.len(), History::MAX_DESCRIPTIONS);
-        assert!(!history.descriptions.contains_key(&KeyId::new("a").unwrap()));
+    }
+
+    // shows: LIB-22
+    #[test]
+    fn a_description_that_is_known_or_was_written_here_has_room_when_no_other_has() {
+        let mut history = History::default();
+        let mut see = |key_id: &str, name: &str, origin| {
+            let event_type = KeyId::new(key_id).unwrap().event_type();
+            let content = format!(r#"{{"algorithm":"a","name":"{name}"}}"#);
+            history.record(&event_type, Some(&content), origin);
+            let found = history.descriptions.get(&KeyId::new(key_id).unwrap());
+            found.is_some_and(|found| found.0.to_json() == content)
+        };
+        for number in 0..History::MAX_DESCRIPTIONS {
+            assert!(see(&format!("key{number}"), "first", Origin::Read));
+        }
+        assert!(!see("another", "first", Origin::Read));
+        assert!(see("another", "first", Origin::Written));
+        // Accepted by the user, however large.
+        assert!(see("key7", &"a".repeat(20_000), Origin::Read));
+        assert!(see("another", "second", Origin::Read));
+    }
+
+    // shows: LIB-22
+    #[test]
+    fn a_description_of_more_than_16_kib_is_not_remembered() {
+        for (bytes, is_remembered) in [(16 * 1024, true), (16 * 1024 + 1, false)] {
+            let name = "a".repeat(bytes - r#"{"name":""}"#.len());
+            let mut data = AccountData::default();
+            let content = format!(r#"{{"name":"{name}"}}"#);
+            data.insert_json("m.secret_storage.key.a", content).unwrap();
+            let mut history = History::default();
+            history.saw(&data);
+            let id = KeyId::new("a").unwrap();
+            assert_eq!(history.descriptions.contains_key(&id), is_remembered);
+        }
     }
 }

@@ -108,4 +108,18 @@ mod tests {
             assert!(!doubtful.is_iv_authenticated());
         }
     }
+
+    #[test]
+    fn each_says_in_words_what_vouches() {
+        let all = [
+            Vouched::PublishedKey,
+            Vouched::WrittenHere,
+            Vouched::OpenedBefore,
+            Vouched::MacOnly,
+            Vouched::Nothing,
+        ];
+        let words = std::collections::BTreeSet::from(all.map(|one| one.to_string()));
+        assert_eq!(words.len(), all.len());
+        assert!(Vouched::MacOnly.to_string().contains("changed the IV"));
+    }
 }

@@ -50,6 +50,17 @@ fn of_several_that_claim_a_key_the_verified_one_counts() {
 }
 
 #[test]
+fn a_key_that_one_device_claims_is_its_own_whether_it_is_verified_or_not() {
+    for signed in [true, false] {
+        let mut account = Account::new(2);
+        account.devices.get_mut("B").unwrap().signed = signed;
+        let trust = account.trust("A");
+        let found = trust.device_by_curve25519(account.devices["B"].curve25519());
+        assert_eq!(found.unwrap().device_id, "B");
+    }
+}
+
+#[test]
 fn a_key_that_two_equal_devices_claim_belongs_to_none() {
     let mut account = Account::new(2);
     let curve25519 = account.devices["B"].curve25519();

@@ -2,8 +2,8 @@
 
 use fourfold::Content;
 use fourfold::identity::{
-    DeviceTrust, IdentityAlarm, PinnedBy, TombstoneReason, Trust, TrustChange, UserKeys,
-    UserKeysError, check_same_device,
+    DeviceKeys, DeviceTrust, IdentityAlarm, PinnedBy, TombstoneReason, Trust, TrustChange,
+    UserKeys, UserKeysError, check_same_device,
 };
 
 use crate::own_devices::{Account, Device, USER, at, forge, key, observe};
@@ -181,6 +181,48 @@ fn a_device_that_went_or_changed_stays_untrusted_until_the_user_verifies_it() {
         assert_eq!(trust.verdict("B"), DeviceTrust::Tombstoned(reason));
         assert!(trust.confirm("B", account.devices["B"].ed25519(), at(4)));
         assert_eq!(trust.verdict("B"), DeviceTrust::Verified);
+    }
+}
+
+/// Devices that were signed once are never forgotten, so that is what must be remembered of them.
+// shows: SHR-14
+#[test]
+fn a_device_that_was_signed_once_counts_as_that_when_it_goes() {
+    let shown = |trust: &mut Trust, signed: &[Option<bool>]| {
+        for (second, signed) in (1..).zip(signed) {
+            let mut account = Account::new(2);
+            if let Some(signed) = signed {
+                account.devices.get_mut("B").unwrap().signed = *signed;
+            } else {
+                account.devices.remove("B");
+            }
+            observe(trust, &account.keys(), at(second));
+        }
+    };
+    for (signed, was_signed) in [
+        (vec![Some(false), None], false),
+        (vec![Some(true), None], true),
+        // The server leaves the signature out before it lets the device go, or shows it late.
+        (vec![Some(true), Some(false), None], true),
+        (vec![Some(false), Some(true), None], true),
+        // It went already, and comes again.
+        (vec![Some(false), None, Some(true), None], true),
+        (vec![Some(true), None, Some(false), None], true),
+    ] {
+        let mut trust = Account::new(1).trust("A");
+        shown(&mut trust, &signed);
+        let tombstone = trust.tombstone_of("B").unwrap();
+        assert_eq!(tombstone.was_signed, was_signed, "{signed:?}");
+    }
+}
+
+#[test]
+fn a_device_whose_id_is_too_long_leaves_nothing() {
+    let mut trust = Trust::new(USER, "A");
+    let longest = "x".repeat(DeviceKeys::MAX_ID_BYTES);
+    for (id, is_remembered) in [(longest.clone(), true), (longest + "x", false)] {
+        trust.tombstone(&id, TombstoneReason::Blocked, at(1));
+        assert_eq!(trust.tombstone_of(&id).is_some(), is_remembered);
     }
 }
 
