@@ -29,12 +29,13 @@ async fn main() {
     let tokens = arguments.next().unwrap();
     let mut config = Config::new("localhost", folder);
     config
+        .network
         .bind
         .set_port(std::env::var("PORT").map_or(8008, |port| port.parse().unwrap()));
     config.rate_limits = RateLimits::disabled();
-    config.password_cost = PasswordCost::minimal();
+    config.accounts.password_cost = PasswordCost::minimal();
     if let Ok(bytes) = std::env::var("CACHE_BYTES") {
-        config.cache_bytes = bytes.parse().unwrap();
+        config.storage.cache_bytes = bytes.parse().unwrap();
     }
     let server = Server::bind(config).await.unwrap();
 

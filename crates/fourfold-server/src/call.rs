@@ -78,7 +78,7 @@ impl Call {
 
     /// Refuses a body that is not a JSON object fit to be stored.
     pub(crate) fn check_body(&self) -> Result<(), MatrixError> {
-        json::check_object(&self.body, self.app.config.limits.json_depth)
+        json::check_object(&self.body, self.app.config.limits.body.json_depth)
     }
 }
 

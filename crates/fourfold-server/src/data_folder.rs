@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::server::StartError;
+use crate::start_error::StartError;
 
 /// A folder that this process alone uses. The system releases it when the process ends, however it
 /// ends.

@@ -12,7 +12,7 @@
 //! ```
 //! # async fn example() -> Result<(), fourfold_server::StartError> {
 //! let mut config = fourfold_server::Config::new("localhost", "/var/lib/fourfold");
-//! config.bind = ([127, 0, 0, 1], 0).into();
+//! config.network.bind = ([127, 0, 0, 1], 0).into();
 //! let server = fourfold_server::Server::bind(config).await?;
 //! let address = server.local_addr();
 //! # let _ = address;
@@ -29,14 +29,22 @@ mod call;
 mod clock;
 mod config;
 mod data_folder;
+mod default_rules;
 mod endpoints;
+mod homeserver;
 mod http;
 mod router;
 mod routes;
 mod server;
+mod start_error;
 pub mod store;
 
 pub use self::clock::Clock;
-pub use self::config::{Config, Limits, PasswordCost, Rate, RateLimits};
+pub use self::config::{
+    AccountConfig, BodyLimits, Config, Limits, LoginRates, MemoryLimits, NetworkConfig,
+    PasswordCost, Rate, RateLimits, StorageConfig, StrangerRates,
+};
+pub use self::homeserver::{AccountError, Homeserver};
 pub use self::routes::{Access, PREFIXES, RouteDescription, routes};
-pub use self::server::{AccountError, Homeserver, Server, StartError};
+pub use self::server::Server;
+pub use self::start_error::StartError;

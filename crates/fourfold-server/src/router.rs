@@ -1,6 +1,5 @@
 //! From the table to a router: everything that happens before and after a handler.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -11,17 +10,15 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
-use crate::app::{App, address_key};
+use crate::app::App;
 use crate::auth::bearer::authenticate;
 use crate::call::Call;
+use crate::http::address::{self, address_key};
 use crate::http::budget::Holder;
 use crate::http::error::MatrixError;
+use crate::http::refusal::refusal;
 use crate::http::{answer, condition};
 use crate::routes::{Access, BodyLimit, PREFIXES, ROUTES, Route};
-
-/// The address that a connection comes from; the socket puts it into the request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PeerAddress(pub(crate) IpAddr);
 
 /// The router of the whole table. Every answer passes through here, so every answer has the headers.
 pub(crate) fn router(app: &Arc<App>) -> Router {
@@ -62,7 +59,7 @@ async fn serve(app: Arc<App>, route: &'static Route, request: Request) -> Respon
             if error.is_held_back() {
                 tokio::time::sleep(app.config.rate_limits.refusal_delay).await;
             }
-            error.into_answer()
+            refusal(&error)
         }
     }
 }
@@ -73,15 +70,16 @@ async fn handle(
     parts: &mut Parts,
     body: Body,
 ) -> Result<Response<Body>, MatrixError> {
-    let address = address(&app, parts);
+    let address = address::of(parts, app.config.network.trust_forwarded_for);
     let session = match route.access {
         Access::Public => {
-            app.rates
-                .anonymous_per_address
-                .take(&address_key(address))?;
+            let rates = &app.traffic.rates.strangers;
+            rates.anonymous_per_address.take(&address_key(address))?;
             None
         }
-        Access::Session | Access::Owner => Some(authenticate(&app, &parts.headers, address).await?),
+        Access::Session | Access::Owner => {
+            Some(authenticate(&app.auth, &parts.headers, address).await?)
+        }
     };
     let parameters = parameters(parts).await?;
     let owner = parameters
@@ -98,10 +96,10 @@ async fn handle(
     let limits = &app.config.limits;
     let limit = match route.body {
         BodyLimit::None => None,
-        BodyLimit::Stranger => Some(limits.body_of_stranger),
-        BodyLimit::Ordinary => Some(limits.body),
-        BodyLimit::AccountData => Some(limits.account_data),
-        BodyLimit::KeyBackup => Some(limits.key_backup),
+        BodyLimit::Stranger => Some(limits.body.of_stranger),
+        BodyLimit::Ordinary => Some(limits.body.other),
+        BodyLimit::AccountData => Some(limits.body.account_data),
+        BodyLimit::KeyBackup => Some(limits.body.key_backup),
     };
     let holder = match &session {
         Some(session) => Holder::User(session.user.clone()),
@@ -112,14 +110,15 @@ async fn handle(
         None => (Bytes::new(), None),
         Some(limit) => {
             let patience = limits.receive_timeout;
-            let received = app
-                .bodies
-                .receive(&holder, &parts.headers, body, limit, patience);
+            let received =
+                app.traffic
+                    .bodies
+                    .receive(&holder, &parts.headers, body, limit, patience);
             received.await?
         }
     };
     if let Some(session) = &session {
-        app.rates.charge_body(session, body.len());
+        app.traffic.rates.charge_body(session, body.len());
     }
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let condition = condition::of(&parts.headers)?;
@@ -133,21 +132,21 @@ async fn handle(
         address,
     })
     .await?;
-    app.unread.admit(holder, answer)
+    app.traffic.unread.admit(holder, answer)
 }
 
 async fn unknown_path(request: Request) -> Response<Body> {
     if request.method() == Method::OPTIONS {
         return preflight();
     }
-    MatrixError::UnknownPath.into_answer()
+    refusal(&MatrixError::UnknownPath)
 }
 
 async fn unknown_method(request: Request) -> Response<Body> {
     if request.method() == Method::OPTIONS {
         return preflight();
     }
-    MatrixError::UnknownMethod.into_answer()
+    refusal(&MatrixError::UnknownMethod)
 }
 
 /// `OPTIONS` runs no logic: the headers are all that a browser asks for.
@@ -163,7 +162,7 @@ async fn parameters(parts: &mut Parts) -> Result<Vec<(Arc<str>, Box<str>)>, Matr
         .map_err(|_| MatrixError::InvalidParam("a part of the path is not UTF-8"))?;
     raw.iter()
         .map(|(name, value)| {
-            if value.len() > LONGEST_PARAMETER || value.contains('\0') {
+            if value.len() > MAX_PARAMETER || value.contains('\0') {
                 return Err(MatrixError::InvalidParam(
                     "a part of the path is longer than 255 bytes or has a NUL",
                 ));
@@ -173,17 +172,4 @@ async fn parameters(parts: &mut Parts) -> Result<Vec<(Arc<str>, Box<str>)>, Matr
         .collect()
 }
 
-fn address(app: &App, parts: &Parts) -> IpAddr {
-    let peer = parts.extensions.get::<PeerAddress>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
-    if !app.config.trust_forwarded_for {
-        return peer;
-    }
-    // The last entry is the one that the proxy next to us wrote.
-    let forwarded = parts.headers.get_all("x-forwarded-for").iter().next_back();
-    forwarded
-        .and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok())
-        .unwrap_or(peer)
-}
-
-const LONGEST_PARAMETER: usize = 255;
+const MAX_PARAMETER: usize = 255;

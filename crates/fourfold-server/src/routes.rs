@@ -14,8 +14,7 @@ use crate::endpoints::{
     account_data, devices, discovery, filter, idle, key_backup, keys, login, push_rules,
     registration, session, sync, to_device,
 };
-use crate::http::answer::Answer;
-use crate::http::error::MatrixError;
+use crate::http::answer::Handled;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -100,18 +99,17 @@ impl Method {
 pub(crate) enum BodyLimit {
     /// None: what comes is ignored, and the connection may close after the answer.
     None,
-    /// [`Limits::body`](crate::Limits::body).
+    /// [`BodyLimits::other`](crate::BodyLimits::other).
     Ordinary,
-    /// [`Limits::body_of_stranger`](crate::Limits::body_of_stranger).
+    /// [`BodyLimits::of_stranger`](crate::BodyLimits::of_stranger).
     Stranger,
-    /// [`Limits::account_data`](crate::Limits::account_data).
+    /// [`BodyLimits::account_data`](crate::BodyLimits::account_data).
     AccountData,
-    /// [`Limits::key_backup`](crate::Limits::key_backup).
+    /// [`BodyLimits::key_backup`](crate::BodyLimits::key_backup).
     KeyBackup,
 }
 
 pub(crate) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Handled> + Send>>;
-pub(crate) type Handled = Result<Answer, MatrixError>;
 
 /// `METHOD "path", who may call, handler` for a path under the prefixes; `at` for a whole path;
 /// `reads` names the limit of a body that is read.

@@ -40,9 +40,12 @@ pub(crate) struct Options {
 /// Serves until SIGINT or SIGTERM, and then stops without losing anything.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut config = Config::new(&options.server_name, &options.data);
-    config.bind = options.bind;
-    config.public_base_url.clone_from(&options.public_url);
-    config.registration = !options.no_registration;
+    config.network.bind = options.bind;
+    config
+        .network
+        .public_base_url
+        .clone_from(&options.public_url);
+    config.accounts.registration = !options.no_registration;
     if options.no_rate_limits {
         config.rate_limits = RateLimits::disabled();
     }

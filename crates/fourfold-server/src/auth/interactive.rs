@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::app::App;
-use crate::auth::token;
+use super::token;
 use crate::bounded::generations::Generations;
+use crate::clock::Clock;
 use crate::http::error::MatrixError;
 use crate::store::{Timestamp, UserId};
 
@@ -24,11 +24,11 @@ use crate::store::{Timestamp, UserId};
 #[derive(Deserialize)]
 pub(crate) struct AuthData {
     #[serde(rename = "type")]
-    stage: Option<String>,
-    session: Option<String>,
-    password: Option<Zeroizing<String>>,
-    identifier: Option<UserIdentifier>,
-    user: Option<String>,
+    pub(super) stage: Option<String>,
+    pub(super) session: Option<String>,
+    pub(super) password: Option<Zeroizing<String>>,
+    pub(super) identifier: Option<UserIdentifier>,
+    pub(super) user: Option<String>,
 }
 
 /// Who logs in.
@@ -49,7 +49,7 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Dummy => "m.login.dummy",
             Self::Password => "m.login.password",
@@ -58,7 +58,10 @@ impl Stage {
 }
 
 /// The open sessions.
-pub(crate) struct Interactive(Mutex<Generations<String, Opened>>);
+pub(crate) struct Interactive {
+    sessions: Mutex<Generations<String, Opened>>,
+    clock: Clock,
+}
 
 struct Opened {
     request: &'static str,
@@ -67,71 +70,17 @@ struct Opened {
 }
 
 impl Interactive {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Generations::new(SESSIONS)))
-    }
-
-    /// Passes when the dummy stage is done for `request`; otherwise the error is the challenge.
-    pub(crate) fn dummy(
-        app: &App,
-        request: &'static str,
-        auth: Option<&AuthData>,
-    ) -> Result<(), MatrixError> {
-        let session = app.interactive.session(app, request, None, auth)?;
-        let stage = auth.and_then(|auth| auth.stage.as_deref());
-        if stage != Some(Stage::Dummy.name()) {
-            return app
-                .interactive
-                .challenge(app, request, None, session, Stage::Dummy, stage);
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            sessions: Mutex::new(Generations::new(MAX_SESSIONS)),
+            clock,
         }
-        app.interactive.finish(session.as_deref());
-        Ok(())
-    }
-
-    /// Passes when `auth` holds the password of `user`; otherwise the error is the challenge.
-    pub(crate) async fn password(
-        app: &App,
-        request: &'static str,
-        user: &UserId,
-        auth: Option<&AuthData>,
-    ) -> Result<(), MatrixError> {
-        let session = app.interactive.session(app, request, Some(user), auth)?;
-        let given = auth.filter(|auth| auth.stage.as_deref() == Some(Stage::Password.name()));
-        let Some(given) = given else {
-            let stage = auth.and_then(|auth| auth.stage.as_deref());
-            let sessions = &app.interactive;
-            return sessions.challenge(app, request, Some(user), session, Stage::Password, stage);
-        };
-        app.rates.confirmation_per_user.take(user.as_str())?;
-        let named = match &given.identifier {
-            Some(identifier) if identifier.kind == "m.id.user" => identifier.user.as_deref(),
-            Some(_) => Some("@"),
-            None => given.user.as_deref(),
-        };
-        // Whoever names nobody means the owner of the token.
-        let same = named.is_none_or(|named| app.typed_user_id(named).as_ref() == Some(user));
-        let password = given.password.clone().unwrap_or_default();
-        let stored = app.store.password_hash(user).await?;
-        if app.passwords.verify(password, stored).await? && same {
-            app.interactive.finish(session.as_deref());
-            return Ok(());
-        }
-        let fault = ("M_FORBIDDEN", "the password is wrong");
-        Err(app.interactive.refuse(
-            app,
-            request,
-            Some(user),
-            session,
-            Stage::Password,
-            Some(fault),
-        ))
     }
 
     /// The session that `auth` names. One that is unknown, expired or of another request starts
     /// over, with the reason in the challenge.
-    fn session(
+    pub(super) fn session(
         &self,
-        app: &App,
         request: &'static str,
         user: Option<&UserId>,
         auth: Option<&AuthData>,
@@ -139,8 +88,8 @@ impl Interactive {
         let Some(named) = auth.and_then(|auth| auth.session.as_deref()) else {
             return Ok(None);
         };
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = app.config.clock.now();
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
         let valid = sessions.entry(named, |_| 1).is_some_and(|opened| {
             opened.request == request
                 && opened.user.as_ref() == user
@@ -156,12 +105,11 @@ impl Interactive {
             Stage::Dummy
         };
         let fault = ("M_UNKNOWN", "the authentication session is unknown or over");
-        Err(self.refuse(app, request, user, None, stage, Some(fault)))
+        Err(self.refuse(request, user, None, stage, Some(fault)))
     }
 
-    fn challenge(
+    pub(super) fn challenge(
         &self,
-        app: &App,
         request: &'static str,
         user: Option<&UserId>,
         session: Option<String>,
@@ -169,13 +117,12 @@ impl Interactive {
         given: Option<&str>,
     ) -> Result<(), MatrixError> {
         let fault = given.map(|_| ("M_UNRECOGNIZED", "this stage is in none of the flows"));
-        Err(self.refuse(app, request, user, session, wanted, fault))
+        Err(self.refuse(request, user, session, wanted, fault))
     }
 
     /// The 401: flows, parameters (present though empty, because clients look inside), the session.
-    fn refuse(
+    pub(super) fn refuse(
         &self,
-        app: &App,
         request: &'static str,
         user: Option<&UserId>,
         session: Option<String>,
@@ -186,13 +133,13 @@ impl Interactive {
             Some(session) => session,
             None => match token::random_id() {
                 Ok(session) => {
-                    let at = app.config.clock.now();
+                    let at = self.clock.now();
                     let opened = Opened {
                         request,
                         user: user.cloned(),
                         at,
                     };
-                    let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
                     sessions.insert(session.clone(), opened, 1);
                     session
                 }
@@ -212,9 +159,9 @@ impl Interactive {
         MatrixError::Interactive(challenge)
     }
 
-    fn finish(&self, session: Option<&str>) {
+    pub(super) fn finish(&self, session: Option<&str>) {
         if let Some(session) = session {
-            self.0
+            self.sessions
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(session);
@@ -223,6 +170,6 @@ impl Interactive {
 }
 
 /// Sessions that are remembered; the oldest are forgotten first.
-const SESSIONS: usize = 10_000;
+const MAX_SESSIONS: usize = 10_000;
 
 const LIFETIME: Duration = Duration::from_secs(15 * 60);

@@ -37,7 +37,7 @@ impl Passwords {
             params,
             decoy,
             memory,
-            permits: Arc::new(Semaphore::new(processors.min(MOST_AT_ONCE))),
+            permits: Arc::new(Semaphore::new(processors.min(MAX_AT_ONCE))),
             #[cfg(test)]
             hashed: std::sync::atomic::AtomicUsize::default(),
         })
@@ -173,7 +173,7 @@ fn compute(
 }
 
 /// Hashes at a time, on a machine with more processors than that too: each keeps its memory.
-const MOST_AT_ONCE: usize = 4;
+const MAX_AT_ONCE: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -224,7 +224,7 @@ mod tests {
             assert!(!matches.unwrap().unwrap());
         }
         let kept = passwords.memory.idle();
-        assert!((1..=MOST_AT_ONCE).contains(&kept.len()), "{}", kept.len());
+        assert!((1..=MAX_AT_ONCE).contains(&kept.len()), "{}", kept.len());
         for blocks in kept.iter() {
             assert_eq!(blocks.len(), 8);
             let mut words = blocks.iter().flat_map(|block| block.as_ref());

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use ruma::RoomId;
 
 use crate::call::Call;
-use crate::http::answer;
+use crate::default_rules::PUSH_RULES;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 use crate::store::Scope;
 
 /// `GET`: the content as it was stored.
@@ -18,7 +18,7 @@ pub(crate) async fn show(call: Call) -> Handled {
     let user = call.user()?;
     let event_type = call.parameter("type")?;
     if scope.is_global() && event_type == PUSH_RULES {
-        return Ok(answer::raw(call.app.push_rules.content(user)?));
+        return Ok(answer::raw(call.app.default_rules.content(user)?));
     }
     let stored = call
         .app
@@ -59,8 +59,6 @@ fn scope(call: &Call) -> Result<Scope, MatrixError> {
     let room = RoomId::parse(room).map_err(|_| MatrixError::InvalidParam("not a room ID"))?;
     Ok(Scope::room(room.as_str()))
 }
-
-pub(crate) const PUSH_RULES: &str = "m.push_rules";
 
 /// Types that only the server writes, through other endpoints.
 const SERVER_MANAGED: [&str; 2] = [PUSH_RULES, "m.fully_read"];

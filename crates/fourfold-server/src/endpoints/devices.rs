@@ -5,12 +5,12 @@ use ruma::{MilliSecondsSinceUnixEpoch, UInt};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::auth::interactive::{AuthData, Interactive};
+use crate::auth::confirmation;
+use crate::auth::interactive::AuthData;
+use crate::auth::new_session::check_display_name;
 use crate::call::Call;
-use crate::endpoints::session::check_display_name;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 use crate::store::{Device, DeviceId};
 
 /// `GET /devices`.
@@ -53,7 +53,7 @@ pub(crate) async fn rename(call: Call) -> Handled {
 pub(crate) async fn delete(call: Call) -> Handled {
     let wanted: Deletion = call.optional_body()?;
     let user = call.user()?;
-    Interactive::password(&call.app, "delete device", user, wanted.auth.as_ref()).await?;
+    confirmation::password(&call.app.auth, "delete device", user, wanted.auth.as_ref()).await?;
     call.app
         .store
         .delete_devices(user, &[call.device_id()?])
@@ -66,7 +66,7 @@ pub(crate) async fn delete_many(call: Call) -> Handled {
     let wanted: Deletion = call.body()?;
     let user = call.user()?;
     let devices = wanted.devices.ok_or(MatrixError::MissingParam("devices"))?;
-    Interactive::password(&call.app, "delete devices", user, wanted.auth.as_ref()).await?;
+    confirmation::password(&call.app.auth, "delete devices", user, wanted.auth.as_ref()).await?;
     let devices: Vec<_> = devices.into_iter().map(DeviceId::new).collect();
     call.app.store.delete_devices(user, &devices).await?;
     Ok(answer::empty())

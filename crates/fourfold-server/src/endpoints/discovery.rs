@@ -3,9 +3,8 @@
 use serde_json::json;
 
 use crate::call::Call;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 
 /// `GET /_matrix/client/versions`.
 pub(crate) async fn versions(_: Call) -> Handled {
@@ -14,7 +13,7 @@ pub(crate) async fn versions(_: Call) -> Handled {
 
 /// `GET /.well-known/matrix/client`: only an operator knows under which URL the world sees us.
 pub(crate) async fn well_known(call: Call) -> Handled {
-    match &call.app.config.public_base_url {
+    match &call.app.config.network.public_base_url {
         Some(base_url) => answer::json(&json!({ "m.homeserver": { "base_url": base_url } })),
         None => Err(MatrixError::NotFound("this server has no public base URL")),
     }

@@ -3,14 +3,13 @@
 use serde_json::json;
 
 use crate::call::Call;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
-use crate::store::type_filter::TypeFilter;
+use crate::store::TypeFilter;
 
 /// `POST /user/{userId}/filter`.
 pub(crate) async fn create(call: Call) -> Handled {
-    if call.body.len() > LARGEST {
+    if call.body.len() > MAX_DEFINITION {
         return Err(MatrixError::TooLarge(
             "the filter is larger than 32 KiB".into(),
         ));
@@ -55,6 +54,6 @@ pub(crate) async fn named(call: &Call, name: Option<&str>) -> Result<TypeFilter,
 }
 
 /// Bytes of a stored filter: whoever keeps as many as there may be keeps them all in memory.
-const LARGEST: usize = 32 * 1024;
+const MAX_DEFINITION: usize = 32 * 1024;
 
 const NO_SUCH_FILTER: MatrixError = MatrixError::NotFound("no such filter");

@@ -3,9 +3,8 @@
 use serde_json::json;
 
 use crate::call::Call;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 
 /// `{}`: no TURN server, no third-party networks.
 pub(crate) async fn empty(_: Call) -> Handled {
@@ -34,7 +33,7 @@ pub(crate) async fn third_party_ids(_: Call) -> Handled {
 
 /// `GET /profile/{userId}` and its members: every user has a profile with nothing in it.
 pub(crate) async fn profile(call: Call) -> Handled {
-    let user = call.app.typed_user_id(call.parameter("userId")?);
+    let user = call.app.auth.names.typed_user_id(call.parameter("userId")?);
     let known = match user {
         Some(user) => call.app.store.password_hash(&user).await?.is_some(),
         None => false,

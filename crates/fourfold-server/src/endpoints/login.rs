@@ -4,13 +4,12 @@ use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::app::address_key;
 use crate::auth::interactive::UserIdentifier;
+use crate::auth::new_session::{LoginOptions, NewTokens};
 use crate::call::Call;
-use crate::endpoints::session::{LoginOptions, NewTokens};
-use crate::http::answer;
+use crate::http::address::address_key;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 
 /// `GET /login`.
 pub(crate) async fn flows(_: Call) -> Handled {
@@ -23,8 +22,10 @@ pub(crate) async fn flows(_: Call) -> Handled {
 /// another.
 pub(crate) async fn login(call: Call) -> Handled {
     let app = &call.app;
-    app.rates
-        .login_per_address
+    app.traffic
+        .rates
+        .login
+        .per_address
         .take(&address_key(call.address))?;
     let wanted: Login = call.body()?;
     match wanted.kind.as_deref() {
@@ -48,19 +49,21 @@ pub(crate) async fn login(call: Call) -> Handled {
 
     // A user of another server, and a name that nobody can have, are checked like an unknown user of
     // ours, with the same work.
-    let user = app.typed_user_id(&typed).unwrap_or_else(|| app.user_id(""));
-    app.rates.login_per_user.take(user.as_str())?;
+    let names = &app.auth.names;
+    let user = names.typed_user_id(&typed);
+    let user = user.unwrap_or_else(|| names.user_id(""));
+    app.traffic.rates.login.per_user.take(user.as_str())?;
     let stored = app.store.password_hash(&user).await?;
-    if !app.passwords.verify(password, stored).await? {
+    if !app.auth.passwords.verify(password, stored).await? {
         return Err(MatrixError::Forbidden(
             "the user name or the password is wrong",
         ));
     }
-    let tokens = NewTokens::make(app, &user, &wanted.options, call.address)?;
+    let tokens = NewTokens::make(&app.auth, &user, &wanted.options, call.address)?;
     app.store
         .open_session(&user, tokens.session.clone())
         .await?;
-    answer::json(&tokens.body(app, &user))
+    answer::json(&tokens.body(&app.auth, &user))
 }
 
 /// The body of `POST /login`. A small type of our own: `ruma`'s refuses the deprecated `user`
@@ -98,7 +101,7 @@ mod tests {
         };
         let serve = async |store: &Arc<SqliteStore>| {
             let mut config = Config::new("localhost", folder);
-            config.password_cost = PasswordCost::minimal();
+            config.accounts.password_cost = PasswordCost::minimal();
             let store: Arc<dyn Store> = Arc::clone(store) as _;
             Homeserver::with_store(config, store).await.unwrap()
         };

@@ -4,15 +4,15 @@ use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::app::{App, address_key, check_localpart};
-use crate::auth::interactive::{AuthData, Interactive};
-use crate::auth::token;
+use crate::app::App;
+use crate::auth::interactive::AuthData;
+use crate::auth::new_session::{LoginOptions, NewTokens};
+use crate::auth::{account, confirmation, token};
 use crate::call::Call;
-use crate::endpoints::session::{LoginOptions, NewTokens};
-use crate::http::answer;
+use crate::http::address::address_key;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
-use crate::store::{NewAccount, UserId};
+use crate::store::UserId;
 
 /// The body of `POST /register`. A small type of our own, because `null` and absent must both pass
 /// for each member, as clients send both.
@@ -34,34 +34,36 @@ pub(crate) async fn register(call: Call) -> Handled {
     }
     check_open(&call.app)?;
     call.app
+        .traffic
         .rates
         .registration_per_address
         .take(&address_key(call.address))?;
     let wanted: Registration = call.body()?;
     let user = match &wanted.username {
         Some(name) => free_name(&call.app, name).await?,
-        None => call.app.user_id(&random_localpart()?),
+        None => call.app.auth.names.user_id(&random_localpart()?),
     };
-    Interactive::dummy(&call.app, "register", wanted.auth.as_ref())?;
+    confirmation::dummy(&call.app.auth, "register", wanted.auth.as_ref())?;
     let password = wanted
         .password
         .ok_or(MatrixError::MissingParam("password"))?;
     if wanted.inhibit_login == Some(true) {
-        create(&call.app, &user, password, None).await?;
+        account::create(&call.app.auth, &user, password, None).await?;
         return answer::json(&json!({
             "user_id": user.as_str(),
             "home_server": call.app.config.server_name,
         }));
     }
-    let tokens = NewTokens::make(&call.app, &user, &wanted.login, call.address)?;
-    create(&call.app, &user, password, Some(&tokens)).await?;
-    answer::json(&tokens.body(&call.app, &user))
+    let tokens = NewTokens::make(&call.app.auth, &user, &wanted.login, call.address)?;
+    account::create(&call.app.auth, &user, password, Some(&tokens)).await?;
+    answer::json(&tokens.body(&call.app.auth, &user))
 }
 
 /// `GET /register/available`.
 pub(crate) async fn available(call: Call) -> Handled {
     check_open(&call.app)?;
     call.app
+        .traffic
         .rates
         .registration_per_address
         .take(&address_key(call.address))?;
@@ -71,24 +73,6 @@ pub(crate) async fn available(call: Call) -> Handled {
         .ok_or(MatrixError::MissingParam("username"))?;
     free_name(&call.app, &name).await?;
     answer::json(&json!({ "available": true }))
-}
-
-/// Makes an account; the name must have been checked.
-pub(crate) async fn create(
-    app: &App,
-    user: &UserId,
-    password: Zeroizing<String>,
-    tokens: Option<&NewTokens>,
-) -> Result<(), MatrixError> {
-    if password.is_empty() || password.len() > LONGEST_PASSWORD {
-        return Err(MatrixError::WeakPassword);
-    }
-    let account = NewAccount {
-        password_hash: app.passwords.hash(password).await?,
-        created_at: app.config.clock.now(),
-        session: tokens.map(|tokens| tokens.session.clone()),
-    };
-    Ok(app.store.create_account(user, account).await?)
 }
 
 #[derive(Deserialize)]
@@ -102,15 +86,15 @@ struct Name {
 }
 
 fn check_open(app: &App) -> Result<(), MatrixError> {
-    if app.config.registration {
+    if app.config.accounts.registration {
         return Ok(());
     }
     Err(MatrixError::Forbidden("registration is closed"))
 }
 
 async fn free_name(app: &App, name: &str) -> Result<UserId, MatrixError> {
-    check_localpart(name, &app.config.server_name)?;
-    let user = app.user_id(name);
+    app.auth.names.check(name)?;
+    let user = app.auth.names.user_id(name);
     match app.store.password_hash(&user).await? {
         Some(_) => Err(MatrixError::UserInUse),
         None => Ok(user),
@@ -122,6 +106,3 @@ fn random_localpart() -> Result<String, MatrixError> {
     let random = u64::from_be_bytes(token::random::<8>()?);
     Ok(format!("user-{random:016x}"))
 }
-
-/// Beyond this a password is an attack on the hash function.
-const LONGEST_PASSWORD: usize = 1024;

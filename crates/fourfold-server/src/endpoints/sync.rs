@@ -6,18 +6,16 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::app::stopped;
 use crate::auth::bearer::still_open;
 use crate::auth::sync_token::SyncPoint;
 use crate::call::Call;
-use crate::endpoints::account_data::PUSH_RULES;
+use crate::default_rules::PUSH_RULES;
 use crate::endpoints::filter;
 use crate::endpoints::keys::SIGNED_CURVE25519;
-use crate::http::answer::{Answer, Writer};
+use crate::http::answer::{Answer, Handled, Writer};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
-use crate::store::type_filter::TypeFilter;
-use crate::store::{AccountDataEvent, Changes, InboxMessage, KeyCounts, Position};
+use crate::http::stopping::stopped;
+use crate::store::{AccountDataEvent, Changes, InboxMessage, KeyCounts, Position, TypeFilter};
 
 /// `GET /sync`.
 ///
@@ -41,7 +39,7 @@ pub(crate) async fn sync(call: Call) -> Handled {
     } else {
         query.patience()?
     };
-    let patience = patience.min(call.app.config.longest_poll);
+    let patience = patience.min(call.app.config.limits.longest_poll);
 
     // Most syncs that do not wait need neither a place among the watchers nor a timer.
     if patience.is_zero() {
@@ -63,7 +61,7 @@ pub(crate) async fn sync(call: Call) -> Handled {
             () = &mut stopping => return news.render(&call, &filter, full).await,
             () = poll.gives_way() => return news.render(&call, &filter, full).await,
         }
-        still_open(&call.app, session).await?;
+        still_open(&call.app.auth, session).await?;
     }
 }
 
@@ -127,7 +125,7 @@ impl News {
         let mut end = after.max(changes.position);
         if inbox.messages > 0 && inbox.newest > after {
             messages = store
-                .inbox_messages(user, device, after, MOST_MESSAGES + 1)
+                .inbox_messages(user, device, after, MAX_MESSAGES + 1)
                 .await?;
             let fitting = fitting(&messages);
             let cut = fitting < messages.len();
@@ -165,7 +163,7 @@ impl News {
         let counts = call.app.store.key_counts(user, &session.device).await?;
         let mut events: Vec<AccountDataEvent> = self.changes.account_data;
         if full && filter.shows(PUSH_RULES) {
-            let content = call.app.push_rules.content(user)?;
+            let content = call.app.default_rules.content(user)?;
             events.push(AccountDataEvent {
                 event_type: PUSH_RULES.into(),
                 content,
@@ -222,9 +220,9 @@ fn fitting(messages: &[InboxMessage]) -> usize {
     let fits = |message: &&InboxMessage| {
         let first = bytes == 0;
         bytes += message.event.len();
-        first || bytes <= MOST_MESSAGE_BYTES
+        first || bytes <= MAX_MESSAGE_BYTES
     };
-    let messages = messages.iter().take(MOST_MESSAGES);
+    let messages = messages.iter().take(MAX_MESSAGES);
     messages.take_while(fits).count()
 }
 
@@ -247,7 +245,7 @@ fn write_counts(body: &mut Writer, counts: &KeyCounts) -> Result<(), MatrixError
 }
 
 /// Messages in one answer; the rest comes at once with the next.
-const MOST_MESSAGES: usize = 100;
+const MAX_MESSAGES: usize = 100;
 
 /// Bytes of messages in one answer.
-const MOST_MESSAGE_BYTES: usize = 1024 * 1024;
+const MAX_MESSAGE_BYTES: usize = 1024 * 1024;

@@ -8,12 +8,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use crate::auth::new_session::EVERY;
 use crate::call::Call;
-use crate::endpoints::session::EVERY;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
 use crate::http::json::write_string;
-use crate::routes::Handled;
 use crate::store::{DeviceId, Outgoing, Recipient, SecretRequest, Transaction, UserId};
 
 /// `PUT /sendToDevice/{eventType}/{txnId}`: each message goes into the inbox of its device, `*` into
@@ -32,12 +31,15 @@ pub(crate) async fn send(call: Call) -> Handled {
         .messages
         .ok_or(MatrixError::MissingParam("messages"))?;
     let count: usize = messages.values().map(BTreeMap::len).sum();
-    if count > MOST_MESSAGES {
+    if count > MAX_MESSAGES {
         return Err(MatrixError::TooLarge(
             "too many messages in one request".into(),
         ));
     }
-    let (rate, user) = (&call.app.rates.messages_per_user, session.user.as_str());
+    let (rate, user) = (
+        &call.app.traffic.rates.messages_per_user,
+        session.user.as_str(),
+    );
     rate.take(user)?;
     rate.charge(user, count.saturating_sub(1));
     let mut outgoing = Vec::with_capacity(count);
@@ -89,7 +91,7 @@ fn event(event_type: &str, sender: &str, content: &RawValue) -> Result<Bytes, Ma
     if !content.starts_with('{') {
         return Err(MatrixError::BadJson("a content must be an object".into()));
     }
-    if content.len() > LARGEST_CONTENT {
+    if content.len() > MAX_CONTENT {
         return Err(MatrixError::TooLarge(
             "a content is larger than 65536 bytes".into(),
         ));
@@ -121,7 +123,7 @@ fn secret_request(event_type: &str, content: &RawValue) -> Option<SecretRequest>
         .request_id
         .len()
         .max(content.requesting_device_id.len());
-    (longest <= LONGEST_ID).then(|| SecretRequest {
+    (longest <= MAX_ID).then(|| SecretRequest {
         cancels,
         request_id: content.request_id,
         requesting_device: DeviceId::new(content.requesting_device_id),
@@ -148,10 +150,10 @@ fn transaction_hash(event_type: &str, transaction: &str) -> [u8; 32] {
 const INBOX_RETRY: Duration = Duration::from_secs(60);
 
 /// Bytes of one content, as Synapse has it.
-const LARGEST_CONTENT: usize = 65_536;
+const MAX_CONTENT: usize = 65_536;
 
 /// Bytes of an ID that somebody may have meant.
-const LONGEST_ID: usize = 255;
+const MAX_ID: usize = 255;
 
 /// Messages in one request, before `*` is expanded.
-const MOST_MESSAGES: usize = 2_000;
+const MAX_MESSAGES: usize = 2_000;

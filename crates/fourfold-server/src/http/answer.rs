@@ -16,6 +16,9 @@ use crate::store::Position;
 /// counted: see [`Unread`](crate::http::unread::Unread).
 pub(crate) type Answer = Response<Content>;
 
+/// What a handler returns.
+pub(crate) type Handled = Result<Answer, MatrixError>;
+
 /// What an answer says.
 pub(crate) enum Content {
     /// All of it.

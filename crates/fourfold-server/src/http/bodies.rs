@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
 
-use crate::config::Limits;
+use crate::config::MemoryLimits;
 use crate::http::budget::{Budget, Holder, Holding};
 use crate::http::error::MatrixError;
 use crate::http::slow_bodies::SlowBodies;
@@ -27,7 +27,7 @@ pub(crate) struct Bodies {
 pub(crate) type Counted = Holding<BytesMut>;
 
 impl Bodies {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &MemoryLimits) -> Self {
         Self {
             large: Budget::new(limits.bodies, limits.bodies_per_user),
             slow: SlowBodies::default(),
@@ -167,10 +167,10 @@ mod tests {
     }
 
     fn bodies() -> Arc<Bodies> {
-        let limits = Limits {
+        let limits = MemoryLimits {
             bodies: 10 * ONE,
             bodies_per_user: 4 * ONE,
-            ..Limits::default()
+            ..MemoryLimits::default()
         };
         Arc::new(Bodies::new(&limits))
     }
@@ -260,7 +260,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_user_may_have_so_many_that_do_not_end() {
         let bodies = bodies();
-        let waiting: Vec<_> = (0..crate::http::slow_bodies::MOST_OF_USER + 10)
+        let waiting: Vec<_> = (0..crate::http::slow_bodies::MAX_OF_USER + 10)
             .map(|_| tokio::spawn(send(Arc::clone(&bodies), user("a"), vec![1], false)))
             .collect();
         let (mut refused, mut given_up) = (0, 0);
@@ -273,7 +273,7 @@ mod tests {
         }
         assert_eq!(
             (refused, given_up),
-            (10, crate::http::slow_bodies::MOST_OF_USER)
+            (10, crate::http::slow_bodies::MAX_OF_USER)
         );
     }
 }

@@ -256,7 +256,7 @@ impl<T> State<T> {
     /// Whether it can be taken away and the client is the cause that it is still there.
     fn is_slow(&self, now: Instant) -> bool {
         let age = now - self.begun;
-        let least = u128::from(LEAST_BYTES_A_SECOND) * age.as_millis() / 1000;
+        let least = u128::from(MIN_BYTES_A_SECOND) * age.as_millis() / 1000;
         let is_behind = u128::try_from(self.passed).is_ok_and(|it| it < least);
         self.content.is_some() && (now - self.moved >= STALLED || (age >= GRACE && is_behind))
     }
@@ -266,7 +266,7 @@ impl<T> State<T> {
 pub(crate) const STALLED: Duration = Duration::from_secs(2);
 
 /// So does what moved more slowly than this, after some time.
-const LEAST_BYTES_A_SECOND: u32 = 64 * 1024;
+const MIN_BYTES_A_SECOND: u32 = 64 * 1024;
 
 const GRACE: Duration = Duration::from_secs(5);
 

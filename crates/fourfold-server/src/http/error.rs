@@ -1,13 +1,10 @@
-//! Errors: of a request, in Matrix's words, and of the server itself.
+//! Why a request was not done, in Matrix's words.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::body::Body;
-use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::json;
+use http::StatusCode;
 
-use crate::http::answer;
 use crate::store::StoreError;
 
 /// Why a request was not done: an HTTP status, an `errcode` and a sentence for people.
@@ -164,44 +161,6 @@ impl MatrixError {
                 | Self::Busy { .. }
                 | Self::TooLarge(_)
         )
-    }
-
-    /// The answer.
-    pub(crate) fn into_answer(self) -> Response<Body> {
-        let (status, errcode) = self.code();
-        let mut body = json!({ "errcode": errcode, "error": self.to_string() });
-        match &self {
-            Self::Interactive(challenge) => body = challenge.clone(),
-            Self::UnknownToken { soft_logout: true } => {
-                if let Some(body) = body.as_object_mut() {
-                    body.insert("soft_logout".to_owned(), true.into());
-                }
-            }
-            Self::WrongBackupVersion { current } => {
-                if let Some(body) = body.as_object_mut() {
-                    body.insert("current_version".to_owned(), current.to_string().into());
-                }
-            }
-            Self::LimitExceeded { retry_after } | Self::InboxFull { retry_after } => {
-                if let Some(body) = body.as_object_mut() {
-                    let milliseconds = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-                    body.insert("retry_after_ms".to_owned(), milliseconds.into());
-                }
-            }
-            _ => {}
-        }
-        let mut answer = answer::brief(status, body.to_string().into());
-        if let Self::LimitExceeded { retry_after }
-        | Self::InboxFull { retry_after }
-        | Self::Busy { retry_after } = self
-        {
-            // Whole seconds, rounded up: sooner would be refused again.
-            let seconds = u64::try_from(retry_after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
-            answer
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-        }
-        answer
     }
 }
 

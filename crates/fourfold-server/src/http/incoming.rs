@@ -177,8 +177,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Incoming<S> {
                     return Poll::Ready(Ok(()));
                 }
                 Draining {
-                    left: MOST_DRAINED,
-                    end: Box::pin(tokio::time::sleep(LONGEST_DRAIN)),
+                    left: MAX_DRAINED,
+                    end: Box::pin(tokio::time::sleep(MAX_DRAIN)),
                 }
             }
         };
@@ -207,10 +207,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Incoming<S> {
 const NAME: &[u8] = b"content-length:";
 
 /// Bytes that are read after the last answer: more than an honest client has on the way.
-const MOST_DRAINED: usize = 1024 * 1024;
+const MAX_DRAINED: usize = 1024 * 1024;
 
 /// How long they may take.
-const LONGEST_DRAIN: Duration = Duration::from_secs(1);
+const MAX_DRAIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -55,7 +55,7 @@ impl Places {
     pub(crate) fn new(most: usize, undivided: bool) -> Arc<Self> {
         Arc::new(Self {
             most,
-            most_waiting: MOST_WAITING,
+            most_waiting: MAX_WAITING,
             undivided,
             state: Mutex::default(),
         })
@@ -141,7 +141,7 @@ impl Drop for Place {
 
 /// Connections that wait for a place, of all addresses together and divided among them in the same
 /// way.
-const MOST_WAITING: usize = 1_000;
+const MAX_WAITING: usize = 1_000;
 
 /// Connections of an address that need no more than a free place each.
 const ALWAYS: usize = 2;
@@ -218,7 +218,7 @@ mod tests {
             waiting.push(entry);
             waits
         };
-        assert_eq!((0..5_000).filter(|_| wait(A)).count(), MOST_WAITING / 2);
+        assert_eq!((0..5_000).filter(|_| wait(A)).count(), MAX_WAITING / 2);
         assert!(wait(B));
         assert!(!wait(A));
     }

@@ -34,7 +34,7 @@ impl Polls {
         let mut polls = self.lock();
         let of_user = polls.entry(session.user.clone()).or_default();
         let same = of_user.iter().position(|it| it.device == session.device);
-        let oldest = (of_user.len() >= MOST_OF_USER).then_some(0);
+        let oldest = (of_user.len() >= MAX_OF_USER).then_some(0);
         if let Some(index) = same.or(oldest) {
             of_user.remove(index).gives_way.notify_one();
         }
@@ -74,7 +74,7 @@ impl Drop for Poll<'_> {
 }
 
 /// Syncs of one user that wait.
-const MOST_OF_USER: usize = 100;
+const MAX_OF_USER: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -126,7 +126,7 @@ mod tests {
     async fn of_very_many_devices_the_oldest_gives_way() {
         let polls = Polls::default();
         let begin = |number: usize| polls.begin(&session("@alice:a", &number.to_string()));
-        let waiting: Vec<_> = (0..=MOST_OF_USER).map(begin).collect();
+        let waiting: Vec<_> = (0..=MAX_OF_USER).map(begin).collect();
         assert!(must_go(&waiting[0]).await);
         assert!(!must_go(&waiting[1]).await);
     }

@@ -22,7 +22,7 @@ pub(crate) struct RateLimiter {
 
 impl RateLimiter {
     pub(crate) fn new(rate: Option<Rate>, clock: Clock) -> Self {
-        let shard = || Mutex::new(Generations::new(BUCKETS / SHARDS));
+        let shard = || Mutex::new(Generations::new(MAX_BUCKETS / SHARDS));
         Self {
             rate,
             clock,
@@ -87,20 +87,20 @@ impl Bucket {
             return Ok(());
         }
         let seconds = (1.0 - self.level) / rate.per_second;
-        let retry_after = Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_WAIT);
+        let retry_after = Duration::try_from_secs_f64(seconds).unwrap_or(MAX_WAIT);
         Err(MatrixError::LimitExceeded {
-            retry_after: retry_after.min(LONGEST_WAIT),
+            retry_after: retry_after.min(MAX_WAIT),
         })
     }
 }
 
 /// Keys that are remembered. One who is forgotten starts with a full bucket, so there must be more
 /// than anyone can fill in the time that a bucket takes to refill.
-const BUCKETS: usize = 200_000;
+const MAX_BUCKETS: usize = 200_000;
 
 const SHARDS: usize = 16;
 
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {
@@ -150,14 +150,14 @@ mod tests {
     // shows: SRV-11
     #[test]
     fn what_is_kept_does_not_grow_with_the_names_nor_beyond_a_number() {
-        let limiter = RateLimiter::new(RateLimits::default().login_per_user, Clock::system());
-        for number in 0..2 * BUCKETS {
+        let limiter = RateLimiter::new(RateLimits::default().login.per_user, Clock::system());
+        for number in 0..2 * MAX_BUCKETS {
             limiter.take(&number).unwrap();
         }
         let kept = |shard: &Mutex<Generations<Fingerprint, Bucket>>| shard.lock().unwrap().len();
         let kept: usize = limiter.shards.iter().map(kept).sum();
         assert!(
-            (BUCKETS / 2..=BUCKETS + 2 * SHARDS).contains(&kept),
+            (MAX_BUCKETS / 2..=MAX_BUCKETS + 2 * SHARDS).contains(&kept),
             "{kept}"
         );
         assert!(size_of::<(Fingerprint, Bucket)>() <= 32);

@@ -28,7 +28,7 @@ impl SlowBodies {
     pub(crate) fn begin(&self, user: &UserId) -> Result<SlowBody<'_>, MatrixError> {
         let mut bodies = self.lock();
         let own = bodies.entry(user.clone()).or_default();
-        if *own >= MOST_OF_USER {
+        if *own >= MAX_OF_USER {
             return Err(MatrixError::LimitExceeded { retry_after: LATER });
         }
         *own += 1;
@@ -56,7 +56,7 @@ impl Drop for SlowBody<'_> {
 }
 
 /// Bodies of one user that are waited for.
-pub(crate) const MOST_OF_USER: usize = 64;
+pub(crate) const MAX_OF_USER: usize = 64;
 
 /// When to ask again.
 const LATER: Duration = Duration::from_secs(1);

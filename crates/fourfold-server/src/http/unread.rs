@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::Response;
 use hyper::body::{Frame, SizeHint};
 
-use crate::config::Limits;
+use crate::config::MemoryLimits;
 use crate::http::answer::{Answer, Content, Rest};
 use crate::http::budget::{Budget, Holder, Holding};
 use crate::http::error::MatrixError;
@@ -24,7 +24,7 @@ use crate::http::error::MatrixError;
 pub(crate) struct Unread(Arc<Budget<VecDeque<Bytes>>>);
 
 impl Unread {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &MemoryLimits) -> Self {
         Self(Budget::new(
             limits.unread_answers,
             limits.unread_answers_per_user,
@@ -175,10 +175,10 @@ mod tests {
     const ONE: usize = 100_000;
 
     fn unread() -> Unread {
-        let limits = Limits {
+        let limits = MemoryLimits {
             unread_answers: 10 * ONE,
             unread_answers_per_user: 4 * ONE,
-            ..Limits::default()
+            ..MemoryLimits::default()
         };
         Unread::new(&limits)
     }

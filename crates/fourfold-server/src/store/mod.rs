@@ -3,17 +3,25 @@
 //! # The user is the shard
 //!
 //! Every method but [`Store::batch_key`] and [`Store::close`] takes the user first and touches that
-//! user's rows alone; the one that reaches others is [`InboxStore::send`]. Every primary key begins with the user ID. An implementation on PostgreSQL can
-//! therefore distribute its tables by that column, unchanged, over as many machines as it likes.
+//! user's rows alone; the one that reaches others is [`InboxStore::send`]. Every primary key begins
+//! with the user ID. An implementation on PostgreSQL can therefore distribute its tables by that
+//! column, unchanged, over as many machines as it likes.
 //!
 //! # Defining a new store
 //!
+//! A store holds rows and no rules: whatever every store must decide the same way is a function in
+//! [`rules`].
+//!
 //! 1. Make the tables of the schema in [`sqlite`], each primary key beginning with the user ID.
-//! 2. Keep one stream position a user, in the row of the user. Each change that a sync must show
+//! 2. In the transaction of a write, read the rows that its rule asks for, let the rule decide, and
+//!    write what it returns. `sqlite/rows/` shows for each write which rows and which rule.
+//! 3. Keep one stream position a user, in the row of the user. Each change that a sync must show
 //!    takes the next number *inside its transaction*, so that the row's lock orders the writers of
 //!    one user and a reader that sees position `n` sees every change up to `n`.
-//! 3. Wake the watchers of the user after the commit, on every server of the cluster.
-//! 4. Run the conformance suite in `tests/store/` over it. It is the meaning of this trait.
+//! 4. Keep one [`Wakeups`] in each process. [`Store::watch`] is [`Wakeups::watch`]. After the commit
+//!    of a write whose [`Change`](rules::wakes::Change) wakes, call [`Wakeups::wake`] on every server
+//!    of the cluster: the others hear of it through the database (`NOTIFY`).
+//! 5. Run the conformance suite in `tests/store/` over it. It is the meaning of this trait.
 //!
 //! # Four things to note
 //!
@@ -26,20 +34,21 @@
 //! 4. A write that is refused ([`StoreError::Quota`], [`StoreError::Changed`],
 //!    [`StoreError::UserInUse`]) changed nothing.
 
+mod account_data;
+mod error;
 mod inbox;
 mod key_backup;
 mod keys;
 mod model;
+mod operations;
+mod quotas;
 pub mod rules;
 pub mod sqlite;
-pub(crate) mod type_filter;
-pub(crate) mod wakeup;
+mod type_filter;
+mod wakeup;
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-use bytes::Bytes;
-
+pub use self::account_data::{AccountDataEvent, Changes, Condition, Filter, Scope, Stored};
+pub use self::error::StoreError;
 pub use self::inbox::{
     Inbox, InboxMessage, InboxStore, Outgoing, Recipient, SECRET_REQUEST_LIFETIME, SecretRequest,
     Sent, Transaction,
@@ -52,191 +61,10 @@ pub use self::keys::{
     OneTimeKey, OneTimeUpload, PublishedDevice, PublishedKeys, UserSignature, WantedKey,
 };
 pub use self::model::{
-    AccountDataEvent, Changes, Condition, Device, DeviceId, Filter, NewAccount, NewSession,
-    Position, Quotas, Scope, Session, Stored, Timestamp, TokenHash, TokenPair, UserId,
+    Device, DeviceId, NewAccount, NewSession, Position, Session, Timestamp, TokenHash, TokenPair,
+    UserId,
 };
-pub use self::wakeup::Watch;
-
-/// The rows of every user, behind the operations that the endpoints need.
-///
-/// See the [module documentation](self) for the rules that every implementation keeps.
-#[async_trait]
-pub trait Store:
-    KeyStore + InboxStore + KeyBackupStore + Send + Sync + std::fmt::Debug + 'static
-{
-    /// Makes an account and, when asked, its first session, in one change.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::UserInUse`] when the user exists.
-    async fn create_account(&self, user: &UserId, account: NewAccount) -> Result<(), StoreError>;
-
-    /// The password hash (a PHC string) of an account; `None` when there is no such account.
-    ///
-    /// Takes the same work for every user, known or not, in use or not: strangers ask it.
-    async fn password_hash(&self, user: &UserId) -> Result<Option<String>, StoreError>;
-
-    /// Opens a session on a device.
-    ///
-    /// A new device takes the display name of the session. A known device keeps its own name, and
-    /// its earlier sessions end before this returns. Moves the device list.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Quota`] when the user has no room for one more device,
-    /// [`StoreError::DeviceIdTaken`] when the ID is a public cross-signing key of the user.
-    async fn open_session(&self, user: &UserId, session: NewSession) -> Result<(), StoreError>;
-
-    /// The session of an access token, expired or not; `None` when the token opens nothing.
-    async fn session(
-        &self,
-        user: &UserId,
-        access: &TokenHash,
-    ) -> Result<Option<Session>, StoreError>;
-
-    /// Trades a refresh token for a new pair on the same device; `None` when the token is unknown.
-    ///
-    /// The pair that the refresh token belongs to stays valid, so that an answer lost on its way
-    /// costs nothing, until the new pair is used (see [`Store::confirm_session`]). Refreshing again
-    /// with the same token ends the pair made before, as it was never used.
-    async fn refresh_session(
-        &self,
-        user: &UserId,
-        refresh: &TokenHash,
-        tokens: TokenPair,
-        now: Timestamp,
-    ) -> Result<Option<DeviceId>, StoreError>;
-
-    /// Notes that a refreshed session is in use: the pair that it replaces ends before this returns.
-    async fn confirm_session(&self, user: &UserId, access: &TokenHash) -> Result<(), StoreError>;
-
-    /// Notes when, and from which address, a device was last seen. Wakes nobody.
-    async fn touch_device(
-        &self,
-        user: &UserId,
-        device: &DeviceId,
-        now: Timestamp,
-        address: Option<String>,
-    ) -> Result<(), StoreError>;
-
-    /// The devices of a user in the order of their IDs.
-    async fn devices(&self, user: &UserId) -> Result<Vec<Device>, StoreError>;
-
-    /// One device.
-    async fn device(&self, user: &UserId, device: &DeviceId) -> Result<Option<Device>, StoreError>;
-
-    /// Gives a device another display name, or none; `false` when there is no such device. Moves the
-    /// device list.
-    async fn rename_device(
-        &self,
-        user: &UserId,
-        device: &DeviceId,
-        display_name: Option<String>,
-    ) -> Result<bool, StoreError>;
-
-    /// Deletes devices with all that belongs to them; their sessions end before this returns.
-    /// Unknown devices are passed over. Moves the device list when one was there.
-    async fn delete_devices(&self, user: &UserId, devices: &[DeviceId]) -> Result<(), StoreError>;
-
-    /// Deletes every device of the user, as [`Store::delete_devices`] would.
-    async fn delete_all_devices(&self, user: &UserId) -> Result<(), StoreError>;
-
-    /// Replaces the content of one type of account data, if the condition holds when it is written.
-    ///
-    /// `content` is stored and returned byte for byte. Storing what is stored already is a change
-    /// like any other: it takes a position and wakes the watchers, because clients wait for the
-    /// echo of their write.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Changed`] when the condition does not hold, [`StoreError::Quota`] when the user
-    /// has no room for the type or the bytes.
-    async fn put_account_data(
-        &self,
-        user: &UserId,
-        scope: Scope,
-        event_type: &str,
-        content: Bytes,
-        condition: Condition,
-    ) -> Result<Position, StoreError>;
-
-    /// The content of one type of account data.
-    async fn account_data(
-        &self,
-        user: &UserId,
-        scope: &Scope,
-        event_type: &str,
-    ) -> Result<Option<Stored>, StoreError>;
-
-    /// What changed after `since`, or everything when there is no `since`, as one snapshot.
-    ///
-    /// Each type of global account data appears once, with its latest content, in the order of the
-    /// last change. A `since` ahead of the user's position (the store was restored from a backup)
-    /// is answered like no `since` at all.
-    async fn changes(&self, user: &UserId, since: Option<Position>) -> Result<Changes, StoreError>;
-
-    /// Keeps a filter and returns its number. The same definition gets the same number.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Quota`] when the user has no room for one more filter.
-    async fn put_filter(&self, user: &UserId, definition: Bytes) -> Result<u64, StoreError>;
-
-    /// A filter. It is the same value as long as it is in memory, so that it is prepared once.
-    async fn filter(&self, user: &UserId, filter: u64) -> Result<Option<Arc<Filter>>, StoreError>;
-
-    /// Watches for changes of a user, sessions included. Subscribe before reading: a change after
-    /// the subscription wakes the watch even when the read has seen it already.
-    fn watch(&self, user: &UserId) -> Watch;
-
-    /// The key that binds sync tokens to their user: made with the store, the same on every server.
-    async fn batch_key(&self) -> Result<[u8; 32], StoreError>;
-
-    /// Finishes every accepted write and releases what the store holds. Later calls that write are
-    /// [`StoreError::Closed`].
-    async fn close(&self);
-}
-
-/// Why the store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The account exists already.
-    #[error("the user ID is taken")]
-    UserInUse,
-    /// There is no such account.
-    #[error("there is no such user")]
-    NoSuchUser,
-    /// The condition of a write does not hold: somebody else wrote first.
-    #[error("something else is stored by now")]
-    Changed,
-    /// One of the [`Quotas`] of the user is used up.
-    #[error("the user has too many {0}")]
-    Quota(&'static str),
-    /// There is no such version of the key backup.
-    #[error("there is no such version of the key backup")]
-    NoSuchBackup,
-    /// Keys go into the current version of the key backup alone, and that is this one.
-    #[error("the current version of the key backup is {0}")]
-    NotCurrentBackup(u64),
-    /// The device ID is a public cross-signing key of the user: in signatures it could not be told
-    /// from one.
-    #[error("the device ID is a cross-signing key")]
-    DeviceIdTaken,
-    /// There is no such device (any more).
-    #[error("there is no such device")]
-    NoSuchDevice,
-    /// A one-time key with this ID is published and has other content.
-    #[error("a one-time key with this ID exists and is another")]
-    KeyInUse,
-    /// The store is shutting down.
-    #[error("the store is closed")]
-    Closed,
-    /// There is no room left where the database lies; nothing was changed.
-    #[error("there is no room left on the disk")]
-    Full,
-    /// The database refused or broke. Nothing of a write is visible; one whose sync broke may be found
-    /// whole after a crash.
-    #[error("the database is unavailable")]
-    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
-}
+pub use self::operations::Store;
+pub use self::quotas::{AccountDataQuota, Amount, BackupQuota, InboxQuota, Quotas};
+pub(crate) use self::type_filter::TypeFilter;
+pub use self::wakeup::{Wakeups, Watch};

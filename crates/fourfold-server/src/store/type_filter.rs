@@ -60,17 +60,17 @@ impl TypeFilter {
 
 /// Refuses patterns that would cost more than any client has a use for.
 fn check(types: &[String], not_types: &[String]) -> Result<(), &'static str> {
-    if types.len() + not_types.len() > MOST_PATTERNS {
+    if types.len() + not_types.len() > MAX_PATTERNS {
         return Err("the filter has more than 1,000 types");
     }
     let mut stars = 0;
     for pattern in types.iter().chain(not_types) {
-        if pattern.len() > LONGEST_PATTERN {
+        if pattern.len() > MAX_PATTERN {
             return Err("a type in the filter is longer than 255 bytes");
         }
         stars += pattern.trim_end_matches('*').matches('*').count();
     }
-    if stars > MOST_INNER_STARS {
+    if stars > MAX_INNER_STARS {
         return Err("the filter has more than 32 wildcards that are not at the end of a type");
     }
     Ok(())
@@ -165,13 +165,13 @@ impl Glob {
 }
 
 /// Types in a filter, wanted and not wanted together.
-const MOST_PATTERNS: usize = 1_000;
+const MAX_PATTERNS: usize = 1_000;
 
 /// The limit of an event type.
-const LONGEST_PATTERN: usize = 255;
+const MAX_PATTERN: usize = 255;
 
 /// Wildcards that are not at the end of their type, in all types of a filter.
-const MOST_INNER_STARS: usize = 32;
+const MAX_INNER_STARS: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -227,7 +227,7 @@ mod tests {
             texts in proptest::collection::vec("[abé]{0,8}", 1..20),
         ) {
             let inner = |it: &String| it.trim_end_matches('*').matches('*').count();
-            prop_assume!(patterns.iter().map(inner).sum::<usize>() <= MOST_INNER_STARS);
+            prop_assume!(patterns.iter().map(inner).sum::<usize>() <= MAX_INNER_STARS);
             let shown = prepare(&json!({ "types": patterns })).unwrap();
             let hidden = prepare(&json!({ "not_types": patterns })).unwrap();
             for text in texts {

@@ -6,17 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::store::UserId;
+use super::model::UserId;
 
-/// Who waits for changes of whom. Holds nothing for a user whom nobody watches.
+/// Who waits for changes of whom, in this process. Holds nothing for a user whom nobody watches. A store
+/// keeps one and wakes it after its commits.
 #[derive(Debug)]
-pub(crate) struct Wakeups {
+pub struct Wakeups {
     hasher: RandomState,
     shards: Vec<Mutex<HashMap<UserId, watch::Sender<()>>>>,
 }
 
 impl Wakeups {
-    pub(crate) fn new() -> Arc<Self> {
+    /// Nobody waits yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         Arc::new(Self {
             hasher: RandomState::new(),
@@ -25,7 +28,7 @@ impl Wakeups {
     }
 
     /// Watches a user from now on.
-    pub(crate) fn watch(self: &Arc<Self>, user: &UserId) -> Watch {
+    pub fn watch(self: &Arc<Self>, user: &UserId) -> Watch {
         let receiver = self
             .with_shard(user, |shard| match shard.get(user) {
                 Some(sender) => sender.subscribe(),
@@ -44,7 +47,7 @@ impl Wakeups {
     }
 
     /// Wakes everyone who watches the user.
-    pub(crate) fn wake(&self, user: &UserId) {
+    pub fn wake(&self, user: &UserId) {
         self.with_shard(user, |shard| {
             if let Some(sender) = shard.get(user) {
                 sender.send_replace(());

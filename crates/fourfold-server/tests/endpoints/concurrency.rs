@@ -122,7 +122,7 @@ async fn two_writers_on_two_types_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_cache_too_small_for_anyone_changes_nothing() {
-    let server = Arc::new(UnderTest::with(|config| config.cache_bytes = 0).await);
+    let server = Arc::new(UnderTest::with(|config| config.storage.cache_bytes = 0).await);
     let mut tasks = JoinSet::new();
     for user in 0..8 {
         let server = Arc::clone(&server);

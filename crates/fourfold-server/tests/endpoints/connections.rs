@@ -207,7 +207,7 @@ async fn bad_names_and_taken_ports_are_told_apart() {
     let running = Running::start(&folder).await;
     let second = TempDir::new().unwrap();
     let mut taken = config(&second);
-    taken.bind = running.address;
+    taken.network.bind = running.address;
     assert!(matches!(
         Server::bind(taken).await,
         Err(StartError::Bind { .. })

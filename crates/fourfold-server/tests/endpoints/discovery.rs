@@ -29,7 +29,8 @@ async fn well_known_names_the_configured_url_or_nothing() {
         .await
         .is(404, "M_NOT_FOUND");
     let url = "https://matrix.example";
-    let server = UnderTest::with(|config| config.public_base_url = Some(url.to_owned())).await;
+    let server =
+        UnderTest::with(|config| config.network.public_base_url = Some(url.to_owned())).await;
     let answer = server.send("GET", path, None, "").await.ok();
     assert_eq!(answer["m.homeserver"]["base_url"], url);
 }

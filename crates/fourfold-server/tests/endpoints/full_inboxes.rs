@@ -101,7 +101,7 @@ async fn td_08_strangers_never_take_the_room_of_the_own_devices() {
 // shows: SRV-14
 #[tokio::test]
 async fn td_08_what_was_refused_comes_with_the_same_request_and_nothing_twice() {
-    let server = UnderTest::with(|config| config.quotas.inbox_messages_of_sender = 2).await;
+    let server = UnderTest::with(|config| config.storage.quotas.inbox.of_sender.messages = 2).await;
     let alice = server.register("alice").await;
     let second = server.login("alice", "SECOND").await;
     let eve = server.register("eve").await;
@@ -143,8 +143,8 @@ async fn td_08_what_was_refused_comes_with_the_same_request_and_nothing_twice() 
 #[tokio::test]
 async fn td_08_an_own_inbox_that_is_full_is_told_with_507() {
     let server = UnderTest::with(|config| {
-        config.quotas.inbox_messages = 5;
-        config.quotas.inbox_bytes = 2_000;
+        config.storage.quotas.inbox.all.messages = 5;
+        config.storage.quotas.inbox.all.bytes = 2_000;
     })
     .await;
     let alice = server.register("alice").await;

@@ -173,7 +173,7 @@ async fn keys_go_into_the_current_version_alone() {
 
 #[tokio::test]
 async fn bad_uploads_are_refused_and_leave_nothing() {
-    let server = UnderTest::with(|config| config.limits.key_backup = 2_000).await;
+    let server = UnderTest::with(|config| config.limits.body.key_backup = 2_000).await;
     let alice = server.register("alice").await;
     let version = create(&server, &alice).await;
     let path = format!("/room_keys/keys?version={version}");

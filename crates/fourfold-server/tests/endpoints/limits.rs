@@ -24,7 +24,7 @@ fn object(length: usize) -> String {
 // shows: SRV-10, AD-05
 #[tokio::test]
 async fn a_content_has_a_largest_size() {
-    let server = UnderTest::with(|config| config.limits.account_data = 1000).await;
+    let server = UnderTest::with(|config| config.limits.body.account_data = 1000).await;
     let alice = server.register("alice").await;
     server.put(&alice, "m.x", &object(1000)).await.ok();
     server
@@ -111,8 +111,8 @@ async fn depth_has_a_limit() {
 #[tokio::test]
 async fn one_user_has_so_many_types_and_bytes_and_no_more() {
     let server = UnderTest::with(|config| {
-        config.quotas.account_data_types = 3;
-        config.quotas.account_data_bytes = 1000;
+        config.storage.quotas.account_data.types = 3;
+        config.storage.quotas.account_data.bytes = 1000;
     })
     .await;
     let alice = server.register("alice").await;
@@ -170,8 +170,8 @@ async fn ad_13_types_beyond_the_quota_are_refused_and_others_have_their_room() {
 #[tokio::test]
 async fn one_user_has_so_many_devices_and_filters() {
     let server = UnderTest::with(|config| {
-        config.quotas.devices = 2;
-        config.quotas.filters = 1;
+        config.storage.quotas.devices = 2;
+        config.storage.quotas.filters = 1;
     })
     .await;
     let alice = server.register("alice").await;

@@ -15,9 +15,9 @@ async fn rates_answer_429_with_the_time_to_wait() {
         burst: 1,
     });
     let server = UnderTest::with(|config| {
-        config.rate_limits.login_per_user = once;
+        config.rate_limits.login.per_user = once;
         config.rate_limits.confirmation_per_user = once;
-        config.rate_limits.bad_tokens_per_address = once;
+        config.rate_limits.strangers.bad_tokens_per_address = once;
     })
     .await;
     let alice = server.register("alice").await;
@@ -137,8 +137,8 @@ async fn a_large_body_counts_as_several_requests() {
 #[tokio::test]
 async fn an_address_without_a_session_is_limited_and_sessions_are_not() {
     let server = UnderTest::with(|config| {
-        config.trust_forwarded_for = true;
-        config.rate_limits.anonymous_per_address = rate(1.0, 3);
+        config.network.trust_forwarded_for = true;
+        config.rate_limits.strangers.anonymous_per_address = rate(1.0, 3);
     })
     .await;
     let ask = async |address: &str, path: &str, token: Option<&str>| {
@@ -204,7 +204,7 @@ async fn messages_are_limited_by_their_copies() {
 async fn td_08_a_flood_from_many_senders_takes_bounded_room_and_its_victim_is_served() {
     let server = UnderTest::with(|config| {
         config.rate_limits.messages_per_user = rate(1.0, 6);
-        config.quotas.inbox_bytes = 2_000_000;
+        config.storage.quotas.inbox.all.bytes = 2_000_000;
     })
     .await;
     let alice = server.register("alice").await;

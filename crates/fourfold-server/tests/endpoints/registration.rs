@@ -145,7 +145,7 @@ async fn refuses_bodies_passwords_and_guests() {
 
 #[tokio::test]
 async fn can_be_closed() {
-    let server = UnderTest::with(|config| config.registration = false).await;
+    let server = UnderTest::with(|config| config.accounts.registration = false).await;
     server
         .post("/register", json!({}))
         .await

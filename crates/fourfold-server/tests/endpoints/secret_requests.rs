@@ -16,7 +16,7 @@ struct Conversation {
 
 impl Conversation {
     async fn start() -> Self {
-        let server = UnderTest::with(|config| config.quotas.inbox_messages = 4).await;
+        let server = UnderTest::with(|config| config.storage.quotas.inbox.all.messages = 4).await;
         let asking = server.register("alice").await;
         let asked = server.login("alice", "ASKED").await;
         Self {

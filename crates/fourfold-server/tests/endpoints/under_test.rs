@@ -63,8 +63,8 @@ impl Stopped {
 /// A configuration that tests run with: cheap passwords, no limits.
 pub(crate) fn config(folder: &TempDir) -> Config {
     let mut config = Config::new("localhost", folder.path().join("data"));
-    config.bind.set_port(0);
-    config.password_cost = PasswordCost::minimal();
+    config.network.bind.set_port(0);
+    config.accounts.password_cost = PasswordCost::minimal();
     config.rate_limits = RateLimits::disabled();
     config
 }

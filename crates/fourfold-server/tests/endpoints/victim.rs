@@ -29,9 +29,9 @@ async fn serves_until_it_is_killed() {
         .with_ansi(false)
         .init();
     let mut config = fourfold_server::Config::new("localhost", folder);
-    config.bind.set_port(0);
+    config.network.bind.set_port(0);
     if std::env::var_os(AS_SHIPPED).is_none() {
-        config.password_cost = fourfold_server::PasswordCost::minimal();
+        config.accounts.password_cost = fourfold_server::PasswordCost::minimal();
         config.rate_limits = fourfold_server::RateLimits::disabled();
     }
     let started = Server::bind(config).await;

@@ -48,19 +48,19 @@ struct Opened {
 
 fn quotas() -> Quotas {
     let mut quotas = Quotas::default();
-    quotas.account_data_types = 4;
-    quotas.account_data_bytes = 100;
+    quotas.account_data.types = 4;
+    quotas.account_data.bytes = 100;
     quotas.devices = 3;
     quotas.filters = 2;
-    quotas.backups = 3;
-    quotas.backup_keys = 20;
-    quotas.backup_bytes = 2_000;
-    quotas.inbox_messages = 6;
-    quotas.inbox_bytes = 1_000;
-    quotas.inbox_messages_of_others = 4;
-    quotas.inbox_bytes_of_others = 450;
-    quotas.inbox_messages_of_sender = 3;
-    quotas.inbox_bytes_of_sender = 300;
+    quotas.backups.versions = 3;
+    quotas.backups.keys = 20;
+    quotas.backups.bytes = 2_000;
+    quotas.inbox.all.messages = 6;
+    quotas.inbox.all.bytes = 1_000;
+    quotas.inbox.of_others.messages = 4;
+    quotas.inbox.of_others.bytes = 450;
+    quotas.inbox.of_sender.messages = 3;
+    quotas.inbox.of_sender.bytes = 300;
     quotas
 }
 

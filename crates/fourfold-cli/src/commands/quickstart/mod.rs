@@ -40,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let signalled = Stop::listen()?.wait();
         tokio::pin!(signalled);
         let mut config = Config::new("localhost", folder.join("server"));
-        config.bind = ([127, 0, 0, 1], 0).into();
+        config.network.bind = ([127, 0, 0, 1], 0).into();
         let server = Server::bind(config).await?;
         let address = format!("http://{}", server.local_addr());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

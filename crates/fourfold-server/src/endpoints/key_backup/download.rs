@@ -9,11 +9,10 @@ use std::sync::Arc;
 use super::keys::{Query, selection};
 use super::version::{NO_SUCH_VERSION, parse};
 use crate::call::Call;
-use crate::http::answer::{self, Piece, Rest};
+use crate::http::answer::{self, Handled, Piece, Rest};
 use crate::http::error::MatrixError;
 use crate::http::json::write_string;
 use crate::http::unread::PIECE;
-use crate::routes::Handled;
 use crate::store::{BackedUpKey, KeySelection, Store, UserId};
 
 /// `GET /room_keys/keys`.

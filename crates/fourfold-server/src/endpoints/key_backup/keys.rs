@@ -9,9 +9,8 @@ use serde_json::value::RawValue;
 
 use super::version::parse;
 use crate::call::Call;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 use crate::store::{BackedUpKey, KeyBackupState, KeySelection};
 
 /// `PUT /room_keys/keys`.
@@ -112,13 +111,13 @@ impl Session {
     fn checked(self, room: &str, session: String) -> Result<BackedUpKey, MatrixError> {
         if [room, &session]
             .iter()
-            .any(|id| id.is_empty() || id.len() > LONGEST_ID)
+            .any(|id| id.is_empty() || id.len() > MAX_ID)
         {
             return Err(MatrixError::InvalidParam(
                 "a room ID or session ID is empty or longer than 255 bytes",
             ));
         }
-        if self.first_message_index.max(self.forwarded_count) > LARGEST_INTEGER {
+        if self.first_message_index.max(self.forwarded_count) > MAX_INTEGER {
             return Err(MatrixError::BadJson("an integer is out of range".into()));
         }
         Ok(BackedUpKey {
@@ -132,7 +131,7 @@ impl Session {
     }
 }
 
-const LONGEST_ID: usize = 255;
+const MAX_ID: usize = 255;
 
 /// What canonical JSON allows.
-const LARGEST_INTEGER: u64 = (1 << 53) - 1;
+const MAX_INTEGER: u64 = (1 << 53) - 1;

@@ -6,9 +6,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::call::Call;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 use crate::store::{KeyBackup, StoreError};
 
 /// `POST /room_keys/version`: a new version, the current one from now on.
@@ -91,7 +90,7 @@ impl Description {
         let auth_data = self
             .auth_data
             .ok_or(MatrixError::MissingParam("auth_data"))?;
-        if algorithm.len() > LONGEST_ALGORITHM {
+        if algorithm.len() > MAX_ALGORITHM {
             return Err(MatrixError::InvalidParam("the algorithm is too long"));
         }
         if !auth_data.get().starts_with('{') {
@@ -130,4 +129,4 @@ struct Body<'a> {
 pub(super) const NO_SUCH_VERSION: MatrixError =
     MatrixError::NotFound("there is no such version of the key backup");
 
-const LONGEST_ALGORITHM: usize = 255;
+const MAX_ALGORITHM: usize = 255;

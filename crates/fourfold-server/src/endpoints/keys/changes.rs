@@ -4,9 +4,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::call::Call;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 
 /// `GET /keys/changes?from&to`: whose devices changed between two syncs. Without rooms that can be
 /// the caller alone.

@@ -8,9 +8,8 @@ use serde_json::value::RawValue;
 
 use super::query::unreachable;
 use crate::call::Call;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 use crate::store::{ClaimedKey, DeviceId, UserId, WantedKey};
 
 /// `POST /keys/claim`: one key for each device, to begin an Olm session with.
@@ -20,7 +19,7 @@ use crate::store::{ClaimedKey, DeviceId, UserId, WantedKey};
 pub(crate) async fn claim(call: Call) -> Handled {
     let wanted: Claim = call.body()?;
     let devices: usize = wanted.one_time_keys.values().map(BTreeMap::len).sum();
-    if devices > MOST_DEVICES {
+    if devices > MAX_DEVICES {
         return Err(MatrixError::TooLarge(
             "too many devices in one claim".into(),
         ));
@@ -29,7 +28,7 @@ pub(crate) async fn claim(call: Call) -> Handled {
     let mut failures = BTreeMap::new();
     for (user, devices) in wanted.one_time_keys {
         let id = UserId::new(user.as_str());
-        if !call.app.is_local(&id) {
+        if !call.app.auth.names.is_local(&id) {
             let server = user.split_once(':').map(|(_, server)| server);
             failures.insert(server.unwrap_or_default().to_owned(), unreachable());
             continue;
@@ -76,4 +75,4 @@ fn body(keys: Vec<ClaimedKey>) -> Result<Devices, MatrixError> {
 }
 
 /// Devices in one claim.
-const MOST_DEVICES: usize = 2_000;
+const MAX_DEVICES: usize = 2_000;

@@ -4,13 +4,14 @@ use bytes::Bytes;
 use ruma::canonical_json::CanonicalJsonValue;
 use serde::Deserialize;
 
+use super::attempts::MAX_ATTEMPTS;
 use super::signed::{SignedObject, normalised_key};
 use super::upload::public_keys;
-use crate::auth::interactive::{AuthData, Interactive};
+use crate::auth::confirmation;
+use crate::auth::interactive::AuthData;
 use crate::call::Call;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 use crate::store::{
     CrossSigningKey, CrossSigningKeys, Device, DeviceId, KeyChange, KeyObjects, PublishedKeys,
     StoreError, UserId,
@@ -31,7 +32,7 @@ pub(crate) async fn upload_cross_signing(call: Call) -> Handled {
     };
     let store = &call.app.store;
     let mut confirmed = false;
-    for _ in 0..super::ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         let published = store.keys(user).await?.unwrap_or_default();
         // All that can be wrong is said before a password is asked for.
         uploaded.check(user, &published, &store.devices(user).await?)?;
@@ -39,7 +40,7 @@ pub(crate) async fn upload_cross_signing(call: Call) -> Handled {
             return Ok(answer::empty());
         }
         if published.cross_signing.master.is_some() && !confirmed {
-            Interactive::password(&call.app, REQUEST, user, wanted.auth.as_ref()).await?;
+            confirmation::password(&call.app.auth, REQUEST, user, wanted.auth.as_ref()).await?;
             confirmed = true;
         }
         let change = KeyChange {
@@ -235,7 +236,7 @@ fn parse(
     object
         .signatures_mut()
         .retain(|signer, _| signer == user.as_str());
-    if object.to_bytes().len() > LARGEST {
+    if object.to_bytes().len() > MAX_KEY {
         return Err(MatrixError::TooLarge("a key is too large".into()));
     }
     Ok(Some(UploadedKey {
@@ -248,4 +249,4 @@ fn parse(
 const REQUEST: &str = "replace cross-signing keys";
 
 /// Bytes of one key with its signatures.
-const LARGEST: usize = 64 * 1024;
+const MAX_KEY: usize = 64 * 1024;

@@ -9,10 +9,9 @@ use serde_json::{Value, json};
 
 use super::signed::SignedObject;
 use crate::call::Call;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
 use crate::http::json::write_string;
-use crate::routes::Handled;
 use crate::store::{CrossSigningKey, PublishedDevice, PublishedKeys, UserId};
 
 /// `POST /keys/query`: the keys of users, with the signatures that the caller may see.
@@ -22,7 +21,7 @@ use crate::store::{CrossSigningKey, PublishedDevice, PublishedKeys, UserId};
 pub(crate) async fn query(call: Call) -> Handled {
     let asker = call.user()?;
     let wanted: Query = call.body()?;
-    if wanted.device_keys.len() > MOST_USERS {
+    if wanted.device_keys.len() > MAX_USERS {
         return Err(MatrixError::TooLarge("too many users in one query".into()));
     }
     let store = &call.app.store;
@@ -33,7 +32,7 @@ pub(crate) async fn query(call: Call) -> Handled {
         let user = UserId::new(user);
         let keys = if user == *asker {
             Some(Arc::clone(&own))
-        } else if call.app.is_local(&user) {
+        } else if call.app.auth.names.is_local(&user) {
             store.keys(&user).await?
         } else {
             let server = user.as_str().split_once(':').map(|(_, server)| server);
@@ -186,4 +185,4 @@ pub(super) fn unreachable() -> Value {
 }
 
 /// Users in one query.
-const MOST_USERS: usize = 2_000;
+const MAX_USERS: usize = 2_000;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use ruma::canonical_json::CanonicalJsonValue;
 use serde_json::{Value, json};
 
+use super::attempts::MAX_ATTEMPTS;
 use super::signed::SignedObject;
 use crate::call::Call;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 use crate::store::{
     DeviceId, KeyChange, KeyObjects, PublishedKeys, StoreError, UserId, UserSignature,
 };
@@ -24,11 +24,11 @@ pub(crate) async fn upload_signatures(call: Call) -> Handled {
     let user = call.user()?;
     let uploaded: Upload = call.body()?;
     let count: usize = uploaded.values().map(BTreeMap::len).sum();
-    if count > MOST_KEYS {
+    if count > MAX_KEYS {
         return Err(MatrixError::TooLarge("too many keys in one request".into()));
     }
     let store = &call.app.store;
-    for _ in 0..super::ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         let own = store.keys(user).await?.unwrap_or_default();
         let mut signing = Signing::new(user, &own);
         for (owner, keys) in &uploaded {
@@ -263,4 +263,4 @@ const CHANGED: Fault = Fault::Invalid("the key is not the one that is published"
 const UNSIGNED: Fault = Fault::Invalid("a signature is missing, invalid or of a wrong key");
 
 /// Keys in one request.
-const MOST_KEYS: usize = 1_000;
+const MAX_KEYS: usize = 1_000;

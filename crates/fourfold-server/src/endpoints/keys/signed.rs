@@ -154,6 +154,10 @@ fn decode<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
     Some(bytes)
 }
 
+/// The one algorithm of one-time keys that clients use today. Always counted, also at zero, because
+/// clients upload when they are told that there is none.
+pub(crate) const SIGNED_CURVE25519: &str = "signed_curve25519";
+
 /// Base64 as clients write it: padded or not, with stray trailing bits.
 const TOLERANT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,

@@ -6,12 +6,11 @@ use ruma::canonical_json::CanonicalJsonValue;
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
 
-use super::SIGNED_CURVE25519;
-use super::signed::{SignedObject, normalised_key};
+use super::attempts::MAX_ATTEMPTS;
+use super::signed::{SIGNED_CURVE25519, SignedObject, normalised_key};
 use crate::call::Call;
-use crate::http::answer;
+use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::routes::Handled;
 use crate::store::{
     DeviceId, KeyChange, KeyObjects, OneTimeKey, OneTimeUpload, PublishedKeys, Session, StoreError,
 };
@@ -64,7 +63,7 @@ async fn store(
     device_keys: Option<SignedObject>,
 ) -> Result<(), MatrixError> {
     let store = &call.app.store;
-    for _ in 0..super::ATTEMPTS {
+    for _ in 0..MAX_ATTEMPTS {
         if let Some(uploaded) = &device_keys {
             let published = store.keys(&session.user).await?.unwrap_or_default();
             change.objects = merge(&published, &session.device, uploaded)?;
@@ -198,7 +197,7 @@ fn device_keys(session: &Session, value: CanonicalJsonValue) -> Result<SignedObj
     }
     // What others may have signed comes through /keys/signatures/upload, where it is checked.
     object.signatures_mut().retain(|signer, _| signer == user);
-    if object.to_bytes().len() > LARGEST {
+    if object.to_bytes().len() > MAX_DEVICE_KEYS {
         return Err(MatrixError::TooLarge(
             "the device keys are too large".into(),
         ));
@@ -229,7 +228,7 @@ fn one_time_key(id: &str, key: CanonicalJsonValue) -> Result<OneTimeKey, MatrixE
     let bad = |fault: &'static str| MatrixError::InvalidParam(fault);
     let (algorithm, name) = id
         .split_once(':')
-        .filter(|(_, name)| !name.is_empty() && !name.contains(':') && name.len() <= LONGEST_NAME)
+        .filter(|(_, name)| !name.is_empty() && !name.contains(':') && name.len() <= MAX_NAME)
         .ok_or_else(|| bad("the ID of a one-time key must be ALGORITHM:NAME"))?;
     let text = match algorithm {
         SIGNED_CURVE25519 => SignedObject::parse(key.clone())?
@@ -242,7 +241,7 @@ fn one_time_key(id: &str, key: CanonicalJsonValue) -> Result<OneTimeKey, MatrixE
         return Err(bad("a one-time key is not 32 bytes in base64"));
     }
     let text = key.to_string();
-    if text.len() > LARGEST_ONE_TIME {
+    if text.len() > MAX_ONE_TIME {
         return Err(MatrixError::TooLarge("a one-time key is too large".into()));
     }
     Ok(OneTimeKey {
@@ -272,9 +271,9 @@ fn present<'de, D: Deserializer<'de>>(
 }
 
 /// Bytes of the keys of one device.
-const LARGEST: usize = 32 * 1024;
+const MAX_DEVICE_KEYS: usize = 32 * 1024;
 
 /// Bytes of one one-time key; a signed one has about 200.
-const LARGEST_ONE_TIME: usize = 4 * 1024;
+const MAX_ONE_TIME: usize = 4 * 1024;
 
-const LONGEST_NAME: usize = 255;
+const MAX_NAME: usize = 255;

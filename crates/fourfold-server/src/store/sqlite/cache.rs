@@ -31,14 +31,8 @@ use crate::store::{DeviceId, Inbox, Position, Scope, UserId};
 pub(super) enum Effect {
     /// One content was replaced.
     AccountData {
-        /// Whose.
-        user: UserId,
-        /// Where.
-        scope: Scope,
-        /// Which.
-        event_type: Arc<str>,
-        /// The content.
-        content: Bytes,
+        /// The write.
+        write: AccountDataWrite,
         /// The number of the change.
         position: Position,
     },
@@ -55,6 +49,29 @@ pub(super) enum Effect {
     },
     /// Anything else: the user is dropped and loaded again when next asked for.
     Reload(UserId),
+}
+
+impl Effect {
+    /// Whom it concerns.
+    pub(super) fn user(&self) -> &UserId {
+        match self {
+            Self::AccountData { write, .. } => &write.user,
+            Self::Inbox { user, .. } | Self::Reload(user) => user,
+        }
+    }
+}
+
+/// One content of account data, to be written and then shown.
+#[derive(Clone)]
+pub(super) struct AccountDataWrite {
+    /// Whose.
+    pub(super) user: UserId,
+    /// Where.
+    pub(super) scope: Scope,
+    /// Which.
+    pub(super) event_type: Arc<str>,
+    /// The content.
+    pub(super) content: Bytes,
 }
 
 /// One cached user.
@@ -135,13 +152,13 @@ impl Cache {
     /// Applies a committed write.
     pub(super) fn apply(&self, effect: Effect) {
         match effect {
-            Effect::AccountData {
-                user,
-                scope,
-                event_type,
-                content,
-                position,
-            } => {
+            Effect::AccountData { write, position } => {
+                let AccountDataWrite {
+                    user,
+                    scope,
+                    event_type,
+                    content,
+                } = write;
                 let Some(mut shard) = self.shard(&user) else {
                     return;
                 };
@@ -293,13 +310,14 @@ mod tests {
         // One that grows there is counted as well.
         let last = user(USERS - 1);
         for number in 0..20 {
-            cache.apply(Effect::AccountData {
+            let write = AccountDataWrite {
                 user: last.clone(),
                 scope: Scope::global(),
                 event_type: format!("m.{number}").into(),
                 content: vec![b'x'; MIB].into(),
-                position: Position(2 + number),
-            });
+            };
+            let position = Position(2 + number);
+            cache.apply(Effect::AccountData { write, position });
             assert!(held(&cache) <= 8 * MIB, "{number}");
         }
     }

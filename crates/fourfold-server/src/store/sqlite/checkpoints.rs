@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use rusqlite::hooks::Wal;
 use rusqlite::{Connection, OpenFlags};
 
-use super::OpenError;
+use super::errors::OpenError;
 
 /// The thread. It is stopped before the connection of the writer is closed, so that the last one to
 /// close folds the log into the file.

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::integers::unsigned;
+use super::rows::{inbox, keys};
 use super::state::UserState;
-use super::unsigned;
 use crate::store::{
     Device, DeviceId, Filter, Position, Scope, Session, StoreError, Stored, Timestamp, TokenHash,
     UserId,
@@ -199,8 +200,8 @@ fn load(
         let filter = Filter::new(definition);
         state.filters.insert(unsigned(row.get(0)?), filter);
     }
-    super::rows::keys::load(transaction, user, &mut state)?;
-    super::rows::inbox::load(transaction, user, &mut state)?;
+    keys::load(transaction, user, &mut state)?;
+    inbox::load(transaction, user, &mut state)?;
     Ok(Loaded::User(Box::new(state)))
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::OpenError;
+use super::errors::OpenError;
 
 /// Brings the file to the newest schema, one transaction a step: a step that was interrupted never
 /// happened, and the next start takes it again.

@@ -28,7 +28,7 @@ impl Unseen {
     pub(super) fn new() -> Self {
         Self {
             fingerprints: Fingerprints::new(),
-            inboxes: Mutex::new(Generations::new(INBOXES)),
+            inboxes: Mutex::new(Generations::new(MAX_INBOXES)),
         }
     }
 
@@ -78,7 +78,7 @@ impl Locked<'_> {
 }
 
 /// Inboxes that are remembered.
-const INBOXES: usize = 100_000;
+const MAX_INBOXES: usize = 100_000;
 
 #[cfg(test)]
 mod tests {

@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::SqliteStore;
-
 /// Counts.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
@@ -19,12 +17,9 @@ impl Counter {
     pub(super) fn loads(&self) {
         self.loads.fetch_add(1, Ordering::SeqCst);
     }
-}
 
-impl SqliteStore {
     /// How often the file was read, and how often for all rows of an account.
-    pub(crate) fn work(&self) -> [usize; 2] {
-        let counter = &self.readers.work;
-        [&counter.reads, &counter.loads].map(|count| count.load(Ordering::SeqCst))
+    pub(super) fn counts(&self) -> [usize; 2] {
+        [&self.reads, &self.loads].map(|count| count.load(Ordering::SeqCst))
     }
 }

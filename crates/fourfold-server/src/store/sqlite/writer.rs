@@ -10,20 +10,19 @@
 //! it, and, with the answer, the watchers are woken.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::Connection;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::cache::{Cache, Effect};
+use super::batch::{Batch, Committed};
+use super::cache::Cache;
 use super::checkpoints::Checkpoints;
-use super::unseen::Locked;
-use super::{integer, refused, unsigned};
-use crate::store::wakeup::Wakeups;
-use crate::store::{Position, StoreError, UserId};
+use super::errors::{WriteError, refused};
+use crate::store::{StoreError, Wakeups};
 
 /// The door to the writing thread.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ impl Writer {
         cache: Arc<Cache>,
         wakeups: Arc<Wakeups>,
     ) -> Result<Self, std::io::Error> {
-        let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
+        let (queue, jobs) = mpsc::channel(MAX_QUEUE);
         let thread = std::thread::Builder::new()
             .name("fourfold-writer".to_owned())
             .spawn(move || {
@@ -124,124 +123,6 @@ impl Writer {
     }
 }
 
-/// Why a write did not happen.
-#[derive(Debug)]
-pub(super) enum WriteError {
-    /// It may not; nothing was changed.
-    Refused(StoreError),
-    /// The database broke; the transaction is void.
-    Database(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for WriteError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Database(error)
-    }
-}
-
-/// The transaction in which the queued writes run.
-pub(super) struct Batch<'a> {
-    connection: &'a Connection,
-    counters: HashMap<UserId, Counters>,
-    effects: Vec<Effect>,
-    wake: HashSet<UserId>,
-    cache: &'a Cache,
-    unseen: Option<Locked<'a>>,
-}
-
-/// What the row of a user counts; kept while the transaction lasts and written once at its end.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Counters {
-    pub(super) position: Position,
-    pub(super) device_list_position: Position,
-    pub(super) account_data_types: u64,
-    pub(super) account_data_bytes: u64,
-}
-
-impl<'a> Batch<'a> {
-    /// The connection, inside its transaction. Statements come from its cache.
-    pub(super) fn connection(&self) -> &'a Connection {
-        self.connection
-    }
-
-    /// The counters of a user, to be read and changed; refused when there is no such user.
-    pub(super) fn counters(&mut self, user: &UserId) -> Result<&mut Counters, WriteError> {
-        if !self.counters.contains_key(user) {
-            let counters = self
-                .connection
-                .prepare_cached(
-                    "SELECT position, device_list_position, account_data_types,
-                        account_data_bytes FROM users WHERE user_id = ?1",
-                )?
-                .query_row([user.as_str()], |row| {
-                    Ok(Counters {
-                        position: Position(unsigned(row.get(0)?)),
-                        device_list_position: Position(unsigned(row.get(1)?)),
-                        account_data_types: unsigned(row.get(2)?),
-                        account_data_bytes: unsigned(row.get(3)?),
-                    })
-                })
-                .optional()?
-                .ok_or(WriteError::Refused(StoreError::NoSuchUser))?;
-            self.counters.insert(user.clone(), counters);
-        }
-        self.counters
-            .get_mut(user)
-            .ok_or(WriteError::Refused(StoreError::NoSuchUser))
-    }
-
-    /// Takes the next number of the user's stream for a change of the devices.
-    pub(super) fn move_device_list(&mut self, user: &UserId) -> Result<(), WriteError> {
-        let counters = self.counters(user)?;
-        counters.position = Position(counters.position.0 + 1);
-        counters.device_list_position = counters.position;
-        self.reload(user);
-        self.wake(user);
-        Ok(())
-    }
-
-    /// After the commit, the cache takes this in.
-    pub(super) fn effect(&mut self, effect: Effect) {
-        self.effects.push(effect);
-    }
-
-    /// After the commit, the cache loads the user again when next asked.
-    pub(super) fn reload(&mut self, user: &UserId) {
-        self.effects.push(Effect::Reload(user.clone()));
-    }
-
-    /// After the commit, the watchers of the user are woken.
-    pub(super) fn wake(&mut self, user: &UserId) {
-        if !self.wake.contains(user) {
-            self.wake.insert(user.clone());
-        }
-    }
-
-    /// What no device can have seen. From the first call to the end of the transaction, nobody begins
-    /// to read an inbox.
-    pub(super) fn unseen(&mut self) -> &mut Locked<'a> {
-        let cache = self.cache;
-        self.unseen.get_or_insert_with(|| cache.unseen.lock())
-    }
-
-    fn write_counters(&mut self) -> Result<(), rusqlite::Error> {
-        let mut statement = self.connection.prepare_cached(
-            "UPDATE users SET position = ?2, device_list_position = ?3,
-                account_data_types = ?4, account_data_bytes = ?5 WHERE user_id = ?1",
-        )?;
-        for (user, counters) in &self.counters {
-            statement.execute(params![
-                user.as_str(),
-                integer(counters.position.0),
-                integer(counters.device_list_position.0),
-                integer(counters.account_data_types),
-                integer(counters.account_data_bytes),
-            ])?;
-        }
-        Ok(())
-    }
-}
-
 enum Message {
     Job(Box<dyn Job>),
     LargeJob(Box<dyn Job>),
@@ -312,7 +193,7 @@ fn run(desk: &Desk<'_>, mut queue: mpsc::Receiver<Message>) {
     let (mut jobs, mut large) = (Vec::new(), VecDeque::new());
     let mut is_open = true;
     while is_open || !large.is_empty() {
-        while is_open && jobs.len() < LONGEST_BATCH {
+        while is_open && jobs.len() < MAX_BATCH {
             let is_idle = jobs.is_empty() && large.is_empty();
             let next = if is_idle {
                 queue.blocking_recv().ok_or(TryRecvError::Disconnected)
@@ -341,14 +222,14 @@ impl Desk<'_> {
     /// take its neighbours with it.
     fn commit_together(&self, jobs: &mut [Box<dyn Job>]) {
         let error = match self.transact(jobs) {
-            Ok((effects, wake)) => {
-                for effect in effects {
+            Ok(committed) => {
+                for effect in committed.effects {
                     self.cache.apply(effect);
                 }
                 for job in jobs {
                     job.answer(None);
                 }
-                for user in &wake {
+                for user in &committed.wake {
                     self.wakeups.wake(user);
                 }
                 return;
@@ -366,22 +247,12 @@ impl Desk<'_> {
         }
     }
 
-    fn transact(
-        &self,
-        jobs: &mut [Box<dyn Job>],
-    ) -> Result<(Vec<Effect>, HashSet<UserId>), rusqlite::Error> {
+    fn transact(&self, jobs: &mut [Box<dyn Job>]) -> Result<Committed, rusqlite::Error> {
         let connection = self.connection;
         self.roll_back()?;
         let before = connection.total_changes();
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let mut batch = Batch {
-            connection,
-            counters: HashMap::new(),
-            effects: Vec::with_capacity(jobs.len()),
-            wake: HashSet::new(),
-            cache: self.cache,
-            unseen: None,
-        };
+        let mut batch = Batch::new(connection, self.cache, jobs.len());
         let result = jobs
             .iter_mut()
             .try_for_each(|job| job.run(&mut batch))
@@ -397,7 +268,7 @@ impl Desk<'_> {
         if connection.total_changes() != before && self.broken.replace(false) {
             tracing::info!("the database takes writes again");
         }
-        Ok((batch.effects, batch.wake))
+        Ok(batch.committed())
     }
 
     /// Ends a transaction that broke. SQLite has done so by itself after some errors.
@@ -419,10 +290,10 @@ impl Desk<'_> {
 
 /// Writes that may wait; the next ones wait before the queue. Bounds the memory, but not of large
 /// writes, which wait at the writer: those are bounded by what the bodies of requests may take.
-const QUEUE_LENGTH: usize = 1024;
+const MAX_QUEUE: usize = 1024;
 
 /// Writes in one transaction.
-const LONGEST_BATCH: usize = 512;
+const MAX_BATCH: usize = 512;
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,10 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::sessions;
-use crate::store::sqlite::integer;
-use crate::store::sqlite::writer::{Batch, WriteError};
+use crate::store::rules::wakes::Change;
+use crate::store::sqlite::batch::Batch;
+use crate::store::sqlite::errors::WriteError;
+use crate::store::sqlite::integers::integer;
 use crate::store::{NewAccount, StoreError, UserId};
 
 pub(in crate::store::sqlite) fn create(
@@ -27,7 +29,7 @@ pub(in crate::store::sqlite) fn create(
     if inserted == 0 {
         return Err(WriteError::Refused(StoreError::UserInUse));
     }
-    batch.reload(user);
+    batch.reload(user, Change::Made);
     if let Some(session) = &account.session {
         // The first device fits any quota: a refusal here would come after a change.
         sessions::open(batch, user, session, u64::MAX)?;

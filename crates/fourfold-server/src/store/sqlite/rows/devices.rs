@@ -1,10 +1,11 @@
-//! Writing devices.
+//! Devices.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
-use super::{inbox, keys};
-use crate::store::sqlite::integer;
-use crate::store::sqlite::writer::{Batch, WriteError};
+use crate::store::rules::wakes::Change;
+use crate::store::sqlite::batch::Batch;
+use crate::store::sqlite::errors::WriteError;
+use crate::store::sqlite::integers::integer;
 use crate::store::{DeviceId, Timestamp, UserId};
 
 pub(in crate::store::sqlite) fn rename(
@@ -46,38 +47,29 @@ pub(in crate::store::sqlite) fn touch(
             address
         ])?;
     if touched > 0 {
-        batch.reload(user);
+        batch.reload(user, Change::DeviceSeen);
     }
     Ok(())
 }
 
-pub(in crate::store::sqlite) fn delete(
-    batch: &mut Batch<'_>,
+pub(super) fn exists(
+    connection: &Connection,
     user: &UserId,
-    devices: &[DeviceId],
-) -> Result<(), WriteError> {
-    let connection = batch.connection();
-    let mut deleted = 0;
-    for device in devices {
-        connection
-            .prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND device_id = ?2")?
-            .execute(params![user.as_str(), device.as_str()])?;
-        keys::delete(batch, user, device)?;
-        inbox::delete(batch, user, device)?;
-        deleted += connection
-            .prepare_cached("DELETE FROM devices WHERE user_id = ?1 AND device_id = ?2")?
-            .execute(params![user.as_str(), device.as_str()])?;
-    }
-    if deleted > 0 {
-        batch.move_device_list(user)?;
-    }
-    Ok(())
+    device: &DeviceId,
+) -> Result<bool, rusqlite::Error> {
+    connection
+        .prepare_cached("SELECT 1 FROM devices WHERE user_id = ?1 AND device_id = ?2")?
+        .exists(params![user.as_str(), device.as_str()])
 }
 
-pub(in crate::store::sqlite) fn delete_all(
-    batch: &mut Batch<'_>,
+pub(super) fn list(
+    connection: &Connection,
     user: &UserId,
-) -> Result<(), WriteError> {
-    let ids = inbox::devices(batch.connection(), user)?;
-    delete(batch, user, &ids)
+) -> Result<Vec<DeviceId>, rusqlite::Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT device_id FROM devices WHERE user_id = ?1")?;
+    let rows = statement.query_map([user.as_str()], |row| {
+        row.get::<_, Box<str>>(0).map(DeviceId::new)
+    })?;
+    rows.collect()
 }

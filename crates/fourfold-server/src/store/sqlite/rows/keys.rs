@@ -1,54 +1,24 @@
-//! Published keys: device keys, cross-signing keys, one-time and fallback keys.
+//! Published keys: device keys, cross-signing keys, signatures on other users.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Transaction, params};
 
+use super::one_time_keys;
+use crate::store::rules::devices::as_public_key;
+use crate::store::rules::keys as rules;
+use crate::store::sqlite::batch::Batch;
+use crate::store::sqlite::errors::WriteError;
+use crate::store::sqlite::integers::unsigned;
 use crate::store::sqlite::state::UserState;
-use crate::store::sqlite::writer::{Batch, WriteError};
-use crate::store::sqlite::{SqliteStore, unsigned};
 use crate::store::{
-    ClaimedKey, CrossSigningKey, CrossSigningKeys, DeviceId, KeyChange, KeyCounts, KeyObjects,
-    KeyStore, OneTimeKey, OneTimeUpload, PublishedDevice, PublishedKeys, Quotas, StoreError,
-    UserId, UserSignature, WantedKey,
+    CrossSigningKey, CrossSigningKeys, DeviceId, KeyChange, KeyObjects, PublishedDevice,
+    PublishedKeys, Quotas, UserId, UserSignature,
 };
 
-#[async_trait]
-impl KeyStore for SqliteStore {
-    async fn keys(&self, user: &UserId) -> Result<Option<Arc<PublishedKeys>>, StoreError> {
-        let entry = self.user(user).await?;
-        Ok(entry.map(|entry| Arc::clone(&entry.read().keys)))
-    }
-
-    async fn put_keys(&self, user: &UserId, change: KeyChange) -> Result<(), StoreError> {
-        let (user, quotas) = (user.clone(), self.quotas.clone());
-        self.writer
-            .write(move |batch| put(batch, &user, &change, &quotas))
-            .await
-    }
-
-    async fn key_counts(&self, user: &UserId, device: &DeviceId) -> Result<KeyCounts, StoreError> {
-        let entry = self.user(user).await?;
-        let counts = entry.and_then(|entry| entry.read().key_counts.get(device).cloned());
-        Ok(counts.unwrap_or_default())
-    }
-
-    async fn claim_keys(
-        &self,
-        user: &UserId,
-        wanted: Vec<WantedKey>,
-    ) -> Result<Vec<ClaimedKey>, StoreError> {
-        let user = user.clone();
-        self.writer
-            .write(move |batch| claim(batch, &user, &wanted))
-            .await
-    }
-}
-
 /// Everything is checked before the first change, because a refusal must leave no trace.
-fn put(
+pub(in crate::store::sqlite) fn put(
     batch: &mut Batch<'_>,
     user: &UserId,
     change: &KeyChange,
@@ -56,14 +26,11 @@ fn put(
 ) -> Result<(), WriteError> {
     let revision = batch.counters(user)?.device_list_position;
     if let Some(objects) = &change.objects {
-        if objects.revision != revision {
-            return Err(WriteError::Refused(StoreError::Changed));
-        }
+        rules::check_revision(objects.revision, revision)?;
         check_user_signatures(batch, user, objects, quotas.user_signatures)?;
     }
     if let Some(upload) = &change.one_time {
-        let fresh = fresh_keys(batch, user, upload, quotas.one_time_keys)?;
-        add_one_time_keys(batch, user, upload, &fresh)?;
+        one_time_keys::add(batch, user, upload, quotas.one_time_keys)?;
     }
     if let Some(objects) = &change.objects {
         put_objects(batch, user, objects)?;
@@ -128,10 +95,7 @@ fn put_cross_signing(
             )?
             .execute(params![user.as_str(), usage, key.public_key, &*key.content])?;
     }
-    let signing_key = keys
-        .user_signing
-        .as_ref()
-        .map(|key| format!("ed25519:{}", key.public_key));
+    let signing_key = rules::signing_key_that_stays(keys);
     connection
         .prepare_cached("DELETE FROM user_signatures WHERE user_id = ?1 AND signing_key IS NOT ?2")?
         .execute(params![user.as_str(), signing_key])?;
@@ -151,159 +115,12 @@ fn check_user_signatures(
         .connection()
         .prepare_cached("SELECT count(*) FROM user_signatures WHERE user_id = ?1")?
         .query_row([user.as_str()], |row| row.get(0))?;
-    let added = u64::try_from(objects.user_signatures.len()).unwrap_or(u64::MAX);
-    if unsigned(count).saturating_add(added) > most {
-        return Err(WriteError::Refused(StoreError::Quota(
-            "signatures on other users",
-        )));
-    }
+    rules::check_signatures(unsigned(count), objects.user_signatures.len(), most)?;
     Ok(())
-}
-
-/// The one-time keys that are not there yet.
-fn fresh_keys<'u>(
-    batch: &Batch<'_>,
-    user: &UserId,
-    upload: &'u OneTimeUpload,
-    most: u64,
-) -> Result<Vec<&'u OneTimeKey>, WriteError> {
-    let connection = batch.connection();
-    let device = upload.device.as_str();
-    let exists = connection
-        .prepare_cached("SELECT 1 FROM devices WHERE user_id = ?1 AND device_id = ?2")?
-        .exists(params![user.as_str(), device])?;
-    if !exists {
-        return Err(WriteError::Refused(StoreError::NoSuchDevice));
-    }
-    let mut fresh = Vec::new();
-    for key in &upload.one_time_keys {
-        let known: Option<Vec<u8>> = connection
-            .prepare_cached(
-                "SELECT key FROM one_time_keys
-                 WHERE user_id = ?1 AND device_id = ?2 AND algorithm = ?3 AND key_id = ?4",
-            )?
-            .query_row(
-                params![user.as_str(), device, key.algorithm, key.id],
-                |row| row.get(0),
-            )
-            .optional()?;
-        match known {
-            Some(known) if *known == *key.key => {}
-            Some(_) => return Err(WriteError::Refused(StoreError::KeyInUse)),
-            None => fresh.push(key),
-        }
-    }
-    if !fresh.is_empty() {
-        let count: i64 = connection
-            .prepare_cached(
-                "SELECT count(*) FROM one_time_keys WHERE user_id = ?1 AND device_id = ?2",
-            )?
-            .query_row(params![user.as_str(), device], |row| row.get(0))?;
-        let added = u64::try_from(fresh.len()).unwrap_or(u64::MAX);
-        if unsigned(count).saturating_add(added) > most {
-            return Err(WriteError::Refused(StoreError::Quota("one-time keys")));
-        }
-    }
-    Ok(fresh)
-}
-
-fn add_one_time_keys(
-    batch: &mut Batch<'_>,
-    user: &UserId,
-    upload: &OneTimeUpload,
-    fresh: &[&OneTimeKey],
-) -> Result<(), WriteError> {
-    let connection = batch.connection();
-    let device = upload.device.as_str();
-    if !fresh.is_empty() {
-        let last: i64 = connection
-            .prepare_cached(
-                "SELECT coalesce(max(ordinal), 0) FROM one_time_keys
-                 WHERE user_id = ?1 AND device_id = ?2",
-            )?
-            .query_row(params![user.as_str(), device], |row| row.get(0))?;
-        let mut insert = connection.prepare_cached(
-            "INSERT INTO one_time_keys (user_id, device_id, algorithm, key_id, ordinal, key)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?;
-        for (key, ordinal) in fresh.iter().zip(last.saturating_add(1)..) {
-            let values = params![
-                user.as_str(),
-                device,
-                key.algorithm,
-                key.id,
-                ordinal,
-                &*key.key
-            ];
-            insert.execute(values)?;
-        }
-    }
-    for key in &upload.fallback_keys {
-        connection
-            .prepare_cached(
-                "INSERT INTO fallback_keys (user_id, device_id, algorithm, key_id, key, used)
-                 VALUES (?1, ?2, ?3, ?4, ?5, 0)
-                 ON CONFLICT DO UPDATE SET key_id = ?4, key = ?5, used = 0
-                 WHERE key_id <> ?4 OR key <> ?5",
-            )?
-            .execute(params![
-                user.as_str(),
-                device,
-                key.algorithm,
-                key.id,
-                &*key.key
-            ])?;
-    }
-    batch.reload(user);
-    Ok(())
-}
-
-fn claim(
-    batch: &mut Batch<'_>,
-    user: &UserId,
-    wanted: &[WantedKey],
-) -> Result<Vec<ClaimedKey>, WriteError> {
-    let connection = batch.connection();
-    let mut claimed = Vec::with_capacity(wanted.len());
-    for WantedKey { device, algorithm } in wanted {
-        let values = params![user.as_str(), device.as_str(), algorithm];
-        let one_time = connection
-            .prepare_cached(
-                "DELETE FROM one_time_keys
-                 WHERE user_id = ?1 AND device_id = ?2 AND algorithm = ?3 AND key_id = (
-                    SELECT key_id FROM one_time_keys
-                    WHERE user_id = ?1 AND device_id = ?2 AND algorithm = ?3
-                    ORDER BY ordinal LIMIT 1)
-                 RETURNING key_id, key",
-            )?
-            .query_row(values, |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))
-            .optional()?;
-        let found = match one_time {
-            Some(found) => Some(found),
-            None => connection
-                .prepare_cached(
-                    "UPDATE fallback_keys SET used = 1
-                     WHERE user_id = ?1 AND device_id = ?2 AND algorithm = ?3
-                     RETURNING key_id, key",
-                )?
-                .query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?,
-        };
-        if let Some((id, key)) = found {
-            let (algorithm, key) = (algorithm.clone(), Bytes::from(key));
-            let key = OneTimeKey { algorithm, id, key };
-            let device = device.clone();
-            claimed.push(ClaimedKey { device, key });
-        }
-    }
-    if !claimed.is_empty() {
-        batch.reload(user);
-    }
-    Ok(claimed)
 }
 
 /// Deletes the keys of a device.
-pub(in crate::store::sqlite) fn delete(
+pub(super) fn delete(
     batch: &Batch<'_>,
     user: &UserId,
     device: &DeviceId,
@@ -321,17 +138,16 @@ pub(in crate::store::sqlite) fn delete(
     Ok(())
 }
 
-/// Whether a device ID is a public cross-signing key of the user, padded or not.
-pub(in crate::store::sqlite) fn is_cross_signing_key(
+/// Whether a device ID is a public cross-signing key of the user.
+pub(super) fn is_cross_signing_key(
     batch: &Batch<'_>,
     user: &UserId,
     device: &DeviceId,
 ) -> Result<bool, WriteError> {
-    let unpadded = device.as_str().trim_end_matches('=');
     let exists = batch
         .connection()
         .prepare_cached("SELECT 1 FROM cross_signing_keys WHERE user_id = ?1 AND public_key = ?2")?
-        .exists(params![user.as_str(), unpadded])?;
+        .exists(params![user.as_str(), as_public_key(device)])?;
     Ok(exists)
 }
 
@@ -360,7 +176,7 @@ pub(in crate::store::sqlite) fn load(
     }
     load_cross_signing(transaction, id, &mut keys)?;
     state.keys = Arc::new(keys);
-    load_counts(transaction, id, state)
+    one_time_keys::load_counts(transaction, id, state)
 }
 
 fn load_cross_signing(
@@ -396,34 +212,6 @@ fn load_cross_signing(
         })
     })?;
     keys.user_signatures = signatures.collect::<Result<_, _>>()?;
-    Ok(())
-}
-
-fn load_counts(
-    transaction: &Transaction<'_>,
-    user: &str,
-    state: &mut UserState,
-) -> Result<(), rusqlite::Error> {
-    let mut rows = transaction.prepare_cached(
-        "SELECT device_id, algorithm, count(*) FROM one_time_keys
-         WHERE user_id = ?1 GROUP BY device_id, algorithm",
-    )?;
-    let mut rows = rows.query([user])?;
-    while let Some(row) = rows.next()? {
-        let counts = state.counts_of(row.get::<_, Box<str>>(0)?);
-        counts
-            .one_time_keys
-            .insert(row.get(1)?, unsigned(row.get(2)?));
-    }
-    let mut rows = transaction.prepare_cached(
-        "SELECT device_id, algorithm FROM fallback_keys
-         WHERE user_id = ?1 AND used = 0 ORDER BY device_id, algorithm",
-    )?;
-    let mut rows = rows.query([user])?;
-    while let Some(row) = rows.next()? {
-        let counts = state.counts_of(row.get::<_, Box<str>>(0)?);
-        counts.unused_fallback_keys.push(row.get(1)?);
-    }
     Ok(())
 }
 

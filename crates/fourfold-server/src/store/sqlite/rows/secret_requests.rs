@@ -4,49 +4,24 @@
 use std::collections::BTreeMap;
 
 use rusqlite::params;
-use sha2::{Digest, Sha256};
 
 use super::inbox::removed;
 use crate::store::rules::admission::{Sender, Waiting};
-use crate::store::sqlite::writer::{Batch, WriteError};
-use crate::store::sqlite::{integer, milliseconds, unsigned};
-use crate::store::{
-    DeviceId, Outgoing, Position, SECRET_REQUEST_LIFETIME, SecretRequest, Timestamp, UserId,
-};
-
-/// What the row of a request has beside the message.
-pub(in crate::store::sqlite) struct Columns<'a> {
-    pub(in crate::store::sqlite) request: [u8; 32],
-    pub(in crate::store::sqlite) requesting_device: Option<&'a str>,
-    pub(in crate::store::sqlite) arrived_at: i64,
-}
-
-impl<'a> Columns<'a> {
-    /// Those of a message, if it asks for a secret.
-    pub(in crate::store::sqlite) fn of(
-        sender: &UserId,
-        message: &'a Outgoing,
-        now: Timestamp,
-    ) -> Option<Self> {
-        let request = message.secret_request.as_ref().filter(|it| !it.cancels)?;
-        let own = *sender == message.user;
-        Some(Self {
-            request: name(sender, request),
-            requesting_device: own.then(|| request.requesting_device.as_str()),
-            arrived_at: integer(now.0),
-        })
-    }
-}
+use crate::store::rules::secret_requests::{cancelled, expired_at, goes_unseen};
+use crate::store::sqlite::batch::Batch;
+use crate::store::sqlite::errors::WriteError;
+use crate::store::sqlite::integers::{integer, unsigned};
+use crate::store::{DeviceId, Outgoing, Position, Timestamp, UserId};
 
 /// Takes away what a message cancels. `true` when the device cannot have seen any of it, and so need
 /// not see the cancellation.
-pub(in crate::store::sqlite) fn cancel(
+pub(super) fn cancel(
     batch: &mut Batch<'_>,
     sender: &UserId,
     device: &DeviceId,
     message: &Outgoing,
 ) -> Result<bool, WriteError> {
-    let Some(request) = message.secret_request.as_ref().filter(|it| it.cancels) else {
+    let Some(request) = cancelled(sender, message) else {
         return Ok(false);
     };
     let user = &message.user;
@@ -54,7 +29,7 @@ pub(in crate::store::sqlite) fn cancel(
         "DELETE FROM to_device WHERE user_id = ?1 AND device_id = ?2 AND request = ?3
          RETURNING position, length(event)",
     )?;
-    let values = params![user.as_str(), device.as_str(), name(sender, request)];
+    let values = params![user.as_str(), device.as_str(), request];
     let gone = statement.query_map(values, |row| {
         Ok((Position(unsigned(row.get(0)?)), unsigned(row.get(1)?)))
     })?;
@@ -63,26 +38,24 @@ pub(in crate::store::sqlite) fn cancel(
         return Ok(false);
     }
     let unseen = batch.unseen();
-    let unseen = gone
-        .iter()
-        .all(|(position, _)| unseen.holds(user, device, *position));
-    let own = sender == user;
+    let positions = gone.iter().map(|(position, _)| *position);
+    let goes_unseen = goes_unseen(positions, |it| unseen.holds(user, device, it));
     let mut left = Waiting::default();
     for (_, length) in gone {
-        left.add(whose(own), length);
+        left.add(Sender::of(sender, user), length);
     }
     removed(batch, user, device, &left)?;
-    Ok(unseen)
+    Ok(goes_unseen)
 }
 
 /// Takes the requests away that have expired; whether there were any.
-pub(in crate::store::sqlite) fn expire(
+pub(super) fn expire(
     batch: &mut Batch<'_>,
     user: &UserId,
     device: &DeviceId,
     now: Timestamp,
 ) -> Result<bool, WriteError> {
-    let end = now.0.saturating_sub(milliseconds(SECRET_REQUEST_LIFETIME));
+    let end = expired_at(now).0;
     let mut statement = batch.connection().prepare_cached(
         "DELETE FROM to_device WHERE user_id = ?1 AND device_id = ?2 AND arrived_at <= ?3
          RETURNING length(event), sender IS NULL",
@@ -100,7 +73,7 @@ pub(in crate::store::sqlite) fn expire(
 }
 
 /// Takes away what a device, which is about to be deleted, asked of the user's other devices.
-pub(in crate::store::sqlite) fn forget(
+pub(super) fn forget(
     batch: &mut Batch<'_>,
     user: &UserId,
     requester: &DeviceId,
@@ -128,15 +101,4 @@ pub(in crate::store::sqlite) fn forget(
 
 fn whose(own: bool) -> Sender {
     if own { Sender::Own } else { Sender::Other }
-}
-
-fn name(sender: &UserId, request: &SecretRequest) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    let (device, id) = (request.requesting_device.as_str(), &request.request_id);
-    for part in [sender.as_str(), device, id] {
-        // Each with its length, so that no two lists of parts look alike.
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
 }

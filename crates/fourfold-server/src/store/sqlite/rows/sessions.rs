@@ -3,8 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::keys;
-use crate::store::sqlite::writer::{Batch, WriteError};
-use crate::store::sqlite::{integer, unsigned};
+use crate::store::rules::devices::check_room;
+use crate::store::rules::wakes::Change;
+use crate::store::sqlite::batch::Batch;
+use crate::store::sqlite::errors::WriteError;
+use crate::store::sqlite::integers::{integer, unsigned};
 use crate::store::{DeviceId, NewSession, StoreError, Timestamp, TokenHash, TokenPair, UserId};
 
 pub(in crate::store::sqlite) fn open(
@@ -38,9 +41,7 @@ pub(in crate::store::sqlite) fn open(
         let devices: i64 = connection
             .prepare_cached("SELECT count(*) FROM devices WHERE user_id = ?1")?
             .query_row([user.as_str()], |row| row.get(0))?;
-        if unsigned(devices) >= most_devices {
-            return Err(WriteError::Refused(StoreError::Quota("devices")));
-        }
+        check_room(unsigned(devices), most_devices)?;
         connection
             .prepare_cached(
                 "INSERT INTO devices (user_id, device_id, display_name, created_at, last_seen_at,
@@ -89,7 +90,7 @@ pub(in crate::store::sqlite) fn refresh(
             "UPDATE devices SET last_seen_at = ?3 WHERE user_id = ?1 AND device_id = ?2",
         )?
         .execute(params![user.as_str(), device.as_str(), integer(now.0)])?;
-    batch.reload(user);
+    batch.reload(user, Change::SessionRefreshed);
     Ok(Some(device))
 }
 
@@ -119,9 +120,8 @@ pub(in crate::store::sqlite) fn confirm(
             "UPDATE sessions SET replaces = NULL WHERE user_id = ?1 AND access_hash = ?2",
         )?
         .execute(params![user.as_str(), access.0])?;
-    batch.reload(user);
     // A long poll under the old token must end.
-    batch.wake(user);
+    batch.reload(user, Change::SessionConfirmed);
     Ok(())
 }
 

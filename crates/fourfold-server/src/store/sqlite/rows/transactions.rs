@@ -1,51 +1,16 @@
 //! The transactions that fill inboxes once.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, params};
-use sha2::{Digest, Sha256};
 
-use crate::store::sqlite::writer::WriteError;
-use crate::store::sqlite::{integer, milliseconds};
-use crate::store::{DeviceId, Transaction, UserId};
-
-/// What was done of a transaction before.
-#[derive(Debug, Eq, PartialEq)]
-pub(in crate::store::sqlite) enum Begun {
-    /// Nothing.
-    Fresh,
-    /// All but these copies, for which there was no room.
-    But(Vec<u8>),
-    /// Everything.
-    Done,
-}
-
-impl Begun {
-    /// Whether a copy is still to be delivered.
-    pub(in crate::store::sqlite) fn wants(&self, copy: impl FnOnce() -> [u8; COPY]) -> bool {
-        match self {
-            Self::Fresh => true,
-            Self::Done => false,
-            Self::But(refused) => {
-                let copy = copy();
-                refused.chunks_exact(COPY).any(|refused| refused == copy)
-            }
-        }
-    }
-}
-
-/// Names a copy of a message within its request.
-pub(in crate::store::sqlite) fn copy(index: usize, device: &DeviceId) -> [u8; COPY] {
-    let mut hash = Sha256::new();
-    hash.update(index.to_be_bytes());
-    hash.update(device.as_str());
-    let hash: [u8; 32] = hash.finalize().into();
-    let [a, b, c, d, e, f, g, h, ..] = hash;
-    [a, b, c, d, e, f, g, h]
-}
+use crate::store::rules::transactions::{
+    Begun, FORGET_EVERY, Kept, forgotten_before, looks_for_old, too_many,
+};
+use crate::store::sqlite::errors::WriteError;
+use crate::store::sqlite::integers::{integer, unsigned};
+use crate::store::{Transaction, UserId};
 
 /// Notes a transaction and says what was done of it before.
-pub(in crate::store::sqlite) fn begin(
+pub(super) fn begin(
     connection: &Connection,
     user: &UserId,
     transaction: &Transaction,
@@ -71,46 +36,40 @@ pub(in crate::store::sqlite) fn begin(
             .query_row(params![user, device, transaction.hash], |row| row.get(0))?;
         return Ok(refused.map_or(Begun::Done, Begun::But));
     }
-    let [first, ..] = transaction.hash;
-    if first.is_multiple_of(FORGET_EVERY) {
-        let end = transaction.at.0.saturating_sub(milliseconds(REMEMBERED));
-        forget(connection, integer(end))?;
+    if looks_for_old(transaction) {
+        forget(connection, integer(forgotten_before(transaction.at).0))?;
         forget_most(connection, user, device)?;
     }
     Ok(Begun::Fresh)
 }
 
-/// Notes what could not be delivered. When that is everything, nothing happened, and nothing is kept.
-pub(in crate::store::sqlite) fn end(
+/// Notes what could not be delivered.
+pub(super) fn end(
     connection: &Connection,
     user: &UserId,
     transaction: &Transaction,
-    begun: &Begun,
-    refused: &[[u8; COPY]],
-    nothing_delivered: bool,
+    kept: Kept,
 ) -> Result<(), WriteError> {
     let (user, device) = (user.as_str(), transaction.device.as_str());
-    match begun {
-        Begun::Done => return Ok(()),
-        Begun::Fresh if refused.is_empty() => return Ok(()),
-        Begun::Fresh if nothing_delivered => {
+    match kept {
+        Kept::AsBefore => {}
+        Kept::Nothing => {
             connection
                 .prepare_cached(
                     "DELETE FROM transactions
                      WHERE user_id = ?1 AND device_id = ?2 AND hash = ?3",
                 )?
                 .execute(params![user, device, transaction.hash])?;
-            return Ok(());
         }
-        Begun::Fresh | Begun::But(_) => {}
+        Kept::But(refused) => {
+            connection
+                .prepare_cached(
+                    "UPDATE transactions SET refused = ?4
+                     WHERE user_id = ?1 AND device_id = ?2 AND hash = ?3",
+                )?
+                .execute(params![user, device, transaction.hash, refused])?;
+        }
     }
-    let refused = (!refused.is_empty()).then(|| refused.concat());
-    connection
-        .prepare_cached(
-            "UPDATE transactions SET refused = ?4
-             WHERE user_id = ?1 AND device_id = ?2 AND hash = ?3",
-        )?
-        .execute(params![user, device, transaction.hash, refused])?;
     Ok(())
 }
 
@@ -131,7 +90,8 @@ fn forget_most(connection: &Connection, user: &str, device: &str) -> Result<(), 
     let remembered: i64 = connection
         .prepare_cached("SELECT count(*) FROM transactions WHERE user_id = ?1 AND device_id = ?2")?
         .query_row([user, device], |row| row.get(0))?;
-    if remembered <= MOST_REMEMBERED {
+    let too_many = too_many(unsigned(remembered));
+    if too_many == 0 {
         return Ok(());
     }
     connection
@@ -139,26 +99,11 @@ fn forget_most(connection: &Connection, user: &str, device: &str) -> Result<(), 
             "DELETE FROM transactions WHERE rowid IN (SELECT rowid FROM transactions
                 WHERE user_id = ?1 AND device_id = ?2 ORDER BY rowid LIMIT ?3)",
         )?
-        .execute(params![user, device, remembered - KEPT_OF_TOO_MANY])?;
+        .execute(params![user, device, integer(too_many)])?;
     Ok(())
 }
 
-/// Bytes that name a copy within its request: enough for the few thousand of one.
-const COPY: usize = 8;
-
-/// How long a transaction is remembered.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
-
-/// Transactions of one device that are remembered; of more, the oldest are forgotten early.
-const MOST_REMEMBERED: i64 = 50_000;
-
-/// Those that stay then, fewer so that the next does not come at once.
-const KEPT_OF_TOO_MANY: i64 = 49_000;
-
-/// One in so many transactions looks for what may be forgotten.
-const FORGET_EVERY: u8 = 64;
-
-/// Transactions that it forgets at most: more than came since the last time.
+/// Transactions that are forgotten at once: more than came since the last time.
 const FORGOTTEN_AT_ONCE: i64 = 4 * FORGET_EVERY as i64;
 
 #[cfg(test)]
@@ -203,12 +148,11 @@ mod tests {
 
     #[test]
     fn of_too_many_the_oldest_are_forgotten_and_nobody_elses() {
-        let connection = with(MOST_REMEMBERED);
+        let connection = with(50_000);
         forget_most(&connection, "@a:a", "D").unwrap();
-        assert_eq!(remembered(&connection), (MOST_REMEMBERED, 1, 1));
-        let connection = with(MOST_REMEMBERED + 1);
+        assert_eq!(remembered(&connection), (50_000, 1, 1));
+        let connection = with(50_001);
         forget_most(&connection, "@a:a", "D").unwrap();
-        let oldest = MOST_REMEMBERED + 2 - KEPT_OF_TOO_MANY;
-        assert_eq!(remembered(&connection), (KEPT_OF_TOO_MANY, oldest, 1));
+        assert_eq!(remembered(&connection), (49_000, 1_002, 1));
     }
 }

@@ -1,0 +1,25 @@
+//! How often anybody may ask, and how much memory what they send and read may take.
+
+use std::sync::Arc;
+
+use super::bodies::Bodies;
+use super::rates::Rates;
+use super::unread::Unread;
+use crate::config::Config;
+
+/// The bounds of what comes in and goes out.
+pub(crate) struct Traffic {
+    pub(crate) rates: Arc<Rates>,
+    pub(crate) bodies: Bodies,
+    pub(crate) unread: Unread,
+}
+
+impl Traffic {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            rates: Arc::new(Rates::new(config)),
+            bodies: Bodies::new(&config.limits.memory),
+            unread: Unread::new(&config.limits.memory),
+        }
+    }
+}

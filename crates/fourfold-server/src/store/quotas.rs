@@ -1,0 +1,105 @@
+//! How much one user may store.
+
+/// How much one user may store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Quotas {
+    /// Account data, over all rooms and the account.
+    pub account_data: AccountDataQuota,
+    /// Devices.
+    pub devices: u64,
+    /// Filters.
+    pub filters: u64,
+    /// Key backups.
+    pub backups: BackupQuota,
+    /// One-time keys of one device.
+    pub one_time_keys: u64,
+    /// Signatures on the keys of other users.
+    pub user_signatures: u64,
+    /// The inbox of one device.
+    pub inbox: InboxQuota,
+}
+
+/// How much account data a user may store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "operators and tests make them")]
+pub struct AccountDataQuota {
+    /// Types, each counted in each room.
+    pub types: u64,
+    /// Bytes: contents, types and room IDs.
+    pub bytes: u64,
+}
+
+/// How large the key backups of a user may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "operators and tests make them")]
+pub struct BackupQuota {
+    /// Versions that are not deleted.
+    pub versions: u64,
+    /// Room keys, over all versions.
+    pub keys: u64,
+    /// Bytes: keys with their IDs, over all versions, and what describes a version.
+    pub bytes: u64,
+}
+
+/// How much may wait for one device.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "operators and tests make them")]
+pub struct InboxQuota {
+    /// From everyone.
+    pub all: Amount,
+    /// Of these messages, those that other users sent: the rest is kept for the user's own devices.
+    pub of_others: Amount,
+    /// Messages of one other user.
+    pub of_sender: Amount,
+}
+
+/// Messages, and their bytes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "stores make them")]
+pub struct Amount {
+    /// How many.
+    pub messages: u64,
+    /// How many bytes all of them have.
+    pub bytes: u64,
+}
+
+impl Amount {
+    /// With one more message.
+    pub fn add(&mut self, length: u64) {
+        self.messages += 1;
+        self.bytes += length;
+    }
+}
+
+impl Default for Quotas {
+    /// 2,000 types, 32 MiB, 500 devices, 500 filters; 500 one-time keys; 10,000 signatures; inboxes
+    /// of 5,000 messages and 16 MiB, of them 4,000 and 12 MiB for other users together and 500 and
+    /// 2 MiB for one of them; 100 key backups with 100,000 keys and 128 MiB together.
+    fn default() -> Self {
+        let amount = |messages, mebibytes: u64| Amount {
+            messages,
+            bytes: mebibytes * 1024 * 1024,
+        };
+        Self {
+            account_data: AccountDataQuota {
+                types: 2_000,
+                bytes: 32 * 1024 * 1024,
+            },
+            devices: 500,
+            filters: 500,
+            backups: BackupQuota {
+                versions: 100,
+                keys: 100_000,
+                bytes: 128 * 1024 * 1024,
+            },
+            one_time_keys: 500,
+            user_signatures: 10_000,
+            inbox: InboxQuota {
+                all: amount(5_000, 16),
+                of_others: amount(4_000, 12),
+                of_sender: amount(500, 2),
+            },
+        }
+    }
+}
