@@ -198,7 +198,7 @@ impl Scene {
             name,
             secret,
             &keys,
-            &snapshot.evidence(),
+            &snapshot.published_keys(),
             &mut rng,
         );
         self.owner.apply(&plan.unwrap()).await.unwrap();

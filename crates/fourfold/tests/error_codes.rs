@@ -90,6 +90,8 @@ const TYPES: &[(&str, &[&str])] = &[
         fourfold::secret_kind::SecretValueError::CODES,
     ),
     ("RequestIdError", fourfold::sharing::RequestIdError::CODES),
+    ("LeftOut", fourfold::cross_signing::LeftOut::CODES),
+    ("UnusableKeys", fourfold::cross_signing::UnusableKeys::CODES),
     ("ShareRefusal", fourfold::sharing::ShareRefusal::CODES),
     (
         "SharingEventError",

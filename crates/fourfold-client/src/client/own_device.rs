@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fourfold::cross_signing::{ConfirmedDevice, OpenedKeys};
 use fourfold::sharing::{Origin, Outcome, Policy, Recipients};
-use fourfold::{Evidence, Secret, SecretName, SecretStorageKey};
+use fourfold::{PublishedKeys, Secret, SecretName, SecretStorageKey};
 use tokio::sync::{MappedMutexGuard, MutexGuard};
 
 use super::{Client, ClientError, Unanswered};
@@ -48,11 +48,11 @@ impl<'a> OwnDevice<'a> {
         let snapshot = client.snapshot().await?;
         let mut device = self.lock().await?;
         let published = client.account.published_keys().await?;
-        let evidence = Evidence {
+        let published_keys = PublishedKeys {
             identity: Some(published.identity().clone()),
             backup: None,
         };
-        let opened = OpenedKeys::open(&snapshot.storage(), key.as_ref(), &evidence);
+        let opened = OpenedKeys::open(&snapshot.storage(), key.as_ref(), &published_keys);
         let keys = opened
             .for_signing_devices()
             .map_err(VerifySelfError::from)?;

@@ -2,7 +2,8 @@
 
 use super::{KnownKeys, LearnError};
 use crate::{
-    Evidence, OpenError, SecretName, SecretStorage, SecretStorageKey, SecretValueError, Verdict,
+    OpenError, PublishedKeys, SecretName, SecretStorage, SecretStorageKey, SecretValueError,
+    Verdict,
 };
 
 /// What a key of secret storage opens of the published identity.
@@ -10,13 +11,13 @@ use crate::{
 /// ```
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
 /// use fourfold::cross_signing::{OpenedKeys, UnusableKeys};
-/// use fourfold::{AccountData, Evidence, NewKey, SecretStorage, plan};
+/// use fourfold::{AccountData, PublishedKeys, NewKey, SecretStorage, plan};
 /// let mut account_data = AccountData::default();
 /// let new = NewKey::random(None, &mut rng);
 /// plan::set_up(&SecretStorage::new(&account_data), &new)?.apply_to(&mut account_data);
 ///
 /// let storage = SecretStorage::new(&account_data);
-/// let opened = OpenedKeys::open(&storage, new.key().key(), &Evidence::default());
+/// let opened = OpenedKeys::open(&storage, new.key().key(), &PublishedKeys::default());
 /// assert!(opened.names().is_empty());
 /// assert!(matches!(opened.for_signing_devices(), Err(UnusableKeys::NoSelfSigningKey)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -30,16 +31,20 @@ pub struct OpenedKeys {
 }
 
 impl OpenedKeys {
-    /// Opens what the key opens of the three. `evidence` is what is published now.
+    /// Opens what the key opens of the three. `published_keys` is what is published now.
     #[must_use]
-    pub fn open(storage: &SecretStorage<'_>, key: &SecretStorageKey, evidence: &Evidence) -> Self {
+    pub fn open(
+        storage: &SecretStorage<'_>,
+        key: &SecretStorageKey,
+        published_keys: &PublishedKeys,
+    ) -> Self {
         let mut opened = Self::default();
         for name in [
             SecretName::master_key(),
             SecretName::self_signing_key(),
             SecretName::user_signing_key(),
         ] {
-            opened.open_one(name, storage, key, evidence);
+            opened.open_one(name, storage, key, published_keys);
         }
         opened
     }
@@ -77,7 +82,7 @@ impl OpenedKeys {
         name: SecretName,
         storage: &SecretStorage<'_>,
         key: &SecretStorageKey,
-        evidence: &Evidence,
+        published_keys: &PublishedKeys,
     ) {
         let secret = match storage.open(&name, key) {
             Ok(found) => found.secret,
@@ -87,8 +92,8 @@ impl OpenedKeys {
             }
         };
         self.names.push(name.clone());
-        let learnt = match evidence.judge(&name, &secret) {
-            Ok(Verdict::Matches { .. }) => self.keys.learn(&name, &secret, evidence),
+        let learnt = match published_keys.judge(&name, &secret) {
+            Ok(Verdict::Matches { .. }) => self.keys.learn(&name, &secret, published_keys),
             Ok(_) => {
                 self.left_out.push((name, LeftOut::NotPublished));
                 return;
@@ -113,6 +118,13 @@ pub enum LeftOut {
     NotPublished,
 }
 
+crate::error_code::error_codes! {
+    LeftOut:
+    Self::NotPublished { .. } => "left_out_not_published",
+    ;
+    Self::NotOpened(error) => error,
+}
+
 /// Why devices cannot be signed with what was opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -128,4 +140,10 @@ pub enum UnusableKeys {
     /// The self-signing key did not open.
     #[error("the key does not open m.cross_signing.self_signing, so nothing can be signed")]
     NoSelfSigningKey,
+}
+
+crate::error_code::error_codes! {
+    UnusableKeys:
+    Self::Foreign { .. } => "unusable_keys_foreign",
+    Self::NoSelfSigningKey { .. } => "unusable_keys_no_self_signing_key",
 }
