@@ -147,9 +147,9 @@ impl Scene {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let mut config = Config::new("localhost", folder.path().join("server"));
-        config.bind = ([127, 0, 0, 1], 0).into();
+        config.network.bind = ([127, 0, 0, 1], 0).into();
         config.rate_limits = RateLimits::disabled();
-        config.password_cost = PasswordCost::minimal();
+        config.accounts.password_cost = PasswordCost::minimal();
         let server = Server::bind(config).await.unwrap();
         let address = format!("http://{}", server.local_addr());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
