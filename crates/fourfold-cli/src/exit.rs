@@ -11,6 +11,7 @@ use fourfold::passphrase::ParametersError;
 use fourfold::plan::{
     Action, AddKeyError, BackupHidden, ChangeDefaultError, CompleteError, DeleteError,
     RemoveKeyError, SetUpError, SignKeyBackupError, StoreError, TakeKeyAwayError, TransferError,
+    UnknownBackup,
 };
 use fourfold::recovery_key::RecoveryKeyError;
 use fourfold::storage::{NoWritingKey, UnlockError};
@@ -226,6 +227,39 @@ impl From<BackupHidden> for Error {
                  do without what it holds: fourfold setup --new-backup",
             )
             .of(escape_untrusted(&error.to_string()))
+    }
+}
+
+impl From<UnknownBackup> for Error {
+    fn from(error: UnknownBackup) -> Self {
+        let (exit, hint) = match error {
+            UnknownBackup::Replaced { .. } => (
+                Exit::Conflict,
+                "if you made that backup in another client, store its private key there or with \
+                 fourfold put m.megolm_backup.v1; to make a new one in its place: fourfold setup \
+                 --new-backup; if you made none, ask who runs the homeserver",
+            ),
+            UnknownBackup::Unreadable => (
+                Exit::NotVerified,
+                "delete it in the client that made it, and run fourfold setup again",
+            ),
+            _ => (
+                Exit::NotVerified,
+                "if you made that backup, store its private key from the client that made it: \
+                 fourfold put m.megolm_backup.v1; to make a new one in its place: fourfold setup \
+                 --new-backup",
+            ),
+        };
+        let version = match &error {
+            UnknownBackup::OtherKey { version, .. }
+            | UnknownBackup::UnusableKey { version, .. } => {
+                format!(", version {},", escape_untrusted(version))
+            }
+            _ => String::new(),
+        };
+        let message =
+            format!("the key backup{version} is not set up, and was left as it is: {error}");
+        Self::new(exit, message).hint(hint)
     }
 }
 

@@ -107,7 +107,8 @@ fn wrong_value(name: &SecretName, error: SecretValueError) -> Error {
     }
 }
 
-const OLD: &str = "it may be older than the last reset of your identity or backup";
+const OLD: &str = "it may be older than the last reset of your identity or backup; fourfold setup \
+    says what is missing, and how to go on";
 
 fn explain(
     storage: &SecretStorage<'_>,

@@ -2,10 +2,13 @@
 //! key signs it, or that shows a backup of its own.
 
 use fourfold_hostile::{Attacker, ROGUE, Victim};
+use serde_json::{Value, json};
 
 use crate::homeserver::{Homeserver, Person};
+use crate::invocation::{Invocation, Outcome};
 use crate::key_endpoints::{Scene, sealed};
 use crate::liar::BACKUP;
+use crate::peer::Peer;
 
 /// The user's second machine sets itself up with the recovery key, while the server tells this lie
 /// about the backup.
@@ -24,14 +27,9 @@ impl Told {
         scene.set_up().run().succeeds();
         let second = scene.machine();
         let before = scene.proxy.seen().len();
-        scene.proxy.aim_at(Victim {
-            user_id: scene.alice.user_id.clone(),
-            ..Victim::default()
-        });
-        scene.proxy.play(lie);
-        let key = scene.alice.folder.name_of("key");
-        sealed(&second, &["setup", "--yes", "--recovery-key-file", &key]).run();
+        play(&scene, lie);
         second.folder.write("key", scene.alice.folder.read("key"));
+        set_up(&second).run();
         let seen = scene.proxy.seen();
         let sent = seen.iter().skip(before);
         let sent = sent.map(|(request, _)| String::from_utf8_lossy(&request.body).into_owned());
@@ -41,6 +39,27 @@ impl Told {
             _server: server,
         }
     }
+}
+
+/// Tells this lie to whoever asks from now on.
+fn play(scene: &Scene<'_>, lie: &str) {
+    scene.proxy.aim_at(Victim {
+        user_id: scene.alice.user_id.clone(),
+        ..Victim::default()
+    });
+    scene.proxy.play(lie);
+}
+
+/// `setup` of a machine that has the recovery key.
+fn set_up(machine: &Person) -> Invocation {
+    let key = machine.folder.name_of("key");
+    sealed(machine, &["setup", "--yes", "--recovery-key-file", &key])
+}
+
+/// The answer of a command that did what it could, and ended with this exit code.
+fn answer_of(told: &Outcome, code: i32) -> Value {
+    assert_eq!(told.status.code(), Some(code), "{}", told.stderr);
+    serde_json::from_str(&told.text()).unwrap()
 }
 
 // The server makes a self-signing key of its own out of the backup, which would make its device
@@ -79,4 +98,92 @@ fn a_backup_that_the_server_made_is_not_signed() {
     let got = told.machine.get(BACKUP, "key").run();
     got.fails(8).says(&format!("but {evil} is published"));
     assert!(got.stdout.is_empty());
+}
+
+// The second machine has the recovery key, and the server shows a backup that the key in secret storage
+// does not belong to: its own, or one that cannot be read at all.
+// shows: SHR-08, STO-08
+#[test]
+fn a_backup_of_another_key_is_not_said_to_be_set_up() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let second = scene.machine();
+    second.folder.write("key", scene.alice.folder.read("key"));
+    for (lie, state, words) in [
+        (
+            "backup-of-its-own",
+            "other_key",
+            "belongs to another version",
+        ),
+        (
+            "backup-of-an-unknown-algorithm",
+            "unreadable",
+            "unknown algorithm",
+        ),
+    ] {
+        play(&scene, lie);
+        // The first time, and when there is nothing left to do.
+        for _ in 0..2 {
+            let told = set_up(&second).run();
+            told.fails(8)
+                .says("the key backup")
+                .says("is not set up")
+                .says(words);
+            told.says("hint: ").is_silent_about("everything is set up");
+        }
+        let answer = answer_of(&set_up(&second).arguments(["--json"]).run(), 8);
+        assert_eq!(answer["backup_state"], state);
+        // The rest does not wait for it.
+        assert_eq!(answer["is_device_signed"], true);
+        // Nothing of it is signed, nor anything put in its place.
+        assert_eq!(
+            scene.requests_to("PUT /_matrix/client/v3/room_keys/version"),
+            0
+        );
+        assert_eq!(
+            scene.requests_to("POST /_matrix/client/v3/room_keys/version"),
+            1
+        );
+        // The first machine knows which one it was.
+        let told = scene.set_up().arguments(["--json"]).run();
+        told.says("another key backup than this machine knows");
+        let answer = answer_of(&told, 5);
+        assert_eq!(answer["backup_state"], "replaced");
+    }
+    scene.be_honest();
+    for set_up in [set_up(&second), scene.set_up()] {
+        set_up.run().says("everything is set up").succeeds();
+    }
+}
+
+// Another client of the user has made a backup, and did not store its key.
+// shows: STO-08
+#[test]
+fn a_backup_whose_key_is_elsewhere_is_replaced_by_the_user_alone() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let other = Peer::log_in(&server.address, "alice");
+    let auth_data = json!({"public_key": Attacker::new().curve25519(), "signatures": {}});
+    let algorithm = "m.megolm_backup.v1.curve25519-aes-sha2";
+    let made = json!({"algorithm": algorithm, "auth_data": auth_data});
+    other.call("POST", "room_keys/version", &made);
+    let current = || -> Value { other.call("GET", "room_keys/version", &json!({})) };
+    assert_eq!(current()["version"], "2");
+
+    let second = scene.machine();
+    second.folder.write("key", scene.alice.folder.read("key"));
+    let told = set_up(&second).run();
+    told.fails(8).says("version 2").says("--new-backup");
+    assert_eq!(current()["auth_data"], auth_data);
+    let done = set_up(&second).arguments(["--new-backup", "--json"]).run();
+    done.succeeds();
+    assert_eq!(done.json()["backup_version"], "3");
+    assert_eq!(done.json()["backup_state"], "set_up");
+    let public_key = current()["auth_data"]["public_key"].clone();
+    let got = second.get(BACKUP, "key").arguments(["--json"]).run().json();
+    assert_eq!(got["public_key"], public_key);
+    // The first machine takes it for the user's, because secret storage has its key.
+    scene.set_up().run().succeeds();
 }

@@ -51,6 +51,14 @@ pub(super) const LIES: &[Lie] = &[
         tell: Tell::Forgeries(of_its_own),
     },
     Lie {
+        name: "backup-of-an-unknown-algorithm",
+        does: "shows a backup of an algorithm that nobody knows",
+        attacks: &["SHR-08", "STO-08"],
+        tell: Tell::Answers(VERSION, |answer| {
+            answer.with_json(|body| body["algorithm"] = json!("org.example.unknown"))
+        }),
+    },
+    Lie {
         name: "no-backup",
         does: "hides the backup",
         attacks: &["STO-06"],

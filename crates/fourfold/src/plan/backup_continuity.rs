@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::BackupVersion;
+use crate::{BackupVersion, PublishedKeys, Secret, SecretName, SecretValueError, Verdict};
 
 /// A key backup whose private key this machine has known: what it remembers of it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -28,42 +28,151 @@ impl From<&BackupVersion> for RememberedBackup {
     }
 }
 
-/// What to do so that an account has a key backup, and `None` for nothing. `is_published` tells
-/// whether the server shows one, of whatever kind; `is_unwanted`, whether the user turned it off.
-///
-/// A backup is replaced by the user alone: what an earlier one holds is lost with its key.
-///
-/// # Errors
-///
-/// [`BackupHidden`] when none is shown on a machine that remembers one.
-pub fn decide_key_backup(
-    is_published: bool,
-    remembered: Option<&RememberedBackup>,
-    is_unwanted: bool,
-) -> Result<BackupChoice, BackupHidden> {
-    match remembered {
-        _ if is_published => Ok(BackupChoice::Keep),
-        _ if is_unwanted => Ok(BackupChoice::DoWithout),
-        Some(remembered) => Err(BackupHidden {
-            version: remembered.version.clone(),
-        }),
-        None => Ok(BackupChoice::Create),
+/// Everything that is known of the key backup of an account, before something is done about it.
+#[derive(Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "whoever decides must say all of it"
+)]
+pub struct KnownBackup<'a> {
+    /// Whether the server shows one, of whatever kind.
+    pub is_published: bool,
+    /// What it shows; `None` also when that cannot be read.
+    pub published: Option<&'a BackupVersion>,
+    /// The backup whose private key this machine knew last.
+    pub remembered: Option<&'a RememberedBackup>,
+    /// The private keys at hand: values of `m.megolm_backup.v1`.
+    pub private_keys: Vec<&'a Secret>,
+    /// Whether the user turned backups off.
+    pub is_unwanted: bool,
+    /// Whether the user says that a backup whose private key is not at hand is to be replaced.
+    pub is_replaced: bool,
+}
+
+impl<'a> KnownBackup<'a> {
+    /// What to do so that the account has a key backup.
+    ///
+    /// A backup is the user's only if a private key at hand belongs to it. Any other may have been
+    /// made by the server: it is not signed, and replaced by the user alone, because what only an
+    /// earlier one holds is lost with its key.
+    ///
+    /// # Errors
+    ///
+    /// [`BackupHidden`] when none is shown on a machine that remembers one.
+    pub fn decide(&self) -> Result<BackupChoice<'a>, BackupHidden> {
+        if !self.is_published {
+            return self.decide_unpublished();
+        }
+        let Some(published) = self.published else {
+            return Ok(BackupChoice::Leave(
+                self.replaced().unwrap_or(UnknownBackup::Unreadable),
+            ));
+        };
+        let published_keys = PublishedKeys {
+            identity: None,
+            backup: Some(published.clone()),
+        };
+        let mut mismatch = None;
+        for key in &self.private_keys {
+            match published_keys.judge(&SecretName::backup_key(), key) {
+                Ok(Verdict::Matches { .. }) => return Ok(BackupChoice::Keep(key)),
+                Ok(_) => {}
+                Err(error) => mismatch = mismatch.or(Some(error)),
+            }
+        }
+        if self.is_replaced {
+            return Ok(BackupChoice::Create);
+        }
+        let version = published.version().to_owned();
+        let unknown = match (self.replaced(), mismatch) {
+            (Some(replaced), _) => replaced,
+            (None, Some(error @ SecretValueError::Mismatch { .. })) => {
+                UnknownBackup::OtherKey { version, error }
+            }
+            (None, Some(error)) => UnknownBackup::UnusableKey { version, error },
+            (None, None) => UnknownBackup::NoKey { version },
+        };
+        Ok(BackupChoice::Leave(unknown))
+    }
+
+    fn decide_unpublished(&self) -> Result<BackupChoice<'a>, BackupHidden> {
+        match self.remembered.filter(|_| !self.is_replaced) {
+            _ if self.is_unwanted => Ok(BackupChoice::DoWithout),
+            Some(remembered) => Err(BackupHidden {
+                version: remembered.version.clone(),
+            }),
+            None => Ok(BackupChoice::Create),
+        }
+    }
+
+    fn replaced(&self) -> Option<UnknownBackup> {
+        let remembered = self.remembered?;
+        let is_same = self.published.is_some_and(|one| remembered.is(one));
+        (!is_same).then(|| UnknownBackup::Replaced {
+            remembered: remembered.version.clone(),
+        })
     }
 }
 
 /// What to do about the key backup.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "whoever carries it out must do each of them"
 )]
-pub enum BackupChoice {
-    /// There is none: make one.
+pub enum BackupChoice<'a> {
+    /// There is none, or one that the user replaces: make one.
     Create,
     /// There is none, and the user wants none.
     DoWithout,
-    /// It is there: it stays.
-    Keep,
+    /// It is there, and this is its private key: it stays.
+    Keep(&'a Secret),
+    /// It is there, and nothing shows that it is the user's: it stays as it is, and unsigned.
+    Leave(UnknownBackup),
+}
+
+/// Why a key backup that the server shows is not known to be the user's. The versions are untrusted
+/// text, and not in the message.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnknownBackup {
+    /// No private key is at hand: another device of the user may have it.
+    #[error("its private key is not in secret storage")]
+    NoKey {
+        /// The version that is published.
+        version: String,
+    },
+    /// The private key at hand is that of another backup.
+    #[error(
+        "the private key in secret storage belongs to another version of the key backup than the \
+         published one: {error}"
+    )]
+    OtherKey {
+        /// The version that is published.
+        version: String,
+        /// Both public keys.
+        error: SecretValueError,
+    },
+    /// The backup that this machine knew is not the published one any more.
+    #[error(
+        "the server shows another key backup than this machine knows, and no private key at hand \
+         belongs to it"
+    )]
+    Replaced {
+        /// The version that is remembered.
+        remembered: String,
+    },
+    /// What is published cannot be read here.
+    #[error("what the server shows of it is damaged, or of an unknown algorithm")]
+    Unreadable,
+    /// The value in secret storage is no private key.
+    #[error("its private key is damaged in secret storage: {error}")]
+    UnusableKey {
+        /// The version that is published.
+        version: String,
+        /// What is wrong with the value.
+        error: SecretValueError,
+    },
 }
 
 /// The server does not show the key backup that this machine remembers.
@@ -86,30 +195,148 @@ mod tests {
     use crate::NewKeyBackup;
     use crate::testing::rng_from;
 
+    /// A backup, as the server shows it.
+    fn shown(new: &NewKeyBackup, version: &str) -> BackupVersion {
+        let mut answer = new.to_content();
+        answer.insert("version", version);
+        BackupVersion::from_json(&answer.to_json()).unwrap()
+    }
+
+    fn backup(number: u64) -> (NewKeyBackup, BackupVersion) {
+        let new = NewKeyBackup::random(&mut rng_from(number));
+        let version = shown(&new, "1");
+        (new, version)
+    }
+
+    /// Nothing is published, known or said.
+    const NOTHING: KnownBackup<'static> = KnownBackup {
+        is_published: false,
+        published: None,
+        remembered: None,
+        private_keys: Vec::new(),
+        is_unwanted: false,
+        is_replaced: false,
+    };
+
+    fn published(version: &BackupVersion) -> KnownBackup<'_> {
+        KnownBackup {
+            is_published: true,
+            published: Some(version),
+            ..NOTHING
+        }
+    }
+
+    fn left(known: &KnownBackup<'_>) -> UnknownBackup {
+        match known.decide().unwrap() {
+            BackupChoice::Leave(unknown) => unknown,
+            choice => panic!("{choice:?}"),
+        }
+    }
+
     // shows: STO-06
     #[test]
     fn a_backup_that_is_remembered_is_not_made_anew() {
-        let version = |number: u64| {
-            let mut answer = NewKeyBackup::random(&mut rng_from(number)).to_content();
-            answer.insert("version", "1");
-            BackupVersion::from_json(&answer.to_json()).unwrap()
-        };
-        let (known, other) = (version(1), version(2));
+        let ((_, known), (_, other)) = (backup(1), backup(2));
         let remembered = RememberedBackup::from(&known);
         assert!(remembered.is(&known) && !remembered.is(&other));
-        let decide = |is_published, remembered, is_unwanted| {
-            decide_key_backup(is_published, remembered, is_unwanted)
+        let hidden = KnownBackup {
+            remembered: Some(&remembered),
+            ..NOTHING
         };
-        let hidden = decide(false, Some(&remembered), false).unwrap_err();
-        assert_eq!(hidden.version, "1");
-        for (is_published, remembered, is_unwanted, expected) in [
-            (false, None, false, BackupChoice::Create),
-            (false, None, true, BackupChoice::DoWithout),
-            (false, Some(&remembered), true, BackupChoice::DoWithout),
-            (true, Some(&remembered), false, BackupChoice::Keep),
-            (true, None, true, BackupChoice::Keep),
-        ] {
-            assert_eq!(decide(is_published, remembered, is_unwanted), Ok(expected));
+        assert_eq!(hidden.decide().unwrap_err().version, "1");
+        let made = NOTHING.decide().unwrap();
+        assert!(matches!(made, BackupChoice::Create));
+        for remembered in [None, Some(&remembered)] {
+            let unwanted = KnownBackup {
+                remembered,
+                is_unwanted: true,
+                ..NOTHING
+            };
+            let choice = unwanted.decide().unwrap();
+            assert!(matches!(choice, BackupChoice::DoWithout));
+        }
+        let replaced = KnownBackup {
+            is_replaced: true,
+            ..hidden
+        };
+        let choice = replaced.decide().unwrap();
+        assert!(matches!(choice, BackupChoice::Create));
+    }
+
+    // shows: STO-08
+    #[test]
+    fn a_backup_is_kept_with_its_private_key_and_left_without() {
+        let ((own, known), (foreign, _)) = (backup(1), backup(2));
+        let (own, foreign) = (own.secret(), foreign.secret());
+        let damaged = Secret::new("no key");
+        let with = |private_keys| KnownBackup {
+            private_keys,
+            ..published(&known)
+        };
+        for keys in [vec![&own], vec![&foreign, &own], vec![&damaged, &own]] {
+            let Ok(BackupChoice::Keep(kept)) = with(keys).decide() else {
+                panic!("it is not kept");
+            };
+            assert!(kept.is_same(&own));
+        }
+        let other = left(&with(vec![&foreign]));
+        assert!(matches!(other, UnknownBackup::OtherKey { .. }), "{other:?}");
+        let said = other.to_string();
+        assert!(said.contains("another version") && said.contains(&known.public_key()));
+        assert!(!said.contains(foreign.expose_secret()));
+        let unusable = left(&with(vec![&damaged]));
+        assert!(matches!(unusable, UnknownBackup::UnusableKey { .. }));
+        let version = "1".to_owned();
+        assert_eq!(left(&with(vec![])), UnknownBackup::NoKey { version });
+        // The user replaces it, and not one whose key is known.
+        let replaced = |private_keys| KnownBackup {
+            is_replaced: true,
+            ..with(private_keys)
+        };
+        let choice = replaced(vec![&foreign]).decide().unwrap();
+        assert!(matches!(choice, BackupChoice::Create));
+        let choice = replaced(vec![&own]).decide().unwrap();
+        assert!(matches!(choice, BackupChoice::Keep(_)));
+    }
+
+    // shows: STO-06, STO-08
+    #[test]
+    fn a_backup_in_place_of_the_one_that_is_remembered_is_told() {
+        let ((own, known), (foreign, other)) = (backup(1), backup(2));
+        let (own, foreign) = (own.secret(), foreign.secret());
+        let remembered = RememberedBackup::from(&known);
+        let now = |published, private_keys| KnownBackup {
+            is_published: true,
+            published,
+            remembered: Some(&remembered),
+            private_keys,
+            ..NOTHING
+        };
+        let replaced = UnknownBackup::Replaced {
+            remembered: "1".to_owned(),
+        };
+        assert_eq!(left(&now(Some(&other), vec![])), replaced);
+        assert_eq!(left(&now(Some(&other), vec![&own])), replaced);
+        assert_eq!(left(&now(None, vec![&own])), replaced);
+        // The user has replaced it: the private key is that of the new one.
+        let choice = now(Some(&other), vec![&foreign]).decide().unwrap();
+        assert!(matches!(choice, BackupChoice::Keep(_)));
+        // The same one, under another version, whose key somebody overwrote.
+        let again = left(&now(Some(&known), vec![&foreign]));
+        assert!(matches!(again, UnknownBackup::OtherKey { .. }));
+    }
+
+    #[test]
+    fn a_backup_that_cannot_be_read_is_left_alone() {
+        let own = backup(1).0.secret();
+        for is_replaced in [false, true] {
+            let unreadable = KnownBackup {
+                is_published: true,
+                private_keys: vec![&own],
+                is_replaced,
+                ..NOTHING
+            };
+            assert_eq!(left(&unreadable), UnknownBackup::Unreadable);
         }
     }
 }

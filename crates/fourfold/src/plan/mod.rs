@@ -28,7 +28,7 @@ pub use self::action::{
     SignDevice, SignKeyBackup, StepState,
 };
 pub use self::backup_continuity::{
-    BackupChoice, BackupHidden, RememberedBackup, decide_key_backup,
+    BackupChoice, BackupHidden, KnownBackup, RememberedBackup, UnknownBackup,
 };
 pub use self::device::{publish_device, remove_device, sign_device};
 pub use self::draft::NotDescribed;

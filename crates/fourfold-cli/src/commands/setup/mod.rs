@@ -5,6 +5,7 @@
 //! published, then the secrets, and the default key last. What must not be lost once its public half
 //! is published is sealed on disk before.
 
+mod backup;
 mod options;
 mod storage;
 mod storage_key;
@@ -14,6 +15,7 @@ use fourfold::{BackupVersion, KeyId, SecretName};
 use fourfold_client::Device;
 use serde::Serialize;
 
+use self::backup::BackupState;
 pub(crate) use self::options::Options;
 use self::storage_key::StorageKey;
 use self::work::{Reset, Work};
@@ -51,7 +53,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let plan = work.plan(&snapshot, &published, &device, &key)?;
     let changes = !plan.is_empty();
     if !changes && !options.change.dry_run {
-        messages::say("everything is set up");
+        messages::say(if work.is_complete() {
+            "everything is set up"
+        } else {
+            "there is nothing to change"
+        });
     } else if !change::agree(global, &plan, options.change)? {
         return Ok(());
     }
@@ -78,10 +84,20 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     }
     settle(&logged_in, &mut device, &work)?;
     let snapshot = logged_in.snapshot_for_opening(None, options.accept)?;
-    if let Some(backup) = work.known_backup(&snapshot) {
-        device.remember_backup(&backup)?;
+    let remembered = device.remembered()?.backup;
+    let at_hand = work.at_hand(&snapshot, key.proven());
+    let backup = BackupState::of(&snapshot, &at_hand, remembered.as_ref());
+    if let BackupState::Known(backup) = &backup {
+        device.remember_backup(backup)?;
     }
-    report(global, &Done::of(changes, &work, &snapshot, &key))
+    let reported = report(global, &Done::of(changes, &work, &snapshot, &key, &backup));
+    match (reported, backup.check()) {
+        (Err(error), Err(of_backup)) => {
+            messages::warn(of_backup.message);
+            Err(error)
+        }
+        (reported, checked) => reported.and(checked),
+    }
 }
 
 /// What is there in the end.
@@ -91,13 +107,23 @@ struct Done {
     key_id: KeyId,
     master_key: Option<String>,
     is_device_signed: bool,
+    /// The version of the key backup that the homeserver shows, whoever made it.
     backup_version: Option<String>,
+    /// `set_up`, or why it is not: `unwanted`, `no_key`, `other_key`, `unusable_key`, `replaced`,
+    /// `unreadable` or `missing`.
+    backup_state: &'static str,
     /// Standard secrets that are not in secret storage.
     missing: Vec<SecretName>,
 }
 
 impl Done {
-    fn of(changed: bool, work: &Work, snapshot: &Judged, key: &StorageKey) -> Self {
+    fn of(
+        changed: bool,
+        work: &Work,
+        snapshot: &Judged,
+        key: &StorageKey,
+        backup: &BackupState,
+    ) -> Self {
         let published_keys = snapshot.published_keys();
         let master_key = published_keys
             .identity
@@ -120,6 +146,7 @@ impl Done {
                 .as_ref()
                 .map(BackupVersion::version)
                 .map(str::to_owned),
+            backup_state: backup.name(),
             missing: standard.into_iter().filter(is_missing).collect(),
         }
     }

@@ -16,8 +16,8 @@ pub(crate) struct Options {
     /// again. Asks for your user ID first, unless --yes is given
     #[arg(long)]
     pub(super) reset_identity: bool,
-    /// Make a new key backup when the homeserver does not show the one that this machine knows. What
-    /// only the old one holds is lost
+    /// Make a new key backup when the homeserver does not show the one that this machine knows, or
+    /// shows one whose private key is not in secret storage. What only the old one holds is lost
     #[arg(long, conflicts_with = "storage_only")]
     pub(super) new_backup: bool,
     #[command(flatten)]

@@ -4,13 +4,14 @@ use fourfold::cross_signing::{
     ConfirmedDevice, CrossSigningKeys, IdentityChoice, KnownIdentity, KnownKeys,
 };
 use fourfold::identity::{CrossSigningKeyError, PublicKeys, UserKeys};
-use fourfold::plan::{self, BackupChoice};
+use fourfold::plan::{self, BackupChoice, KnownBackup};
 use fourfold::signed_json::SigningKey;
 use fourfold::{
     BackupVersion, NewKeyBackup, Plan, ProvenKey, PublishedIdentity, PublishedKeys, Secret,
     SecretName, SecretState, SecretStorage, Snapshot, Verdict,
 };
 
+use super::backup;
 use super::storage_key::StorageKey;
 use crate::account::own_device::ThisDevice;
 use crate::error::{Error, Exit, Result};
@@ -38,7 +39,9 @@ enum Backup {
     Known(Secret),
     /// There is none, and one is to be made.
     Make(NewKeyBackup),
-    /// There is one whose private key is not known here, or the user wants none.
+    /// The user wants none.
+    Unwanted,
+    /// There is one that nothing shows to be the user's.
     Unknown,
 }
 
@@ -102,28 +105,26 @@ impl Work {
                 SecretName::backup_key(),
                 Secret::new(secret.expose_secret()),
             )),
-            Backup::Unknown => {}
+            Backup::Unwanted | Backup::Unknown => {}
         }
         secrets
     }
 
-    /// The key backup that there is in the end, if its private key is known.
-    pub(super) fn known_backup(&self, snapshot: &Snapshot) -> Option<BackupVersion> {
-        let backup = snapshot.published_keys().backup?;
-        let published_keys = PublishedKeys {
-            identity: None,
-            backup: Some(backup.clone()),
-        };
-        let name = SecretName::backup_key();
-        let secrets = self.secrets();
-        let mut secrets = secrets.iter().filter(|(of, _)| *of == name);
-        let fits = |secret| {
-            matches!(
-                published_keys.judge(&name, secret),
-                Ok(Verdict::Matches { .. })
-            )
-        };
-        secrets.any(|(_, secret)| fits(secret)).then_some(backup)
+    /// The same, and what is in secret storage by now.
+    pub(super) fn at_hand(
+        &self,
+        snapshot: &Snapshot,
+        key: &ProvenKey,
+    ) -> Vec<(SecretName, Secret)> {
+        let mut secrets = self.secrets();
+        secrets.extend(stored(&SecretStorage::new(&snapshot.account_data), key));
+        secrets
+    }
+
+    /// Whether all of the identity and the key backup is known here, as far as the user wants it.
+    pub(super) fn is_complete(&self) -> bool {
+        let seeds = self.keys.secrets().len();
+        seeds == 3 && !matches!(self.backup, Backup::Unknown)
     }
 
     /// All of it. The order keeps the account usable: first the key, then what is published, then
@@ -176,7 +177,7 @@ impl Work {
     fn plan_for_backup(&self, published_keys: &mut PublishedKeys) -> Result<Plan> {
         match (&self.backup, self.keys.master_key(), &published_keys.backup) {
             (Backup::Make(new), ..) => {
-                let plan = plan::create_key_backup(None, new);
+                let plan = plan::create_key_backup(published_keys.backup.as_ref(), new);
                 let mut answer = new.to_content();
                 answer.insert("version", "new");
                 published_keys.backup = BackupVersion::from_json(&answer.to_json()).ok();
@@ -287,42 +288,29 @@ impl Known<'_> {
         reset: bool,
         warnings: &mut Vec<String>,
     ) -> Result<Backup> {
-        let remembered = device.remembered.backup.as_ref().filter(|_| !reset);
-        let is_unwanted = is_backup_unwanted(snapshot);
-        match plan::decide_key_backup(snapshot.has_key_backup(), remembered, is_unwanted)? {
-            BackupChoice::Create => {
-                return Ok(Backup::Make(NewKeyBackup::random(&mut rng())));
-            }
+        let published = snapshot.published_keys().backup;
+        let known = KnownBackup {
+            remembered: device.remembered.backup.as_ref(),
+            is_replaced: reset,
+            ..backup::known(
+                snapshot,
+                published.as_ref(),
+                self.kept.iter().chain(&self.stored),
+            )
+        };
+        Ok(match known.decide()? {
+            BackupChoice::Create => Backup::Make(NewKeyBackup::random(&mut rng())),
             BackupChoice::DoWithout => {
                 warnings
                     .push("no key backup is made: the user turned it off (m.key_backup)".into());
-                return Ok(Backup::Unknown);
+                Backup::Unwanted
             }
-            BackupChoice::Keep => {}
-        }
-        let (published_keys, name) = (snapshot.published_keys(), SecretName::backup_key());
-        let secrets = self.kept.iter().chain(&self.stored);
-        let mut of_backup = secrets
-            .filter(|(of, _)| *of == name)
-            .map(|(_, secret)| secret);
-        let fits = |secret: &&Secret| {
-            matches!(
-                published_keys.judge(&name, secret),
-                Ok(Verdict::Matches { .. })
-            )
-        };
-        if let Some(secret) = of_backup.find(fits) {
-            return Ok(Backup::Known(Secret::new(secret.expose_secret())));
-        }
-        let is_another = |backup: &BackupVersion| remembered.is_some_and(|one| !one.is(backup));
-        if published_keys.backup.as_ref().is_some_and(is_another) {
-            warnings.push(
-                "the key backup is another one than this machine knows, and its private key is not \
-                 known here: it is left as it is"
-                    .into(),
-            );
-        }
-        Ok(Backup::Unknown)
+            BackupChoice::Keep(secret) => Backup::Known(Secret::new(secret.expose_secret())),
+            BackupChoice::Leave(unknown) => {
+                warnings.push(format!("the key backup is left as it is: {unknown}"));
+                Backup::Unknown
+            }
+        })
     }
 }
 
@@ -350,14 +338,6 @@ fn has_seeds(storage: &SecretStorage<'_>) -> bool {
     ]
     .into_iter()
     .any(is_there)
-}
-
-/// The user's other clients ask for what the user said once (MSC4287).
-fn is_backup_unwanted(snapshot: &Snapshot) -> bool {
-    match snapshot.account_data.state("m.key_backup") {
-        fourfold::EventState::Content(wish) => wish.get("enabled") == Some(Ok(false)),
-        _ => false,
-    }
 }
 
 /// The standard secrets that the key opens.
