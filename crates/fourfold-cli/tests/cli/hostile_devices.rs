@@ -39,6 +39,23 @@ impl Household {
         }
     }
 
+    /// An agent on a machine that never saw the true self-signing key, because this lie is told from
+    /// when the machine holds on to the master key. Nothing else keeps a false one from it.
+    fn of_another_laptop(lie: &str) -> Self {
+        let mut liar = Liar::new();
+        let phone = liar.phone();
+        liar.imitate(&phone);
+        liar.aim_with_master_key();
+        liar.move_to_another_laptop(lie);
+        Self {
+            user: phone.user_id.clone(),
+            agent: liar.agent(&RULES),
+            laptop: liar.to_laptop(&phone),
+            liar,
+            phone,
+        }
+    }
+
     /// In the name of this device, a secret is asked for: nothing is answered.
     #[track_caller]
     pub(crate) fn does_not_answer(&mut self, device_id: &str) {
@@ -113,6 +130,26 @@ fn a_self_signing_key_of_another_master_key_signs_nothing() {
     }
 }
 
+// The same, before a machine that has pinned no self-signing key yet: only the missing signature of the
+// master key speaks against it.
+// shows: SHR-09, MS-05
+#[test]
+fn a_self_signing_key_of_another_master_key_is_not_pinned_first() {
+    for lie in [
+        "self-signing-key-of-another-master-key",
+        "self-signing-key-that-claims-the-masters-signature",
+    ] {
+        let mut home = Household::of_another_laptop(lie);
+        let device = home.phone.device_id.clone();
+        home.does_not_answer(&device);
+        // It was the lie that kept the phone from it.
+        home.liar.be_honest();
+        home.liar.say_changed();
+        home.liar.settle(&mut home.phone);
+        home.answers_the_phone();
+    }
+}
+
 // A device of the homeserver's own is listed: signed by itself, by a key that is nobody's, and by
 // the key of another user; and with a signature under the name of the true key.
 // shows: SHR-09, MS-06
@@ -173,6 +210,24 @@ fn a_self_signing_key_that_is_something_else_too_signs_nothing() {
         home.liar.aim_with_master_key();
         home.liar.play(lie);
         home.does_not_answer(ROGUE);
+    }
+}
+
+// The same, before a machine that has pinned no self-signing key yet: only what else it is speaks against
+// it, for the user's master key did sign it.
+// shows: SHR-09, SHR-15
+#[test]
+fn a_self_signing_key_that_is_something_else_too_is_not_pinned_first() {
+    for lie in [
+        "backup-as-self-signing-key",
+        "description-as-self-signing-key",
+    ] {
+        let mut home = Household::of_another_laptop(lie);
+        home.does_not_answer(ROGUE);
+        home.liar.be_honest();
+        home.liar.say_changed();
+        home.liar.settle(&mut home.phone);
+        home.answers_the_phone();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::process::Child;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fourfold::base64;
@@ -47,10 +47,7 @@ impl Liar {
         sealed(&laptop, &["setup", "--yes", "--recovery-key-out", &key])
             .run()
             .succeeds();
-        let laptop_id = laptop.call(&["whoami", "--json"]).run().json()["device_id"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let laptop_id = device_id(&laptop);
         let self_signing = self_signing_key(&laptop);
         let victim = Victim {
             user_id: laptop.user_id.clone(),
@@ -139,6 +136,52 @@ impl Liar {
             self.say_changed();
         }
         self.inject(events);
+    }
+
+    /// From now on the laptop is another machine of the user, which is verified with the recovery key
+    /// while the homeserver is honest. It tells this lie of the table from when the machine is signed
+    /// and holds on to the master key: so the machine never saw the true self-signing key with it.
+    pub(crate) fn move_to_another_laptop(&mut self, lie: &str) {
+        let laptop = Person::at(&self.proxy.address, "alice");
+        laptop.log_in().run().succeeds();
+        let key = laptop.folder.write("key", self.laptop.folder.read("key"));
+        self.laptop_id = device_id(&laptop);
+        self.laptop = laptop;
+        let id = self.laptop_id.clone();
+        self.aim(|victim| victim.device_id = id);
+        let told = self.lie_once_signed(lie);
+        let verify = ["device", "verify", "--recovery-key-file", &key];
+        sealed(&self.laptop, &verify).run().succeeds();
+        assert!(told.load(Ordering::Relaxed) > 0, "{lie} was not told");
+    }
+
+    /// Tells a lie of the table once a device was signed, and the signature read back: how often a
+    /// query was lied to.
+    fn lie_once_signed(&self, name: &str) -> Arc<AtomicUsize> {
+        let told: Arc<AtomicUsize> = Arc::default();
+        // None before the signature.
+        let queries: Arc<Mutex<Option<usize>>> = Arc::default();
+        let begins = Arc::clone(&queries);
+        self.lie("/signatures/upload ", move |answer| {
+            *begins.lock().unwrap() = Some(0);
+            answer
+        });
+        for mut forgery in lies::Lie::named(name).forgeries(&self.victim.lock().unwrap()) {
+            let (told, queries) = (Arc::clone(&told), Arc::clone(&queries));
+            let is_of_keys = forgery.path == "/keys/query ";
+            self.lie(forgery.path, move |answer| {
+                let Some(queries) = &mut *queries.lock().unwrap() else {
+                    return answer;
+                };
+                *queries += usize::from(is_of_keys);
+                if *queries < 2 {
+                    return answer;
+                }
+                told.fetch_add(usize::from(is_of_keys), Ordering::Relaxed);
+                (forgery.change)(answer)
+            });
+        }
+        told
     }
 
     /// Says more of whom the lies of the table are told to.
@@ -278,6 +321,11 @@ impl Liar {
             .filter(|(request, _)| first_line(request).contains(path))
             .count()
     }
+}
+
+fn device_id(person: &Person) -> String {
+    let whoami = person.call(&["whoami", "--json"]).run().json();
+    whoami["device_id"].as_str().unwrap().to_owned()
 }
 
 /// The private half of the self-signing key of somebody whose recovery key is in the file `key`.
