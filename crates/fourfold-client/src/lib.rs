@@ -38,6 +38,7 @@
 //! | share secrets | [`OwnDevice::share`] | [`Device::set_policy`], [`Device::run`] |
 //! | stay in sync | [`OwnDevice::sync`] | [`Device::wait`], [`Device::take`] |
 //! | print text that a server chose | [`escape_untrusted`], [`escape_line`], [`escape_json`] | |
+//! | write a secret as JSON | [`to_wiped_json`], [`to_wiped_json_pretty`] | |
 //!
 //! # What it takes care of
 //!
@@ -85,3 +86,4 @@ pub use login::{AccessToken, LoginName, Password, Session, WhoAmI};
 pub use options::Options;
 pub use sealing_key::SealingKey;
 pub use verification::{CancelCode, Emoji, ShortString};
+pub use wiped_json::{to_wiped_json, to_wiped_json_pretty};

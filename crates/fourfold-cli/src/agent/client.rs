@@ -8,6 +8,7 @@ use fourfold::history::Origin;
 use fourfold::{AccountData, KeyId, Plan, SecretName, SecretStorageKey, Snapshot, recovery_key};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use crate::agent::address::{Address, own_uid};
 use crate::agent::frame::{self, Frame, Payload};
@@ -146,7 +147,7 @@ impl Agent {
         &mut self,
         name: &SecretName,
         accept: AcceptOptions,
-    ) -> Result<Option<(Opened, Payload)>> {
+    ) -> Result<Option<(Opened, Zeroizing<String>)>> {
         let name = name.clone();
         let request = Request::Get { name, accept };
         match self.ask_unless_keyless(&request, &[])? {
@@ -154,7 +155,7 @@ impl Agent {
             Some(Frame {
                 message: Reply::Secret(opened),
                 payload,
-            }) => Ok(Some((opened, payload))),
+            }) => Ok(Some((opened, text(payload)?))),
             Some(_) => Err(not_understood()),
         }
     }
@@ -219,7 +220,7 @@ impl Agent {
         name: &SecretName,
         from: Option<&str>,
         timeout: Duration,
-    ) -> Result<(Received, Payload)> {
+    ) -> Result<(Received, Zeroizing<String>)> {
         let request = Request::Ask {
             name: name.clone(),
             from: from.map(str::to_owned),
@@ -233,7 +234,7 @@ impl Agent {
             Frame {
                 message: Reply::Received(received),
                 payload,
-            } => Ok((received, payload)),
+            } => Ok((received, text(payload)?)),
             Frame {
                 message: Reply::Failed(failure),
                 ..
@@ -346,6 +347,11 @@ fn hung_up<T>(frame: io::Result<Option<Frame<T>>>) -> io::Result<Frame<T>> {
 
 fn unreachable(error: &io::Error) -> Error {
     Error::new(Exit::Network, format!("the agent does not answer: {error}"))
+}
+
+/// What is no text is no secret, and must not pass for an empty one.
+fn text(payload: Payload) -> Result<Zeroizing<String>> {
+    payload.into_text().ok_or_else(not_understood)
 }
 
 fn not_understood() -> Error {

@@ -31,6 +31,17 @@ impl Payload {
     pub(crate) fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
+
+    /// The same without a copy.
+    pub(crate) fn into_text(mut self) -> Option<Zeroizing<String>> {
+        match String::from_utf8(std::mem::take(&mut *self.0)) {
+            Ok(text) => Some(Zeroizing::new(text)),
+            Err(error) => {
+                *self.0 = error.into_bytes();
+                None
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Payload {
@@ -125,6 +136,7 @@ mod tests {
         assert_eq!(frame.payload.bytes(), b"\0secret\xff");
         assert!(frame.payload.text().is_none());
         assert_eq!(format!("{:?}", frame.payload), "Payload(8 bytes)");
+        assert!(frame.payload.into_text().is_none());
         assert!(read(b"").unwrap().is_none());
     }
 

@@ -30,7 +30,6 @@ pub(crate) use asker::{Asker, Terminal, describe};
 pub(crate) use audit::{AuditLog, Following, Record};
 pub(crate) use client::{Agent, Loan};
 pub(crate) use exchange::{Context, Exchange};
-pub(crate) use frame::Payload;
 pub(crate) use policy::load as load_policy;
 pub(crate) use requests::{Delivery, Requests};
 pub(crate) use run::{Running, run};

@@ -76,7 +76,10 @@ impl AgentService {
                 })
             }
             Request::Opened { name, key_id } => {
-                let text = frame.payload.text().unwrap_or_default();
+                let text = frame
+                    .payload
+                    .text()
+                    .ok_or_else(|| Error::usage("the account data is not text"))?;
                 let account_data = AccountData::from_json(text).map_err(Error::usage)?;
                 let origin = self.jobs.opened(account_data, name, key_id).await?;
                 Ok(Answer::Reply(Reply::Known { origin }))

@@ -8,9 +8,10 @@ use fourfold::passphrase::Budget;
 use fourfold::storage::JudgedSecret;
 use fourfold::{KeyDescription, SecretName, SecretState, SecretStorage, SecretStorageKey};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use crate::account;
-use crate::agent::{Agent, Payload, protocol};
+use crate::agent::{Agent, protocol};
 use crate::error::{Error, Result};
 use crate::options::{AcceptOptions, Global, Offer, ReadOptions, UnlockOptions};
 use crate::storage::judged::{Compared, Judged};
@@ -44,14 +45,8 @@ pub(crate) struct Options {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let name = SecretName::new(&options.name).map_err(Error::usage)?;
     if let Some((opened, secret)) = from_agent(global, options, &name)? {
-        let secret = secret.text().unwrap_or_default();
-        return deliver(
-            global,
-            options,
-            &opened.provenance,
-            &opened.compared,
-            secret,
-        );
+        let (provenance, compared) = (&opened.provenance, &opened.compared);
+        return deliver(global, options, provenance, compared, &secret);
     }
     let (snapshot, compared) = account::read(global, &options.read, Some(&name), options.accept)?;
     let storage = snapshot.storage();
@@ -89,7 +84,7 @@ fn from_agent(
     global: &Global,
     options: &Options,
     name: &SecretName,
-) -> Result<Option<(protocol::Opened, Payload)>> {
+) -> Result<Option<(protocol::Opened, Zeroizing<String>)>> {
     let goes_without = options.no_agent || options.read.snapshot.is_some();
     if goes_without || options.unlock.is_given() {
         return Ok(None);
@@ -189,9 +184,8 @@ fn deliver(
     if !global.json {
         return output::secret(secret, options.show);
     }
-    let answer = json!({
+    let rest = json!({
         "name": provenance.name,
-        "secret": secret,
         "key_id": provenance.key_id,
         "is_default_key": provenance.is_default_key,
         "is_authenticated": provenance.is_authenticated,
@@ -202,5 +196,5 @@ fn deliver(
         "public_key": provenance.public_key,
         "quirks": provenance.quirks,
     });
-    output::secret_json(&answer, options.show)
+    output::secret_json(secret, &rest, options.show)
 }

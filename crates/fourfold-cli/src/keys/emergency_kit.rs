@@ -1,6 +1,6 @@
 //! The emergency kit: a page to print, with a recovery key and what to do with it.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use fourfold::KeyId;
 use fourfold_client::escape_untrusted;
@@ -9,6 +9,7 @@ use qrcode::{EcLevel, QrCode};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::terminal::shown::wiped;
 
 /// What stands on the page.
 pub(crate) struct EmergencyKit<'a> {
@@ -49,15 +50,7 @@ impl EmergencyKit<'_> {
             row("Name of the key", name);
         }
         row("Made on", &today());
-        let groups = self
-            .recovery_key
-            .split(' ')
-            .fold(String::new(), |mut groups, group| {
-                let _ = write!(groups, "<span>{}</span>", escape(group));
-                groups
-            });
-        let groups = Zeroizing::new(groups);
-        Ok(Zeroizing::new(format!(
+        Ok(wiped(format_args!(
             r#"<!doctype html>
 <html lang="en">
 <head>
@@ -92,8 +85,18 @@ capital I and no small L in it.</li>
 </html>
 "#,
             user = escape(&escape_untrusted(self.user_id)),
-            groups = *groups,
+            groups = Groups(self.recovery_key),
         )))
+    }
+}
+
+/// The groups of a recovery key, which has nothing in it that HTML would take for more than text.
+struct Groups<'a>(&'a str);
+
+impl fmt::Display for Groups<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut groups = self.0.split(' ');
+        groups.try_for_each(|group| write!(f, "<span>{group}</span>"))
     }
 }
 

@@ -3,13 +3,13 @@
 use fourfold::NewKey;
 use fourfold::passphrase::PassphraseParameters;
 use fourfold_client::Session;
-use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::keys::emergency_kit::EmergencyKit;
 use crate::keys::new_passphrase;
 use crate::keys::random::rng;
 use crate::options::{ChangeOptions, NewKeyOptions};
+use crate::terminal::shown::wiped;
 use crate::terminal::{messages, output, prompt};
 
 /// Makes a key from random bytes, or from a passphrase if one was asked for.
@@ -46,7 +46,7 @@ pub(crate) fn check_delivery(options: &NewKeyOptions, change: ChangeOptions) -> 
 pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) -> Result<()> {
     let recovery_key = new.key().key().expose_recovery_key();
     if let Some(path) = &options.recovery_key_out {
-        output::secret_file(path, &Zeroizing::new(format!("{}\n", *recovery_key)))?;
+        output::secret_file(path, &wiped(format_args!("{}\n", *recovery_key)))?;
         messages::say(format_args!("the recovery key is in {}", path.display()));
     }
     if let Some(path) = &options.kit {
@@ -75,7 +75,7 @@ pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) 
         "",
         &format!("The recovery key of {}:", new.key().id()),
         "",
-        &Zeroizing::new(format!("    {}", *recovery_key)),
+        &wiped(format_args!("    {}", *recovery_key)),
         "",
         "It opens everything. Write it on paper and keep it in a safe place.",
     ])?;

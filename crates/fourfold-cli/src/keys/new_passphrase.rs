@@ -9,6 +9,7 @@ use crate::keys::login_password;
 use crate::keys::random::rng;
 use crate::options::NewKeyOptions;
 use crate::terminal::input::Source;
+use crate::terminal::shown::wiped;
 use crate::terminal::{messages, prompt};
 
 /// The new passphrase, if one was asked for. It is hard to guess, or the user insists on it.
@@ -61,7 +62,7 @@ fn generated() -> Result<Zeroizing<String>> {
         "",
         "The new passphrase:",
         "",
-        &Zeroizing::new(format!("    {}", *words)),
+        &wiped(format_args!("    {}", *words)),
         "",
         "It opens everything. Write it on paper and keep it in a safe place.",
     ])?;

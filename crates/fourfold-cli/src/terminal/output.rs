@@ -5,16 +5,16 @@
     reason = "this is the door to standard output"
 )]
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, IsTerminal as _, Write as _, stdout};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use crate::error::{Error, Exit, Result};
-use crate::terminal::shown::{Json, Line};
+use crate::terminal::shown::{Json, Line, wiped};
 
 /// Prints one line of data. A reader that went away ends the output without an error.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
@@ -61,13 +61,21 @@ pub(crate) fn secret(text: &str, show: bool) -> Result<()> {
     text.split('\n').try_for_each(line)
 }
 
-/// Prints a JSON document with a secret in it, to a terminal only when the user asked for that.
-pub(crate) fn secret_json(value: &impl Serialize, show: bool) -> Result<()> {
-    if show || !stdout().is_terminal() {
-        json(value)
-    } else {
-        Err(not_shown())
+/// Prints a JSON document of a secret and the rest of the members, to a terminal only when the user
+/// asked for that. The secret goes into the document from where it is: a value of JSON in between
+/// would keep a copy.
+pub(crate) fn secret_json(secret: &str, rest: &impl Serialize, show: bool) -> Result<()> {
+    if !show && stdout().is_terminal() {
+        return Err(not_shown());
     }
+    json(&WithSecret { secret, rest })
+}
+
+#[derive(Serialize)]
+struct WithSecret<'a, T> {
+    secret: &'a str,
+    #[serde(flatten)]
+    rest: &'a T,
 }
 
 /// Refuses before anything is asked or derived when a secret could not be handed over in the end.
@@ -120,13 +128,14 @@ fn exists(path: &Path) -> Error {
 }
 
 fn print_line(line: &str) -> Result<bool> {
-    print(Zeroizing::new(format!("{line}\n")).as_bytes())
+    print(wiped(format_args!("{line}\n")).as_bytes())
 }
 
-/// Whether somebody reads it.
+/// Whether somebody reads it. Past the buffer of the standard library, which keeps what was in it.
 fn print(bytes: &[u8]) -> Result<bool> {
-    let mut stdout = stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    let stdout = stdout().lock();
+    let written = stdout.as_fd().try_clone_to_owned();
+    match written.and_then(|descriptor| File::from(descriptor).write_all(bytes)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Error::usage(format!("standard output: {error}"))),

@@ -4,9 +4,9 @@
 //! Wherever such a text came into a message, it cannot begin a line of its own, move the cursor,
 //! change the direction of what follows, or hide.
 
-use std::fmt::Display;
+use std::fmt::{self, Display, Write as _};
 
-use fourfold_client::{escape_json, escape_line};
+use fourfold_client::{escape_json, escape_line, to_wiped_json, to_wiped_json_pretty};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -18,8 +18,7 @@ pub(crate) struct Line(Zeroizing<String>);
 impl Line {
     /// Of anything: what is not visible in it is escaped, ends of lines included.
     pub(crate) fn of(text: impl Display) -> Self {
-        let text = Zeroizing::new(text.to_string());
-        Self(Zeroizing::new(escape_line(&text)))
+        Self(Zeroizing::new(escape_line(&wiped(text))))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -33,22 +32,44 @@ pub(crate) struct Json(Zeroizing<String>);
 impl Json {
     /// In one line.
     pub(crate) fn compact(value: &impl Serialize) -> Result<Self> {
-        Self::from(serde_json::to_string(value))
+        Self::from(to_wiped_json(value))
     }
 
     /// For people, in many lines.
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub(crate) fn pretty(value: &impl Serialize) -> Result<Self> {
-        Self::from(serde_json::to_string_pretty(value))
+        Self::from(to_wiped_json_pretty(value))
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    fn from(json: serde_json::Result<String>) -> Result<Self> {
-        let json = Zeroizing::new(json.map_err(Error::usage)?);
-        Ok(Self(Zeroizing::new(escape_json(&json))))
+    fn from(json: Option<Zeroizing<Vec<u8>>>) -> Result<Self> {
+        let inexpressible = || Error::usage("this cannot be expressed in JSON");
+        let json = json.ok_or_else(inexpressible)?;
+        let json = std::str::from_utf8(&json).map_err(Error::usage)?;
+        Ok(Self(Zeroizing::new(escape_json(json))))
+    }
+}
+
+/// A text in memory that is wiped: the only way to put a secret into another text.
+pub(crate) fn wiped(text: impl Display) -> Zeroizing<String> {
+    // Measured first: growing would leave pieces of it behind in memory.
+    let mut size = Size(0);
+    let _ = write!(size, "{text}");
+    let mut wiped = Zeroizing::new(String::with_capacity(size.0));
+    // Writing to a string does not go wrong.
+    let _ = write!(*wiped, "{text}");
+    wiped
+}
+
+/// Counts what is written.
+struct Size(usize);
+
+impl fmt::Write for Size {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
     }
 }
 
@@ -75,6 +96,20 @@ mod tests {
             line.as_str(),
             r"a\u{d}\u{a}fourfold: forged\u{1b}[2J\u{9b}1m\u{202e}\u{200b}"
         );
+    }
+
+    // shows: LIB-21
+    #[test]
+    fn nothing_that_is_shown_is_copied_while_it_is_written() {
+        let text = wiped(format_args!("{}\n", "the secret"));
+        assert_eq!(text.as_str(), "the secret\n");
+        assert_eq!(text.capacity(), text.len());
+        let Line(line) = Line::of("the s\u{200b}cret");
+        assert_eq!(line.capacity(), line.len());
+        for json in [Json::pretty(&["a\u{9b}"]), Json::compact(&["a\u{9b}"])] {
+            let Json(json) = json.unwrap();
+            assert_eq!(json.capacity(), json.len());
+        }
     }
 
     #[test]

@@ -111,13 +111,16 @@ pub(crate) fn open(
         "ephemeral",
     )?;
     let mode = keys.verify(entry)?;
-    let plaintext = cbc::Decryptor::<Aes256>::new((&*keys.aes).into(), (&*keys.iv).into())
-        .decrypt_padded_vec::<Pkcs7>(&entry.ciphertext)
-        .map(Zeroizing::new)
+    // In place: what is wrong at its end is wiped, too.
+    let mut plaintext = Zeroizing::new(entry.ciphertext.clone());
+    let length = cbc::Decryptor::<Aes256>::new((&*keys.aes).into(), (&*keys.iv).into())
+        .decrypt_padded::<Pkcs7>(plaintext.as_mut_slice())
+        .map(<[u8]>::len)
         .map_err(|_| OpenEntryError::Malformed {
             member: "ciphertext",
             problem: MemberProblem::Padding,
         })?;
+    plaintext.truncate(length);
     Secret::from_utf8(plaintext)
         .map(|secret| (secret, mode))
         .ok_or(OpenEntryError::NotText)

@@ -29,12 +29,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let (snapshot, compared) = agent.snapshot(options.accept)?;
     compared.report(global.json);
     compared.for_opening(snapshot, Some(&name))?;
-    let (received, payload) = agent.request(&name, options.from.as_deref(), options.timeout)?;
+    let (received, secret) = agent.request(&name, options.from.as_deref(), options.timeout)?;
     drop(busy);
-    let secret = payload
-        .text()
-        .ok_or_else(|| Error::usage("the answer is not text"))?;
-    deliver(global, options, &received, secret)
+    deliver(global, options, &received, &secret)
 }
 
 fn deliver(global: &Global, options: &Options, received: &Received, secret: &str) -> Result<()> {
@@ -59,10 +56,9 @@ fn deliver(global: &Global, options: &Options, received: &Received, secret: &str
     if !global.json {
         return output::secret(secret, options.show);
     }
-    let answer = json!({
+    let rest = json!({
         "name": options.name,
-        "secret": secret,
         "from": received,
     });
-    output::secret_json(&answer, options.show)
+    output::secret_json(secret, &rest, options.show)
 }
