@@ -13,7 +13,7 @@ use fourfold_client::{
 
 use crate::account::{LoggedIn, change};
 use crate::error::{Error, Exit, Result};
-use crate::keys::sealing_key::{self, SealingOptions};
+use crate::keys::sealing_key::{self, Sealing, SealingOptions, Unsealed};
 use crate::storage::judged::Writable;
 use crate::terminal::messages;
 
@@ -22,30 +22,19 @@ pub(crate) fn existing(
     logged_in: &mut LoggedIn,
     options: &SealingOptions,
 ) -> Result<Option<Device>> {
-    Ok(existing_or_earlier(logged_in, options)?.0)
+    match unsealed(logged_in, options)? {
+        Some(Unsealed::Device(device, _)) => Ok(Some(*device)),
+        _ => Ok(None),
+    }
 }
 
-/// The same, and what this machine remembers of the account, of an earlier log-in too.
-fn existing_or_earlier(
-    logged_in: &mut LoggedIn,
-    options: &SealingOptions,
-) -> Result<(Option<Device>, Remembered)> {
+/// What of this machine is sealed and opens, an earlier log-in included.
+fn unsealed(logged_in: &mut LoggedIn, options: &SealingOptions) -> Result<Option<Unsealed>> {
     if !Device::exists(&logged_in.state)? {
-        return Ok((None, Remembered::default()));
+        return Ok(None);
     }
     let sealing = sealing_key::find(&logged_in.state, options)?;
-    match Device::open(&mut logged_in.state, &sealing.key) {
-        Err(DeviceError::NoKeys | DeviceError::OtherDevice) => {
-            Ok((None, Remembered::of(&logged_in.state, &sealing.key)?))
-        }
-        Err(DeviceError::WrongKey) if !sealing.is_in_use => Ok((None, Remembered::default())),
-        device => {
-            let device = device?;
-            sealing.remember()?;
-            let remembered = device.remembered()?;
-            Ok((Some(device), remembered))
-        }
-    }
+    sealing.open(&mut logged_in.state).map(Some)
 }
 
 /// This device, and what its machine remembers.
@@ -57,11 +46,13 @@ pub(crate) struct ThisDevice {
 /// Keys of this device that are kept, or that are made and not kept yet.
 enum Keys {
     Kept(Box<Device>),
-    New(Box<NewDevice>),
+    /// With what they are sealed with, if that was asked for already.
+    New(Box<NewDevice>, Option<Sealing>),
 }
 
 impl ThisDevice {
-    /// Opens this device, or makes keys for it. Nothing is written.
+    /// Opens this device, or makes keys for it, which are kept and published by [`keep`](Self::keep)
+    /// and [`ready`](Self::ready).
     ///
     /// Refused when the homeserver shows other keys under its ID than were made here.
     pub(crate) fn find(
@@ -76,12 +67,24 @@ impl ThisDevice {
 
     /// The same before anybody looked at what the homeserver shows.
     pub(crate) fn open(logged_in: &mut LoggedIn, options: &SealingOptions) -> Result<Self> {
-        let (device, remembered) = existing_or_earlier(logged_in, options)?;
-        let keys = match device {
-            Some(device) => Keys::Kept(Box::new(device)),
-            None => Keys::New(Box::new(NewDevice::generate(&logged_in.state)?)),
+        let (remembered, sealing) = match unsealed(logged_in, options)? {
+            Some(Unsealed::Device(device, _)) => {
+                return Ok(Self {
+                    remembered: device.remembered()?,
+                    keys: Keys::Kept(device),
+                });
+            }
+            Some(Unsealed::Earlier(sealing)) => {
+                (sealing.remembered(&logged_in.state)?, Some(sealing))
+            }
+            Some(Unsealed::Nothing(sealing)) => (Remembered::default(), Some(sealing)),
+            None => (Remembered::default(), None),
         };
-        Ok(Self { keys, remembered })
+        let new = Box::new(NewDevice::generate(&logged_in.state)?);
+        Ok(Self {
+            keys: Keys::New(new, sealing),
+            remembered,
+        })
     }
 
     /// Refuses when the homeserver shows other keys under the ID of this device than were made here.
@@ -90,7 +93,7 @@ impl ThisDevice {
         match (published.device(&id), &self.keys) {
             (None, _) => Ok(()),
             (Some(_), Keys::Kept(device)) => confirm(device, published).map(|_| ()),
-            (Some(_), Keys::New(_)) => Err(Error::new(
+            (Some(_), Keys::New(..)) => Err(Error::new(
                 Exit::NotVerified,
                 format!(
                     "the homeserver shows keys of the device {} that were not made here; nothing \
@@ -117,9 +120,13 @@ impl ThisDevice {
     pub(crate) fn keep(self, logged_in: &mut LoggedIn, options: &SealingOptions) -> Result<Device> {
         match self.keys {
             Keys::Kept(device) => Ok(*device),
-            Keys::New(new) => {
-                let sealing = sealing_key::find(&logged_in.state, options)?;
-                Ok(new.keep(&mut logged_in.state, &sealing.key)?)
+            Keys::New(new, sealing) => {
+                let sealing = match sealing {
+                    Some(sealing) => sealing,
+                    None => sealing_key::find(&logged_in.state, options)?,
+                };
+                let key = sealing.for_new_device()?;
+                Ok(new.keep(&mut logged_in.state, &key)?)
             }
         }
     }
@@ -127,14 +134,14 @@ impl ThisDevice {
     pub(crate) fn device_keys(&self) -> &Content {
         match &self.keys {
             Keys::Kept(device) => device.device_keys(),
-            Keys::New(new) => new.device_keys(),
+            Keys::New(new, _) => new.device_keys(),
         }
     }
 
     pub(crate) fn sign(&self, object: &mut Signable) -> std::result::Result<(), DeviceError> {
         match &self.keys {
             Keys::Kept(device) => device.sign(object),
-            Keys::New(new) => new.sign(object),
+            Keys::New(new, _) => new.sign(object),
         }
     }
 }

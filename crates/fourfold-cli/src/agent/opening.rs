@@ -12,7 +12,7 @@ use crate::agent::exchange::{Context, Exchange};
 use crate::agent::secrets::VaultSecrets;
 use crate::agent::vault::Vault;
 use crate::error::{Error, Result};
-use crate::keys::sealing_key::{self, SealingOptions};
+use crate::keys::sealing_key::{self, SealingOptions, Unsealed};
 use crate::terminal::messages;
 
 /// How a session opens the local state and the device in it.
@@ -100,15 +100,12 @@ impl Opening {
         {
             return Ok(Some(device));
         }
-        let sealing = sealing_key::find(state, &self.sealing)?;
-        match Device::open(state, &sealing.key) {
-            Err(DeviceError::NoKeys | DeviceError::OtherDevice) => Ok(None),
-            Err(DeviceError::WrongKey) if !sealing.is_in_use => Ok(None),
-            device => {
-                sealing.remember()?;
-                self.key = Some(sealing.key);
-                Ok(Some(device?))
+        match sealing_key::find(state, &self.sealing)?.open(state)? {
+            Unsealed::Device(device, key) => {
+                self.key = Some(key);
+                Ok(Some(*device))
             }
+            Unsealed::Earlier(_) | Unsealed::Nothing(_) => Ok(None),
         }
     }
 }

@@ -13,13 +13,14 @@ use std::time::Duration;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use clap::Args;
 use fourfold::base64;
-use fourfold_client::{Device, LocalState, SealingKey};
+use fourfold_client::{Device, DeviceError, LocalState, Remembered, SealingKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Exit, Result};
 use crate::keys::random::rng;
 use crate::terminal::input::Source;
+use crate::terminal::shown::wiped;
 use crate::terminal::{messages, output, prompt};
 
 /// Where the key comes from. Without any of these, from where it came the last time; the first time,
@@ -41,19 +42,53 @@ pub(crate) struct SealingOptions {
 
 /// A key, and where it came from.
 pub(crate) struct Sealing {
-    pub(crate) key: SealingKey,
+    key: SealingKey,
     /// Whether something of this very log-in is sealed already, so that the key must open it.
-    pub(crate) is_in_use: bool,
+    is_in_use: bool,
     note: Note,
     path: PathBuf,
 }
 
 impl Sealing {
-    /// Notes where the key came from, for the next time. A key that is to be used from now on is
-    /// noted before that; another one once it has opened something.
-    pub(crate) fn remember(&self) -> Result<()> {
+    /// Opens this device. Where the key came from is noted for the next time once it proved right,
+    /// and not before: a mistyped option must not be what later commands go by.
+    pub(crate) fn open(self, state: &mut LocalState) -> Result<Unsealed> {
+        match Device::open(state, &self.key) {
+            Err(DeviceError::NoKeys | DeviceError::OtherDevice) => Ok(Unsealed::Earlier(self)),
+            Err(DeviceError::WrongKey) if !self.is_in_use => Ok(Unsealed::Nothing(self)),
+            device => {
+                let device = Box::new(device?);
+                self.remember()?;
+                Ok(Unsealed::Device(device, self.key))
+            }
+        }
+    }
+
+    /// What this machine remembers of the account.
+    pub(crate) fn remembered(&self, state: &LocalState) -> Result<Remembered> {
+        Ok(Remembered::of(state, &self.key)?)
+    }
+
+    /// The key, to seal this device with from now on: noted before that, because what is derived with
+    /// a salt that nobody knows is lost.
+    pub(crate) fn for_new_device(self) -> Result<SealingKey> {
+        self.remember()?;
+        Ok(self.key)
+    }
+
+    fn remember(&self) -> Result<()> {
         self.note.write(&self.path)
     }
+}
+
+/// What a key opened.
+pub(crate) enum Unsealed {
+    /// This device.
+    Device(Box<Device>, SealingKey),
+    /// What an earlier log-in has left; there are no keys of this one.
+    Earlier(Sealing),
+    /// Nothing: an earlier log-in used another key.
+    Nothing(Sealing),
 }
 
 /// The key for the state of an account. It is made the first time.
@@ -91,16 +126,12 @@ pub(crate) fn find(state: &LocalState, options: &SealingOptions) -> Result<Seali
         None if is_in_use => return Err(sealed_otherwise()),
         None => first(state, options)?,
     };
-    let sealing = Sealing {
+    Ok(Sealing {
         key,
         is_in_use,
         note: Note { device_id, origin },
         path,
-    };
-    if !is_in_use {
-        sealing.remember()?;
-    }
-    Ok(sealing)
+    })
 }
 
 fn sealed_otherwise() -> Error {
@@ -226,8 +257,8 @@ fn from_file(path: &Path, is_sealed: bool) -> Result<SealingKey> {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_sealed => {
             let key = random_bytes();
-            let text = Zeroizing::new(base64::encode(key.as_slice()) + "\n");
-            output::secret_file(path, &text)?;
+            let text = Zeroizing::new(base64::encode(key.as_slice()));
+            output::secret_file(path, &wiped(format_args!("{}\n", *text)))?;
             return Ok(SealingKey::from_bytes(&key));
         }
         Err(error) => {

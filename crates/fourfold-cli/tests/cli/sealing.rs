@@ -45,6 +45,47 @@ fn without_a_keyring_it_must_be_said_where_the_key_is() {
     assert!(!scene.alice.folder.join("key").exists());
 }
 
+// A later log-in looks with another key than the one that sealed what the earlier one has left.
+// shows: AGT-10
+#[test]
+fn a_key_that_seals_nothing_is_not_remembered() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    let file = scene.alice.folder.name_of("state.key");
+    set_up(&scene, &["--store-key-file", &file])
+        .run()
+        .succeeds();
+    scene.alice.call(&["logout"]).run().succeeds();
+    scene.alice.log_in().run().succeeds();
+    let other = scene.alice.folder.name_of("other.key");
+    ls(&scene.alice, &["--store-key-file", &other])
+        .run()
+        .succeeds();
+    // What the earlier log-in knew is still found without a word about the key.
+    let key = scene.alice.folder.name_of("key");
+    let verify = ["device", "verify", "--recovery-key-file", &key];
+    scene.alice.call(&verify).run().succeeds();
+    std::fs::remove_file(&other).unwrap();
+    ls(&scene.alice, &[]).run().succeeds();
+}
+
+// An agent is told another key than the one that seals the state.
+// shows: AGT-10
+#[test]
+fn a_key_that_opens_nothing_is_not_remembered() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    let file = scene.alice.folder.name_of("state.key");
+    set_up(&scene, &["--store-key-file", &file])
+        .run()
+        .succeeds();
+    let zeros = scene.alice.folder.write("zeros", "A".repeat(43));
+    std::fs::set_permissions(&zeros, Permissions::from_mode(0o600)).unwrap();
+    let agent = ["agent", "--foreground", "--store-key-file", &zeros];
+    scene.alice.call(&agent).run().fails(3);
+    ls(&scene.alice, &[]).run().succeeds();
+}
+
 // shows: AGT-10
 #[test]
 fn a_file_is_made_once_and_remembered() {
