@@ -232,24 +232,6 @@ impl From<BackupHidden> for Error {
 
 impl From<UnknownBackup> for Error {
     fn from(error: UnknownBackup) -> Self {
-        let (exit, hint) = match error {
-            UnknownBackup::Replaced { .. } => (
-                Exit::Conflict,
-                "if you made that backup in another client, store its private key there or with \
-                 fourfold put m.megolm_backup.v1; to make a new one in its place: fourfold setup \
-                 --new-backup; if you made none, ask who runs the homeserver",
-            ),
-            UnknownBackup::Unreadable => (
-                Exit::NotVerified,
-                "delete it in the client that made it, and run fourfold setup again",
-            ),
-            _ => (
-                Exit::NotVerified,
-                "if you made that backup, store its private key from the client that made it: \
-                 fourfold put m.megolm_backup.v1; to make a new one in its place: fourfold setup \
-                 --new-backup",
-            ),
-        };
         let version = match &error {
             UnknownBackup::OtherKey { version, .. }
             | UnknownBackup::UnusableKey { version, .. } => {
@@ -257,9 +239,23 @@ impl From<UnknownBackup> for Error {
             }
             _ => String::new(),
         };
-        let message =
-            format!("the key backup{version} is not set up, and was left as it is: {error}");
-        Self::new(exit, message).hint(hint)
+        let row = match &error {
+            UnknownBackup::Replaced { .. } => row(Exit::Conflict).hint(
+                "if you made that backup in another client, store its private key there or with \
+                 fourfold put m.megolm_backup.v1; to make a new one in its place: fourfold setup \
+                 --new-backup; if you made none, ask who runs the homeserver",
+            ),
+            UnknownBackup::Unreadable => row(Exit::NotVerified)
+                .hint("delete it in the client that made it, and run fourfold setup again"),
+            _ => row(Exit::NotVerified).hint(
+                "if you made that backup, store its private key from the client that made it: \
+                 fourfold put m.megolm_backup.v1; to make a new one in its place: fourfold setup \
+                 --new-backup",
+            ),
+        };
+        row.of(format_args!(
+            "the key backup{version} is not set up, and was left as it is: {error}"
+        ))
     }
 }
 
@@ -366,7 +362,15 @@ fn row_of_apply(error: &ApplyError) -> Row {
 
 impl From<fourfold_client::Error> for Error {
     fn from(error: fourfold_client::Error) -> Self {
-        row(Exit::Network).of(error)
+        // What a person typed is without the server that it is about.
+        let is_typed = error.server().is_none();
+        let exit = match error.kind() {
+            ErrorKind::InvalidUrl { .. } | ErrorKind::InvalidUser { .. } if is_typed => Exit::Usage,
+            ErrorKind::InvalidToken => Exit::Usage,
+            ErrorKind::InsecureUrl => Exit::Policy,
+            _ => Exit::Network,
+        };
+        row(exit).of(error)
     }
 }
 

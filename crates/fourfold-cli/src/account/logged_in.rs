@@ -43,7 +43,7 @@ impl LoggedIn {
         self.runtime.block_on(future)
     }
 
-    /// Carries on a future that needs the state.
+    /// Runs something that talks to the homeserver and needs the local state.
     pub(crate) fn with_state<T>(
         &mut self,
         work: impl AsyncFnOnce(&Account, &mut LocalState) -> T,

@@ -98,15 +98,33 @@ fn a_server_that_is_not_there_is_a_matter_of_the_network() {
     elsewhere
         .log_in()
         .run()
-        .fails(4)
+        .fails(6)
         .says("unencrypted")
         .says("https");
-    let nonsense = Person::at("not an address", "alice");
-    nonsense
-        .log_in()
-        .run()
-        .fails(4)
-        .says("is not the address of a homeserver");
+}
+
+// shows: CLI-04
+#[test]
+fn what_is_mistyped_is_no_matter_of_the_network() {
+    for address in ["not an address", "https://", "ftp://matrix.example.org"] {
+        let alice = Person::at(address, "alice");
+        let refused = alice.log_in().run();
+        refused.fails(2).says("is not the address of a homeserver");
+    }
+    let server = Homeserver::start();
+    server.register("alice");
+    let log_in = |user: &str, token: &str| {
+        let machine = Person::at(&server.address, "alice");
+        let login = ["login", user, "--homeserver", &server.address];
+        let login = machine.call(&login).arguments(["--access-token-file", "-"]);
+        login.stdin(token.to_owned()).run()
+    };
+    log_in("@alice", "t")
+        .fails(2)
+        .says("is not the ID of a user");
+    log_in("@alice:localhost", "to\u{1}ken")
+        .fails(2)
+        .says("copy it again");
 }
 
 #[test]
