@@ -4,7 +4,6 @@ use std::fmt::{self, Write as _};
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use fourfold::Content;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
 
@@ -146,7 +145,7 @@ fn every_future_can_move_between_threads() {
     let folder = folder.path().join("state");
     let mut state = LocalState::create(&folder, &session("http://localhost")).unwrap();
     movable(account.snapshot());
-    movable(account.put_account_data("a", &Content::default()));
+    movable(account.account_data("a"));
     movable(crate::Homeserver::discover("a"));
     movable(crate::resume(&account, &mut state, None, |_| {}));
     let client = Client::from_parts(account, state, SealingKey::from_bytes(&[7; 32]));

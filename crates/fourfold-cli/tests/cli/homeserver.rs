@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout};
 use std::thread::JoinHandle;
 
-use fourfold::{Content, Snapshot};
+use fourfold::Snapshot;
 use fourfold_client::{Account, LoginName, Options, Password};
 
 use crate::invocation::{Folder, Invocation, fourfold};
+use crate::peer;
 use crate::proxy::Proxy;
 
 /// The password of everybody.
@@ -225,9 +226,19 @@ impl Person {
 pub(crate) struct OtherClient(Account);
 
 impl OtherClient {
+    /// Writes over whatever is there, as a careless client does.
     pub(crate) fn put(&self, event_type: &str, json: &str) {
-        let content = Content::from_json(json).unwrap();
-        wait(self.0.put_account_data(event_type, &content)).unwrap();
+        let encoded = |name: &str| -> String {
+            let bytes = name.bytes();
+            bytes.map(|byte| format!("%{byte:02X}")).collect()
+        };
+        let (user, event_type) = (encoded(self.0.user_id()), encoded(event_type));
+        let path = format!("user/{user}/account_data/{event_type}");
+        let server = self.0.homeserver().base_url();
+        let server = server.strip_prefix("http://").unwrap();
+        let server = server.trim_end_matches('/');
+        let token = self.access_token();
+        peer::call(server, &token, "PUT", &path, json.to_owned());
     }
 
     pub(crate) fn content(&self, event_type: &str) -> Option<String> {

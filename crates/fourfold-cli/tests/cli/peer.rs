@@ -139,24 +139,7 @@ impl Peer {
 
     /// A call of the client API.
     pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
-        let request = Message {
-            head: format!(
-                "{method} /_matrix/client/v3/{path} HTTP/1.1\r\nHost: localhost\r\n\
-                 Authorization: Bearer {}\r\nConnection: close\r\n\
-                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-                self.token,
-                body.len()
-            ),
-            body: body.into_bytes(),
-        };
-        let mut server = TcpStream::connect(&self.server).unwrap();
-        request.write(&mut server);
-        let answer = Message::read(&mut BufReader::new(server)).unwrap();
-        let status = answer.head.split(' ').nth(1).unwrap();
-        let body = String::from_utf8_lossy(&answer.body).into_owned();
-        assert_eq!(status, "200", "{path}: {body}");
-        serde_json::from_str(&body).unwrap()
+        call(&self.server, &self.token, method, path, body.to_string())
     }
 
     /// The keys of a device as the homeserver has them.
@@ -352,6 +335,26 @@ impl Peer {
             assert!(begun.elapsed() < Duration::from_secs(60), "no request");
         }
     }
+}
+
+/// A call of the client API with this token.
+pub(crate) fn call(server: &str, token: &str, method: &str, path: &str, body: String) -> Value {
+    let request = Message {
+        head: format!(
+            "{method} /_matrix/client/v3/{path} HTTP/1.1\r\nHost: localhost\r\n\
+             Authorization: Bearer {token}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        ),
+        body: body.into_bytes(),
+    };
+    let mut server = TcpStream::connect(server).unwrap();
+    request.write(&mut server);
+    let answer = Message::read(&mut BufReader::new(server)).unwrap();
+    let status = answer.head.split(' ').nth(1).unwrap();
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    assert_eq!(status, "200", "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
 }
 
 /// An object with one more signature.

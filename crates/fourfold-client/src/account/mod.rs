@@ -107,7 +107,8 @@ impl Account {
     }
 
     /// The content of an event of global account data: the JSON text exactly as it was received,
-    /// `None` when there is none.
+    /// `None` when there is none. What is written goes through [`apply`](crate::apply()), so that
+    /// nothing is overwritten that another client wrote meanwhile.
     ///
     /// # Errors
     ///
@@ -171,26 +172,6 @@ impl Account {
     /// Waits as between two attempts of one request.
     pub(crate) async fn pause(&self, attempt: u32) {
         self.homeserver.transport.pause(attempt).await;
-    }
-
-    /// Sets the content of an event of global account data.
-    ///
-    /// # Errors
-    ///
-    /// As [`account_data`](Self::account_data).
-    #[instrument(level = "debug", skip_all, fields(user = self.user_id(), event_type))]
-    pub async fn put_account_data(&self, event_type: &str, content: &Content) -> Result<(), Error> {
-        let request = Request::put(self.account_data_path(event_type)?, content.to_json());
-        let answer = self
-            .homeserver
-            .transport
-            .send(&self.signed(request))
-            .await?;
-        if answer.is_success() {
-            Ok(())
-        } else {
-            Err(answer.into_error("/account_data"))
-        }
     }
 
     fn account_data_path(&self, event_type: &str) -> Result<Path, Error> {

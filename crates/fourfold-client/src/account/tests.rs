@@ -2,6 +2,7 @@
 
 use fourfold::{Content, EventState};
 
+use super::Stored;
 use crate::ErrorKind;
 use crate::testing::{Received, Reply, Server, Store, TOKEN, USER, once};
 
@@ -139,10 +140,8 @@ async fn account_data_goes_there_and_back() {
     let event_type = "m.secret_storage.key.Me3n4Td/oh+h=..%2F?#";
     assert_eq!(account.account_data(event_type).await.unwrap(), None);
     let content = Content::from_json(r#"{"n": 123456789012345678901234567890}"#).unwrap();
-    account
-        .put_account_data(event_type, &content)
-        .await
-        .unwrap();
+    let before = account.read(event_type).await.unwrap();
+    assert!(account.write(event_type, &content, &before).await.unwrap());
     assert_eq!(
         account.account_data(event_type).await.unwrap().as_deref(),
         Some(r#"{"n":123456789012345678901234567890}"#)
@@ -167,12 +166,7 @@ async fn account_data_goes_there_and_back() {
     for event_type in ["", ".", "..", "a\nb", &"x".repeat(256)] {
         let error = account.account_data(event_type).await.unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::InvalidSegment);
-        assert!(
-            account
-                .put_account_data(event_type, &content)
-                .await
-                .is_err()
-        );
+        assert!(account.write(event_type, &content, &before).await.is_err());
     }
 }
 
@@ -197,10 +191,12 @@ async fn only_the_homeserver_can_say_that_there_is_nothing() {
 async fn a_refused_put_is_an_error() {
     let server = Server::scripted([Reply::error(413, "M_TOO_LARGE")]).await;
     let (account, _) = server.account(&once());
-    let error = account
-        .put_account_data("a", &Content::default())
-        .await
-        .unwrap_err();
+    let unknown = Stored {
+        json: None,
+        condition: None,
+    };
+    let content = Content::default();
+    let error = account.write("a", &content, &unknown).await.unwrap_err();
     assert!(
         error
             .to_string()

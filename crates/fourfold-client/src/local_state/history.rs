@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fourfold::history::{Change, Fingerprint, History, Origin, Place, Reading, Sighting};
-use fourfold::{AccountData, Content, KeyDescription, KeyId, SecretName, Snapshot};
+use fourfold::{AccountData, Content, KeyId, SecretName, Snapshot};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
@@ -82,19 +82,6 @@ impl LocalState {
             }
         };
         self.change(opened, |_| Ok(()))
-    }
-
-    /// Remembers the description of a key when the key was proven for the first time. One that is
-    /// remembered already stays, so that a later one is still compared with it.
-    ///
-    /// # Errors
-    ///
-    /// The errors of the file system.
-    pub fn pin_key_description(
-        &mut self,
-        description: &KeyDescription,
-    ) -> Result<(), LocalStateError> {
-        self.change(|history| history.proved(description), |_| Ok(()))
     }
 
     /// Remembers what is there of the plan in the journal as written here.

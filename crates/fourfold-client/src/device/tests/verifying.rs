@@ -75,6 +75,29 @@ async fn a_new_device_and_an_old_one_verify_each_other() {
     );
 }
 
+// The one that asked may be a client that waits for its user to start.
+#[tokio::test]
+async fn the_device_that_agreed_may_start() {
+    let mut household = old_and_new().await;
+    let id = household.device("NEW").verify(None).unwrap();
+    household.flush("NEW").await.unwrap();
+    household.sync("OLD").await.unwrap();
+    household.device("OLD").agree_to_verify(&id).unwrap();
+    household.device("OLD").start_comparing(&id).unwrap();
+    household.flush("OLD").await.unwrap();
+    let starts = household.fake.with(|world| {
+        let mut delivered = world.delivered.iter();
+        delivered.any(|(_, to, event)| {
+            to == "NEW" && event.to_string().contains("key_agreement_protocols")
+        })
+    });
+    assert!(starts);
+    household.settle().await;
+    let both = (shown(&household, "OLD"), shown(&household, "NEW"));
+    assert!(both.0.is_some());
+    assert_eq!(both.0, both.1);
+}
+
 // shows: SHR-07
 #[tokio::test]
 async fn keys_that_change_meanwhile_change_nothing() {

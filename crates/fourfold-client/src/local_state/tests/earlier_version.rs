@@ -1,5 +1,7 @@
 //! What a version of yesterday wrote down.
 
+use fourfold::Content;
+
 use super::*;
 
 /// What another client stored, as clients write it.
