@@ -87,13 +87,13 @@ pub struct MemoryLimits {
 }
 
 impl Default for MemoryLimits {
-    /// 64 MiB of bodies and 16 MiB of a user, 128 MiB of answers and 64 MiB of a user.
+    /// 64 MiB of bodies and 16 MiB of a user, 64 MiB of answers and 32 MiB of a user.
     fn default() -> Self {
         Self {
             bodies: 64 * 1024 * 1024,
             bodies_per_user: 16 * 1024 * 1024,
-            unread_answers: 128 * 1024 * 1024,
-            unread_answers_per_user: 64 * 1024 * 1024,
+            unread_answers: 64 * 1024 * 1024,
+            unread_answers_per_user: 32 * 1024 * 1024,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Making answers, and the headers that every one of them carries.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -103,8 +104,16 @@ fn with_status<T>(status: StatusCode, body: T) -> Response<T> {
 
 /// Writes JSON by hand: what is small is copied, what is large stays where it is stored.
 pub(crate) struct Writer {
-    done: Vec<Bytes>,
+    done: Vec<Part>,
     open: Vec<u8>,
+}
+
+/// A part of an answer.
+pub(crate) enum Part {
+    /// Its bytes.
+    Here(Bytes),
+    /// What is to be read when its turn comes, by its name.
+    Absent(Arc<str>),
 }
 
 impl Writer {
@@ -129,19 +138,43 @@ impl Writer {
         if content.len() < REFERRED {
             self.open.extend_from_slice(content);
         } else {
-            self.done.push(std::mem::take(&mut self.open).into());
-            self.done.push(content.clone());
+            self.put(Part::Here(content.clone()));
         }
     }
 
-    /// 200 with what was written.
-    pub(crate) fn finish(mut self) -> Answer {
+    /// Leaves out what is not in memory.
+    pub(crate) fn absent(&mut self, name: &Arc<str>) {
+        self.put(Part::Absent(Arc::clone(name)));
+    }
+
+    /// 200 with what was written; its parts when something was left out.
+    pub(crate) fn finish(mut self) -> Result<Answer, Vec<Part>> {
         let open = Bytes::from(self.open);
         if self.done.is_empty() {
-            return raw(open);
+            return Ok(raw(open));
         }
-        self.done.push(open);
-        with_status(StatusCode::OK, Content::Pieces(self.done))
+        self.done.push(Part::Here(open));
+        let here = self.done.iter().filter_map(Part::bytes);
+        let pieces: Vec<_> = here.cloned().collect();
+        if pieces.len() < self.done.len() {
+            return Err(self.done);
+        }
+        Ok(with_status(StatusCode::OK, Content::Pieces(pieces)))
+    }
+
+    fn put(&mut self, part: Part) {
+        let before = std::mem::take(&mut self.open);
+        self.done.push(Part::Here(before.into()));
+        self.done.push(part);
+    }
+}
+
+impl Part {
+    fn bytes(&self) -> Option<&Bytes> {
+        match self {
+            Self::Here(bytes) => Some(bytes),
+            Self::Absent(_) => None,
+        }
     }
 }
 

@@ -93,8 +93,9 @@ impl fmt::Debug for Stored {
 pub struct AccountDataEvent {
     /// The event type.
     pub event_type: Arc<str>,
-    /// The content, exactly as it was stored.
-    pub content: Bytes,
+    /// The content, exactly as it was stored; `None` when the account is too large to be held in
+    /// memory. Then [`Store::account_data`](super::Store::account_data) reads it.
+    pub content: Option<Bytes>,
 }
 
 impl fmt::Debug for AccountDataEvent {
@@ -103,7 +104,7 @@ impl fmt::Debug for AccountDataEvent {
         let mut debug = f.debug_struct("AccountDataEvent");
         debug
             .field("event_type", &self.event_type)
-            .field("length", &self.content.len());
+            .field("length", &self.content.as_ref().map(Bytes::len));
         debug.finish_non_exhaustive()
     }
 }

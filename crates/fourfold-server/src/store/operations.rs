@@ -130,8 +130,9 @@ pub trait Store:
     /// What changed after `since`, or everything when there is no `since`, as one snapshot.
     ///
     /// Each type of global account data appears once, with its latest content, in the order of the
-    /// last change. A `since` ahead of the user's position (the store was restored from a backup)
-    /// is answered like no `since` at all.
+    /// last change; contents of a large account may be left out, to be read one by one. A `since`
+    /// ahead of the user's position (the store was restored from a backup) is answered like no
+    /// `since` at all.
     async fn changes(&self, user: &UserId, since: Option<Position>) -> Result<Changes, StoreError>;
 
     /// Keeps a filter and returns its number. The same definition gets the same number.

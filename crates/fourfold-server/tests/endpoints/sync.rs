@@ -55,6 +55,36 @@ async fn later_syncs_have_what_changed_once_and_the_same_again_when_asked_again(
     assert_eq!(events(&full).len(), 3);
 }
 
+// shows: SRV-10
+#[tokio::test]
+async fn an_account_too_large_for_memory_is_shown_whole() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    let content = |number: usize| json!({ "n": number, "x": "x".repeat(number % 3 * 90_000) });
+    for number in 0..40 {
+        let text = content(number).to_string();
+        server.put(&alice, &format!("m.{number}"), &text).await.ok();
+    }
+    let first = server.sync(&alice, "").await;
+    let mut found = events(&first);
+    assert_eq!(found.pop().unwrap().0, "m.push_rules");
+    let stored = (0..40).map(|number| (format!("m.{number}"), content(number)));
+    assert_eq!(found, stored.collect::<Vec<_>>());
+    // What changed since is shown alone, small or large.
+    for number in [4, 3] {
+        let text = content(number + 3).to_string();
+        server.put(&alice, &format!("m.{number}"), &text).await.ok();
+    }
+    let rest = server
+        .sync(&alice, &format!("since={}", token(&first)))
+        .await;
+    let changed = [
+        ("m.4".to_owned(), content(7)),
+        ("m.3".to_owned(), content(6)),
+    ];
+    assert_eq!(events(&rest), changed);
+}
+
 #[tokio::test]
 async fn contents_come_through_as_they_were_stored() {
     let server = UnderTest::start().await;

@@ -13,7 +13,7 @@
 //!
 //! A shard forgets who was not used for a while when it has its part of the capacity. One account may
 //! weigh more than such a part, so that what all shards hold is counted too, and the shards give way in
-//! turn when it is more than the capacity.
+//! turn when it is more than the capacity. Of a large account the contents stay in the file (`contents`).
 
 use std::hash::{BuildHasher, RandomState};
 use std::ops::{Deref, DerefMut};
@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 
+use super::contents::Growth;
 use super::state::UserState;
 use super::unseen::Unseen;
 use crate::bounded::generations::Generations;
@@ -166,9 +167,13 @@ impl Cache {
                 if let Some(entry) = shard.users.entry(&user, |entry| entry.read().weight()) {
                     let entry = Arc::clone(entry);
                     let mut state = entry.0.write().unwrap_or_else(PoisonError::into_inner);
-                    let grown = state.put(&scope, &event_type, content, position);
+                    let growth = state.put(&scope, &event_type, &content, position);
                     drop(state);
-                    shard.users.grow(grown);
+                    match growth {
+                        Growth::By(grown) => shard.users.grow(grown),
+                        // Loaded again without its contents when next asked for.
+                        Growth::TooLarge => drop(shard.users.remove(&user)),
+                    }
                 }
                 drop(shard);
                 self.make_room();
@@ -264,17 +269,15 @@ const SHARDS: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Stored;
 
     const MIB: usize = 1024 * 1024;
 
     fn account(size: usize) -> Arc<Entry> {
         let mut state = UserState::default();
-        let content = Bytes::from(vec![b'x'; size]);
-        let position = Position(1);
-        state
-            .global
-            .insert("m.large".into(), Stored { position, content });
+        let content = Some(Bytes::from(vec![b'x'; size]));
+        let (scope, event_type) = (Scope::global(), "m.large".into());
+        let rows = &mut state.account_data;
+        rows.load(scope, event_type, Position(1), size, content);
         Entry::new(state)
     }
 
@@ -307,19 +310,32 @@ mod tests {
             assert!(held(&cache) <= 8 * MIB, "{number}");
         }
         assert!(held(&cache) >= 6 * MIB);
-        // One that grows there is counted as well.
-        let last = user(USERS - 1);
-        for number in 0..20 {
+    }
+
+    #[test]
+    fn an_account_that_grows_is_counted_and_leaves_when_it_is_too_large() {
+        let cache = Cache::new(512 * MIB);
+        let user = user(0);
+        let epoch = cache.lookup(&user).err().unwrap();
+        assert!(cache.admit(&user, account(0), epoch).is_some());
+        let put = |number: u64, size: usize| {
             let write = AccountDataWrite {
-                user: last.clone(),
+                user: user.clone(),
                 scope: Scope::global(),
                 event_type: format!("m.{number}").into(),
-                content: vec![b'x'; MIB].into(),
+                content: vec![b'x'; size].into(),
             };
             let position = Position(2 + number);
             cache.apply(Effect::AccountData { write, position });
-            assert!(held(&cache) <= 8 * MIB, "{number}");
+        };
+        for number in 0..20 {
+            put(number, MIB / 20);
+            assert!(cache.lookup(&user).is_ok());
         }
+        let counted = cache.shard(&user).unwrap().users.weight();
+        assert!(counted >= held(&cache) && held(&cache) >= 20 * (MIB / 20));
+        put(20, MIB);
+        assert!(cache.lookup(&user).is_err());
     }
 
     #[test]

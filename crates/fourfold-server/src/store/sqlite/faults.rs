@@ -319,7 +319,7 @@ async fn a_damaged_page_is_an_error_and_never_a_panic() {
         };
         for user in [&alice, &bob] {
             // Here and not on another thread, where a panic would be an error like any other.
-            let loaded = damaged.store.readers.load(user, u64::MAX);
+            let loaded = damaged.store.readers.load(user);
             let put = damaged.put(user, "m.1", &content(3)).await;
             let sent = send(&damaged.store, user, 10).await.map(drop);
             for done in [put, sent] {

@@ -1,4 +1,4 @@
-//! One load of a user at a time, and one of a large account.
+//! One load of a user at a time, and one content of a large account.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use crate::store::UserId;
 #[derive(Default)]
 pub(super) struct Loads {
     users: Mutex<HashMap<UserId, Arc<tokio::sync::Mutex<()>>>>,
-    large: tokio::sync::Mutex<()>,
+    contents: tokio::sync::Mutex<()>,
 }
 
 /// Leave to load a user; the next may when it is dropped.
@@ -35,9 +35,9 @@ impl Loads {
         turn
     }
 
-    /// Waits until nobody else loads a large account.
-    pub(super) async fn large_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.large.lock().await
+    /// Waits until nobody else reads a content of a large account.
+    pub(super) async fn content_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.contents.lock().await
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<UserId, Arc<tokio::sync::Mutex<()>>>> {
@@ -99,13 +99,13 @@ mod tests {
 
     // shows: SRV-10
     #[tokio::test]
-    async fn large_accounts_are_loaded_one_after_another_and_others_meanwhile() {
+    async fn contents_of_large_accounts_are_read_one_after_another_and_others_meanwhile() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         let open = || SqliteStore::open(&path, Options::new("a")).unwrap();
         let (large, small) = (UserId::new("@large:a"), UserId::new("@small:a"));
         let store = open();
-        for (user, contents) in [(&large, 5), (&small, 1)] {
+        for (user, contents) in [(&large, 15), (&small, 5)] {
             let account = NewAccount {
                 password_hash: String::new(),
                 created_at: Timestamp(0),
@@ -113,28 +113,42 @@ mod tests {
             };
             store.create_account(user, account).await.unwrap();
             for number in 0..contents {
-                let content = Bytes::from(vec![b'x'; 1024 * 1024]);
+                let content = Bytes::from(vec![b'x'; 100_000]);
                 let (scope, event_type) = (Scope::global(), format!("m.{number}"));
                 let put =
                     store.put_account_data(user, scope, &event_type, content, Condition::Always);
                 put.await.unwrap();
             }
         }
-        store.close().await;
 
-        let store = open();
-        let turn = store.loads.large_turn().await;
-        let read = async |user: &UserId| {
+        let turn = store.loads.content_turn().await;
+        let held = async |user: &UserId| {
             let changes = store.changes(user, None).await.unwrap();
-            changes.account_data.len()
+            let events = changes.account_data.iter();
+            events.filter(|event| event.content.is_some()).count()
+        };
+        assert_eq!((held(&large).await, held(&small).await), (0, 5));
+        let read = async |user: &UserId| {
+            let stored = store.account_data(user, &Scope::global(), "m.1").await;
+            stored.unwrap().unwrap().content.len()
         };
         tokio::select! {
             biased;
-            _ = read(&large) => panic!("two large accounts at a time"),
-            types = read(&small) => assert_eq!(types, 1),
+            _ = read(&large) => panic!("two contents at a time"),
+            length = read(&small) => assert_eq!(length, 100_000),
         }
         drop(turn);
-        assert_eq!(read(&large).await, 5);
+        assert_eq!(read(&large).await, 100_000);
+
+        // The number that comes with it is the one that a condition names, and what replaces it is
+        // what is read.
+        let scope = Scope::global();
+        let stored = store.account_data(&large, &scope, "m.1").await.unwrap();
+        let unchanged = Condition::Unchanged(stored.unwrap().position);
+        let content = Bytes::from_static(b"{}");
+        let put = store.put_account_data(&large, scope.clone(), "m.1", content, unchanged);
+        put.await.unwrap();
+        assert_eq!(read(&large).await, 2);
         store.close().await;
     }
 }

@@ -14,6 +14,7 @@
 mod batch;
 mod cache;
 mod checkpoints;
+mod contents;
 mod errors;
 #[cfg(test)]
 mod faults;

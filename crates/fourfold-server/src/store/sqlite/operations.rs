@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::cache::AccountDataWrite;
+use super::contents::Found;
 use super::errors::unavailable;
 use super::rows::{account_data, accounts, devices, filters, removal, sessions};
 use super::store::SqliteStore;
@@ -160,8 +161,15 @@ impl Store for SqliteStore {
         scope: &Scope,
         event_type: &str,
     ) -> Result<Option<Stored>, StoreError> {
-        let entry = self.user(user).await?;
-        Ok(entry.and_then(|entry| entry.read().account_data(scope, event_type)))
+        let Some(entry) = self.user(user).await? else {
+            return Ok(None);
+        };
+        let found = entry.read().account_data.find(scope, event_type);
+        match found {
+            Found::Nothing => Ok(None),
+            Found::Here(stored) => Ok(Some(stored)),
+            Found::InFile => self.content(user, scope, event_type).await,
+        }
     }
 
     async fn changes(&self, user: &UserId, since: Option<Position>) -> Result<Changes, StoreError> {

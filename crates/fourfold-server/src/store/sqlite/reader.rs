@@ -8,12 +8,12 @@ use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::contents::AccountDataRows;
 use super::integers::unsigned;
 use super::rows::{inbox, keys};
 use super::state::UserState;
 use crate::store::{
-    Device, DeviceId, Filter, Position, Scope, Session, StoreError, Stored, Timestamp, TokenHash,
-    UserId,
+    Device, DeviceId, Filter, Position, Scope, Session, StoreError, Timestamp, TokenHash, UserId,
 };
 
 /// Read connections, opened when needed and kept for the next load.
@@ -25,16 +25,6 @@ pub(super) struct Readers {
     /// What was read so far.
     #[cfg(test)]
     pub(super) work: super::work::Counter,
-}
-
-/// What became of a load.
-pub(super) enum Loaded {
-    /// There is no such user.
-    Nobody,
-    /// Nothing was read: there is more than there may be.
-    TooLarge,
-    /// The rows.
-    User(Box<UserState>),
 }
 
 /// Leave to read, on a thread that may block.
@@ -72,14 +62,14 @@ impl Readers {
         })
     }
 
-    /// Reads all rows of a user as one snapshot, unless the account data is larger than `most` bytes.
-    /// Blocks.
-    pub(super) fn load(&self, user: &UserId, most: u64) -> Result<Loaded, rusqlite::Error> {
+    /// Reads all rows of a user as one snapshot, without the contents that stay in the file; `None`
+    /// when there is no such user. Blocks.
+    pub(super) fn load(&self, user: &UserId) -> Result<Option<UserState>, rusqlite::Error> {
         #[cfg(test)]
         self.work.loads();
         self.with(|connection| {
             let transaction = connection.transaction()?;
-            let loaded = load(&transaction, user, most)?;
+            let loaded = load(&transaction, user)?;
             transaction.commit()?;
             Ok(loaded)
         })
@@ -129,8 +119,7 @@ impl Readers {
 fn load(
     transaction: &Transaction<'_>,
     user: &UserId,
-    most: u64,
-) -> Result<Loaded, rusqlite::Error> {
+) -> Result<Option<UserState>, rusqlite::Error> {
     let id = user.as_str();
     let found = transaction
         .prepare_cached(
@@ -141,17 +130,15 @@ fn load(
             let state = UserState {
                 position: Position(unsigned(row.get(0)?)),
                 device_list_position: Position(unsigned(row.get(1)?)),
+                account_data: AccountDataRows::of_length(unsigned(row.get(2)?)),
                 ..UserState::default()
             };
-            Ok((state, unsigned(row.get(2)?)))
+            Ok(state)
         })
         .optional()?;
-    let Some((mut state, bytes)) = found else {
-        return Ok(Loaded::Nobody);
+    let Some(mut state) = found else {
+        return Ok(None);
     };
-    if bytes > most {
-        return Ok(Loaded::TooLarge);
-    }
 
     let mut devices = transaction.prepare_cached(
         "SELECT device_id, display_name, last_seen_at, last_seen_address
@@ -175,21 +162,24 @@ fn load(
         state.sessions.insert(session.access, session);
     }
 
+    // The length of a content is known without reading it.
     let mut account_data = transaction.prepare_cached(
-        "SELECT room_id, type, position, content FROM account_data WHERE user_id = ?1",
+        "SELECT room_id, type, position, length(content), content FROM account_data
+         WHERE user_id = ?1",
     )?;
     let mut rows = account_data.query([id])?;
     while let Some(row) = rows.next()? {
         let scope = Scope::room(row.get::<_, Box<str>>(0)?);
         let event_type: Arc<str> = row.get(1)?;
         let position = Position(unsigned(row.get(2)?));
-        let content = Bytes::from(row.get::<_, Vec<u8>>(3)?);
-        let stored = Stored { position, content };
-        if scope.is_global() {
-            state.global.insert(event_type, stored);
+        let length = usize::try_from(row.get::<_, i64>(3)?).unwrap_or(0);
+        let content = if state.account_data.leaves(length) {
+            None
         } else {
-            state.rooms.insert((scope, event_type), stored);
-        }
+            Some(Bytes::from(row.get::<_, Vec<u8>>(4)?))
+        };
+        let rows = &mut state.account_data;
+        rows.load(scope, event_type, position, length, content);
     }
 
     let mut filters = transaction
@@ -202,7 +192,7 @@ fn load(
     }
     keys::load(transaction, user, &mut state)?;
     inbox::load(transaction, user, &mut state)?;
-    Ok(Loaded::User(Box::new(state)))
+    Ok(Some(state))
 }
 
 fn device(row: &Row<'_>) -> Result<Device, rusqlite::Error> {

@@ -1,13 +1,17 @@
 //! All rows of one user, in memory.
+//!
+//! An account may be larger than what memory has room for, many times over when many are. The larger
+//! contents of a large account stay in the file and are read when they are asked for.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::contents::{AccountDataRows, Growth};
 use crate::store::{
-    AccountDataEvent, Changes, Device, DeviceId, Filter, Inbox, KeyCounts, Position, PublishedKeys,
-    Scope, Session, Stored, TokenHash,
+    Changes, Device, DeviceId, Filter, Inbox, KeyCounts, Position, PublishedKeys, Scope, Session,
+    TokenHash,
 };
 
 /// A snapshot of the rows of one user. What reads see once it is in the cache.
@@ -17,8 +21,7 @@ pub(super) struct UserState {
     pub(super) device_list_position: Position,
     pub(super) devices: Vec<Device>,
     pub(super) sessions: HashMap<TokenHash, Session>,
-    pub(super) global: HashMap<Arc<str>, Stored>,
-    pub(super) rooms: HashMap<(Scope, Arc<str>), Stored>,
+    pub(super) account_data: AccountDataRows,
     pub(super) filters: HashMap<u64, Arc<Filter>>,
     pub(super) keys: Arc<PublishedKeys>,
     pub(super) key_counts: BTreeMap<DeviceId, KeyCounts>,
@@ -28,16 +31,6 @@ pub(super) struct UserState {
 impl UserState {
     /// About how many bytes this takes.
     pub(super) fn weight(&self) -> usize {
-        let global: usize = self
-            .global
-            .iter()
-            .map(|(key, it)| key.len() + it.content.len())
-            .sum();
-        let rooms: usize = self
-            .rooms
-            .iter()
-            .map(|((_, key), it)| key.len() + it.content.len())
-            .sum();
         // Prepared it takes about as much again.
         let filters = self.filters.values();
         let filters: usize = filters.map(|it| 2 * it.definition().len()).sum();
@@ -52,64 +45,30 @@ impl UserState {
             + self.keys.user_signatures.len()
             + self.key_counts.len()
             + self.inboxes.len()
-            + self.global.len()
-            + self.rooms.len()
+            + self.account_data.len()
             + self.filters.len()
             + self.sessions.len()
             + self.devices.len();
-        global + rooms + filters + keys + cross_signing + (rows + 4) * ROW_OVERHEAD
+        self.account_data.weight() + filters + keys + cross_signing + (rows + 4) * ROW_OVERHEAD
     }
 
-    /// Takes in one write of account data and returns by how much the state grew. A write that the
-    /// snapshot holds already, or a newer one, changes nothing.
+    /// Takes in one write of account data. A write that the snapshot holds already, or a newer one,
+    /// changes nothing.
     pub(super) fn put(
         &mut self,
         scope: &Scope,
         event_type: &Arc<str>,
-        content: Bytes,
+        content: &Bytes,
         position: Position,
-    ) -> usize {
+    ) -> Growth {
         self.position = self.position.max(position);
-        let length = content.len();
-        let stored = Stored { position, content };
-        let slot = if scope.is_global() {
-            self.global.get_mut(event_type)
-        } else {
-            self.rooms.get_mut(&(scope.clone(), Arc::clone(event_type)))
-        };
-        match slot {
-            Some(slot) if slot.position < position => {
-                let grown = length.saturating_sub(slot.content.len());
-                *slot = stored;
-                grown
-            }
-            Some(_) => 0,
-            None => {
-                let grown = event_type.len() + length + ROW_OVERHEAD;
-                if scope.is_global() {
-                    self.global.insert(Arc::clone(event_type), stored);
-                } else {
-                    self.rooms
-                        .insert((scope.clone(), Arc::clone(event_type)), stored);
-                }
-                grown
-            }
-        }
+        self.account_data.put(scope, event_type, content, position)
     }
 
     /// Takes in how an inbox stands. The writer tells it in the order of the commits.
     pub(super) fn put_inbox(&mut self, device: DeviceId, inbox: Inbox, position: Position) {
         self.position = self.position.max(position);
         self.inboxes.insert(device, inbox);
-    }
-
-    pub(super) fn account_data(&self, scope: &Scope, event_type: &str) -> Option<Stored> {
-        let stored = if scope.is_global() {
-            self.global.get(event_type)
-        } else {
-            self.rooms.get(&(scope.clone(), event_type.into()))
-        };
-        stored.cloned()
     }
 
     /// The counts of a device, to be filled.
@@ -131,19 +90,7 @@ impl UserState {
             return changes;
         }
         let after = since.unwrap_or_default();
-        let mut changed: Vec<_> = self
-            .global
-            .iter()
-            .filter(|(_, stored)| stored.position > after)
-            .collect();
-        changed.sort_unstable_by_key(|(_, stored)| stored.position);
-        changes.account_data = changed
-            .into_iter()
-            .map(|(event_type, stored)| AccountDataEvent {
-                event_type: Arc::clone(event_type),
-                content: stored.content.clone(),
-            })
-            .collect();
+        changes.account_data = self.account_data.changed_after(after);
         changes.device_list = since.is_some_and(|since| self.device_list_position > since);
         changes
     }

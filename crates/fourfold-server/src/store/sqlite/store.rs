@@ -11,9 +11,10 @@ use super::checkpoints::Checkpoints;
 use super::errors::{OpenError, unavailable};
 use super::loads::Loads;
 use super::opening::{self, Opened, Options};
-use super::reader::{Loaded, Readers};
+use super::reader::Readers;
+use super::rows::account_data;
 use super::writer::Writer;
-use crate::store::{Quotas, StoreError, UserId, Wakeups};
+use crate::store::{Quotas, Scope, StoreError, Stored, UserId, Wakeups};
 
 /// The embedded store. One process at a time: whoever opens it must hold the folder's lock.
 pub struct SqliteStore {
@@ -97,10 +98,10 @@ impl SqliteStore {
                     Ok(entry) => return Ok(Some(entry)),
                     Err(epoch) => epoch,
                 };
-                let Loaded::User(state) = readers.load(&owned, u64::MAX)? else {
+                let Some(state) = readers.load(&owned)? else {
                     return Ok(None);
                 };
-                Ok(cache.admit(&owned, Entry::new(*state), epoch))
+                Ok(cache.admit(&owned, Entry::new(state), epoch))
             })
             .await
     }
@@ -119,23 +120,27 @@ impl SqliteStore {
         done.await.map_err(unavailable)?
     }
 
-    async fn load(&self, user: &UserId) -> Result<Option<Arc<Entry>>, StoreError> {
-        let mut loaded = self.load_within(user, LARGE).await?;
-        if matches!(loaded, Loaded::TooLarge) {
-            // One at a time: what is being loaded is in memory beside all that the cache holds.
-            let _turn = self.loads.large_turn().await;
-            loaded = self.load_within(user, u64::MAX).await?;
-        }
-        match loaded {
-            Loaded::User(state) => Ok(Some(Entry::new(*state))),
-            Loaded::Nobody | Loaded::TooLarge => Ok(None),
-        }
+    /// A content of a large account. One at a time is read, so that those who ask for many leave
+    /// connections and processors to the others.
+    pub(super) async fn content(
+        &self,
+        user: &UserId,
+        scope: &Scope,
+        event_type: &str,
+    ) -> Result<Option<Stored>, StoreError> {
+        let _turn = self.loads.content_turn().await;
+        let (user, scope, event_type) = (user.clone(), scope.clone(), event_type.to_owned());
+        self.read(move |connection| {
+            account_data::content(connection, &user, &scope, &event_type).map_err(unavailable)
+        })
+        .await
     }
 
-    async fn load_within(&self, user: &UserId, most: u64) -> Result<Loaded, StoreError> {
+    async fn load(&self, user: &UserId) -> Result<Option<Arc<Entry>>, StoreError> {
         let (turn, user) = (self.readers.turn().await?, user.clone());
-        let loaded = tokio::task::spawn_blocking(move || turn.load(&user, most)).await;
-        loaded.map_err(unavailable)?.map_err(unavailable)
+        let loaded = tokio::task::spawn_blocking(move || turn.load(&user)).await;
+        let state = loaded.map_err(unavailable)?.map_err(unavailable)?;
+        Ok(state.map(Entry::new))
     }
 }
 
@@ -145,9 +150,6 @@ impl fmt::Debug for SqliteStore {
         f.debug_struct("SqliteStore").finish_non_exhaustive()
     }
 }
-
-/// Bytes of account data beyond which an account is large.
-const LARGE: u64 = 4 * 1024 * 1024;
 
 /// Loads that a neighbour's commit may spoil before the writer is asked.
 const MAX_LOAD_ATTEMPTS: usize = 4;

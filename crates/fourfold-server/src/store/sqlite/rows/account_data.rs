@@ -1,6 +1,7 @@
-//! Writing account data.
+//! Account data: writing it, and reading one content.
 
-use rusqlite::{OptionalExtension, params};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::store::rules::account_data::{self as rules, Lengths};
 use crate::store::rules::wakes::Change;
@@ -8,7 +9,7 @@ use crate::store::sqlite::batch::Batch;
 use crate::store::sqlite::cache::{AccountDataWrite, Effect};
 use crate::store::sqlite::errors::WriteError;
 use crate::store::sqlite::integers::{integer, length, unsigned};
-use crate::store::{AccountDataQuota, Condition, Position};
+use crate::store::{AccountDataQuota, Condition, Position, Scope, Stored, UserId};
 
 pub(in crate::store::sqlite) fn put(
     batch: &mut Batch<'_>,
@@ -59,4 +60,24 @@ pub(in crate::store::sqlite) fn put(
     };
     batch.effect(effect, Change::AccountData(&write.scope));
     Ok(position)
+}
+
+pub(in crate::store::sqlite) fn content(
+    connection: &Connection,
+    user: &UserId,
+    scope: &Scope,
+    event_type: &str,
+) -> Result<Option<Stored>, rusqlite::Error> {
+    let mut found = connection.prepare_cached(
+        "SELECT position, content FROM account_data
+         WHERE user_id = ?1 AND room_id = ?2 AND type = ?3",
+    )?;
+    let key = params![user.as_str(), scope.as_str(), event_type];
+    let stored = |row: &Row<'_>| {
+        Ok(Stored {
+            position: Position(unsigned(row.get(0)?)),
+            content: Bytes::from(row.get::<_, Vec<u8>>(1)?),
+        })
+    };
+    found.query_row(key, stored).optional()
 }

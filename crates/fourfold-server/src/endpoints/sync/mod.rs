@@ -1,5 +1,8 @@
 //! `/sync`: what changed since a token, at once or as soon as something does.
 
+mod render;
+mod stored;
+
 use std::pin::pin;
 use std::time::Duration;
 
@@ -9,13 +12,11 @@ use tokio::time::Instant;
 use crate::auth::bearer::still_open;
 use crate::auth::sync_token::SyncPoint;
 use crate::call::Call;
-use crate::default_rules::PUSH_RULES;
 use crate::endpoints::filter;
-use crate::endpoints::keys::SIGNED_CURVE25519;
-use crate::http::answer::{Answer, Handled, Writer};
+use crate::http::answer::Handled;
 use crate::http::error::MatrixError;
 use crate::http::stopping::stopped;
-use crate::store::{AccountDataEvent, Changes, InboxMessage, KeyCounts, Position, TypeFilter};
+use crate::store::{Changes, InboxMessage, Position, TypeFilter};
 
 /// `GET /sync`.
 ///
@@ -150,68 +151,6 @@ impl News {
             || !self.messages.is_empty()
             || !self.changes.account_data.is_empty()
     }
-
-    /// Writes the answer by hand: contents go from the store into it as the bytes that they are.
-    async fn render(
-        self,
-        call: &Call,
-        filter: &TypeFilter,
-        full: bool,
-    ) -> Result<Answer, MatrixError> {
-        let session = call.session()?;
-        let user = &session.user;
-        let counts = call.app.store.key_counts(user, &session.device).await?;
-        let mut events: Vec<AccountDataEvent> = self.changes.account_data;
-        if full && filter.shows(PUSH_RULES) {
-            let content = call.app.default_rules.content(user)?;
-            events.push(AccountDataEvent {
-                event_type: PUSH_RULES.into(),
-                content,
-            });
-        }
-        let contents = events.iter().map(|event| event.content.len());
-        let messages = self.messages.iter().map(|message| message.event.len());
-        let types: usize = events.iter().map(|it| it.event_type.len() + 32).sum();
-        let around = types + self.messages.len() + 384;
-        let mut body = Writer::new(contents.chain(messages), around);
-        body.text(b"{\"next_batch\":\"");
-        // A token has no character that JSON would escape.
-        let point = SyncPoint::new(&session.device, self.changes.position, self.inbox);
-        body.text(call.app.sync_tokens.seal(user, &point).as_bytes());
-        body.text(b"\",\"account_data\":{\"events\":[");
-        for (index, event) in events.iter().enumerate() {
-            if index > 0 {
-                body.text(b",");
-            }
-            body.text(b"{\"type\":");
-            body.string(&event.event_type)?;
-            body.text(b",\"content\":");
-            body.content(&event.content);
-            body.text(b"}");
-        }
-        body.text(b"]},\"to_device\":{\"events\":[");
-        for (index, message) in self.messages.iter().enumerate() {
-            if index > 0 {
-                body.text(b",");
-            }
-            body.content(&message.event);
-        }
-        body.text(b"]},\"device_lists\":{\"changed\":[");
-        if self.changes.device_list {
-            body.string(user.as_str())?;
-        }
-        body.text(b"],\"left\":[]},\"device_one_time_keys_count\":{");
-        write_counts(&mut body, &counts)?;
-        body.text(b"},\"device_unused_fallback_key_types\":[");
-        for (index, algorithm) in counts.unused_fallback_keys.iter().enumerate() {
-            if index > 0 {
-                body.text(b",");
-            }
-            body.string(algorithm)?;
-        }
-        body.text(b"]}");
-        Ok(body.finish())
-    }
 }
 
 /// How many of the messages go into one answer: up to a number, up to a size, and one at least.
@@ -224,24 +163,6 @@ fn fitting(messages: &[InboxMessage]) -> usize {
     };
     let messages = messages.iter().take(MAX_MESSAGES);
     messages.take_while(fits).count()
-}
-
-/// The counts of one-time keys, that of the usual algorithm also at zero.
-fn write_counts(body: &mut Writer, counts: &KeyCounts) -> Result<(), MatrixError> {
-    let known = &counts.one_time_keys;
-    let zero = (!known.contains_key(SIGNED_CURVE25519)).then_some((SIGNED_CURVE25519, 0));
-    let counts = known
-        .iter()
-        .map(|(algorithm, count)| (&**algorithm, *count));
-    for (index, (algorithm, count)) in counts.chain(zero).enumerate() {
-        if index > 0 {
-            body.text(b",");
-        }
-        body.string(algorithm)?;
-        body.text(b":");
-        body.text(count.to_string().as_bytes());
-    }
-    Ok(())
 }
 
 /// Messages in one answer; the rest comes at once with the next.
