@@ -121,8 +121,6 @@ pub use quirk::Quirk;
 // Part of the public interface: every function that needs randomness takes a `CryptoRng`.
 pub use rand_core;
 pub use secret::Secret;
-#[doc(hidden)] // its former name
-pub use secret_kind::PublishedKeys as Evidence;
 pub use secret_kind::{PublishedKeys, SecretKind, SecretValueError, Verdict};
 pub use secret_name::{SecretName, SecretNameError};
 pub use snapshot::Snapshot;

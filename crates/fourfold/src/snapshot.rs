@@ -210,13 +210,6 @@ impl Snapshot {
         self.backup_version.is_some()
     }
 
-    /// The former name of [`published_keys`](Self::published_keys).
-    #[doc(hidden)]
-    #[must_use]
-    pub fn evidence(&self) -> PublishedKeys {
-        self.published_keys()
-    }
-
     /// What secrets can be compared with. What cannot be read is left out, as if it were not
     /// published.
     #[must_use]

@@ -92,6 +92,7 @@ const TYPES: &[(&str, &[&str])] = &[
     ("RequestIdError", fourfold::sharing::RequestIdError::CODES),
     ("LeftOut", fourfold::cross_signing::LeftOut::CODES),
     ("UnusableKeys", fourfold::cross_signing::UnusableKeys::CODES),
+    ("UnknownBackup", fourfold::plan::UnknownBackup::CODES),
     ("ShareRefusal", fourfold::sharing::ShareRefusal::CODES),
     (
         "SharingEventError",

@@ -175,6 +175,15 @@ pub enum UnknownBackup {
     },
 }
 
+crate::error_code::error_codes! {
+    UnknownBackup:
+    Self::NoKey { .. } => "unknown_backup_no_key",
+    Self::OtherKey { .. } => "unknown_backup_other_key",
+    Self::Replaced { .. } => "unknown_backup_replaced",
+    Self::Unreadable { .. } => "unknown_backup_unreadable",
+    Self::UnusableKey { .. } => "unknown_backup_unusable_key",
+}
+
 /// The server does not show the key backup that this machine remembers.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the server does not show the key backup that this machine knows, version {version}")]
