@@ -12,7 +12,7 @@ use crate::local_state::Table;
 
 impl Device {
     /// Asks other devices for a secret. What is sent leaves with the next [`flush`](Self::flush) or
-    /// sync; how it ends comes as [`DeviceEvent::Ended`].
+    /// sync; how it ends comes as [`DeviceEvent::Ended`](crate::DeviceEvent::Ended).
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl Device {
         self.tell_and_keep(Input::Abort { request_id })
     }
 
-    /// Answers a [prompt](DeviceEvent::Prompt): the secrets that may be shared, none for "No".
+    /// Answers a [prompt](crate::DeviceEvent::Prompt): the secrets that may be shared, none for "No".
     ///
     /// # Errors
     ///

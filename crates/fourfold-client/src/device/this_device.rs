@@ -19,8 +19,8 @@ use crate::verification::Verifications;
 /// This log-in as a device with keys of its own, to which other devices of the user can send
 /// secrets.
 ///
-/// Its private keys are made here and never leave; on disk they are sealed with a [`SealingKey`].
-/// As long as it lives, the [`LocalState`] that it came from stays locked against other processes.
+/// Its private keys are made here and never leave; on disk they are sealed with a [`SealingKey`](crate::SealingKey).
+/// As long as it lives, the [`LocalState`](crate::LocalState) that it came from stays locked against other processes.
 ///
 /// ```no_run
 /// use fourfold_client::{Account, Device, LocalState, SealingKey};

@@ -49,7 +49,7 @@ use crate::{SecretName, Timestamp};
 /// - Stores the state (serde) whenever it handled or authorised something, in one transaction with
 ///   the Olm sessions, the secrets that were received and the ciphertexts that were made, before
 ///   anything is sent. What is not stored with it happens again or not at all.
-/// - Does for a [`Share`] what is said there. While the machine is locked it keeps the answers that
+/// - Does for a [`Share`](super::Share) what is said there. While the machine is locked it keeps the answers that
 ///   come, sealed, and hands them in after [`Input::Unlocked`]: a locked machine drops secrets.
 /// - Counts time as [`Timestamp`] says.
 ///
@@ -222,12 +222,12 @@ impl SecretSharing {
         deadlines.into_iter().flatten().min()
     }
 
-    /// The final word on a [`Share`], to be asked for immediately before encrypting: nothing may
+    /// The final word on a [`Share`](super::Share), to be asked for immediately before encrypting: nothing may
     /// happen in between.
     ///
     /// # Errors
     ///
-    /// [`ShareRefusal`]: nothing must be encrypted. This [`Share`] is over; if there is still a
+    /// [`ShareRefusal`]: nothing must be encrypted. This [`Share`](super::Share) is over; if there is still a
     /// chance, another comes.
     pub fn authorise(
         &mut self,
