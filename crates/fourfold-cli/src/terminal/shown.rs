@@ -101,8 +101,10 @@ mod tests {
     // shows: LIB-21
     #[test]
     fn nothing_that_is_shown_is_copied_while_it_is_written() {
-        let text = wiped(format_args!("{}\n", "the secret"));
-        assert_eq!(text.as_str(), "the secret\n");
+        // In two pieces, so that a text that grows would have been moved.
+        let secret = String::from("the secret of many words");
+        let text = wiped(format_args!("{secret}\n"));
+        assert_eq!(text.as_str(), "the secret of many words\n");
         assert_eq!(text.capacity(), text.len());
         let Line(line) = Line::of("the s\u{200b}cret");
         assert_eq!(line.capacity(), line.len());
