@@ -45,7 +45,7 @@ impl LocalState {
     }
 
     /// As [`compare`](Self::compare), and accepts everything that is not suspicious, so that it is
-    /// told once.
+    /// told once. What is there the first time is what later states are compared with.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl LocalState {
         let changes = self.compare(snapshot)?;
         let suspicious = changes.iter().filter(|change| change.is_suspicious());
         let suspicious: BTreeSet<_> = suspicious.map(Change::event_type).collect();
-        if suspicious.len() < changes.len() {
+        if suspicious.len() < changes.len() || !self.history()?.is_begun() {
             let saw = |history: &mut History| {
                 history.saw_except(&snapshot.account_data, &suspicious);
             };
