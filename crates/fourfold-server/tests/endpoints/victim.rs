@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fourfold_server::Server;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -17,8 +17,9 @@ const REPORT: &str = "FOURFOLD_TEST_SERVE_REPORT";
 const AS_SHIPPED: &str = "FOURFOLD_TEST_SERVE_AS_SHIPPED";
 
 /// Not a test: what the child process runs, which is this program again with a folder to serve. It
-/// tells its process and its address, or why it has none, and serves until it is killed. Where no
-/// folder is given there is nothing to do.
+/// tells its process and its address, or why it has none, and serves until it is killed, or until
+/// nobody listens to it any more: it does not outlive the test that started it. Where no folder is
+/// given there is nothing to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serves_until_it_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else {
@@ -41,10 +42,13 @@ async fn serves_until_it_is_killed() {
     };
     let address = std::env::var(REPORT).unwrap();
     let mut report = TcpStream::connect(address).await.unwrap();
-    report.write_all(told.as_bytes()).await.unwrap();
-    drop(report);
+    report
+        .write_all(format!("{told}\n").as_bytes())
+        .await
+        .unwrap();
     if let Ok(server) = started {
-        server.run(std::future::pending()).await;
+        let abandoned = async move { drop(report.read(&mut [0]).await) };
+        server.run(abandoned).await;
     }
 }
 
@@ -61,6 +65,8 @@ pub(crate) struct Victim {
     log: JoinHandle<String>,
     process: String,
     pub(crate) address: SocketAddr,
+    /// The server ends when this is closed.
+    _report: BufReader<TcpStream>,
 }
 
 impl Victim {
@@ -112,9 +118,10 @@ impl Victim {
             log
         });
         let accepted = timeout(Duration::from_secs(60), reports.accept()).await;
-        let (mut report, _) = accepted.unwrap().unwrap();
+        let mut report = BufReader::new(accepted.unwrap().unwrap().0);
         let mut told = String::new();
-        report.read_to_string(&mut told).await.unwrap();
+        report.read_line(&mut told).await.unwrap();
+        let told = told.trim_end().to_owned();
         let server = told.split_once(' ').and_then(|(process, address)| {
             Some((process.parse::<u32>().ok()?, address.parse().ok()?))
         });
@@ -127,6 +134,7 @@ impl Victim {
             log,
             process: process.to_string(),
             address,
+            _report: report,
         })
     }
 
