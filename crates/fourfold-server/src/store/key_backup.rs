@@ -53,8 +53,9 @@ pub trait KeyBackupStore {
     /// [`StoreError::NoSuchBackup`] when there never was such a version.
     async fn delete_backup(&self, user: &UserId, version: u64) -> Result<(), StoreError>;
 
-    /// Puts room keys into the current version, all of them in one change. A key that is there is
-    /// replaced by a better one alone, see [`KeyRank::is_better_than`].
+    /// Puts room keys into the current version. A key that is there is replaced by a better one alone,
+    /// see [`KeyRank::is_better_than`]. Many keys may be written in several changes: all are there when
+    /// this returns, some when it is interrupted, and none when they are refused.
     ///
     /// # Errors
     ///

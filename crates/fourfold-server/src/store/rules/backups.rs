@@ -1,6 +1,7 @@
 //! Key backups: versions, sums, and which room keys replace others.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::store::{BackedUpKey, BackupQuota, KeyBackup, KeyBackupState, KeyRank, StoreError};
 
@@ -204,6 +205,26 @@ impl<'k> Upload<'k> {
     }
 }
 
+/// The parts in which an upload is written, one transaction each, so that nobody else waits long for
+/// one. No part is empty.
+#[must_use]
+pub fn parts(keys: &[BackedUpKey]) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let (mut first, mut bytes) = (0, 0);
+    for (index, key) in keys.iter().enumerate() {
+        let is_full = bytes + weight(key) > MAX_PART_BYTES || index - first >= MAX_PART_KEYS;
+        if is_full && index > first {
+            parts.push(first..index);
+            (first, bytes) = (index, 0);
+        }
+        bytes += weight(key);
+    }
+    if first < keys.len() {
+        parts.push(first..keys.len());
+    }
+    parts
+}
+
 /// What a key counts: its data and its IDs.
 #[must_use]
 pub fn weight(key: &BackedUpKey) -> u64 {
@@ -217,6 +238,12 @@ fn place(key: &BackedUpKey) -> (&str, &str) {
 fn length(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
+
+/// Bytes that are written at once: what a disk takes about as fast as its next sync.
+const MAX_PART_BYTES: u64 = 256 * 1024;
+
+/// Keys that are written at once.
+const MAX_PART_KEYS: usize = 500;
 
 const TOO_MANY_BYTES: StoreError = StoreError::Quota("bytes of key backups");
 
@@ -312,6 +339,20 @@ mod tests {
         assert_eq!(accepted.keys, [&better]);
         assert_eq!(accepted.state, KeyBackupState { count: 2, etag: 6 });
         assert_eq!(accepted.totals, totals(2, 50 - 12 + 22));
+    }
+
+    #[test]
+    fn an_upload_is_written_in_parts_that_have_all_of_it() {
+        assert!(parts(&[]).is_empty());
+        let one = parts(&[key("s", 1, 5_000_000)]);
+        assert_eq!((one.len(), one[0].clone()), (1, 0..1));
+        let one = 100_000;
+        let keys: Vec<_> = [one, one, one, 3 * one, one]
+            .map(|data| key("s", 1, data))
+            .into();
+        assert_eq!(parts(&keys), [0..2, 2..3, 3..4, 4..5]);
+        let keys = vec![key("s", 1, 1); 1_001];
+        assert_eq!(parts(&keys), [0..500, 500..1_000, 1_000..1_001]);
     }
 
     #[test]

@@ -54,6 +54,16 @@ impl From<StoreError> for WriteError {
     }
 }
 
+/// What a rule refuses outside of a write.
+impl From<WriteError> for StoreError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Refused(error) => error,
+            WriteError::Database(error) => refused(error),
+        }
+    }
+}
+
 pub(super) fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Unavailable(Arc::new(error))
 }

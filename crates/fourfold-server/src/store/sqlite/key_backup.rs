@@ -1,11 +1,15 @@
 //! Key backups. Too large and too rarely read for memory: they are read from the file.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::errors::unavailable;
 use super::rows::{backed_up_keys, backups};
 use super::store::SqliteStore;
+use crate::store::rules::backups as rules;
 use crate::store::{
     BackedUpKey, KeyBackup, KeyBackupState, KeyBackupStore, KeySelection, StoreError, UserId,
 };
@@ -62,10 +66,23 @@ impl KeyBackupStore for SqliteStore {
         version: u64,
         keys: Vec<BackedUpKey>,
     ) -> Result<KeyBackupState, StoreError> {
-        let (user, quota) = (user.clone(), self.quotas.backups);
-        self.writer
-            .write_large(move |batch| backed_up_keys::put(batch, &user, version, &keys, quota))
-            .await
+        let (parts, keys) = (rules::parts(&keys), Arc::new(keys));
+        let mut state = KeyBackupState::default();
+        if parts.len() != 1 {
+            // Beside the writer, and before anything is written: a refusal leaves no trace.
+            let (user, all, quota) = (user.clone(), Arc::clone(&keys), self.quotas.backups);
+            let decided = self.read(move |connection| {
+                let accepted = backed_up_keys::decide(connection, &user, version, &all, quota)?;
+                Ok(accepted.state)
+            });
+            state = decided.await?;
+        }
+        for part in parts {
+            state = self
+                .put_part(user, version, Arc::clone(&keys), part)
+                .await?;
+        }
+        Ok(state)
     }
 
     async fn backed_up_keys(
@@ -93,6 +110,25 @@ impl KeyBackupStore for SqliteStore {
         let user = user.clone();
         self.writer
             .write(move |batch| backed_up_keys::delete(batch, &user, version, &selection))
+            .await
+    }
+}
+
+impl SqliteStore {
+    /// Puts some of the keys. Whole or not at all, also after a crash.
+    async fn put_part(
+        &self,
+        user: &UserId,
+        version: u64,
+        keys: Arc<Vec<BackedUpKey>>,
+        part: Range<usize>,
+    ) -> Result<KeyBackupState, StoreError> {
+        let (user, quota) = (user.clone(), self.quotas.backups);
+        self.writer
+            .write_large(move |batch| {
+                let part = keys.get(part.clone()).unwrap_or_default();
+                backed_up_keys::put(batch, &user, version, part, quota)
+            })
             .await
     }
 }

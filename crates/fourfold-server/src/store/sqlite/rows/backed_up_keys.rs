@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::backup_selection::{bounds, measure, remove, text};
 use super::backups::{existing, find, totals, write_state, write_totals};
-use crate::store::rules::backups::{Upload, check_current, without_keys};
+use crate::store::rules::backups::{Accepted, Upload, check_current, without_keys};
 use crate::store::sqlite::batch::Batch;
 use crate::store::sqlite::errors::WriteError;
 use crate::store::sqlite::integers::{integer, length, unsigned};
@@ -18,21 +18,8 @@ pub(in crate::store::sqlite) fn put(
     quota: BackupQuota,
 ) -> Result<KeyBackupState, WriteError> {
     let connection = batch.connection();
-    let backup = existing(connection, user, version)?;
-    let current = find(connection, user, None)?.map_or(version, |current| current.version);
-    check_current(version, current)?;
-
     // All is decided before anything is written, because a refusal must leave no trace.
-    let mut upload = Upload::new(backup.state, totals(connection, user)?);
-    for key in keys {
-        let stored = if upload.holds(key) {
-            None
-        } else {
-            rank(connection, user, version, key)?
-        };
-        upload.take(key, stored);
-    }
-    let accepted = upload.finish(quota)?;
+    let accepted = decide(connection, user, version, keys, quota)?;
     if accepted.keys.is_empty() {
         return Ok(accepted.state);
     }
@@ -58,6 +45,29 @@ pub(in crate::store::sqlite) fn put(
     write_state(connection, user, version, accepted.state)?;
     write_totals(connection, user, accepted.totals)?;
     Ok(accepted.state)
+}
+
+/// Whether these keys may be put, and what that comes to.
+pub(in crate::store::sqlite) fn decide<'k>(
+    connection: &Connection,
+    user: &UserId,
+    version: u64,
+    keys: &'k [BackedUpKey],
+    quota: BackupQuota,
+) -> Result<Accepted<'k>, WriteError> {
+    let backup = existing(connection, user, version)?;
+    let current = find(connection, user, None)?.map_or(version, |current| current.version);
+    check_current(version, current)?;
+    let mut upload = Upload::new(backup.state, totals(connection, user)?);
+    for key in keys {
+        let stored = if upload.holds(key) {
+            None
+        } else {
+            rank(connection, user, version, key)?
+        };
+        upload.take(key, stored);
+    }
+    Ok(upload.finish(quota)?)
 }
 
 pub(in crate::store::sqlite) fn delete(
