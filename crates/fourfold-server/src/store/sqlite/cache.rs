@@ -275,9 +275,9 @@ mod tests {
     fn account(size: usize) -> Arc<Entry> {
         let mut state = UserState::default();
         let content = Some(Bytes::from(vec![b'x'; size]));
-        let (scope, event_type) = (Scope::global(), "m.large".into());
+        let place = (Scope::global(), "m.large".into());
         let rows = &mut state.account_data;
-        rows.load(scope, event_type, Position(1), size, content);
+        rows.load(place, Position(1), size, content);
         Entry::new(state)
     }
 

@@ -1,8 +1,8 @@
 //! The account data of one user, in memory: of a large account only where its contents are.
 //!
 //! A user may store more than memory has room for, and many users may. So the contents of an account
-//! that is larger than [`MAX_WHOLE`] stay in the file, but for the smallest, and are read when they are
-//! asked for.
+//! that is larger than [`MAX_WHOLE`] stay in the file, but for the small ones that lie in their rows, and
+//! are read when they are asked for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,16 +58,15 @@ impl AccountDataRows {
         }
     }
 
-    /// Whether a content of this length stays in the file.
-    pub(super) fn leaves(&self, length: usize) -> bool {
-        self.is_large && length > MAX_SMALL
+    /// Whether contents stay in the file.
+    pub(super) fn is_large(&self) -> bool {
+        self.is_large
     }
 
-    /// Takes in a row that was read. A content that [stays in the file](Self::leaves) is `None`.
+    /// Takes in a row that was read, without its content when that does not lie in the row.
     pub(super) fn load(
         &mut self,
-        scope: Scope,
-        event_type: Arc<str>,
+        (scope, event_type): (Scope, Arc<str>),
         position: Position,
         length: usize,
         content: Option<Bytes>,
@@ -85,6 +84,18 @@ impl AccountDataRows {
         }
     }
 
+    /// Takes in a content that did not lie in its row.
+    pub(super) fn load_content(&mut self, (scope, event_type): (Scope, Arc<str>), content: Bytes) {
+        let row = if scope.is_global() {
+            self.global.get_mut(&event_type)
+        } else {
+            self.rooms.get_mut(&(scope, event_type))
+        };
+        if let Some(row) = row {
+            row.content = Some(content);
+        }
+    }
+
     /// Takes in one write. A write that is here already, or a newer one, changes nothing.
     pub(super) fn put(
         &mut self,
@@ -94,7 +105,7 @@ impl AccountDataRows {
         position: Position,
     ) -> Growth {
         let length = content.len();
-        let content = (!self.leaves(length)).then(|| content.clone());
+        let content = (!self.is_large || length <= MAX_SMALL).then(|| content.clone());
         let held = content.as_ref().map_or(0, Bytes::len);
         let slot = if scope.is_global() {
             self.global.get_mut(event_type)
@@ -116,7 +127,7 @@ impl AccountDataRows {
             None => {
                 let (scope, event_type) = (scope.clone(), Arc::clone(event_type));
                 let grown = event_type.len() + held + ROW_OVERHEAD;
-                self.load(scope, event_type, position, length, content);
+                self.load((scope, event_type), position, length, content);
                 grown
             }
         };
@@ -175,8 +186,8 @@ impl AccountDataRows {
 /// Bytes of account data up to which an account is held whole.
 pub(super) const MAX_WHOLE: u64 = 1024 * 1024;
 
-/// Bytes of a content that is held in any case.
-const MAX_SMALL: usize = 1024;
+/// Bytes of a content that lies in its row; the schema's step `LARGE_CONTENTS` has the same.
+pub(super) const MAX_SMALL: usize = 1024;
 
 /// What a row costs beside its text: keys, pointers, hash map slots. A guess on the high side.
 pub(super) const ROW_OVERHEAD: usize = 256;
@@ -215,7 +226,11 @@ mod tests {
     #[test]
     fn the_contents_of_a_large_account_are_not_held() {
         let mut rows = AccountDataRows::of_length(MAX_WHOLE + 1);
-        assert!(!rows.leaves(MAX_SMALL) && rows.leaves(MAX_SMALL + 1));
+        assert_eq!(
+            put(&mut rows, "small", MAX_SMALL, 200),
+            Growth::By(MAX_SMALL + 5 + ROW_OVERHEAD)
+        );
+        assert_eq!(put(&mut rows, "small", MAX_SMALL + 1, 201), Growth::By(0));
         for number in 0..100 {
             let grown = put(&mut rows, &format!("m.{number}"), 100_000, number + 1);
             assert!(matches!(grown, Growth::By(..1_000)));
@@ -225,7 +240,7 @@ mod tests {
         assert!(matches!(rows.find(&Scope::global(), "m.x"), Found::Nothing));
         let changed = rows.changed_after(Position(98));
         let types: Vec<_> = changed.iter().map(|event| &*event.event_type).collect();
-        assert_eq!(types, ["m.98", "m.99"]);
+        assert_eq!(types, ["m.98", "m.99", "small"]);
         assert!(changed.iter().all(|event| event.content.is_none()));
     }
 }

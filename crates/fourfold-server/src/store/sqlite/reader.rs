@@ -10,10 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::contents::AccountDataRows;
 use super::integers::unsigned;
-use super::rows::{inbox, keys};
+use super::rows::{account_data, inbox, keys};
 use super::state::UserState;
 use crate::store::{
-    Device, DeviceId, Filter, Position, Scope, Session, StoreError, Timestamp, TokenHash, UserId,
+    Device, DeviceId, Filter, Position, Session, StoreError, Timestamp, TokenHash, UserId,
 };
 
 /// Read connections, opened when needed and kept for the next load.
@@ -162,25 +162,7 @@ fn load(
         state.sessions.insert(session.access, session);
     }
 
-    // The length of a content is known without reading it.
-    let mut account_data = transaction.prepare_cached(
-        "SELECT room_id, type, position, length(content), content FROM account_data
-         WHERE user_id = ?1",
-    )?;
-    let mut rows = account_data.query([id])?;
-    while let Some(row) = rows.next()? {
-        let scope = Scope::room(row.get::<_, Box<str>>(0)?);
-        let event_type: Arc<str> = row.get(1)?;
-        let position = Position(unsigned(row.get(2)?));
-        let length = usize::try_from(row.get::<_, i64>(3)?).unwrap_or(0);
-        let content = if state.account_data.leaves(length) {
-            None
-        } else {
-            Some(Bytes::from(row.get::<_, Vec<u8>>(4)?))
-        };
-        let rows = &mut state.account_data;
-        rows.load(scope, event_type, position, length, content);
-    }
+    account_data::load(transaction, user, &mut state.account_data)?;
 
     let mut filters = transaction
         .prepare_cached("SELECT filter_id, definition FROM filters WHERE user_id = ?1")?;

@@ -40,7 +40,15 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
 const APPLICATION_ID: i32 = 0x3453_7276;
 
 /// Step `n` takes a file from version `n` to version `n + 1`. Never edit a step that was released.
-const MIGRATIONS: [&str; 6] = [V1, V2, KEY_BACKUP, SECRET_REQUESTS, ARRIVAL_ORDER, SENDERS];
+const MIGRATIONS: [&str; 7] = [
+    V1,
+    V2,
+    KEY_BACKUP,
+    SECRET_REQUESTS,
+    ARRIVAL_ORDER,
+    SENDERS,
+    LARGE_CONTENTS,
+];
 
 /// Every primary key begins with the user ID, and a table is its primary key (`WITHOUT ROWID`) unless
 /// it says why not: one user's rows lie side by side and a write touches one tree.
@@ -103,6 +111,40 @@ CREATE TABLE filters (
     definition BLOB    NOT NULL,
     PRIMARY KEY (user_id, filter_id)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What may be large lies in tables that are not their primary key: there, SQLite reads a row with all
+/// that it holds to find the next one. Of account data that are the contents beyond 1 KiB; the rows tell
+/// how long each is.
+const LARGE_CONTENTS: &str = "
+CREATE TABLE large_contents (
+    user_id TEXT NOT NULL,
+    room_id TEXT NOT NULL,
+    type    TEXT NOT NULL,
+    content BLOB NOT NULL,
+    PRIMARY KEY (user_id, room_id, type)
+) STRICT;
+ALTER TABLE account_data ADD COLUMN length INTEGER NOT NULL DEFAULT 0;
+UPDATE account_data SET length = length(content);
+INSERT INTO large_contents SELECT user_id, room_id, type, content FROM account_data
+    WHERE length > 1024;
+UPDATE account_data SET content = x'' WHERE length > 1024;
+
+CREATE TABLE kept_keys (
+    user_id             TEXT    NOT NULL,
+    version             INTEGER NOT NULL,
+    room_id             TEXT    NOT NULL,
+    session_id          TEXT    NOT NULL,
+    first_message_index INTEGER NOT NULL,
+    forwarded_count     INTEGER NOT NULL,
+    is_verified         INTEGER NOT NULL,
+    session_data        BLOB    NOT NULL,
+    PRIMARY KEY (user_id, version, room_id, session_id)
+) STRICT;
+INSERT INTO kept_keys SELECT user_id, version, room_id, session_id, first_message_index,
+    forwarded_count, is_verified, session_data FROM backup_keys;
+DROP TABLE backup_keys;
+ALTER TABLE kept_keys RENAME TO backup_keys;
 ";
 
 /// Who sent what waits, so that nobody takes the room of others; and what a request could not deliver.
@@ -341,6 +383,33 @@ mod tests {
     }
 
     #[test]
+    fn keeps_the_account_data_and_the_room_keys_of_an_older_file() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(&MIGRATIONS[..6].concat()).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO account_data VALUES ('@a:a', '', 'm.small', 1, zeroblob(1024)),
+                    ('@a:a', '!r', 'm.large', 2, zeroblob(1025));
+                 INSERT INTO backup_keys VALUES ('@a:a', 2, '!r', 's', 3, 4, 1, x'7b7d');",
+            )
+            .unwrap();
+        connection
+            .pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        connection.pragma_update(None, "user_version", 6).unwrap();
+        migrate(&mut connection).unwrap();
+        let text = |query| -> String { connection.query_row(query, [], |row| row.get(0)).unwrap() };
+        let rows = "SELECT group_concat(room_id || type || position || ' ' || length || ' '
+            || length(content)) FROM (SELECT * FROM account_data ORDER BY position)";
+        assert_eq!(text(rows), "m.small1 1024 1024,!rm.large2 1025 0");
+        let large = "SELECT user_id || room_id || type || length(content) FROM large_contents";
+        assert_eq!(text(large), "@a:a!rm.large1025");
+        let keys = "SELECT user_id || version || room_id || session_id || first_message_index
+            || forwarded_count || is_verified || hex(session_data) FROM backup_keys";
+        assert_eq!(text(keys), "@a:a2!rs3417B7D");
+    }
+
+    #[test]
     fn refuses_a_newer_file() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
@@ -350,7 +419,7 @@ mod tests {
             refused,
             Err(OpenError::NewerSchema {
                 found: 99,
-                known: 6
+                known: 7
             })
         ));
     }
