@@ -1,7 +1,6 @@
 //! Making answers, and the headers that every one of them carries.
 
 use std::pin::Pin;
-use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -24,20 +23,21 @@ pub(crate) type Handled = Result<Answer, MatrixError>;
 pub(crate) enum Content {
     /// All of it.
     Whole(Bytes),
-    /// All of it, in pieces that others may hold as well.
-    Pieces(Vec<Bytes>),
-    /// The beginning; the rest is read when the client has taken that.
-    Streamed(Piece),
+    /// All of it, in parts.
+    Parts(Vec<Part>),
 }
 
-/// A piece of an answer, and what comes after it.
-pub(crate) struct Piece {
-    pub(crate) bytes: Bytes,
-    pub(crate) rest: Option<Rest>,
+/// A part of an answer.
+pub(crate) enum Part {
+    /// Its bytes, which others may hold as well.
+    Here(Bytes),
+    /// What is read when the client has taken everything before it, and about how many bytes that
+    /// will be.
+    Later(usize, Later),
 }
 
-/// How the next piece of an answer is read.
-pub(crate) type Rest = Pin<Box<dyn Future<Output = Result<Piece, MatrixError>> + Send>>;
+/// Reads what comes in the place of a part.
+pub(crate) type Later = Pin<Box<dyn Future<Output = Result<Vec<Part>, MatrixError>> + Send>>;
 
 /// 200 with a value as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<Answer, MatrixError> {
@@ -53,12 +53,9 @@ pub(crate) fn raw(body: Bytes) -> Answer {
     with_status(StatusCode::OK, Content::Whole(body))
 }
 
-/// 200 with JSON that is read while it is sent.
-pub(crate) fn streamed(piece: Piece) -> Answer {
-    match piece.rest {
-        Some(_) => with_status(StatusCode::OK, Content::Streamed(piece)),
-        None => raw(piece.bytes),
-    }
+/// 200 with JSON in parts.
+pub(crate) fn in_parts(parts: Vec<Part>) -> Answer {
+    with_status(StatusCode::OK, Content::Parts(parts))
 }
 
 /// The last answer of its connection.
@@ -108,14 +105,6 @@ pub(crate) struct Writer {
     open: Vec<u8>,
 }
 
-/// A part of an answer.
-pub(crate) enum Part {
-    /// Its bytes.
-    Here(Bytes),
-    /// What is to be read when its turn comes, by its name.
-    Absent(Arc<str>),
-}
-
 impl Writer {
     /// Writes contents of these lengths, and about so much around them.
     pub(crate) fn new(contents: impl Iterator<Item = usize>, around: usize) -> Self {
@@ -142,39 +131,25 @@ impl Writer {
         }
     }
 
-    /// Leaves out what is not in memory.
-    pub(crate) fn absent(&mut self, name: &Arc<str>) {
-        self.put(Part::Absent(Arc::clone(name)));
+    /// Leaves a place for what is not in memory.
+    pub(crate) fn later(&mut self, length: usize, later: Later) {
+        self.put(Part::Later(length, later));
     }
 
-    /// 200 with what was written; its parts when something was left out.
-    pub(crate) fn finish(mut self) -> Result<Answer, Vec<Part>> {
+    /// 200 with what was written.
+    pub(crate) fn finish(mut self) -> Answer {
         let open = Bytes::from(self.open);
         if self.done.is_empty() {
-            return Ok(raw(open));
+            return raw(open);
         }
         self.done.push(Part::Here(open));
-        let here = self.done.iter().filter_map(Part::bytes);
-        let pieces: Vec<_> = here.cloned().collect();
-        if pieces.len() < self.done.len() {
-            return Err(self.done);
-        }
-        Ok(with_status(StatusCode::OK, Content::Pieces(pieces)))
+        in_parts(self.done)
     }
 
     fn put(&mut self, part: Part) {
         let before = std::mem::take(&mut self.open);
         self.done.push(Part::Here(before.into()));
         self.done.push(part);
-    }
-}
-
-impl Part {
-    fn bytes(&self) -> Option<&Bytes> {
-        match self {
-            Self::Here(bytes) => Some(bytes),
-            Self::Absent(_) => None,
-        }
     }
 }
 

@@ -54,6 +54,8 @@ struct State<T> {
     begun: Instant,
     moved: Instant,
     passed: usize,
+    /// Since when the client waits for the server.
+    waits_since: Option<Instant>,
 }
 
 /// What one request holds, until this is dropped.
@@ -101,6 +103,7 @@ impl<T> Budget<T> {
                 begun: now,
                 moved: now,
                 passed: 0,
+                waits_since: None,
             }),
         });
         held.parts.insert(part.number, Arc::clone(&part));
@@ -189,6 +192,22 @@ impl<T> Holding<T> {
         state.passed += bytes;
     }
 
+    /// Notes that the client waits for the server, until [`Holding::goes_on`].
+    pub(crate) fn waits_for_server(&self) {
+        let mut state = self.part.state();
+        state.waits_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Notes that the server has what the client waited for. That time is not the client's.
+    pub(crate) fn goes_on(&self) {
+        let mut state = self.part.state();
+        if let Some(since) = state.waits_since.take() {
+            let now = Instant::now();
+            state.begun += now - since;
+            state.moved = now;
+        }
+    }
+
     /// Takes out what is held; `None` when it had to give way. It counts on, and can be taken away no
     /// more.
     pub(crate) fn take(&self) -> Option<T> {
@@ -255,6 +274,9 @@ impl<T> Part<T> {
 impl<T> State<T> {
     /// Whether it can be taken away and the client is the cause that it is still there.
     fn is_slow(&self, now: Instant) -> bool {
+        if self.waits_since.is_some() {
+            return false;
+        }
         let age = now - self.begun;
         let least = u128::from(MIN_BYTES_A_SECOND) * age.as_millis() / 1000;
         let is_behind = u128::try_from(self.passed).is_ok_and(|it| it < least);

@@ -16,12 +16,12 @@ use http::Response;
 use hyper::body::{Frame, SizeHint};
 
 use crate::config::MemoryLimits;
-use crate::http::answer::{Answer, Content, Rest};
+use crate::http::answer::{Answer, Content, Later, Part};
 use crate::http::budget::{Budget, Holder, Holding};
 use crate::http::error::MatrixError;
 
 /// The large answers that are on their way.
-pub(crate) struct Unread(Arc<Budget<VecDeque<Bytes>>>);
+pub(crate) struct Unread(Arc<Budget<VecDeque<Part>>>);
 
 impl Unread {
     pub(crate) fn new(limits: &MemoryLimits) -> Self {
@@ -44,31 +44,20 @@ impl Unread {
         let (head, content) = answer.into_parts();
         let body = match content {
             Content::Whole(bytes) if bytes.len() <= SMALL => Body::from(bytes),
-            Content::Whole(bytes) => Body::new(self.hold(holder, [bytes].into(), None)?),
-            Content::Pieces(pieces) => Body::new(self.hold(holder, pieces.into(), None)?),
-            Content::Streamed(piece) => {
-                Body::new(self.hold(holder, [piece.bytes].into(), piece.rest)?)
-            }
+            Content::Whole(bytes) => Body::new(self.hold(holder, [Part::Here(bytes)].into())?),
+            Content::Parts(parts) => Body::new(self.hold(holder, parts.into())?),
         };
         Ok(Response::from_parts(head, body))
     }
 
-    fn hold(
-        &self,
-        holder: Holder,
-        pieces: VecDeque<Bytes>,
-        rest: Option<Rest>,
-    ) -> Result<Large, MatrixError> {
-        let remaining: usize = pieces.iter().map(Bytes::len).sum();
-        let charge = if rest.is_some() {
-            remaining.max(PIECE)
-        } else {
-            remaining
-        };
+    fn hold(&self, holder: Holder, parts: VecDeque<Part>) -> Result<Large, MatrixError> {
+        let (here, later) = (length(&parts), count(&parts));
+        let charge = at_a_time(&parts);
         Ok(Large {
-            holding: self.0.hold(holder, charge, pieces)?,
-            remaining,
-            rest,
+            holding: self.0.hold(holder, charge, parts)?,
+            here,
+            later,
+            reading: None,
         })
     }
 }
@@ -76,39 +65,44 @@ impl Unread {
 /// The body of a large answer. What was not handed over yet can be taken from it at any time; then
 /// it breaks off, and the client notices by the length or by the missing last chunk.
 struct Large {
-    holding: Holding<VecDeque<Bytes>>,
-    remaining: usize,
-    rest: Option<Rest>,
+    holding: Holding<VecDeque<Part>>,
+    /// Bytes that are in memory.
+    here: usize,
+    /// Parts that were not read yet, but for the one that is being read.
+    later: usize,
+    reading: Option<Later>,
 }
 
 impl Large {
-    /// The next bytes in memory, little enough that few are left when the last are handed over;
-    /// `None` when there are none.
-    fn next(&mut self) -> io::Result<Option<Bytes>> {
-        let next = self.holding.with(|pieces| {
-            let mut piece = pieces.pop_front()?;
-            if piece.len() > SMALL {
+    /// The next part, if it is in memory little enough that few bytes are left when the last are
+    /// handed over; `None` when there is none.
+    fn next(&mut self) -> io::Result<Option<Part>> {
+        let next = self.holding.with(|parts| {
+            let mut part = parts.pop_front()?;
+            if let Part::Here(piece) = &mut part
+                && piece.len() > SMALL
+            {
                 let more = piece.split_off(SMALL);
-                pieces.push_front(more);
+                parts.push_front(Part::Here(more));
             }
-            Some(piece)
+            Some(part)
         });
-        let next = next.ok_or_else(|| io::Error::other("the answer was not read in time"))?;
-        if let Some(piece) = &next {
-            self.holding.passed(piece.len());
-            self.remaining = self.remaining.saturating_sub(piece.len());
-        }
-        Ok(next)
+        next.ok_or_else(|| io::Error::other("the answer was not read in time"))
     }
 
     /// Takes in what was read from the store.
-    fn take_in(&mut self, bytes: Bytes) -> io::Result<()> {
-        let grown = self.holding.grow_to(bytes.len());
+    fn take_in(&mut self, read: Vec<Part>) -> io::Result<()> {
+        let read = VecDeque::from(read);
+        self.here += length(&read);
+        self.later += count(&read);
+        let grown = self.holding.grow_to(self.here);
         grown.map_err(io::Error::other)?;
-        // The time it took to read was not the client's.
-        self.holding.passed(0);
-        self.remaining += bytes.len();
-        self.holding.with(|pieces| pieces.push_back(bytes));
+        self.holding.goes_on();
+        self.holding.with(|parts| {
+            for part in read.into_iter().rev() {
+                parts.push_front(part);
+            }
+        });
         Ok(())
     }
 }
@@ -123,36 +117,76 @@ impl HttpBody for Large {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
         loop {
-            match this.next() {
-                Ok(Some(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
-                Ok(None) => {}
-                Err(error) => return Poll::Ready(Some(Err(error))),
+            if let Some(reading) = &mut this.reading {
+                let read = ready!(reading.as_mut().poll(context));
+                this.reading = None;
+                let taken_in = read
+                    .map_err(io::Error::other)
+                    .and_then(|it| this.take_in(it));
+                if let Err(error) = taken_in {
+                    return Poll::Ready(Some(Err(error)));
+                }
             }
-            let Some(rest) = &mut this.rest else {
-                return Poll::Ready(None);
-            };
-            let read = ready!(rest.as_mut().poll(context));
-            this.rest = None;
-            let taken_in = read.map_err(io::Error::other).and_then(|piece| {
-                this.rest = piece.rest;
-                this.take_in(piece.bytes)
-            });
-            if let Err(error) = taken_in {
-                return Poll::Ready(Some(Err(error)));
+            match this.next() {
+                Ok(Some(Part::Here(piece))) => {
+                    this.holding.passed(piece.len());
+                    this.here = this.here.saturating_sub(piece.len());
+                    if !piece.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(piece))));
+                    }
+                }
+                Ok(Some(Part::Later(_, later))) => {
+                    this.later = this.later.saturating_sub(1);
+                    // The time that it takes to read is not the client's.
+                    this.holding.waits_for_server();
+                    this.reading = Some(later);
+                }
+                Ok(None) => return Poll::Ready(None),
+                Err(error) => return Poll::Ready(Some(Err(error))),
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_none() && self.remaining == 0
+        self.reading.is_none() && self.later == 0 && self.here == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.rest {
-            Some(_) => SizeHint::default(),
-            None => SizeHint::with_exact(u64::try_from(self.remaining).unwrap_or(u64::MAX)),
+        if self.reading.is_none() && self.later == 0 {
+            SizeHint::with_exact(u64::try_from(self.here).unwrap_or(u64::MAX))
+        } else {
+            SizeHint::default()
         }
     }
+}
+
+/// The bytes that are in memory.
+fn length(parts: &VecDeque<Part>) -> usize {
+    let here = parts.iter().map(|part| match part {
+        Part::Here(bytes) => bytes.len(),
+        Part::Later(..) => 0,
+    });
+    here.sum()
+}
+
+/// The most bytes that are there at a time, as far as one can know it: what was not handed over yet
+/// and what is read.
+fn at_a_time(parts: &VecDeque<Part>) -> usize {
+    let mut here = length(parts);
+    let mut most = here;
+    for part in parts {
+        match part {
+            Part::Here(bytes) => here -= bytes.len(),
+            Part::Later(length, _) => most = most.max(here + length),
+        }
+    }
+    most
+}
+
+/// How many parts are read later.
+fn count(parts: &VecDeque<Part>) -> usize {
+    let later = parts.iter().filter(|part| matches!(part, Part::Later(..)));
+    later.count()
 }
 
 /// Bytes of an answer that are not counted, and of a frame.
@@ -243,6 +277,50 @@ mod tests {
         }
         drop(unread.ask("other", 10 * ONE).unwrap());
         slow.collect().await.unwrap_err();
+    }
+
+    /// An answer whose second part is read when the first was taken, and takes so long to read.
+    fn read_later(length: usize, time: Duration) -> Answer {
+        let later = async move {
+            tokio::time::sleep(time).await;
+            Ok(vec![Part::Here(vec![b'x'; length].into())])
+        };
+        let here = Part::Here(vec![b'x'; ONE].into());
+        answer::in_parts(vec![here, Part::Later(2 * ONE, Box::pin(later))])
+    }
+
+    // shows: SRV-11
+    #[tokio::test(start_paused = true)]
+    async fn what_is_read_later_counts_when_it_is_there() {
+        let unread = unread();
+        let admitted = unread.admit(user("a"), read_later(3 * ONE, Duration::ZERO));
+        let mut body = admitted.unwrap().into_body();
+        assert_eq!(unread.0.bytes(), 2 * ONE);
+        let mut taken = 0;
+        while taken <= ONE {
+            let frame = body.frame().await.unwrap().unwrap();
+            taken += frame.into_data().unwrap().len();
+        }
+        assert_eq!(unread.0.bytes(), 3 * ONE);
+        // It is the answer of somebody who does not read now.
+        tokio::time::advance(STALLED).await;
+        drop(unread.ask("b", 9 * ONE).unwrap());
+        body.collect().await.unwrap_err();
+        assert!(unread.0.is_idle());
+    }
+
+    // shows: SRV-11
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_the_server_is_not_slow() {
+        let unread = unread();
+        let time = 3 * STALLED;
+        let admitted = unread.admit(user("a"), read_later(3 * ONE, time));
+        let reading = tokio::spawn(admitted.unwrap().into_body().collect());
+        tokio::time::sleep(time / 2).await;
+        let refused = unread.ask("b", 9 * ONE).unwrap_err();
+        assert!(matches!(refused, MatrixError::Busy { .. }));
+        let whole = reading.await.unwrap().unwrap().to_bytes();
+        assert_eq!(whole.len(), 4 * ONE);
     }
 
     // shows: SRV-11

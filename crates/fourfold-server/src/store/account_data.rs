@@ -93,6 +93,8 @@ impl fmt::Debug for Stored {
 pub struct AccountDataEvent {
     /// The event type.
     pub event_type: Arc<str>,
+    /// How many bytes the content has.
+    pub length: usize,
     /// The content, exactly as it was stored; `None` when the account is too large to be held in
     /// memory. Then [`Store::account_data`](super::Store::account_data) reads it.
     pub content: Option<Bytes>,
@@ -104,7 +106,7 @@ impl fmt::Debug for AccountDataEvent {
         let mut debug = f.debug_struct("AccountDataEvent");
         debug
             .field("event_type", &self.event_type)
-            .field("length", &self.content.as_ref().map(Bytes::len));
+            .field("length", &self.length);
         debug.finish_non_exhaustive()
     }
 }

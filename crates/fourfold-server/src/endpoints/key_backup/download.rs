@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::keys::{Query, selection};
 use super::version::{NO_SUCH_VERSION, parse};
 use crate::call::Call;
-use crate::http::answer::{self, Handled, Piece, Rest};
+use crate::http::answer::{self, Handled, Later, Part};
 use crate::http::error::MatrixError;
 use crate::http::json::write_string;
 use crate::http::unread::PIECE;
@@ -18,15 +18,15 @@ use crate::store::{BackedUpKey, KeySelection, Store, UserId};
 /// `GET /room_keys/keys`.
 pub(crate) async fn all_keys(call: Call) -> Handled {
     let download = Download::new(&call, Shape::Rooms(None)).await?;
-    let piece = download.read(b"{\"rooms\":{".to_vec()).await?;
-    Ok(answer::streamed(piece))
+    let parts = download.read(b"{\"rooms\":{".to_vec()).await?;
+    Ok(answer::in_parts(parts))
 }
 
 /// `GET /room_keys/keys/{roomId}`. A room without keys has no sessions; that is no error.
 pub(crate) async fn room_keys(call: Call) -> Handled {
     let download = Download::new(&call, Shape::Sessions).await?;
-    let piece = download.read(b"{\"sessions\":{".to_vec()).await?;
-    Ok(answer::streamed(piece))
+    let parts = download.read(b"{\"sessions\":{".to_vec()).await?;
+    Ok(answer::in_parts(parts))
 }
 
 /// `GET /room_keys/keys/{roomId}/{sessionId}`.
@@ -90,8 +90,8 @@ impl Download {
         page.ok_or(NO_SUCH_VERSION)
     }
 
-    /// The next piece of the answer, behind what is written already.
-    async fn read(mut self, mut body: Vec<u8>) -> Result<Piece, MatrixError> {
+    /// The next piece of the answer, behind what is written already, and how the rest is read.
+    async fn read(mut self, mut body: Vec<u8>) -> Result<Vec<Part>, MatrixError> {
         let (keys, more) = self.page().await?;
         let lengths = keys.iter().map(|key| key.session_data.len() + AROUND_KEY);
         body.reserve(lengths.sum());
@@ -125,13 +125,12 @@ impl Download {
         if let Some(last) = keys.into_iter().next_back() {
             self.after = Some((last.room_id, last.session_id));
         }
-        Ok(Piece {
-            bytes: body.into(),
-            rest: more.then(|| self.rest()),
-        })
+        let piece = Part::Here(body.into());
+        let rest = more.then(|| Part::Later(PIECE, self.rest()));
+        Ok([piece].into_iter().chain(rest).collect())
     }
 
-    fn rest(self) -> Rest {
+    fn rest(self) -> Later {
         Box::pin(self.read(Vec::new()))
     }
 }

@@ -1,7 +1,6 @@
 //! `/sync`: what changed since a token, at once or as soon as something does.
 
 mod render;
-mod stored;
 
 use std::pin::pin;
 use std::time::Duration;

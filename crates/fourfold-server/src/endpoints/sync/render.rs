@@ -1,15 +1,17 @@
 //! Writing the answer to a sync.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::{News, stored};
+use super::News;
 use crate::auth::sync_token::SyncPoint;
 use crate::call::Call;
 use crate::default_rules::PUSH_RULES;
 use crate::endpoints::keys::SIGNED_CURVE25519;
-use crate::http::answer::{Answer, Writer};
+use crate::http::answer::{Answer, Later, Part, Writer};
 use crate::http::error::MatrixError;
-use crate::store::{AccountDataEvent, KeyCounts, TypeFilter};
+use crate::store::{AccountDataEvent, KeyCounts, Scope, Store, TypeFilter, UserId};
 
 impl News {
     /// Writes the answer by hand: contents go from the store into it as the bytes that they are.
@@ -27,6 +29,7 @@ impl News {
             let content = call.app.default_rules.content(user)?;
             events.push(AccountDataEvent {
                 event_type: PUSH_RULES.into(),
+                length: content.len(),
                 content: Some(content),
             });
         }
@@ -50,7 +53,10 @@ impl News {
             body.text(b",\"content\":");
             match &event.content {
                 Some(content) => body.content(content),
-                None => body.absent(&event.event_type),
+                None => body.later(
+                    event.length,
+                    stored(&call.app.store, user, &event.event_type),
+                ),
             }
             body.text(b"}");
         }
@@ -75,11 +81,21 @@ impl News {
             body.string(algorithm)?;
         }
         body.text(b"]}");
-        match body.finish() {
-            Ok(answer) => Ok(answer),
-            Err(parts) => stored::answer(&call.app.store, user, parts).await,
-        }
+        Ok(body.finish())
     }
+}
+
+/// Reads a content that is not in memory. One that was replaced meanwhile is the newer one, which the
+/// next sync shows again.
+fn stored(store: &Arc<dyn Store>, user: &UserId, event_type: &Arc<str>) -> Later {
+    let (store, user, event_type) = (Arc::clone(store), user.clone(), Arc::clone(event_type));
+    Box::pin(async move {
+        let scope = Scope::global();
+        let stored = store.account_data(&user, &scope, &event_type).await?;
+        // Account data is never deleted.
+        let stored = stored.ok_or(MatrixError::Internal)?;
+        Ok(vec![Part::Here(stored.content)])
+    })
 }
 
 /// The counts of one-time keys, that of the usual algorithm also at zero.

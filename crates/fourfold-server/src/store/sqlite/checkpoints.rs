@@ -136,6 +136,27 @@ mod tests {
     }
 
     #[test]
+    fn the_thread_moves_a_log_that_is_not_long_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mut writer = Connection::open(&path).unwrap();
+        writer.pragma_update(None, "journal_mode", "WAL").unwrap();
+        let checkpoints = Checkpoints::start(&path, &mut writer).unwrap();
+        writer.execute("CREATE TABLE t (x BLOB)", []).unwrap();
+        let content = vec![b'x'; 5_000_000];
+        writer
+            .execute("INSERT INTO t VALUES (?1)", [&content])
+            .unwrap();
+        // Nobody writes any more, so that the writer moves nothing.
+        let begun = std::time::Instant::now();
+        while std::fs::metadata(&path).unwrap().len() < 5_000_000 {
+            assert!(begun.elapsed().as_secs() < 60, "nobody moves it");
+            std::thread::yield_now();
+        }
+        checkpoints.stop(&mut writer);
+    }
+
+    #[test]
     fn the_log_stays_short_beside_a_writer_that_never_pauses() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");

@@ -165,6 +165,7 @@ impl AccountDataRows {
         changed.sort_unstable_by_key(|(_, row)| row.position);
         let event = |(event_type, row): (&Arc<str>, &Row)| AccountDataEvent {
             event_type: Arc::clone(event_type),
+            length: row.length,
             content: row.content.clone(),
         };
         changed.into_iter().map(event).collect()

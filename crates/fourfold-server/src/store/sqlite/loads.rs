@@ -7,27 +7,53 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::store::UserId;
 
-/// Which users are being loaded. Holds nothing for the others.
+/// Who loads a user, and who reads a content.
 #[derive(Default)]
 pub(super) struct Loads {
-    users: Mutex<HashMap<UserId, Arc<tokio::sync::Mutex<()>>>>,
-    contents: tokio::sync::Mutex<()>,
+    users: Queues,
+    contents: Queues,
+    content: tokio::sync::Mutex<()>,
 }
 
-/// Leave to load a user; the next may when it is dropped.
-pub(super) struct Turn<'l> {
-    loads: &'l Loads,
-    user: &'l UserId,
-    guard: Option<OwnedMutexGuard<()>>,
+/// Leave to read a content; the next may when it is dropped.
+pub(super) struct ContentTurn<'l> {
+    _of_user: Turn<'l>,
+    _of_all: tokio::sync::MutexGuard<'l, ()>,
 }
 
 impl Loads {
     /// Waits until nobody else loads this user.
     pub(super) async fn turn<'l>(&'l self, user: &'l UserId) -> Turn<'l> {
+        self.users.turn(user).await
+    }
+
+    /// Waits until nobody else reads a content of a large account. One place in the queue is all that a
+    /// user has, however many contents are asked for.
+    pub(super) async fn content_turn<'l>(&'l self, user: &'l UserId) -> ContentTurn<'l> {
+        ContentTurn {
+            _of_user: self.contents.turn(user).await,
+            _of_all: self.content.lock().await,
+        }
+    }
+}
+
+/// A queue for each user. Holds nothing for the others.
+#[derive(Default)]
+struct Queues(Mutex<HashMap<UserId, Arc<tokio::sync::Mutex<()>>>>);
+
+/// The first place in the queue of a user; the next has it when this is dropped.
+pub(super) struct Turn<'l> {
+    queues: &'l Queues,
+    user: &'l UserId,
+    guard: Option<OwnedMutexGuard<()>>,
+}
+
+impl Queues {
+    async fn turn<'l>(&'l self, user: &'l UserId) -> Turn<'l> {
         let queue = Arc::clone(self.lock().entry(user.clone()).or_default());
         // Made before it waits, so that one who gives up leaves nothing behind either.
         let mut turn = Turn {
-            loads: self,
+            queues: self,
             user,
             guard: None,
         };
@@ -35,24 +61,19 @@ impl Loads {
         turn
     }
 
-    /// Waits until nobody else reads a content of a large account.
-    pub(super) async fn content_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.contents.lock().await
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<UserId, Arc<tokio::sync::Mutex<()>>>> {
-        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut loads = self.loads.lock();
+        let mut queues = self.queues.lock();
         self.guard = None;
         // Whoever waits holds one beside the map's.
-        let queue = loads.get(self.user);
+        let queue = queues.get(self.user);
         if queue.is_some_and(|queue| Arc::strong_count(queue) == 1) {
-            loads.remove(self.user);
+            queues.remove(self.user);
         }
     }
 }
@@ -68,6 +89,34 @@ mod tests {
     use super::*;
     use crate::store::sqlite::{Options, SqliteStore};
     use crate::store::{Condition, NewAccount, Scope, Store, Timestamp};
+
+    // shows: SRV-11
+    #[tokio::test]
+    async fn who_asks_for_many_contents_has_one_place_in_the_queue() {
+        let loads = Arc::new(Loads::default());
+        let first = UserId::new("@first:a");
+        let turn = loads.content_turn(&first).await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut turns = JoinSet::new();
+        for name in ["@many:a", "@many:a", "@many:a", "@one:a"] {
+            let (loads, order) = (Arc::clone(&loads), Arc::clone(&order));
+            turns.spawn(async move {
+                let user = UserId::new(name);
+                let turn = loads.content_turn(&user).await;
+                order.lock().unwrap().push(name);
+                drop(turn);
+            });
+            // Until it waits.
+            tokio::task::yield_now().await;
+        }
+        drop(turn);
+        while let Some(done) = turns.join_next().await {
+            done.unwrap();
+        }
+        let order = order.lock().unwrap();
+        assert_eq!(*order, ["@many:a", "@one:a", "@many:a", "@many:a"]);
+        assert!(loads.contents.lock().is_empty());
+    }
 
     #[tokio::test]
     async fn one_at_a_time_and_nothing_stays() {
@@ -94,7 +143,7 @@ mod tests {
         while let Some(done) = turns.join_next().await {
             done.unwrap();
         }
-        assert!(loads.lock().is_empty());
+        assert!(loads.users.lock().is_empty());
     }
 
     // shows: SRV-10
@@ -103,7 +152,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store");
         let open = || SqliteStore::open(&path, Options::new("a")).unwrap();
-        let (large, small) = (UserId::new("@large:a"), UserId::new("@small:a"));
+        let [large, small, other] = ["@large:a", "@small:a", "@other:a"].map(UserId::new);
         let store = open();
         for (user, contents) in [(&large, 15), (&small, 5)] {
             let account = NewAccount {
@@ -121,7 +170,7 @@ mod tests {
             }
         }
 
-        let turn = store.loads.content_turn().await;
+        let turn = store.loads.content_turn(&other).await;
         let held = async |user: &UserId| {
             let changes = store.changes(user, None).await.unwrap();
             let events = changes.account_data.iter();
@@ -132,11 +181,9 @@ mod tests {
             let stored = store.account_data(user, &Scope::global(), "m.1").await;
             stored.unwrap().unwrap().content.len()
         };
-        tokio::select! {
-            biased;
-            _ = read(&large) => panic!("two contents at a time"),
-            length = read(&small) => assert_eq!(length, 100_000),
-        }
+        let beside = tokio::time::timeout(Duration::from_millis(200), read(&large));
+        assert!(beside.await.is_err(), "two contents at a time");
+        assert_eq!(read(&small).await, 100_000);
         drop(turn);
         assert_eq!(read(&large).await, 100_000);
 

@@ -128,10 +128,10 @@ impl SqliteStore {
         scope: &Scope,
         event_type: &str,
     ) -> Result<Option<Stored>, StoreError> {
-        let _turn = self.loads.content_turn().await;
-        let (user, scope, event_type) = (user.clone(), scope.clone(), event_type.to_owned());
+        let _turn = self.loads.content_turn(user).await;
+        let (owned, scope, event_type) = (user.clone(), scope.clone(), event_type.to_owned());
         self.read(move |connection| {
-            account_data::content(connection, &user, &scope, &event_type).map_err(unavailable)
+            account_data::content(connection, &owned, &scope, &event_type).map_err(unavailable)
         })
         .await
     }
