@@ -225,3 +225,123 @@ impl Snapshot {
         PublishedKeys { identity, backup }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Change, Vouched};
+    use crate::testing::{Fixed, rng};
+    use crate::{Content, NewKey};
+
+    /// An account with a key, and what this machine remembers of it.
+    struct Account {
+        snapshot: Snapshot,
+        key: ProvenKey,
+        history: History,
+        rng: Fixed,
+    }
+
+    impl Account {
+        fn new() -> Self {
+            let mut rng = rng();
+            let mut snapshot =
+                Snapshot::new("@a:b.org", AccountData::default(), None, None).unwrap();
+            let new = NewKey::random(None, &mut rng);
+            let plan = plan::set_up(&snapshot.storage(), &new).unwrap();
+            plan.apply_to(&mut snapshot.account_data);
+            let key = snapshot.unlock(&new.key().key().expose_recovery_key());
+            let mut account = Self {
+                snapshot,
+                key: key.unwrap(),
+                history: History::default(),
+                rng,
+            };
+            account.look();
+            account
+        }
+
+        /// Somebody stores this: another client of the user, unless it is remembered as written.
+        fn store(&mut self, name: &SecretName, value: &str) -> Plan {
+            let secret = Secret::new(value);
+            let plan = self.snapshot.store(name, &secret, &self.key, &mut self.rng);
+            let plan = plan.unwrap();
+            plan.apply_to(&mut self.snapshot.account_data);
+            plan
+        }
+
+        /// What the server shows is accepted.
+        fn look(&mut self) {
+            self.history.saw(&self.snapshot.account_data);
+        }
+
+        /// The server shows a secret again that had been replaced.
+        fn roll_back(&mut self, name: &SecretName) {
+            self.store(name, "old");
+            self.look();
+            let old = self.snapshot.account_data.clone();
+            self.store(name, "new");
+            self.look();
+            let old = old.raw(name.as_str()).unwrap();
+            let data = &mut self.snapshot.account_data;
+            data.insert_json(name.as_str(), old).unwrap();
+        }
+
+        fn open(&self, name: &SecretName) -> Result<JudgedSecret, ReadError> {
+            self.snapshot
+                .open_with_history(name, &self.key, &self.history)
+        }
+    }
+
+    fn name(text: &str) -> SecretName {
+        SecretName::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_secret_that_was_rolled_back_is_not_opened_and_another_one_is() {
+        let mut account = Account::new();
+        let (wallet, token) = (name("org.example.wallet"), name("org.example.token"));
+        account.store(&token, "value");
+        account.roll_back(&wallet);
+        let refused = account.open(&wallet).unwrap_err();
+        let ReadError::Suspicious(suspicious) = refused else {
+            panic!("{refused}");
+        };
+        let event_type = wallet.as_str().to_owned();
+        assert_eq!(suspicious.changes, [Change::RolledBack { event_type }]);
+        let opened = account.open(&token).unwrap();
+        assert_eq!(opened.secret.expose_secret(), "value");
+        // The user says that it is as it is to be.
+        account.look();
+        assert!(account.open(&wallet).is_ok());
+        // The keys themselves forbid everything.
+        let mut account = Account::new();
+        account.store(&token, "value");
+        let event_type = account.key.id().event_type();
+        let mut changed =
+            Content::from_json(account.snapshot.account_data.raw(&event_type).unwrap());
+        let changed = changed.as_mut().unwrap();
+        changed.insert("iv", "AAAAAAAAAAAAAAAAAAAAAA");
+        account.snapshot.account_data.insert(&event_type, changed);
+        let refused = account.open(&token).unwrap_err();
+        assert!(matches!(refused, ReadError::Suspicious(_)), "{refused}");
+    }
+
+    #[test]
+    fn what_this_machine_remembers_of_an_entry_vouches_for_it() {
+        let mut account = Account::new();
+        let token = name("org.example.token");
+        account.store(&token, "value");
+        account.look();
+        let vouched_by = |account: &Account| account.open(&token).unwrap().vouched_by;
+        assert_eq!(vouched_by(&account), Vouched::MacOnly);
+        let data = account.snapshot.account_data.clone();
+        account.history.opened(&data, &token, account.key.id());
+        assert_eq!(vouched_by(&account), Vouched::OpenedBefore);
+        // Another client stores another value; then this machine does.
+        account.store(&token, "other");
+        assert_eq!(vouched_by(&account), Vouched::MacOnly);
+        let plan = account.store(&token, "own");
+        account.history.wrote(&plan);
+        assert_eq!(vouched_by(&account), Vouched::WrittenHere);
+    }
+}
