@@ -52,14 +52,16 @@ impl Quirk {
         )
     }
 
-    /// Those of members that are base64.
+    /// Those of members that are base64; a text that is none has none.
     pub(crate) fn of_base64(content: &Content, members: &[&str]) -> BTreeSet<Self> {
         let texts = members
             .iter()
             .filter_map(|member| content.text(member)?.ok());
         let mut quirks = BTreeSet::new();
         for text in texts {
-            quirks.extend(base64::quirks(&text).map(Self::from));
+            if let Ok(decoded) = base64::decode(&text) {
+                quirks.extend(decoded.quirks.into_iter().map(Self::from));
+            }
         }
         quirks
     }

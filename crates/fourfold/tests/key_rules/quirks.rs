@@ -105,7 +105,11 @@ fn check_data_is_looked_at_without_the_key() {
         quirks([Quirk::IvBit63Set, Quirk::PaddedBase64])
     );
     assert_eq!(of(&base64::encode([1; 32]), &mac), quirks([Quirk::LongIv]));
-    assert_eq!(of("no base64", &mac), quirks([]));
+    // A text that is no base64 is damage, even where it ends like padding or like unused bits.
+    for other in ["no base64", "not base64", "x!="] {
+        assert_eq!(of(other, &mac), quirks([]), "{other}");
+        assert_eq!(of(&base64::encode([1; 16]), other), quirks([]), "{other}");
+    }
 }
 
 #[test]
