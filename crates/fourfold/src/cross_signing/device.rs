@@ -211,7 +211,7 @@ crate::error_code::error_codes! {
     SignDeviceError:
     Self::Dehydrated { .. } => "sign_device_dehydrated",
     Self::Identity { .. } => "sign_device_identity",
-    Self::NamedLikeAKey { .. } => "sign_device_named_like_akey",
+    Self::NamedLikeAKey { .. } => "sign_device_named_like_a_key",
     Self::OtherKey { .. } => "sign_device_other_key",
     Self::Signature { .. } => "sign_device_signature",
     ;
