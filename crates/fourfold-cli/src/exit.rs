@@ -245,8 +245,10 @@ impl From<UnknownBackup> for Error {
                  fourfold put m.megolm_backup.v1; to make a new one in its place: fourfold setup \
                  --new-backup; if you made none, ask who runs the homeserver",
             ),
-            UnknownBackup::Unreadable => row(Exit::NotVerified)
-                .hint("delete it in the client that made it, and run fourfold setup again"),
+            UnknownBackup::Unreadable => row(Exit::NotVerified).hint(
+                "if you made that backup, delete it in the client that made it, and run fourfold setup \
+                 again; if you made none, ask who runs the homeserver",
+            ),
             _ => row(Exit::NotVerified).hint(
                 "if you made that backup, store its private key from the client that made it: \
                  fourfold put m.megolm_backup.v1; to make a new one in its place: fourfold setup \

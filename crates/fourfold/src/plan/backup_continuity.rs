@@ -64,9 +64,7 @@ impl<'a> KnownBackup<'a> {
             return self.decide_unpublished();
         }
         let Some(published) = self.published else {
-            return Ok(BackupChoice::Leave(
-                self.replaced().unwrap_or(UnknownBackup::Unreadable),
-            ));
+            return Ok(BackupChoice::Leave(UnknownBackup::Unreadable));
         };
         let published_keys = PublishedKeys {
             identity: None,
@@ -84,7 +82,7 @@ impl<'a> KnownBackup<'a> {
             return Ok(BackupChoice::Create);
         }
         let version = published.version().to_owned();
-        let unknown = match (self.replaced(), mismatch) {
+        let unknown = match (self.replaced_by(published), mismatch) {
             (Some(replaced), _) => replaced,
             (None, Some(error @ SecretValueError::Mismatch { .. })) => {
                 UnknownBackup::OtherKey { version, error }
@@ -105,10 +103,9 @@ impl<'a> KnownBackup<'a> {
         }
     }
 
-    fn replaced(&self) -> Option<UnknownBackup> {
-        let remembered = self.remembered?;
-        let is_same = self.published.is_some_and(|one| remembered.is(one));
-        (!is_same).then(|| UnknownBackup::Replaced {
+    fn replaced_by(&self, published: &BackupVersion) -> Option<UnknownBackup> {
+        let remembered = self.remembered.filter(|one| !one.is(published))?;
+        Some(UnknownBackup::Replaced {
             remembered: remembered.version.clone(),
         })
     }
@@ -162,8 +159,12 @@ pub enum UnknownBackup {
         /// The version that is remembered.
         remembered: String,
     },
-    /// What is published cannot be read here.
-    #[error("what the server shows of it is damaged, or of an unknown algorithm")]
+    /// What is published cannot be read here. Whether it is one that this machine knew, nobody can
+    /// tell.
+    #[error(
+        "what the server shows of it is damaged, or of an unknown algorithm, and cannot be compared \
+         with anything"
+    )]
     Unreadable,
     /// The value in secret storage is no private key.
     #[error("its private key is damaged in secret storage: {error}")]
@@ -326,7 +327,8 @@ mod tests {
         };
         assert_eq!(left(&now(Some(&other), vec![])), replaced);
         assert_eq!(left(&now(Some(&other), vec![&own])), replaced);
-        assert_eq!(left(&now(None, vec![&own])), replaced);
+        // One that cannot be read is compared with nothing, so that nothing says that it is another.
+        assert_eq!(left(&now(None, vec![&own])), UnknownBackup::Unreadable);
         // The user has replaced it: the private key is that of the new one.
         let choice = now(Some(&other), vec![&foreign]).decide().unwrap();
         assert!(matches!(choice, BackupChoice::Keep(_)));
