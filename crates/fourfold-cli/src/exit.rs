@@ -37,6 +37,8 @@ fn row_of_unlock(error: &UnlockError) -> Row {
     match error {
         UnlockError::NoKey => row(Exit::Refused).hint("fourfold setup makes the first one"),
         UnlockError::NoPassphrase => row(Exit::WrongKey).hint("use the recovery key"),
+        UnlockError::UnsupportedAlgorithm { .. } => row(Exit::Refused)
+            .hint("use the client that made that key; fourfold key ls shows the algorithms"),
         UnlockError::NotAllTried { .. } => {
             row(Exit::WrongKey).hint("name the key with --key, or use its recovery key")
         }

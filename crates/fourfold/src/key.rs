@@ -70,6 +70,10 @@ impl SecretStorageKey {
         let parameters = description
             .passphrase()
             .ok_or(KeyInputError::NoPassphrase)??;
+        // Nothing is derived, and nothing spent, for a key that cannot be used.
+        if description.algorithm().is_none() {
+            return Err(KeyInputError::UnsupportedAlgorithm);
+        }
         budget.spend(&parameters)?;
         Self::of(
             description,

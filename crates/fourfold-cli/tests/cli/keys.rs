@@ -84,6 +84,12 @@ fn grant_needs_both_keys() {
     refuses(&server, 1, || {
         alice.change(&unknown, &["first", "second"]).run()
     });
+    // The stranger may be that of another client's key.
+    let described = r#"{"algorithm":"org.example.new"}"#;
+    let other_client = server.other_client("alice");
+    other_client.put("m.secret_storage.key.new", described);
+    refuses(&server, 1, || grant(&["first", "stranger"]))
+        .says("the key new uses an unknown algorithm");
 }
 
 #[test]

@@ -93,6 +93,23 @@ fn a_wrong_key() {
     ));
 }
 
+#[test]
+fn a_key_of_an_unknown_algorithm() {
+    let (mut made, key) = account();
+    made.edit(&description_of(&key), |content| {
+        content["algorithm"] = json!("org.example.new");
+    });
+    let id = key.key().id().as_str();
+    let words = format!("the key {id} uses an unknown algorithm\n");
+    for arguments in [
+        &["--recovery-key-file", "-"][..],
+        &["--recovery-key-file", "-", "--key", id],
+    ] {
+        let outcome = get_with(&made, arguments, &recovery_key(&key));
+        outcome.fails(1).says(&words).says("fourfold key ls");
+    }
+}
+
 // shows: KEY-10
 #[test]
 fn a_typing_error_is_located() {

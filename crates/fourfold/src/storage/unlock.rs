@@ -57,12 +57,12 @@ pub struct FoundKey {
 }
 
 impl SecretStorage<'_> {
-    /// The keys that a text may be, in the order in which they are tried: the default key first, and
-    /// none of an algorithm that is not known.
+    /// The keys that a text may be, in the order in which they are tried: the default key first. None
+    /// is tried of an algorithm that is not known, but the text may be one of these, so that they are
+    /// among them.
     #[must_use]
     pub fn candidates(&self) -> Vec<KeyDescription> {
-        let known = self.keys().filter(|key| key.algorithm().is_some());
-        known.collect()
+        self.keys().collect()
     }
 
     /// As [`candidates`](Self::candidates), those first that a secret is encrypted under.
@@ -131,8 +131,14 @@ impl SecretStorage<'_> {
         budget: &mut Budget,
         before_derivation: impl FnMut(&PassphraseParameters),
     ) -> Result<FoundKey, UnlockError> {
-        if candidates.is_empty() {
-            return Err(UnlockError::NoKey);
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            candidates.iter().partition(|key| key.algorithm().is_some());
+        let unsupported = unknown.first().map(|key| {
+            let id = key.id().clone();
+            UnlockError::UnsupportedAlgorithm { id }
+        });
+        if known.is_empty() {
+            return Err(unsupported.unwrap_or(UnlockError::NoKey));
         }
         let (is_recovery_key, text) = match text {
             KeyText::RecoveryKey(text) => {
@@ -149,13 +155,21 @@ impl SecretStorage<'_> {
             },
         };
         if is_recovery_key {
-            let keys = candidates.iter().filter_map(|description| {
+            let keys = known.iter().filter_map(|description| {
                 SecretStorageKey::from_recovery_key(description, text).ok()
             });
-            return best(self, keys).ok_or_else(|| UnlockError::wrong_recovery_key(candidates));
+            // Nobody mistypes a recovery key into another one: it may well be the one that cannot be
+            // tried.
+            return best(self, keys).ok_or_else(|| {
+                unsupported.unwrap_or_else(|| UnlockError::wrong_recovery_key(&known))
+            });
         }
         let passphrase = Passphrase::new(text);
-        self.find_by_passphrase(&passphrase, candidates, budget, before_derivation)
+        let found = self.find_by_passphrase(&passphrase, &known, budget, before_derivation);
+        found.map_err(|error| match error {
+            UnlockError::NoPassphrase => unsupported.unwrap_or(error),
+            error => error,
+        })
     }
 
     /// Finds the key that opens a secret although its description is gone: a recovery key still opens
@@ -183,11 +197,12 @@ impl SecretStorage<'_> {
     fn find_by_passphrase(
         &self,
         passphrase: &Passphrase,
-        candidates: &[KeyDescription],
+        candidates: &[&KeyDescription],
         budget: &mut Budget,
         mut before_derivation: impl FnMut(&PassphraseParameters),
     ) -> Result<FoundKey, UnlockError> {
-        let (mut refused, mut left_out, mut keys) = (None, 0, Vec::new());
+        let (mut refused, mut left_out) = (None, 0);
+        let (mut keys, mut key_ids) = (Vec::new(), Vec::new());
         for description in by_cost(candidates) {
             let Some(parameters) = description.passphrase() else {
                 continue;
@@ -200,9 +215,15 @@ impl SecretStorage<'_> {
                     let outcome = KeyCheckOutcome::Verified;
                     return Ok(FoundKey { key, outcome });
                 }
-                Ok(key) => keys.push(key),
+                Ok(key) => {
+                    key_ids.push(key.id().clone());
+                    keys.push(key);
+                }
                 Err(KeyInputError::Parameters(ParametersError::OverBudget { .. })) => left_out += 1,
-                Err(error) => refused = Some((description.id().clone(), error)),
+                // The first that is tried is the one that is most likely meant.
+                Err(error) => {
+                    refused.get_or_insert_with(|| (description.id().clone(), error));
+                }
             }
         }
         // One of those that were not tried may be the key, and none that cannot be checked is taken
@@ -210,12 +231,11 @@ impl SecretStorage<'_> {
         if left_out > 0 {
             return Err(UnlockError::NotAllTried { left_out });
         }
-        best(self, keys.into_iter()).ok_or_else(|| match refused {
+        // A passphrase that was tried is wrong, whatever is the matter with another key.
+        best(self, keys.into_iter()).ok_or(match refused {
+            _ if !key_ids.is_empty() => UnlockError::WrongPassphrase { key_ids },
             Some((id, error)) => UnlockError::UnusablePassphrase { id, error },
-            None if !has_passphrase(candidates) => UnlockError::NoPassphrase,
-            None => UnlockError::WrongPassphrase {
-                key_ids: ids(candidates),
-            },
+            None => UnlockError::NoPassphrase,
         })
     }
 }
@@ -247,7 +267,13 @@ pub enum UnlockError {
     /// It is no recovery key, and no passphrase either where one is possible.
     #[error(transparent)]
     RecoveryKey(#[from] RecoveryKeyError),
-    /// The parameters of a key's passphrase cannot be used, and the passphrase is no other key's.
+    /// A key is of an algorithm that is not known, and it is none of the other candidates.
+    #[error("it fits no key that can be tried, and the key {id} uses an unknown algorithm")]
+    UnsupportedAlgorithm {
+        /// The key, or the first of several.
+        id: KeyId,
+    },
+    /// No key's passphrase could be tried: the parameters of this one cannot be used.
     #[error("key {id}: {error}")]
     UnusablePassphrase {
         /// The key.
@@ -255,10 +281,10 @@ pub enum UnlockError {
         /// Why its passphrase cannot be used.
         error: KeyInputError,
     },
-    /// It is a passphrase, of none of the candidates.
+    /// It is a passphrase, of none of the keys that it was tried on.
     #[error("this {}", fits_none("passphrase", key_ids))]
     WrongPassphrase {
-        /// The candidates.
+        /// The keys that it was tried on.
         key_ids: Vec<KeyId>,
     },
     /// It is a recovery key, of none of the candidates.
@@ -274,6 +300,7 @@ crate::error_code::error_codes! {
     Self::NoKey { .. } => "unlock_no_key",
     Self::NoPassphrase { .. } => "unlock_no_passphrase",
     Self::NotAllTried { .. } => "unlock_not_all_tried",
+    Self::UnsupportedAlgorithm { .. } => "unlock_unsupported_algorithm",
     Self::UnusablePassphrase { .. } => "unlock_unusable_passphrase",
     Self::WrongPassphrase { .. } => "unlock_wrong_passphrase",
     Self::WrongRecoveryKey { .. } => "unlock_wrong_recovery_key",
@@ -283,7 +310,7 @@ crate::error_code::error_codes! {
 }
 
 impl UnlockError {
-    fn wrong_recovery_key(candidates: &[KeyDescription]) -> Self {
+    fn wrong_recovery_key(candidates: &[&KeyDescription]) -> Self {
         let key_ids = ids(candidates);
         Self::WrongRecoveryKey { key_ids }
     }
@@ -329,12 +356,12 @@ fn has_passphrase(candidates: &[KeyDescription]) -> bool {
 
 /// The key that is most likely meant first, and then those that cost least: so a server that lists
 /// expensive keys does not keep the others from being tried.
-fn by_cost(candidates: &[KeyDescription]) -> Vec<&KeyDescription> {
+fn by_cost<'a>(candidates: &[&'a KeyDescription]) -> Vec<&'a KeyDescription> {
     let iterations = |key: &KeyDescription| match key.passphrase() {
         Some(Ok(parameters)) => parameters.iterations(),
         _ => 0,
     };
-    let mut keys: Vec<_> = candidates.iter().collect();
+    let mut keys = candidates.to_vec();
     if let Some((_, others)) = keys.split_first_mut() {
         others.sort_by_key(|key| iterations(key));
     }
@@ -360,7 +387,7 @@ fn best(
     uncertain
 }
 
-fn ids(candidates: &[KeyDescription]) -> Vec<KeyId> {
+fn ids(candidates: &[&KeyDescription]) -> Vec<KeyId> {
     candidates.iter().map(|key| key.id().clone()).collect()
 }
 
@@ -394,6 +421,7 @@ mod tests {
             key("cheap", 100_000),
             key("usual", 500_000),
         ];
+        let keys: Vec<_> = keys.iter().collect();
         let ids: Vec<_> = by_cost(&keys).iter().map(|key| key.id().as_str()).collect();
         assert_eq!(ids, ["default", "cheap", "usual", "dear"]);
         assert!(by_cost(&[]).is_empty());
@@ -412,12 +440,12 @@ mod tests {
 
     #[test]
     fn an_error_names_the_one_key_or_their_number() {
-        let one = UnlockError::wrong_recovery_key(&[key("abc", 1)]);
+        let one = UnlockError::wrong_recovery_key(&[&key("abc", 1)]);
         assert_eq!(
             one.to_string(),
             "this is not the recovery key of the key abc"
         );
-        let key_ids = ids(&[key("abc", 1), key("def", 1)]);
+        let key_ids = ids(&[&key("abc", 1), &key("def", 1)]);
         let more = UnlockError::WrongPassphrase { key_ids };
         assert_eq!(more.to_string(), "this passphrase fits none of the 2 keys");
     }

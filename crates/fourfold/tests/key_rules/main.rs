@@ -3,6 +3,7 @@
 
 mod derivation;
 mod entries;
+mod finding;
 mod proof;
 mod quirks;
 #[path = "../scripted_rng/mod.rs"]

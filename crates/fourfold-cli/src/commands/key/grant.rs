@@ -54,11 +54,8 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
             "Recovery key or passphrase that opens the secrets",
             "Recovery key or passphrase of the other key",
         )? {
-            let all: Vec<_> = storage
-                .keys()
-                .filter(|key| key.algorithm().is_some())
-                .collect();
-            let found = unlock::find(snapshot, &offer, &all, &mut budget)?;
+            let candidates = storage.candidates();
+            let found = unlock::find(snapshot, &offer, &candidates, &mut budget)?;
             if *found.key.id() == id {
                 to = Some(unlock::prove(snapshot, found)?);
             } else {
