@@ -39,11 +39,7 @@ impl OpenedKeys {
         published_keys: &PublishedKeys,
     ) -> Self {
         let mut opened = Self::default();
-        for name in [
-            SecretName::master_key(),
-            SecretName::self_signing_key(),
-            SecretName::user_signing_key(),
-        ] {
+        for name in SecretName::cross_signing() {
             opened.open_one(name, storage, key, published_keys);
         }
         opened

@@ -42,11 +42,7 @@ pub(super) fn open(
     published_keys: &PublishedKeys,
 ) -> Result<Opened> {
     let mut opened = Opened::default();
-    for name in [
-        SecretName::master_key(),
-        SecretName::self_signing_key(),
-        SecretName::user_signing_key(),
-    ] {
+    for name in SecretName::cross_signing() {
         let secret = match storage.open(&name, key) {
             Ok(found) => found.secret,
             Err(error) => {

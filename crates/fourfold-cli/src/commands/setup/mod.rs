@@ -129,12 +129,6 @@ impl Done {
             .identity
             .and_then(|identity| identity.master_key().ok());
         let storage = snapshot.storage();
-        let standard = [
-            SecretName::master_key(),
-            SecretName::self_signing_key(),
-            SecretName::user_signing_key(),
-            SecretName::backup_key(),
-        ];
         let is_missing = |name: &SecretName| storage.open(name, key.proven().key()).is_err();
         Self {
             changed,
@@ -147,7 +141,10 @@ impl Done {
                 .map(BackupVersion::version)
                 .map(str::to_owned),
             backup_state: backup.name(),
-            missing: standard.into_iter().filter(is_missing).collect(),
+            missing: SecretName::standard()
+                .into_iter()
+                .filter(is_missing)
+                .collect(),
         }
     }
 }

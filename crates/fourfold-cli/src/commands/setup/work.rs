@@ -331,27 +331,17 @@ fn has_seeds(storage: &SecretStorage<'_>) -> bool {
             SecretState::Encrypted(_) | SecretState::Malformed(_)
         )
     };
-    [
-        SecretName::master_key(),
-        SecretName::self_signing_key(),
-        SecretName::user_signing_key(),
-    ]
-    .into_iter()
-    .any(is_there)
+    SecretName::cross_signing().into_iter().any(is_there)
 }
 
 /// The standard secrets that the key opens.
 fn stored(storage: &SecretStorage<'_>, key: &ProvenKey) -> Vec<(SecretName, Secret)> {
-    [
-        SecretName::master_key(),
-        SecretName::self_signing_key(),
-        SecretName::user_signing_key(),
-        SecretName::backup_key(),
-    ]
-    .into_iter()
-    .filter_map(|name| {
+    let open = |name| {
         let opened = storage.open(&name, key.key()).ok()?;
         Some((name, opened.secret))
-    })
-    .collect()
+    };
+    SecretName::standard()
+        .into_iter()
+        .filter_map(open)
+        .collect()
 }
