@@ -15,6 +15,7 @@ use crate::SecretName;
 /// assert!(Changes::default().check_writing().is_ok());
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(from = "Kept")]
 pub struct Changes {
     changes: Vec<Change>,
     /// Whether suspicious ones are left out.
@@ -42,10 +43,10 @@ impl Changes {
         self.changes.iter()
     }
 
-    /// Whether anything is [suspicious](Change::is_suspicious).
+    /// Whether anything is [suspicious](Change::is_suspicious), of what is left out too.
     #[must_use]
     pub fn is_suspicious(&self) -> bool {
-        self.changes.iter().any(Change::is_suspicious)
+        self.is_cut_short || self.changes.iter().any(Change::is_suspicious)
     }
 
     /// Whether keys may be looked for in the account and this secret be opened: no change
@@ -70,11 +71,26 @@ impl Changes {
     fn check(&self, forbids: impl Fn(&Change) -> bool) -> Result<(), Suspicious> {
         let is_forbidden = |change: &&Change| self.is_cut_short || forbids(change);
         let changes: Vec<_> = self.changes.iter().filter(is_forbidden).cloned().collect();
-        if changes.is_empty() {
+        if changes.is_empty() && !self.is_cut_short {
             Ok(())
         } else {
             Err(Suspicious { changes })
         }
+    }
+}
+
+/// Changes as they were written down, by whoever: not in order, or more than anybody would read.
+#[derive(Deserialize)]
+struct Kept {
+    changes: Vec<Change>,
+    is_cut_short: bool,
+}
+
+impl From<Kept> for Changes {
+    fn from(kept: Kept) -> Self {
+        let mut changes = Self::new(kept.changes);
+        changes.is_cut_short |= kept.is_cut_short;
+        changes
     }
 }
 
@@ -89,7 +105,7 @@ impl Changes {
 )]
 #[non_exhaustive]
 pub struct Suspicious {
-    /// The changes that forbid it.
+    /// The changes that forbid it; empty when only some that are left out could.
     pub changes: Vec<Change>,
 }
 
@@ -102,6 +118,9 @@ crate::error_code::error_codes! {
 const SHOWN: usize = 3;
 
 fn first(changes: &[Change]) -> String {
+    if changes.is_empty() {
+        return "more changes than are listed".to_owned();
+    }
     let mut words: Vec<_> = changes
         .iter()
         .take(SHOWN)
@@ -132,6 +151,39 @@ mod tests {
             changes.check_opening(Some(&name)).is_ok()
         };
         assert!(opens(Changes::MAX) && !opens(Changes::MAX + 1));
+    }
+
+    #[test]
+    fn what_was_written_down_by_anybody_forbids_no_less() {
+        let name = SecretName::new("org.example.wallet").unwrap();
+        let read = |changes: &[Change], is_cut_short: bool| -> Changes {
+            let kept = serde_json::json!({"changes": changes, "is_cut_short": is_cut_short});
+            serde_json::from_value(kept).unwrap()
+        };
+        assert!(read(&[], false).check_writing().is_ok());
+        // Nothing says what was left out.
+        let nothing = read(&[], true);
+        assert!(nothing.is_suspicious());
+        for refused in [nothing.check_opening(Some(&name)), nothing.check_writing()] {
+            let said = refused.unwrap_err().to_string();
+            assert!(said.ends_with(": more changes than are listed"), "{said}");
+        }
+        // More than are kept, the one that matters last.
+        let added = |number: usize| Change::Added {
+            event_type: number.to_string(),
+        };
+        let mut many: Vec<_> = (0..Changes::MAX).map(added).collect();
+        many.push(rolled_back(0));
+        let read_back = read(&many, false);
+        assert_eq!(read_back.iter().next(), Some(&rolled_back(0)));
+        assert_eq!(read_back.iter().count(), Changes::MAX);
+        assert!(read_back.check_writing().is_err());
+        let many: Vec<_> = (0..=Changes::MAX).map(rolled_back).collect();
+        assert!(read(&many, false).check_opening(Some(&name)).is_err());
+        // What is written here is read again.
+        let written = serde_json::to_string(&Changes::new(many)).unwrap();
+        let again: Changes = serde_json::from_str(&written).unwrap();
+        assert!(again.is_cut_short && again.iter().count() == Changes::MAX);
     }
 
     #[test]
