@@ -92,8 +92,8 @@ pub enum SharingEventError {
     /// A member is missing, or not what it should be.
     #[error("the event has no usable `{0}`")]
     Member(&'static str),
-    /// Not a JSON object, or one that has a member twice.
-    #[error("the event is no JSON object with each member once")]
+    /// No JSON object, or one that has a member of sharing twice.
+    #[error("the event is no JSON object, or one that has a member of sharing twice")]
     NotAnObject,
     /// Larger than [`Content::MAX_BYTES`].
     #[error("the event is larger than {} bytes", Content::MAX_BYTES)]
@@ -115,8 +115,8 @@ crate::error_code::error_codes! {
     Self::UnknownType { .. } => "sharing_event_unknown_type",
 }
 
-/// Borrows from the text, so that no copy of the secret is left behind. A member that stands there
-/// twice is an error.
+/// Borrows from the text, so that no copy of the secret is left behind. One of these members that
+/// stands there twice is an error; other members are ignored.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow)]
