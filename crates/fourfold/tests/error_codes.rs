@@ -1,12 +1,13 @@
 //! Codes of errors: each type has its own, and docs/error-codes.md lists them all.
 #![expect(
     clippy::disallowed_methods,
+    clippy::unwrap_used,
     reason = "reads the sources and the document"
 )]
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Every type of error, with its codes.
 const TYPES: &[(&str, &[&str])] = &[
@@ -137,38 +138,97 @@ fn the_document_lists_every_code_and_no_other() {
         .map(|(code, _)| code)
         .collect();
     let listed: BTreeSet<&str> = listed.into_iter().collect();
-    let given = TYPES.iter().flat_map(|(_, codes)| codes.iter().copied());
-    assert_eq!(listed, given.collect());
+    assert_eq!(listed, given().collect());
+}
+
+fn given() -> impl Iterator<Item = &'static str> {
+    TYPES.iter().flat_map(|(_, codes)| codes.iter().copied())
 }
 
 #[test]
 fn every_type_of_error_has_codes() {
-    let mut without = Vec::new();
-    let mut folders = vec![root().join("src")];
+    let mut found = BTreeSet::new();
+    for (path, text) in sources() {
+        // Under this name alone, so that none goes by another.
+        for other in ["use thiserror", "Error for "] {
+            assert!(!text.contains(other), "{other}: {}", path.display());
+        }
+        for after in text.split("thiserror::Error").skip(1) {
+            let declared = after.lines().find_map(declared);
+            let name = declared.expect("a type stands after its attribute");
+            found.insert(name.to_owned());
+        }
+    }
+    let listed: BTreeSet<String> = TYPES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(found, listed);
+}
+
+#[test]
+fn a_code_ends_as_its_case_is_called() {
+    let mut compared = BTreeSet::new();
+    for (path, text) in sources() {
+        for line in text.lines() {
+            let Some((pattern, code)) = line.split_once(" => \"") else {
+                continue;
+            };
+            let Some(case) = pattern.trim().strip_prefix("Self::") else {
+                continue;
+            };
+            let code = code.trim_end_matches("\",").trim_end_matches('"');
+            let case = case.split(|c: char| !c.is_alphanumeric()).next().unwrap();
+            if given().any(|given| given == code) {
+                let ends_so = without_numbers_apart(code).ends_with(&snake_case(case));
+                assert!(ends_so, "{code}: {}", path.display());
+                compared.insert(code.to_owned());
+            }
+        }
+    }
+    assert!(compared.len() > 100, "{}", compared.len());
+}
+
+/// `Base64` and `Needs2019Profile` are `base64` and `needs_2019_profile`, so that a number is compared
+/// without what stands before it.
+fn without_numbers_apart(code: &str) -> String {
+    let join = |code: String, digit: char| code.replace(&format!("_{digit}"), &digit.to_string());
+    ('0'..='9').fold(code.to_owned(), join)
+}
+
+fn snake_case(case: &str) -> String {
+    let mut snake = String::new();
+    for c in case.chars() {
+        if c.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let (mut sources, mut folders) = (Vec::new(), vec![root().join("src")]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-                continue;
-            }
-            let text = fs::read_to_string(&path).unwrap();
-            for after in text.split("thiserror::Error)]").skip(1) {
-                let declared = after.lines().find_map(|line| {
-                    line.strip_prefix("pub enum ")
-                        .or_else(|| line.strip_prefix("pub struct "))
-                });
-                let name = declared
-                    .unwrap()
-                    .split(|c: char| !c.is_alphanumeric())
-                    .next();
-                if !TYPES.iter().any(|(listed, _)| Some(*listed) == name) {
-                    without.push(name.unwrap().to_owned());
-                }
+            } else {
+                let text = fs::read_to_string(&path).unwrap();
+                sources.push((path, text));
             }
         }
     }
-    assert!(without.is_empty(), "{without:?}");
+    sources
+}
+
+/// The type that a line declares, of whatever visibility.
+fn declared(line: &str) -> Option<&str> {
+    let (before, after) = line
+        .split_once("enum ")
+        .or_else(|| line.split_once("struct "))?;
+    let before = before.trim();
+    let is_visibility = before.is_empty() || (before.starts_with("pub") && !before.contains(' '));
+    let name = after.split(|c: char| !c.is_alphanumeric()).next()?;
+    is_visibility.then_some(name)
 }
 
 #[test]
