@@ -8,6 +8,8 @@ use super::event::DeviceEvent;
 #[derive(Debug, Default)]
 pub(super) struct EventQueue {
     waiting: VecDeque<DeviceEvent>,
+    /// How many of them tell about something that is kept.
+    kept: usize,
     /// Whether the files turned out to be an older copy, and nobody was told yet. Stays after an
     /// error: it was done.
     is_restored: bool,
@@ -22,13 +24,14 @@ impl EventQueue {
         self.is_restored = true;
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+    /// What they tell about is kept.
+    pub(super) fn keep(&mut self) {
+        self.kept = self.waiting.len();
     }
 
-    /// Takes back what was pushed since there were so many.
-    pub(super) fn truncate(&mut self, len: usize) {
-        self.waiting.truncate(len);
+    /// Takes back those that tell about something that did not happen: they come again with it.
+    pub(super) fn take_back(&mut self) {
+        self.waiting.truncate(self.kept);
     }
 
     /// Everything, and that the files were an older copy.
@@ -41,6 +44,7 @@ impl EventQueue {
 
     /// Everything but that.
     pub(super) fn take(&mut self) -> Vec<DeviceEvent> {
+        self.kept = 0;
         self.waiting.drain(..).collect()
     }
 }

@@ -16,6 +16,7 @@ mod remembered;
 mod run;
 mod share;
 mod sharing;
+mod step;
 mod sync;
 mod this_device;
 mod trust;

@@ -10,7 +10,9 @@ use tracing::{debug, warn};
 use super::error::DeviceError;
 use super::olm::Peer;
 use super::sharing::SecretSource;
+use super::step::Step;
 use super::this_device::Device;
+use super::wedged::claim;
 use crate::Account;
 
 impl Device {
@@ -21,11 +23,13 @@ impl Device {
         account: &Account,
         secrets: &mut impl SecretSource,
     ) -> Result<(), DeviceError> {
+        // Until it is done it stays the next one: nothing of it is pending while others are waited
+        // for, so that a future that is dropped leaves it as it was.
         while let Some(share) = self.sharing.next_share() {
             let shared = self.share(account, secrets, &share).await;
             self.or_rolled_back(shared)?;
-            self.tick_sharing()?;
-            self.commit()?;
+            self.sharing.share_is_done(share.id);
+            self.tick_and_keep()?;
             self.send_waiting(account).await?;
         }
         Ok(())
@@ -40,8 +44,9 @@ impl Device {
         if !self.sharing.has_held(&self.rows)? {
             return Ok(());
         }
-        let taken = self.run_sharing(account, secrets).await;
-        self.or_rolled_back(taken)?;
+        let step = Step::begin(self);
+        let taken = step.device.run_sharing(account, secrets).await;
+        step.end(taken)?;
         self.commit()
     }
 
@@ -74,7 +79,14 @@ impl Device {
             .await
     }
 
-    /// Lets time pass for secret sharing.
+    /// Lets time pass for secret sharing. Kept when this returns.
+    pub(super) fn tick_and_keep(&mut self) -> Result<(), DeviceError> {
+        let ticked = self.tick_sharing();
+        self.or_rolled_back(ticked)?;
+        self.commit()
+    }
+
+    /// Lets time pass for secret sharing. Pending until the caller commits.
     pub(super) fn tick_sharing(&mut self) -> Result<(), DeviceError> {
         let deadline = self.sharing.next_deadline();
         if deadline.is_some_and(|deadline| deadline <= self.now()) {
@@ -101,11 +113,10 @@ impl Device {
             return Ok(());
         };
         if !self.own.has_session(&self.rows, &to)? {
-            let claimed = self.claim(account, std::slice::from_ref(&to)).await;
-            if let Err(DeviceError::Server(error)) = claimed {
-                warn!(%error, "no one-time key could be claimed");
-            } else {
-                claimed?;
+            let to = std::slice::from_ref(&to);
+            match claim(account, to).await {
+                Ok(claimed) => self.begin_outbound_with(to, &claimed)?,
+                Err(error) => warn!(%error, "no one-time key could be claimed"),
             }
         }
         if !self.own.has_session(&self.rows, &to)? {

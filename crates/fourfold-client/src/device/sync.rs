@@ -24,6 +24,7 @@ use super::error::DeviceError;
 use super::event::DeviceEvent;
 use super::position::Position;
 use super::sharing::SecretSource;
+use super::step::Step;
 use super::this_device::Device;
 use crate::account::SyncAnswer;
 use crate::{Account, Error};
@@ -97,7 +98,9 @@ impl Device {
     /// there is to tell.
     ///
     /// Everything that comes of it is kept in one step together with how far was read, before
-    /// anything leaves. After an error nothing of it happened, and the server gives it again.
+    /// anything leaves. After an error nothing of it happened, and the server gives it again; but
+    /// what it shows of the devices is known from then on, and told by the next call. The same holds
+    /// when the future is dropped.
     ///
     /// # Errors
     ///
@@ -109,20 +112,7 @@ impl Device {
         batch: SyncBatch,
         secrets: &mut impl SecretSource,
     ) -> Result<Vec<DeviceEvent>, DeviceError> {
-        self.check_account(account)?;
-        self.sharing.forget_audit(&mut self.rows);
-        let told = self.events.len();
-        let taken = self.take_in(account, batch, secrets).await;
-        if taken.is_err() {
-            // They come again, with the events that they were about.
-            self.events.truncate(told);
-        }
-        self.or_rolled_back(taken)?;
-        // From here on it is kept: what cannot be done now is done the next time.
-        match self.flush(account, secrets).await {
-            Err(DeviceError::Server(error)) => warn!(%error, "not everything could be sent yet"),
-            flushed => flushed?,
-        }
+        self.take_untold(account, batch, secrets).await?;
         self.sharing.hand_over_audit(&self.rows, &mut self.events)?;
         Ok(self.events.take_all())
     }
@@ -149,7 +139,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system and of every call. What was not sent is sent the next time.
+    /// The errors of the file system and of every call. What was not sent is sent the next time, and
+    /// so it is when the future is dropped.
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn flush(
         &mut self,
@@ -157,9 +148,7 @@ impl Device {
         secrets: &mut impl SecretSource,
     ) -> Result<(), DeviceError> {
         self.check_account(account)?;
-        let ticked = self.tick_sharing();
-        self.or_rolled_back(ticked)?;
-        self.commit()?;
+        self.tick_and_keep()?;
         self.take_up_held(account, secrets).await?;
         self.send_waiting(account).await?;
         self.share_waiting(account, secrets).await?;
@@ -177,12 +166,38 @@ impl Device {
         Ok(self.events.take())
     }
 
+    /// As [`take`](Self::take), and leaves what there is to tell to the next call that tells.
+    pub(crate) async fn take_untold(
+        &mut self,
+        account: &Account,
+        batch: SyncBatch,
+        secrets: &mut impl SecretSource,
+    ) -> Result<(), DeviceError> {
+        self.check_account(account)?;
+        let step = Step::begin(self);
+        let taken = step.device.take_in(account, batch, secrets).await;
+        let is_older_copy = step.end(taken)?;
+        // From here on it is kept: what cannot be done now is done the next time.
+        debug!("taken in");
+        if is_older_copy {
+            self.start_over(account).await?;
+        }
+        match self.flush(account, secrets).await {
+            Err(DeviceError::Server(error)) => warn!(%error, "not everything could be sent yet"),
+            flushed => flushed?,
+        }
+        Ok(())
+    }
+
+    /// Keeps what comes of an answer, in one step. `true` when it shows that the files are an older
+    /// copy.
     async fn take_in(
         &mut self,
         account: &Account,
         SyncBatch { answer, arrived }: SyncBatch,
         secrets: &mut impl SecretSource,
-    ) -> Result<(), DeviceError> {
+    ) -> Result<bool, DeviceError> {
+        self.sharing.forget_audit(&mut self.rows);
         // The first answer tells no changes: what came before it may have been missed.
         if self.position.since.is_none()
             || answer.device_lists.changed.may_have(self.user_id())
@@ -193,12 +208,8 @@ impl Device {
         }
         // Before the events, so that a new device is known when something of it comes.
         if self.devices.is_due(self.now()) {
-            match self.refresh(account).await {
-                Ok(changes) => {
-                    for change in changes {
-                        self.events.push(DeviceEvent::Trust(change));
-                    }
-                }
+            match self.refresh_and_tell(account).await {
+                Ok(()) => {}
                 // The same answer again: waiting for a better one would hold up everything. Until
                 // there is one, nothing is shared.
                 Err(DeviceError::Devices(error)) => warn!(%error, "the devices are not known"),
@@ -223,16 +234,14 @@ impl Device {
         self.poll_verifications()?;
         self.run_sharing(account, secrets).await?;
         self.tick_sharing()?;
-        self.position = Position {
+        let position = Position {
             since: Some(answer.next_batch),
             moment: Some(self.clock.now()),
         };
-        self.position.save(&mut self.rows)?;
+        position.save(&mut self.rows)?;
         self.commit()?;
-        debug!("taken in");
-        if is_older_copy && self.start_over(account).await? {
-            self.events.note_restored();
-        }
-        Ok(())
+        // Never ahead of what is kept: the server forgets what was read.
+        self.position = position;
+        Ok(is_older_copy)
     }
 }

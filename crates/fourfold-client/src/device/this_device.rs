@@ -39,7 +39,8 @@ use crate::verification::Verifications;
 /// ```
 // Each part owns its state; they meet in the functions of the device only. What a part changes is
 // pending in the rows until `commit`, the one step before anything leaves: what is sent comes out of
-// the outbox, which reads the disk.
+// the outbox, which reads the disk. Where something is pending while others are waited for, a `Step`
+// sees to it that a future that is dropped leaves nothing behind.
 #[derive(Debug)]
 pub struct Device {
     pub(super) own: OwnDevice,
@@ -51,6 +52,8 @@ pub struct Device {
     pub(super) verifications: Verifications,
     pub(super) outbox: Outbox,
     pub(super) events: EventQueue,
+    /// Why the device could not go back to what is kept. Until it has, nothing is kept.
+    pub(super) torn: Option<DeviceError>,
 }
 
 impl Device {
@@ -109,6 +112,7 @@ impl Device {
             verifications: Verifications::default(),
             outbox: Outbox::new(own.user_id()),
             events: EventQueue::default(),
+            torn: None,
             own,
             rows,
         })
@@ -136,31 +140,10 @@ impl Device {
             .poll(&mut self.rows, &self.outbox, &context, &mut self.events)
     }
 
-    /// Keeps what is pending. After an error nothing of it happened, neither on disk nor here.
-    pub(super) fn commit(&mut self) -> Result<(), DeviceError> {
-        let kept = self.sharing.keep(&mut self.rows);
-        let committed = kept.and_then(|()| Ok(self.rows.commit()?));
-        self.or_rolled_back(committed)
-    }
-
     /// Sends what was committed.
     pub(super) async fn send_waiting(&mut self, account: &Account) -> Result<(), DeviceError> {
         let sent = self.outbox.send(&mut self.rows, account).await;
         Ok(self.or_rolled_back(sent)??)
-    }
-
-    /// After an error, goes back to what is kept.
-    pub(super) fn or_rolled_back<T>(
-        &mut self,
-        result: Result<T, DeviceError>,
-    ) -> Result<T, DeviceError> {
-        if result.is_err() {
-            self.rows.discard();
-            self.position = Position::load(&self.rows)?;
-            self.devices.reload(&self.rows, &self.own)?;
-            self.sharing.reload(&self.rows)?;
-        }
-        result
     }
 
     pub(super) fn check_account(&self, account: &Account) -> Result<(), DeviceError> {

@@ -1,5 +1,6 @@
 //! Whom this machine trusts among the user's devices.
 
+use fourfold::Timestamp;
 use fourfold::identity::{
     LoggedInDevices, PinnedBy, TombstoneReason, Trust, TrustChange, UserKeys,
 };
@@ -8,6 +9,7 @@ use fourfold::signed_json::PublicKey;
 use tracing::{instrument, warn};
 
 use super::error::DeviceError;
+use super::event::DeviceEvent;
 use super::this_device::Device;
 use crate::account::logged_in;
 use crate::{Account, DeviceLists};
@@ -81,18 +83,7 @@ impl Device {
     /// anything until one can. And the errors of the file system and of every call.
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn refresh(&mut self, account: &Account) -> Result<Vec<TrustChange>, DeviceError> {
-        self.check_account(account)?;
-        self.devices.query_started();
-        let body = account.keys_query(self.user_id()).await?;
-        let keys = UserKeys::from_keys_query(self.user_id(), &body)?;
-        let logged_in = match account.devices_now().await {
-            Ok(devices) => Some(logged_in(&devices)),
-            Err(error) if error.is_logged_out() => return Err(error.into()),
-            Err(error) => {
-                warn!(%error, "it is not known who is logged in");
-                None
-            }
-        };
+        let (keys, logged_in) = self.query(account).await?;
         self.observe_devices(&keys, logged_in.as_ref())
     }
 
@@ -105,21 +96,68 @@ impl Device {
         self.observe_devices(&lists.keys, lists.logged_in().as_ref())
     }
 
+    /// As [`refresh`](Self::refresh), and puts everything that comes of it among the events, in the
+    /// same step.
+    pub(super) async fn refresh_and_tell(&mut self, account: &Account) -> Result<(), DeviceError> {
+        let (keys, logged_in) = self.query(account).await?;
+        let now = self.clock.now();
+        for change in self.put_devices(&keys, logged_in.as_ref(), now)? {
+            self.events.push(DeviceEvent::Trust(change));
+        }
+        // What the machine says of it is not in its state: whatever fails later, it is told.
+        self.poll_sharing()?;
+        self.commit()?;
+        self.devices.observed(now);
+        Ok(())
+    }
+
+    async fn query(
+        &mut self,
+        account: &Account,
+    ) -> Result<(UserKeys, Option<LoggedInDevices>), DeviceError> {
+        self.check_account(account)?;
+        self.devices.query_started();
+        let body = account.keys_query(self.user_id()).await?;
+        let keys = UserKeys::from_keys_query(self.user_id(), &body)?;
+        let logged_in = match account.devices_now().await {
+            Ok(devices) => Some(logged_in(&devices)),
+            Err(error) if error.is_logged_out() => return Err(error.into()),
+            Err(error) => {
+                warn!(%error, "it is not known who is logged in");
+                None
+            }
+        };
+        Ok((keys, logged_in))
+    }
+
     fn observe_devices(
         &mut self,
         keys: &UserKeys,
         logged_in: Option<&LoggedInDevices>,
     ) -> Result<Vec<TrustChange>, DeviceError> {
         let now = self.clock.now();
-        let changes = self.devices.observe(&mut self.rows, keys, logged_in, now)?;
-        self.tell(Input::TrustChanged);
+        let put = self.put_devices(keys, logged_in, now);
+        let changes = self.or_rolled_back(put)?;
         self.commit()?;
         self.devices.observed(now);
         Ok(changes)
     }
 
+    /// Pending until the caller commits.
+    fn put_devices(
+        &mut self,
+        keys: &UserKeys,
+        logged_in: Option<&LoggedInDevices>,
+        now: Timestamp,
+    ) -> Result<Vec<TrustChange>, DeviceError> {
+        let changes = self.devices.observe(&mut self.rows, keys, logged_in, now)?;
+        self.tell(Input::TrustChanged);
+        Ok(changes)
+    }
+
     fn change_trust(&mut self, change: impl FnOnce(&mut Trust)) -> Result<(), DeviceError> {
-        self.devices.change(&mut self.rows, change)?;
+        let changed = self.devices.change(&mut self.rows, change);
+        self.or_rolled_back(changed)?;
         self.tell(Input::TrustChanged);
         self.commit()
     }

@@ -43,7 +43,8 @@ impl Device {
     }
 
     /// Makes the best of files that are an older copy: no session, and no one-time key on the server
-    /// whose private half is gone. At most once a day; `false` when it was done within a day.
+    /// whose private half is gone, and tells it. At most once a day; `false` when it was done within
+    /// a day.
     pub(super) async fn start_over(&mut self, account: &Account) -> Result<bool, DeviceError> {
         let now = self.clock.now().as_millis();
         let mut keys = self.keys()?;
@@ -51,11 +52,14 @@ impl Device {
             return Ok(false);
         }
         warn!("the files of this device are an older copy: its sessions are dropped");
+        let sessions = self.rows.names(Table::Session, "")?;
         keys.save(&mut self.rows)?;
-        for session in self.rows.names(Table::Session, "")? {
+        for session in sessions {
             self.rows.delete(Table::Session, &session);
         }
         self.commit()?;
+        // Before anything is waited for: it was done.
+        self.events.note_restored();
         self.claim_back(account).await;
         Ok(true)
     }

@@ -33,7 +33,6 @@ impl Device {
                     if !self.start_over(account).await? {
                         return Err(error.into());
                     }
-                    self.events.note_restored();
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -126,7 +126,8 @@ impl Device {
 
     /// Carries out what the verifications want. Kept when this returns.
     pub(super) fn run_verifications(&mut self) -> Result<(), DeviceError> {
-        self.poll_verifications()?;
+        let polled = self.poll_verifications();
+        self.or_rolled_back(polled)?;
         self.commit()
     }
 

@@ -2,19 +2,57 @@
 
 use std::collections::BTreeMap;
 
+use fourfold::Content;
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
 
 use super::error::DeviceError;
 use super::olm::{Peer, PeerNotes};
 use super::this_device::Device;
-use crate::Account;
 use crate::local_state::Table;
+use crate::{Account, Error};
 
 impl Device {
     /// Begins new sessions with the verified devices whose messages did not decrypt, and tells them
     /// with an empty message, so that they use these sessions from now on.
     pub(super) async fn replace_wedged(&mut self, account: &Account) -> Result<(), DeviceError> {
+        let noted = self.note_replaced();
+        let wedged = self.or_rolled_back(noted)?;
+        if wedged.is_empty() {
+            return Ok(());
+        }
+        // Kept first: whatever happens next, it is not tried again within the hour.
+        self.commit()?;
+        let claimed = claim(account, &wedged).await?;
+        let begun = self.begin_anew(&wedged, &claimed);
+        self.or_rolled_back(begun)?;
+        self.commit()?;
+        self.send_waiting(account).await
+    }
+
+    /// Begins a session with each of these devices, where the server has a key that the device
+    /// signed. The devices must be verified: their keys are what the signatures are checked with.
+    /// Pending until the caller commits.
+    pub(super) fn begin_outbound_with(
+        &mut self,
+        devices: &[Peer],
+        claimed: &BTreeMap<String, Content>,
+    ) -> Result<(), DeviceError> {
+        for peer in devices {
+            let Some(keys) = claimed.get(&peer.device_id) else {
+                debug!(device = peer.device_id, "no one-time key");
+                continue;
+            };
+            if let Err(error) = self.own.begin_outbound(&mut self.rows, peer, keys)? {
+                warn!(%error, device = peer.device_id, "a one-time key is not used");
+            }
+        }
+        Ok(())
+    }
+
+    /// The devices with which it is time to begin anew, noted as if that was done. Pending until the
+    /// caller commits.
+    fn note_replaced(&mut self) -> Result<Vec<Peer>, DeviceError> {
         let mut wedged = Vec::new();
         for name in self.rows.names(Table::Peer, "")? {
             let peer = vodozemac::Curve25519PublicKey::from_base64(&name)
@@ -30,43 +68,33 @@ impl Device {
                 wedged.push(peer);
             }
         }
-        if wedged.is_empty() {
-            return Ok(());
-        }
-        // Kept first: whatever happens next, it is not tried again within the hour.
-        self.commit()?;
-        self.claim(account, &wedged).await?;
+        Ok(wedged)
+    }
+
+    /// Begins the sessions, with an empty message in each. Pending until the caller commits.
+    fn begin_anew(
+        &mut self,
+        wedged: &[Peer],
+        claimed: &BTreeMap<String, Content>,
+    ) -> Result<(), DeviceError> {
+        self.begin_outbound_with(wedged, claimed)?;
         let empty = RawValue::from_string("{}".to_owned()).map_err(|_| DeviceError::Damaged)?;
-        for peer in &wedged {
+        for peer in wedged {
             if let Some(content) = self.own.encrypt(&mut self.rows, peer, "m.dummy", &empty)? {
                 let contents = BTreeMap::from([(peer.device_id.clone(), content)]);
                 self.outbox
                     .put(&mut self.rows, "m.room.encrypted", &contents)?;
             }
         }
-        self.commit()?;
-        self.send_waiting(account).await
-    }
-
-    /// Begins a session with each of these devices, where the server has a key that the device
-    /// signed. The devices must be verified: their keys are what the signatures are checked with.
-    /// Pending until the caller commits.
-    pub(super) async fn claim(
-        &mut self,
-        account: &Account,
-        devices: &[Peer],
-    ) -> Result<(), DeviceError> {
-        let ids: Vec<_> = devices.iter().map(|peer| peer.device_id.as_str()).collect();
-        let claimed = account.keys_claim(self.user_id(), &ids).await?;
-        for peer in devices {
-            let Some(keys) = claimed.get(&peer.device_id) else {
-                debug!(device = peer.device_id, "no one-time key");
-                continue;
-            };
-            if let Err(error) = self.own.begin_outbound(&mut self.rows, peer, keys)? {
-                warn!(%error, device = peer.device_id, "a one-time key is not used");
-            }
-        }
         Ok(())
     }
+}
+
+/// One-time keys of these devices of the user, by device.
+pub(super) async fn claim(
+    account: &Account,
+    devices: &[Peer],
+) -> Result<BTreeMap<String, Content>, Error> {
+    let ids: Vec<_> = devices.iter().map(|peer| peer.device_id.as_str()).collect();
+    account.keys_claim(account.user_id(), &ids).await
 }

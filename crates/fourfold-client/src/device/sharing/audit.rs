@@ -13,7 +13,7 @@ use crate::local_state::{SealedRows, Table};
 #[derive(Debug)]
 pub(super) struct AuditLog {
     last_number: u64,
-    /// Told, and not forgotten yet.
+    /// Told, and perhaps not forgotten yet.
     handed_over: BTreeSet<String>,
 }
 
@@ -41,13 +41,20 @@ impl AuditLog {
         rows: &SealedRows,
         events: &mut EventQueue,
     ) -> Result<(), DeviceError> {
-        for name in rows.names(Table::Audit, "")? {
+        let names = rows.names(Table::Audit, "")?;
+        self.handed_over.retain(|name| names.contains(name));
+        let mut lines = Vec::new();
+        for name in names {
             if self.handed_over.contains(&name) {
                 continue;
             }
             if let Some(audit) = rows.get::<Audit>(Table::Audit, &name)? {
-                events.push(DeviceEvent::Audit(audit));
+                lines.push((name, audit));
             }
+        }
+        // All or none: what is among them was told.
+        for (name, audit) in lines {
+            events.push(DeviceEvent::Audit(audit));
             self.handed_over.insert(name);
         }
         Ok(())
@@ -55,9 +62,9 @@ impl AuditLog {
 
     /// Forgets the lines that were handed over: whoever comes back has written them down. Pending
     /// until the caller commits.
-    pub(super) fn forget(&mut self, rows: &mut SealedRows) {
-        for name in std::mem::take(&mut self.handed_over) {
-            rows.delete(Table::Audit, &name);
+    pub(super) fn forget(&self, rows: &mut SealedRows) {
+        for name in &self.handed_over {
+            rows.delete(Table::Audit, name);
         }
     }
 }

@@ -52,12 +52,12 @@ impl Sharing {
 
     /// Goes back to what was kept.
     pub(crate) fn reload(&mut self, rows: &SealedRows) -> Result<(), DeviceError> {
-        self.machine = machine(rows)?;
-        self.is_changed = false;
         self.arrived.clear();
         self.received.clear();
         // The machine wants them again.
         self.shares.clear();
+        self.machine = machine(rows)?;
+        self.is_changed = false;
         Ok(())
     }
 
@@ -195,9 +195,14 @@ impl Sharing {
         received::all(rows)
     }
 
-    /// What is to be shared next.
-    pub(crate) fn next_share(&mut self) -> Option<Share> {
-        self.shares.pop_front()
+    /// What is to be shared next: the same until it is [done](Self::share_is_done).
+    pub(crate) fn next_share(&self) -> Option<Share> {
+        self.shares.front().cloned()
+    }
+
+    /// Whatever came of it, the machine knows.
+    pub(crate) fn share_is_done(&mut self, id: ShareId) {
+        self.shares.retain(|share| share.id != id);
     }
 
     /// The final word on a share, at the moment of its encryption.
@@ -239,7 +244,7 @@ impl Sharing {
     }
 
     /// Forgets those that were.
-    pub(crate) fn forget_audit(&mut self, rows: &mut SealedRows) {
+    pub(crate) fn forget_audit(&self, rows: &mut SealedRows) {
         self.audit.forget(rows);
     }
 

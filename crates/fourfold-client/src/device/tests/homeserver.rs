@@ -23,6 +23,8 @@ pub(super) struct World {
     pub(super) is_query_broken: bool,
     /// Whether a query is not answered at all.
     pub(super) is_query_silent: bool,
+    /// The path that is not answered, which [`Fake::kill`] tells.
+    pub(super) silent_at: Option<String>,
     /// The devices whose keys are shown, and which are not logged in.
     pub(super) logged_out: BTreeSet<String>,
     /// What is answered to the question who is logged in, if not the truth.
@@ -148,6 +150,10 @@ impl World {
             .unwrap_or((&request.target, ""));
         let path = path.strip_prefix("/_matrix/client/v3/").unwrap().to_owned();
         self.log.push((device.clone(), path.clone()));
+        if self.silent_at.as_ref() == Some(&path) {
+            self.kill.notify_one();
+            return Reply::Hang(String::new());
+        }
         let failure = self.fail.filter(|fail| fail.at == self.requests);
         let body = serde_json::from_str(&request.body).unwrap_or(Value::Null);
         match failure {

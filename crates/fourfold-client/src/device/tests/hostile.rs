@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::household::{Household, token};
 use super::*;
+use crate::device::wedged::claim;
 use crate::local_state::Table;
 use crate::testing::{Reply, Server, once};
 
@@ -28,10 +29,9 @@ async fn answer(household: &mut Household, from: &str, id: &RequestId, secret: &
     let to = peer(household.device("TWO"));
     let device = household.device(from);
     if !device.has_session(&to).unwrap() {
-        device
-            .claim(&account, std::slice::from_ref(&to))
-            .await
-            .unwrap();
+        let to = std::slice::from_ref(&to);
+        let claimed = claim(&account, to).await.unwrap();
+        device.begin_outbound_with(to, &claimed).unwrap();
     }
     let content = json!({"request_id": id.as_str(), "secret": secret}).to_string();
     let content = RawValue::from_string(content).unwrap();

@@ -189,6 +189,10 @@ impl Household {
         self.devices.insert(id.to_owned(), device);
     }
 
+    pub(super) fn file(&self, id: &str) -> std::path::PathBuf {
+        self.machines[id].file()
+    }
+
     /// The files of a device, as a backup of the machine has them.
     pub(super) fn copy(&self, id: &str) -> Vec<u8> {
         std::fs::read(self.machines[id].file()).unwrap()

@@ -1,5 +1,6 @@
 //! The device by itself; with a server it is tested in `tests/` of the crate.
 
+mod dropped;
 mod homeserver;
 mod hostile;
 mod household;
