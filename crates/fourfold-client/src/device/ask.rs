@@ -102,8 +102,10 @@ impl Device {
     ///
     /// The errors of the file system.
     pub fn set_policy(&mut self, policy: Policy) -> Result<(), DeviceError> {
-        self.sharing.set_policy(policy);
-        self.commit()
+        self.keep(|device| {
+            device.sharing.set_policy(policy);
+            Ok(())
+        })
     }
 
     /// The rules of what is shared with whom.
@@ -135,15 +137,17 @@ impl Device {
     ///
     /// The errors of the file system.
     pub fn discard_received(&mut self, id: &str) -> Result<(), DeviceError> {
-        self.rows.delete(Table::Received, id);
-        self.commit()
+        self.keep(|device| {
+            device.rows.delete(Table::Received, id);
+            Ok(())
+        })
     }
 
     /// Tells the machine something on behalf of the user. Kept when this returns.
     fn tell_and_keep(&mut self, input: Input) -> Result<(), DeviceError> {
-        self.tell(input);
-        let polled = self.poll_sharing();
-        self.or_rolled_back(polled)?;
-        self.commit()
+        self.keep(|device| {
+            device.tell(input);
+            device.poll_sharing()
+        })
     }
 }

@@ -66,7 +66,6 @@ impl Device {
     /// The errors of the file system.
     pub fn remember_backup(&mut self, backup: &BackupVersion) -> Result<(), DeviceError> {
         let backup = RememberedBackup::from(backup);
-        self.rows.put(Table::Backup, "", &backup)?;
-        self.commit()
+        self.keep(|device| Ok(device.rows.put(Table::Backup, "", &backup)?))
     }
 }

@@ -81,9 +81,7 @@ impl Device {
 
     /// Lets time pass for secret sharing. Kept when this returns.
     pub(super) fn tick_and_keep(&mut self) -> Result<(), DeviceError> {
-        let ticked = self.tick_sharing();
-        self.or_rolled_back(ticked)?;
-        self.commit()
+        self.keep(Self::tick_sharing)
     }
 
     /// Lets time pass for secret sharing. Pending until the caller commits.

@@ -37,6 +37,18 @@ impl Drop for Step<'_> {
 }
 
 impl Device {
+    /// Changes something and keeps it. After an error nothing of it happened, neither on disk nor here,
+    /// whether the change or the disk failed.
+    pub(super) fn keep<T>(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<T, DeviceError>,
+    ) -> Result<T, DeviceError> {
+        let changed = change(self);
+        let changed = self.or_rolled_back(changed)?;
+        self.commit()?;
+        Ok(changed)
+    }
+
     /// Keeps what is pending. After an error nothing of it happened, neither on disk nor here.
     pub(super) fn commit(&mut self) -> Result<(), DeviceError> {
         let committed = match mem::take(&mut self.torn) {

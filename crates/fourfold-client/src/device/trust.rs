@@ -101,12 +101,12 @@ impl Device {
     pub(super) async fn refresh_and_tell(&mut self, account: &Account) -> Result<(), DeviceError> {
         let (keys, logged_in) = self.query(account).await?;
         let now = self.clock.now();
-        for change in self.put_devices(&keys, logged_in.as_ref(), now)? {
-            self.events.push(DeviceEvent::Trust(change));
-        }
-        // What the machine says of it is not in its state: whatever fails later, it is told.
-        self.poll_sharing()?;
-        self.commit()?;
+        self.keep(|device| {
+            for change in device.put_devices(&keys, logged_in.as_ref(), now)? {
+                device.events.push(DeviceEvent::Trust(change));
+            }
+            Ok(())
+        })?;
         self.devices.observed(now);
         Ok(())
     }
@@ -136,9 +136,7 @@ impl Device {
         logged_in: Option<&LoggedInDevices>,
     ) -> Result<Vec<TrustChange>, DeviceError> {
         let now = self.clock.now();
-        let put = self.put_devices(keys, logged_in, now);
-        let changes = self.or_rolled_back(put)?;
-        self.commit()?;
+        let changes = self.keep(|device| device.put_devices(keys, logged_in, now))?;
         self.devices.observed(now);
         Ok(changes)
     }
@@ -151,14 +149,21 @@ impl Device {
         now: Timestamp,
     ) -> Result<Vec<TrustChange>, DeviceError> {
         let changes = self.devices.observe(&mut self.rows, keys, logged_in, now)?;
-        self.tell(Input::TrustChanged);
+        self.tell_of_trust()?;
         Ok(changes)
     }
 
     fn change_trust(&mut self, change: impl FnOnce(&mut Trust)) -> Result<(), DeviceError> {
-        let changed = self.devices.change(&mut self.rows, change);
-        self.or_rolled_back(changed)?;
+        self.keep(|device| {
+            device.devices.change(&mut device.rows, change)?;
+            device.tell_of_trust()
+        })
+    }
+
+    /// What the machine says of it is not in its state: taken out in the same step, it is told whatever
+    /// fails later. Pending until the caller commits.
+    fn tell_of_trust(&mut self) -> Result<(), DeviceError> {
         self.tell(Input::TrustChanged);
-        self.commit()
+        self.poll_sharing()
     }
 }

@@ -26,8 +26,7 @@ impl Device {
             .chain(secrets)
             .map(|(name, secret)| (name.as_str(), secret.expose_secret()))
             .collect();
-        self.rows.put(Table::Unstored, "", &all)?;
-        self.commit()
+        self.keep(|device| Ok(device.rows.put(Table::Unstored, "", &all)?))
     }
 
     /// The secrets that are kept; none when all are in secret storage.
@@ -45,8 +44,10 @@ impl Device {
     ///
     /// The errors of the file system.
     pub fn forget_unstored(&mut self) -> Result<(), DeviceError> {
-        self.rows.delete(Table::Unstored, "");
-        self.commit()
+        self.keep(|device| {
+            device.rows.delete(Table::Unstored, "");
+            Ok(())
+        })
     }
 }
 

@@ -52,12 +52,13 @@ impl Device {
             return Ok(false);
         }
         warn!("the files of this device are an older copy: its sessions are dropped");
-        let sessions = self.rows.names(Table::Session, "")?;
-        keys.save(&mut self.rows)?;
-        for session in sessions {
-            self.rows.delete(Table::Session, &session);
-        }
-        self.commit()?;
+        self.keep(|device| {
+            keys.save(&mut device.rows)?;
+            for session in device.rows.names(Table::Session, "")? {
+                device.rows.delete(Table::Session, &session);
+            }
+            Ok(())
+        })?;
         // Before anything is waited for: it was done.
         self.events.note_restored();
         self.claim_back(account).await;

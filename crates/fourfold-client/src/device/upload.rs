@@ -46,8 +46,7 @@ impl Device {
         let Some(body) = keys.unpublished(self.now().as_millis())? else {
             return Ok(None);
         };
-        keys.save(&mut self.rows)?;
-        self.commit()?;
+        self.keep(|device| keys.save(&mut device.rows))?;
         Ok(Some(body))
     }
 
@@ -56,8 +55,7 @@ impl Device {
         debug!(count, "uploaded");
         let mut keys = self.keys()?;
         keys.uploaded(count);
-        keys.save(&mut self.rows)?;
-        self.commit()
+        self.keep(|device| keys.save(&mut device.rows))
     }
 
     /// Whether an upload was refused because the server has other one-time keys under these IDs.

@@ -126,9 +126,7 @@ impl Device {
 
     /// Carries out what the verifications want. Kept when this returns.
     pub(super) fn run_verifications(&mut self) -> Result<(), DeviceError> {
-        let polled = self.poll_verifications();
-        self.or_rolled_back(polled)?;
-        self.commit()
+        self.keep(Self::poll_verifications)
     }
 
     /// Carries out what the verifications want. Pending until the caller commits.

@@ -40,7 +40,7 @@ impl Device {
         let was_signed = sign_device(account, state, &this, self_signing_key, &published).await?;
         let master_key = keys.master_key().map(|key| key.public_key());
         if let Some(master_key) = master_key {
-            self.refresh(account).await?;
+            self.refresh_and_tell(account).await?;
             if replaces_pin {
                 self.replace_pin(master_key, PinnedBy::PrivateKey)?;
             } else {

@@ -16,17 +16,13 @@ impl Device {
     /// Begins new sessions with the verified devices whose messages did not decrypt, and tells them
     /// with an empty message, so that they use these sessions from now on.
     pub(super) async fn replace_wedged(&mut self, account: &Account) -> Result<(), DeviceError> {
-        let noted = self.note_replaced();
-        let wedged = self.or_rolled_back(noted)?;
+        // Kept first: whatever happens next, it is not tried again within the hour.
+        let wedged = self.keep(Self::note_replaced)?;
         if wedged.is_empty() {
             return Ok(());
         }
-        // Kept first: whatever happens next, it is not tried again within the hour.
-        self.commit()?;
         let claimed = claim(account, &wedged).await?;
-        let begun = self.begin_anew(&wedged, &claimed);
-        self.or_rolled_back(begun)?;
-        self.commit()?;
+        self.keep(|device| device.begin_anew(&wedged, &claimed))?;
         self.send_waiting(account).await
     }
 

@@ -44,7 +44,7 @@ enum Call {
 }
 
 /// Polls a future until something happens, which it does not survive.
-async fn until<T: std::fmt::Debug>(
+pub(super) async fn until<T: std::fmt::Debug>(
     future: impl Future<Output = T>,
     event: impl Future<Output = ()>,
 ) {
@@ -57,7 +57,7 @@ async fn until<T: std::fmt::Debug>(
 }
 
 /// The answer lies in the inbox of TWO.
-async fn answered() -> Household {
+pub(super) async fn answered() -> Household {
     let mut household = pair().await;
     let two = household.device("TWO");
     two.request_secret(token(), Recipients::Verified).unwrap();
@@ -136,6 +136,28 @@ async fn nothing_is_kept_before_the_device_could_go_back() {
     two.set_shareable(vec![token()]).unwrap();
     household.sync("TWO").await.unwrap();
     assert_eq!(came(&mut household), ["s3cret"]);
+}
+
+/// A change that fails in the middle is taken back as one whose commit fails.
+#[tokio::test]
+async fn nothing_is_left_of_a_change_that_fails_in_the_middle() {
+    let mut household = pair().await;
+    let database = rusqlite::Connection::open(household.file("TWO")).unwrap();
+    let rename = |from, to| {
+        let rename = format!("ALTER TABLE {from} RENAME TO {to}");
+        database.execute_batch(&rename).unwrap();
+    };
+    rename("sealed", "gone");
+    let two = household.device("TWO");
+    two.request_secret(token(), Recipients::Verified)
+        .unwrap_err();
+    rename("gone", "sealed");
+    // It goes back before anything is kept.
+    two.set_shareable(Vec::new()).unwrap_err();
+    two.set_shareable(Vec::new()).unwrap();
+    assert_eq!(two.open_request(&token()), None);
+    household.restart("TWO");
+    assert_eq!(household.device("TWO").open_request(&token()), None);
 }
 
 /// A server cannot keep quiet about a device by failing afterwards.
