@@ -52,6 +52,18 @@ impl Error {
         }
     }
 
+    /// Whether it may be over after a while: the server could not be reached, or is not well.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self.kind {
+            ErrorKind::RateLimited { .. }
+            | ErrorKind::Server { .. }
+            | ErrorKind::Timeout
+            | ErrorKind::Unreachable => true,
+            ErrorKind::Matrix { status, .. } => status >= 500 || status == 408,
+            _ => false,
+        }
+    }
+
     /// Whether the server wants the user to be there, and was not satisfied.
     pub(crate) fn is_about_authentication(&self) -> bool {
         matches!(

@@ -12,6 +12,8 @@ mod to_device;
 pub use cross_signing::RefusedSignature;
 pub(crate) use devices::logged_in;
 pub use devices::{DeviceInfo, DeviceLists};
+use std::time::Duration;
+
 use fourfold::Content;
 use tracing::instrument;
 
@@ -172,6 +174,11 @@ impl Account {
     /// Waits as between two attempts of one request.
     pub(crate) async fn pause(&self, attempt: u32) {
         self.homeserver.transport.pause(attempt).await;
+    }
+
+    /// Waits between two calls.
+    pub(crate) async fn wait(&self, pause: Duration) {
+        self.homeserver.transport.wait(pause).await;
     }
 
     fn account_data_path(&self, event_type: &str) -> Result<Path, Error> {

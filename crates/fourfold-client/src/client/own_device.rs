@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use fourfold::cross_signing::{ConfirmedDevice, OpenedKeys};
-use fourfold::sharing::{Origin, Outcome, Policy, Recipients};
+use fourfold::sharing::{Policy, PromptId};
 use fourfold::{PublishedKeys, Secret, SecretName, SecretStorageKey};
 use tokio::sync::{MappedMutexGuard, MutexGuard};
 
 use super::{Client, ClientError, Unanswered};
-use crate::device::LONG_POLL;
 use crate::{
-    Device, DeviceError, DeviceEvent, NewDevice, NoSecrets, SecretSource, SelfVerification,
-    VerifySelfError,
+    Device, DeviceError, DeviceEvent, NewDevice, SecretSource, SelfVerification, VerifySelfError,
 };
 
 impl Client {
@@ -64,57 +62,36 @@ impl<'a> OwnDevice<'a> {
     }
 
     /// Asks the user's other devices for a secret, and waits until one has answered or none will.
-    /// Only verified devices are asked, and this one must be verified for them.
+    /// Only verified devices are asked, and this one must be verified for them. An answer that came
+    /// before, when nobody waited for it, is taken without asking again.
+    ///
+    /// What else happens meanwhile is told by the next [`sync`](Self::sync) or [`share`](Self::share).
     ///
     /// # Errors
     ///
-    /// [`ClientError::Unanswered`], and the errors of every call and of the file system. A request
-    /// whose future is dropped stays open: its answer is found by the next one.
+    /// [`ClientError::Unanswered`], and the errors of every call and of the file system; a server that
+    /// cannot be reached is an error after as many [attempts](crate::Options::attempts) in a row. A
+    /// request that ends with an error of a call, or whose future is dropped, stays open: its answer is
+    /// found by the next one.
     pub async fn request(self, name: &SecretName) -> Result<Secret, ClientError> {
-        let account = &self.client.account;
         let mut device = self.lock().await?;
-        let request_id = match device.open_request(name) {
-            Some(open) => open,
-            None => device.request_secret(name.clone(), Recipients::Verified)?,
-        };
-        device.flush(account, &mut NoSecrets::new()).await?;
-        loop {
-            let mut received = device.received_secrets()?.into_iter();
-            if let Some(received) = received.find(|it| it.name == *name && !it.is_pushed) {
-                device.discard_received(&received.id)?;
-                return Ok(received.secret);
-            }
-            let timeout = device.due_in().map_or(LONG_POLL, |due| due.min(LONG_POLL));
-            let told = device
-                .sync_once(account, timeout, &mut NoSecrets::new())
-                .await?;
-            for event in told {
-                match event {
-                    DeviceEvent::Ended {
-                        request_id: ended,
-                        outcome,
-                        ..
-                    } if ended == request_id && outcome != Outcome::Received => {
-                        let name = name.clone();
-                        return Err(Unanswered { name, outcome }.into());
-                    }
-                    DeviceEvent::ReceivedSame { origin, secret, .. }
-                        if origin == Origin::Requested(request_id.clone()) =>
-                    {
-                        return Ok(secret);
-                    }
-                    _ => {}
-                }
-            }
-        }
+        let answer = device.request_and_wait(&self.client.account, name).await?;
+        answer.map_err(|outcome| {
+            let name = name.clone();
+            Unanswered { name, outcome }.into()
+        })
     }
 
     /// Answers the requests of the user's other devices by a policy, for as long as it is awaited;
-    /// `tell` hears what happens, the questions for the user among it
-    /// ([`Device::answer_prompt`] answers them; see [`Client::into_parts`]).
+    /// `tell` hears what happens.
     ///
     /// `names` are the secrets that may be shared at all; `secrets` is asked for one at the moment at
     /// which it is needed.
+    ///
+    /// Where the policy wants the user to be asked, `tell` hears the [prompt](DeviceEvent::Prompt). This
+    /// holds the device as long as it is awaited, so it cannot be answered meanwhile: drop the future,
+    /// which loses nothing, [answer](Self::answer_prompt), and share again. A program that has prompts
+    /// often loops over [`Device::wait`] and [`Device::take`] instead ([`Client::into_parts`]).
     ///
     /// # Errors
     ///
@@ -139,8 +116,23 @@ impl<'a> OwnDevice<'a> {
         device.run(&self.client.account, secrets, tell).await.into()
     }
 
+    /// Answers a [prompt](DeviceEvent::Prompt): the secrets that may be shared, none for "No". They are
+    /// shared by the next [`share`](Self::share).
+    ///
+    /// # Errors
+    ///
+    /// The errors of every call and of the file system.
+    pub async fn answer_prompt(
+        self,
+        prompt: PromptId,
+        allowed: Vec<SecretName>,
+    ) -> Result<(), ClientError> {
+        Ok(self.lock().await?.answer_prompt(prompt, allowed)?)
+    }
+
     /// Takes in what the server has for this device, after waiting for it at most so long, and
-    /// answers what can be answered: [`Device::sync_once`].
+    /// answers what can be answered: [`Device::sync_once`]. Does not wait when there is something to
+    /// tell already.
     ///
     /// # Errors
     ///
@@ -151,6 +143,8 @@ impl<'a> OwnDevice<'a> {
         secrets: &mut impl SecretSource,
     ) -> Result<Vec<DeviceEvent>, ClientError> {
         let mut device = self.lock().await?;
+        let has_untold = device.has_untold();
+        let timeout = if has_untold { Duration::ZERO } else { timeout };
         let told = device.sync_once(&self.client.account, timeout, secrets);
         Ok(told.await?)
     }

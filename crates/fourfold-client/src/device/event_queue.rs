@@ -34,6 +34,28 @@ impl EventQueue {
         self.waiting.truncate(self.kept);
     }
 
+    /// Those that match, with the others left in their order.
+    pub(super) fn take_where(
+        &mut self,
+        mut is_wanted: impl FnMut(&DeviceEvent) -> bool,
+    ) -> Vec<DeviceEvent> {
+        let (mut wanted, kept) = (Vec::new(), std::mem::take(&mut self.kept));
+        for (position, event) in std::mem::take(&mut self.waiting).into_iter().enumerate() {
+            if is_wanted(&event) {
+                wanted.push(event);
+            } else {
+                self.kept += usize::from(position < kept);
+                self.waiting.push_back(event);
+            }
+        }
+        wanted
+    }
+
+    /// Whether there is something to tell.
+    pub(super) fn is_any(&self) -> bool {
+        self.is_restored || !self.waiting.is_empty()
+    }
+
     /// Everything, and that the files were an older copy.
     pub(super) fn take_all(&mut self) -> Vec<DeviceEvent> {
         if std::mem::take(&mut self.is_restored) {

@@ -12,7 +12,7 @@ use crate::transport::retry_pause;
 use crate::{Account, Error, ErrorKind};
 
 impl Device {
-    /// Stays in sync, and tells what happens, until something goes wrong that waiting does not
+    /// Does what is due, stays in sync, and tells what happens, what nobody was told yet first, until something goes wrong that waiting does not
     /// mend: the session is over, or this machine fails.
     ///
     /// Whoever needs the device meanwhile loops over [`wait`](Self::wait) and [`take`](Self::take)
@@ -23,6 +23,9 @@ impl Device {
         secrets: &mut impl SecretSource,
         mut tell: impl FnMut(DeviceEvent) + Send,
     ) -> DeviceError {
+        if let Err(error) = self.begin(account, secrets, &mut tell).await {
+            return error;
+        }
         let mut backoff = Backoff::default();
         loop {
             let timeout = self.due_in().map_or(LONG_POLL, |due| due.min(LONG_POLL));
@@ -35,8 +38,27 @@ impl Device {
                 }
                 Err(error) => return error,
             };
-            tokio::time::sleep(pause).await;
+            account.wait(pause).await;
         }
+    }
+
+    /// What waits since the device was used last does not wait for the server to say something.
+    async fn begin(
+        &mut self,
+        account: &Account,
+        secrets: &mut impl SecretSource,
+        tell: &mut (impl FnMut(DeviceEvent) + Send),
+    ) -> Result<(), DeviceError> {
+        match self.flush(account, secrets).await {
+            Err(DeviceError::Server(error)) if !error.is_logged_out() => {
+                warn!(%error, "not everything could be sent yet");
+            }
+            flushed => flushed?,
+        }
+        for event in self.events()? {
+            tell(event);
+        }
+        Ok(())
     }
 
     /// One round. Whether there was nothing.

@@ -166,6 +166,11 @@ impl Device {
         Ok(self.events.take())
     }
 
+    /// Whether there is something to tell before anything else happens.
+    pub(crate) fn has_untold(&self) -> bool {
+        self.events.is_any()
+    }
+
     /// As [`take`](Self::take), and leaves what there is to tell to the next call that tells.
     pub(crate) async fn take_untold(
         &mut self,

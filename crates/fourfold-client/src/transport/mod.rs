@@ -97,7 +97,12 @@ impl Transport {
 
     /// Waits as between two attempts of one request.
     pub(crate) async fn pause(&self, attempt: u32) {
-        let pause = retry::pause(attempt, None, pauses::random_fraction());
+        self.wait(retry::pause(attempt, None, pauses::random_fraction()))
+            .await;
+    }
+
+    /// Waits so long.
+    pub(crate) async fn wait(&self, pause: Duration) {
         self.inner.pauses.wait(pause).await;
     }
 

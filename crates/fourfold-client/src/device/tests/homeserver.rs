@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::testing::{Received, Reply, Server, once, percent_decode};
+use crate::transport::RecordedPauses;
 use crate::{AccessToken, Account, Homeserver, Options};
 
 /// What the server holds. Tests look into it and change it, as a hostile server would.
@@ -100,6 +101,19 @@ impl Fake {
             AccessToken::new(device_id),
         );
         homeserver.account(session).unwrap()
+    }
+
+    /// With pauses that are recorded and take no time.
+    pub(super) fn account_without_pauses(
+        &self,
+        device_id: &str,
+        options: &Options,
+    ) -> (Account, RecordedPauses) {
+        let pauses = RecordedPauses::recorded();
+        let mut homeserver = Homeserver::new(self.base_url(), options).unwrap();
+        homeserver.transport = homeserver.transport.with_pauses(pauses.clone());
+        let session = self.account(device_id).session().clone();
+        (homeserver.account(session).unwrap(), pauses)
     }
 
     /// Looks into the server, or changes it.

@@ -10,6 +10,7 @@ mod olm;
 mod outbox;
 mod payload;
 mod replays;
+mod requesting;
 mod sharing;
 mod upkeep;
 mod verifying;
