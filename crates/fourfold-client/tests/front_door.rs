@@ -2,13 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use fourfold::cross_signing::CrossSigningKeys;
+use fourfold::identity::TrustChange;
 use fourfold::plan::{self, WritingKey};
 use fourfold::rand_core::UnwrapErr;
+use fourfold::sharing::{Policy, Rule};
 use fourfold::{NewKey, ProvenKey, Secret, SecretName, SecretStorage};
 use fourfold_client::{
-    Client, ClientError, DeviceError, Homeserver, LoginName, Options, Password, SealingKey,
-    VerifySelfError,
+    Client, ClientError, DeviceError, DeviceEvent, Homeserver, LoginName, NoSecrets, Options,
+    Password, SealingKey, VerifySelfError,
 };
 use fourfold_server::{Config, PasswordCost, RateLimits, Server};
 use getrandom::SysRng;
@@ -103,11 +108,14 @@ async fn nothing_is_signed_under_an_id_with_other_keys() {
     let state = fourfold_client::LocalState::in_memory(&session).unwrap();
     let again = account.owner.account().clone();
     let client = Client::from_parts(again, state, SealingKey::from_bytes(&[7; 32]));
+    let before = account.shown_devices().await;
     let refused = client.device().verify_self(&account.key).await;
     assert!(matches!(
         refused,
         Err(ClientError::Device(DeviceError::NotMadeHere))
     ));
+    assert_eq!(before.len(), 1);
+    assert_eq!(account.shown_devices().await, before);
 }
 
 #[tokio::test]
@@ -125,11 +133,108 @@ async fn an_identity_that_is_not_in_secret_storage_signs_nothing() {
         refused,
         Err(ClientError::VerifySelf(VerifySelfError::Keys(_)))
     ));
-    let shown = published.published_keys().await.unwrap();
-    let key = other.self_signing_key().public_key();
-    for (_, device) in shown.devices() {
-        key.verify(device.as_ref().unwrap().content(), USER)
-            .unwrap_err();
+    // The device is there, and signed by nobody but itself: not by the published identity, and not
+    // by the one whose keys are in secret storage.
+    let shown = account.shown_devices().await;
+    assert_eq!(shown.len(), 1);
+    let device: serde_json::Value = serde_json::from_str(&shown[0]).unwrap();
+    let signatures = device["signatures"][USER].as_object().unwrap();
+    let device_id = published.device_id().unwrap();
+    let signers: Vec<_> = signatures.keys().collect();
+    assert_eq!(signers, [&format!("ed25519:{device_id}")]);
+}
+
+/// A key that does not open what the device keeps is refused before anything is sent or replaced.
+#[tokio::test]
+async fn another_sealing_key_is_refused_before_the_log_in() {
+    let account = Scene::new().await;
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().join("state");
+    let [sealing, other] = [7, 8].map(|byte| SealingKey::from_bytes(&[byte; 32]));
+    let password = password();
+    let homeserver = Homeserver::discover(&account.address).await.unwrap();
+    let log_in = || homeserver.log_in(USER, &password);
+    let client = log_in().kept_in(&folder, &sealing).await.unwrap();
+    client.device().verify_self(&account.key).await.unwrap();
+    let session = client.account().session().clone();
+    drop(client);
+
+    let is_wrong_key = |refused: Result<Client, ClientError>| match refused {
+        Err(ClientError::Device(DeviceError::WrongKey)) => true,
+        other => panic!("{other:?}"),
+    };
+    let owner = account.owner.account();
+    let before = owner.devices().await.unwrap().len();
+    assert!(is_wrong_key(log_in().kept_in(&folder, &other).await));
+    assert_eq!(owner.devices().await.unwrap().len(), before);
+    let options = Options::default();
+    assert!(is_wrong_key(Client::open(&folder, USER, &other, &options)));
+    let client = Client::open(&folder, USER, &sealing, &options).unwrap();
+    assert_eq!(client.account().device_id(), session.device_id.as_deref());
+    client.account().whoami().await.unwrap();
+    drop(client);
+    // With the right key it goes on.
+    log_in().kept_in(&folder, &sealing).await.unwrap();
+}
+
+/// Verifying a device looks at the others, and what it finds is not lost.
+#[tokio::test]
+async fn a_device_that_is_seen_while_verifying_is_told() {
+    let account = Scene::new().await;
+    let owner = account.owner.device();
+    owner.verify_self(&account.key).await.unwrap();
+    let password = password();
+    let homeserver = Homeserver::discover(&account.address).await.unwrap();
+    let client = homeserver.log_in(USER, &password).await.unwrap();
+    client.device().verify_self(&account.key).await.unwrap();
+    let mut nothing = NoSecrets::new();
+    let told = client.device().sync(Duration::ZERO, &mut nothing);
+    let told = told.await.unwrap();
+    let owner = account.owner.account().device_id().unwrap();
+    let appeared = told.iter().filter(|event| {
+        matches!(event, DeviceEvent::Trust(TrustChange::Appeared { device_id, .. }) if device_id == owner)
+    });
+    assert_eq!(appeared.count(), 1);
+}
+
+/// A prompt is answered after the future that told of it was dropped, which loses nothing.
+#[tokio::test]
+async fn a_prompt_is_answered_between_two_times_of_sharing() {
+    let account = Scene::new().await;
+    let asking = account.owner.device();
+    asking.verify_self(&account.key).await.unwrap();
+    let password = password();
+    let homeserver = Homeserver::discover(&account.address).await.unwrap();
+    let client = homeserver.log_in(USER, &password).await.unwrap();
+    client.device().verify_self(&account.key).await.unwrap();
+
+    let name = token();
+    let mut secrets = BTreeMap::from([(name.clone(), Secret::new("old"))]);
+    let answering = async {
+        let policy = Policy::default().with_rule(token(), Rule::Ask);
+        let (sender, mut prompts) = tokio::sync::mpsc::unbounded_channel();
+        let tell = |event| {
+            if let DeviceEvent::Prompt(prompt) = event {
+                sender.send(prompt).unwrap();
+            }
+        };
+        let shared = client
+            .device()
+            .share(vec![token()], policy.clone(), &mut secrets, tell);
+        let prompt = tokio::select! {
+            ended = shared => panic!("it ended: {ended}"),
+            prompt = prompts.recv() => prompt.unwrap(),
+        };
+        let answered = client.device().answer_prompt(prompt.id, vec![token()]);
+        answered.await.unwrap();
+        let ended = client
+            .device()
+            .share(vec![token()], policy, &mut secrets, |_| {});
+        panic!("it ended: {}", ended.await);
+    };
+    tokio::select! {
+        () = answering => {}
+        came = asking.request(&name) => assert_eq!(came.unwrap().expose_secret(), "old"),
     }
 }
 
@@ -210,6 +315,14 @@ impl Scene {
         let storage = SecretStorage::new(&snapshot.account_data);
         let opened = storage.open(&token(), self.key.key()).unwrap();
         opened.secret.expose_secret().to_owned()
+    }
+
+    /// The keys of the devices, as the server shows them.
+    async fn shown_devices(&self) -> Vec<String> {
+        let shown = self.owner.account().published_keys().await.unwrap();
+        let devices = shown.devices();
+        let shown = devices.map(|(_, device)| device.as_ref().unwrap().content().to_json());
+        shown.collect()
     }
 
     fn recovery_key(&self) -> String {

@@ -9,7 +9,7 @@ use fourfold::rand_core::UnwrapErr;
 use getrandom::SysRng;
 
 use super::{Client, ClientError};
-use crate::{Error, Homeserver, LocalState, LoginName, Password, SealingKey, Session};
+use crate::{Device, Error, Homeserver, LocalState, LoginName, Password, SealingKey, Session};
 
 impl Homeserver {
     /// Logs in with a password. Await it for a [`Client`], or [`session`](LogIn::session) for the
@@ -71,6 +71,11 @@ impl<'a> LogIn<'a> {
 
     /// Keeps the session, what is seen of the account, and the keys of the device in a file in this
     /// folder; the keys sealed. Without this they are in memory and gone when the program ends.
+    ///
+    /// What a device of the account keeps there already must open with the same key; otherwise the
+    /// log-in ends with [`WrongKey`](crate::DeviceError::WrongKey) before anything is sent. When that key
+    /// is lost, [`session`](Self::session), [`LocalState::create`] and
+    /// [`Device::create`](crate::Device::create) begin anew.
     pub fn kept_in(mut self, folder: &'a Path, sealing: &'a SealingKey) -> Self {
         self.kept_in = Some((folder, sealing));
         self
@@ -104,6 +109,9 @@ impl<'a> LogIn<'a> {
                 let name = LoginName::new(self.user)?;
                 // Before the password is sent, which goes to nobody but the homeserver of the account.
                 LocalState::check_log_in(folder, &name, homeserver)?;
+                for user_id in LocalState::meant_by(folder, &name, homeserver)? {
+                    Device::check_key(&LocalState::open(folder, &user_id)?, sealing)?;
+                }
                 let session = self.session().await?;
                 (
                     LocalState::create(folder, &session)?,

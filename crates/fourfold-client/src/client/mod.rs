@@ -51,7 +51,8 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError::LocalState`], [`ClientError::Device`] with
-    /// [`LoggedOut`](crate::DeviceError::LoggedOut) when the session was forgotten, and
+    /// [`LoggedOut`](crate::DeviceError::LoggedOut) when the session was forgotten and with
+    /// [`WrongKey`](crate::DeviceError::WrongKey) when the device is sealed with another key, and
     /// [`ClientError::Server`] when the kept address or token cannot be used.
     pub fn open(
         folder: &Path,
@@ -61,6 +62,7 @@ impl Client {
     ) -> Result<Self, ClientError> {
         let state = LocalState::open(folder, user_id)?;
         let session = state.session()?.ok_or(DeviceError::LoggedOut)?;
+        Device::check_key(&state, sealing)?;
         let account = Account::new(session, options)?;
         Ok(Self::from_parts(account, state, sealing.clone()))
     }

@@ -16,6 +16,13 @@ impl Device {
         Ok(state.session()?.is_some() && state.has_sealed_rows()?)
     }
 
+    /// Whether a key opens what a device keeps in a state, of this log-in or an earlier one; it does
+    /// when nothing is kept.
+    pub(crate) fn check_key(state: &LocalState, key: &SealingKey) -> Result<(), DeviceError> {
+        state.sealed_rows(key)?;
+        Ok(())
+    }
+
     /// Makes keys for the log-in that is kept in a state. They are on disk when this returns, and on
     /// the server after [`upload_keys`](Self::upload_keys).
     ///

@@ -19,12 +19,21 @@ impl LocalState {
         name: &LoginName,
         homeserver: &Homeserver,
     ) -> Result<(), LocalStateError> {
-        for user_id in Self::accounts(folder)? {
-            if name.means(&user_id, homeserver) {
-                Self::open(folder, &user_id)?.check_homeserver(homeserver.base_url())?;
-            }
+        for user_id in Self::meant_by(folder, name, homeserver)? {
+            Self::open(folder, &user_id)?.check_homeserver(homeserver.base_url())?;
         }
         Ok(())
+    }
+
+    /// The accounts with a state that a name may mean at a homeserver.
+    pub(crate) fn meant_by(
+        folder: &Path,
+        name: &LoginName,
+        homeserver: &Homeserver,
+    ) -> Result<Vec<String>, LocalStateError> {
+        let mut accounts = Self::accounts(folder)?;
+        accounts.retain(|user_id| name.means(user_id, homeserver));
+        Ok(accounts)
     }
 
     /// Refuses when there is a session, and it is at another homeserver.
