@@ -98,7 +98,10 @@ fn connect_to_memory(name: &Path) -> Result<Connection, rusqlite::Error> {
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags_and_vfs(name, flags, c"memdb")?;
     connection.busy_timeout(BUSY)?;
-    connection.execute_batch("PRAGMA trusted_schema = OFF;")?;
+    connection.execute_batch(
+        "PRAGMA secure_delete = ON;
+         PRAGMA trusted_schema = OFF;",
+    )?;
     Ok(connection)
 }
 

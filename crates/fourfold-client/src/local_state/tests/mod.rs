@@ -48,6 +48,22 @@ fn snapshot(events: &[(&str, &str)]) -> Snapshot {
     Snapshot::new(USER, account_data, None, None).unwrap()
 }
 
+/// The access token is the one secret that stands here as it is.
+#[test]
+fn what_is_forgotten_is_overwritten_on_disk_and_in_memory() {
+    let folder = Folder::new();
+    let session = session("https://h");
+    let states = [folder.create(), LocalState::in_memory(&session).unwrap()];
+    for state in states {
+        for connection in [&state.connection, &state.another().unwrap().connection] {
+            let secure_delete: i64 = connection
+                .pragma_query_value(None, "secure_delete", |row| row.get(0))
+                .unwrap();
+            assert_eq!(secure_delete, 1, "{}", state.path().display());
+        }
+    }
+}
+
 #[test]
 fn a_session_is_kept_and_forgotten() {
     let folder = Folder::new();
