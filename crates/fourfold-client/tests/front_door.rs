@@ -1,6 +1,6 @@
 //! The examples, run against our own server.
 
-#![expect(clippy::unwrap_used, reason = "test helpers")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "test helpers")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -115,6 +115,7 @@ async fn nothing_is_signed_under_an_id_with_other_keys() {
         Err(ClientError::Device(DeviceError::NotMadeHere))
     ));
     assert_eq!(before.len(), 1);
+    assert_eq!(signers(&before[0]).len(), 2, "itself and the identity");
     assert_eq!(account.shown_devices().await, before);
 }
 
@@ -137,11 +138,8 @@ async fn an_identity_that_is_not_in_secret_storage_signs_nothing() {
     // by the one whose keys are in secret storage.
     let shown = account.shown_devices().await;
     assert_eq!(shown.len(), 1);
-    let device: serde_json::Value = serde_json::from_str(&shown[0]).unwrap();
-    let signatures = device["signatures"][USER].as_object().unwrap();
     let device_id = published.device_id().unwrap();
-    let signers: Vec<_> = signatures.keys().collect();
-    assert_eq!(signers, [&format!("ed25519:{device_id}")]);
+    assert_eq!(signers(&shown[0]), [format!("ed25519:{device_id}")]);
 }
 
 /// A key that does not open what the device keeps is refused before anything is sent or replaced.
@@ -332,18 +330,31 @@ impl Scene {
     /// Waits until the server shows so many devices with a signature of the identity.
     async fn wait_for_signed_devices(&self, count: usize) {
         let key = self.identity.self_signing_key().public_key();
-        loop {
-            let shown = self.owner.account().published_keys().await.unwrap();
-            let devices = shown
-                .devices()
-                .filter_map(|(_, device)| device.as_ref().ok());
-            let signed = devices.filter(|device| key.verify(device.content(), USER).is_ok());
-            if signed.count() >= count {
-                return;
+        let are_signed = async {
+            loop {
+                let shown = self.owner.account().published_keys().await.unwrap();
+                let devices = shown
+                    .devices()
+                    .filter_map(|(_, device)| device.as_ref().ok());
+                let signed = devices.filter(|device| key.verify(device.content(), USER).is_ok());
+                if signed.count() >= count {
+                    return;
+                }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
-        }
+        };
+        let patience = Duration::from_secs(120);
+        let waited = tokio::time::timeout(patience, are_signed).await;
+        waited.expect("the devices are never signed");
     }
+}
+
+/// The IDs of the keys that signed a device, as the server shows it.
+fn signers(device: &str) -> Vec<String> {
+    let device: serde_json::Value = serde_json::from_str(device).unwrap();
+    let signatures = device.pointer(&format!("/signatures/{USER}"));
+    let signatures = signatures.and_then(serde_json::Value::as_object);
+    signatures.unwrap().keys().cloned().collect()
 }
 
 fn password() -> Password {
