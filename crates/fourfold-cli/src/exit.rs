@@ -249,7 +249,8 @@ impl From<UnknownBackup> for Error {
             ),
             UnknownBackup::Unreadable => row(Exit::NotVerified).hint(
                 "if you made that backup, delete it in the client that made it, and run fourfold setup \
-                 again; if you made none, ask who runs the homeserver",
+                 again; to make a new one in its place: fourfold setup --new-backup; if you made \
+                 none, ask who runs the homeserver",
             ),
             _ => row(Exit::NotVerified).hint(
                 "if you made that backup, store its private key from the client that made it: \

@@ -10,7 +10,7 @@
 
 use fourfold::cross_signing::{ConfirmedDevice, CrossSigningKeys, NotConfirmed, SignDeviceError};
 use fourfold::identity::UserKeys;
-use fourfold::plan::{self, Action, SignKeyBackupError, StepState};
+use fourfold::plan::{self, Action, Found, SignKeyBackupError, StepState};
 use fourfold::rand_core::UnwrapErr;
 use fourfold::{
     AccountData, BackupVersion, Content, NewKey, NewKeyBackup, Plan, PublishedIdentity, Secret,
@@ -249,6 +249,35 @@ fn a_key_backup_is_made_over_the_version_that_was_there() {
         assert_eq!(step.state(other), StepState::Conflict);
     }
     assert!(plan::create_key_backup(Some(&made), &new).is_empty());
+}
+
+#[test]
+fn a_key_backup_is_made_over_one_that_cannot_be_read() {
+    let there = BackupVersion::from_json(&backup_json()).unwrap();
+    let new = NewKeyBackup::random(&mut RNG.clone());
+    let mut answer = new.to_content();
+    answer.insert("version", "2");
+    let made = BackupVersion::from_json(&answer.to_json()).unwrap();
+    let plan = plan::replace_unreadable_key_backup(&new);
+    let action = stored(&plan);
+    for (now, state) in [
+        (Found::UnreadableKeyBackup, StepState::Due),
+        (Found::KeyBackup(None), StepState::Due),
+        (Found::KeyBackup(Some(&there)), StepState::Conflict),
+        (Found::KeyBackup(Some(&made)), StepState::Done),
+    ] {
+        assert_eq!(action.state(now), state, "{now:?}");
+    }
+    // One that another client made meanwhile, and that cannot be read here.
+    let (private, master) = (Secret::new(base64::encode([7; 32])), key(1));
+    for plan in [
+        plan::create_key_backup(None, &new),
+        plan::create_key_backup(Some(&there), &new),
+        plan::sign_key_backup(&there, &private, USER, &master).unwrap(),
+    ] {
+        let state = stored(&plan).state(Found::UnreadableKeyBackup);
+        assert_eq!(state, StepState::Conflict);
+    }
 }
 
 #[test]

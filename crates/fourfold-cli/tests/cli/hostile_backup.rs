@@ -151,7 +151,7 @@ fn a_backup_of_another_key_is_not_said_to_be_set_up() {
             unreadable => (8, unreadable, words),
         };
         let told = scene.set_up().arguments(["--json"]).run();
-        told.says(words);
+        told.says(words).says("--new-backup");
         let answer = answer_of(&told, code);
         assert_eq!(answer["backup_state"], state);
     }
@@ -190,4 +190,51 @@ fn a_backup_whose_key_is_elsewhere_is_replaced_by_the_user_alone() {
     assert_eq!(got["public_key"], public_key);
     // The first machine takes it for the user's, because secret storage has its key.
     scene.set_up().run().succeeds();
+}
+
+// What the hint says has an end, on the machine that remembers another backup too.
+#[test]
+fn a_backup_that_cannot_be_read_is_replaced_by_the_user_alone() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let other = Peer::log_in(&server.address, "alice");
+    let made = json!({"algorithm": "org.example.unknown", "auth_data": {}});
+    other.call("POST", "room_keys/version", &made);
+    let current = || other.call("GET", "room_keys/version", &json!({}));
+    assert_eq!(current()["version"], "2");
+    scene.set_up().run().fails(8).says("--new-backup");
+    assert_eq!(current()["version"], "2");
+    let done = scene.set_up().arguments(["--new-backup", "--json"]).run();
+    done.succeeds();
+    assert_eq!(done.json()["backup_version"], "3");
+    assert_eq!(done.json()["backup_state"], "set_up");
+    scene.set_up().run().says("everything is set up").succeeds();
+    // Nothing of the others is deleted.
+    for version in ["1", "2"] {
+        let old = other.call("GET", &format!("room_keys/version/{version}"), &json!({}));
+        assert_eq!(old["version"], version);
+    }
+}
+
+// A homeserver that shows what cannot be read whatever is made: one new version, and its key is kept.
+// shows: SHR-08, STO-08
+#[test]
+fn a_backup_that_stays_unreadable_is_made_anew_once() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    play(&scene, "backup-of-an-unknown-algorithm");
+    let made = || scene.requests_to("POST /_matrix/client/v3/room_keys/version");
+    let replaced = scene.set_up().arguments(["--new-backup"]).run();
+    replaced
+        .fails(5)
+        .says("the homeserver does not keep what it is given");
+    assert_eq!(made(), 2);
+    scene.be_honest();
+    let done = scene.set_up().arguments(["--json"]).run();
+    done.succeeds();
+    assert_eq!(done.json()["backup_version"], "2");
+    assert_eq!(done.json()["backup_state"], "set_up");
+    assert_eq!(made(), 2);
 }

@@ -1,6 +1,6 @@
 //! The version of the key backup.
 
-use fourfold::{BackupVersion, Content};
+use fourfold::{BackupVersion, BackupVersionError, Content};
 use serde::Deserialize;
 use tracing::instrument;
 
@@ -21,12 +21,27 @@ impl Account {
     /// [version]: https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3room_keysversion
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn key_backup(&self) -> Result<Option<BackupVersion>, Error> {
+        match self.found_key_backup().await? {
+            FoundBackup::None => Ok(None),
+            FoundBackup::Readable(version) => Ok(Some(version)),
+            FoundBackup::Unreadable(error) => {
+                Err(self.malformed("/room_keys/version").because(error))
+            }
+        }
+    }
+
+    /// The same, for who goes on with one that cannot be read.
+    pub(crate) async fn found_key_backup(&self) -> Result<FoundBackup, Error> {
         let Some(body) = self.backup_version().await? else {
-            return Ok(None);
+            return Ok(FoundBackup::None);
         };
-        BackupVersion::from_json(&body)
-            .map(Some)
-            .map_err(|error| self.malformed("/room_keys/version").because(error))
+        match BackupVersion::from_json(&body) {
+            Ok(version) => Ok(FoundBackup::Readable(version)),
+            Err(error @ BackupVersionError::Content(_)) => {
+                Err(self.malformed("/room_keys/version").because(error))
+            }
+            Err(error) => Ok(FoundBackup::Unreadable(error)),
+        }
     }
 
     /// Makes a new version of the key backup, which becomes the current one, and gives its name
@@ -70,6 +85,14 @@ impl Account {
             Err(answer.into_error("/room_keys/version"))
         }
     }
+}
+
+/// What the homeserver shows as the current version of the key backup.
+pub(crate) enum FoundBackup {
+    None,
+    Readable(BackupVersion),
+    /// It is of an unknown algorithm, or damaged.
+    Unreadable(BackupVersionError),
 }
 
 #[derive(Deserialize)]

@@ -15,6 +15,7 @@ pub use devices::{DeviceInfo, DeviceLists};
 use std::time::Duration;
 
 use fourfold::Content;
+pub(crate) use key_backup::FoundBackup;
 use tracing::instrument;
 
 pub(crate) use self::sync::SyncAnswer;

@@ -2,10 +2,10 @@
 
 use fourfold::identity::UserKeys;
 use fourfold::plan::{Action, Found, Step, StepState};
-use fourfold::{BackupVersion, Content, Plan};
+use fourfold::{Content, Plan};
 
 use super::error::ApplyError;
-use crate::account::Stored;
+use crate::account::{FoundBackup, Stored};
 use crate::{Account, Error, Password};
 
 /// A step, in the plan that it belongs to.
@@ -104,7 +104,7 @@ impl StepInPlan<'_> {
                 })
             }
             Action::CreateKeyBackup(_) | Action::SignKeyBackup(_) => {
-                account.key_backup().await.map(Now::KeyBackup)
+                account.found_key_backup().await.map(Now::KeyBackup)
             }
             // A plan of a later version of the core.
             _ => return Err(self.conflict()),
@@ -184,7 +184,7 @@ impl StepInPlan<'_> {
 enum Now {
     AccountData(Stored),
     Device { keys: UserKeys, is_logged_in: bool },
-    KeyBackup(Option<BackupVersion>),
+    KeyBackup(FoundBackup),
     Keys(UserKeys),
 }
 
@@ -196,7 +196,9 @@ impl Now {
                 keys,
                 is_logged_in: *is_logged_in,
             },
-            Self::KeyBackup(backup) => Found::KeyBackup(backup.as_ref()),
+            Self::KeyBackup(FoundBackup::None) => Found::KeyBackup(None),
+            Self::KeyBackup(FoundBackup::Readable(backup)) => Found::KeyBackup(Some(backup)),
+            Self::KeyBackup(FoundBackup::Unreadable(_)) => Found::UnreadableKeyBackup,
             Self::Keys(keys) => Found::Keys(keys),
         }
     }

@@ -45,7 +45,8 @@ pub struct KnownBackup<'a> {
     pub private_keys: Vec<&'a Secret>,
     /// Whether the user turned backups off.
     pub is_unwanted: bool,
-    /// Whether the user says that a backup whose private key is not at hand is to be replaced.
+    /// Whether the user says that a backup which cannot be read, or whose private key is not at hand,
+    /// is to be replaced.
     pub is_replaced: bool,
 }
 
@@ -64,7 +65,12 @@ impl<'a> KnownBackup<'a> {
             return self.decide_unpublished();
         }
         let Some(published) = self.published else {
-            return Ok(BackupChoice::Leave(UnknownBackup::Unreadable));
+            // It may be the one that is remembered: nobody can tell.
+            return Ok(if self.is_replaced {
+                BackupChoice::Create
+            } else {
+                BackupChoice::Leave(UnknownBackup::Unreadable)
+            });
         };
         let published_keys = PublishedKeys {
             identity: None,
@@ -118,7 +124,8 @@ impl<'a> KnownBackup<'a> {
     reason = "whoever carries it out must do each of them"
 )]
 pub enum BackupChoice<'a> {
-    /// There is none, or one that the user replaces: make one.
+    /// There is none, or one that the user replaces: make one. On the homeserver that one stays beside
+    /// it, an older version.
     Create,
     /// There is none, and the user wants none.
     DoWithout,
@@ -338,16 +345,20 @@ mod tests {
     }
 
     #[test]
-    fn a_backup_that_cannot_be_read_is_left_alone() {
-        let own = backup(1).0.secret();
-        for is_replaced in [false, true] {
-            let unreadable = KnownBackup {
+    fn a_backup_that_cannot_be_read_is_left_alone_unless_the_user_replaces_it() {
+        let (own, known) = backup(1);
+        let (own, remembered) = (own.secret(), RememberedBackup::from(&known));
+        for remembered in [None, Some(&remembered)] {
+            let unreadable = |is_replaced| KnownBackup {
                 is_published: true,
+                remembered,
                 private_keys: vec![&own],
                 is_replaced,
                 ..NOTHING
             };
-            assert_eq!(left(&unreadable), UnknownBackup::Unreadable);
+            assert_eq!(left(&unreadable(false)), UnknownBackup::Unreadable);
+            let choice = unreadable(true).decide().unwrap();
+            assert!(matches!(choice, BackupChoice::Create));
         }
     }
 }

@@ -18,6 +18,18 @@ pub fn create_key_backup(current: Option<&BackupVersion>, new: &NewKeyBackup) ->
     plan
 }
 
+/// Makes a new version of the key backup in place of one that cannot be read, which stays at the
+/// server beside it.
+#[must_use]
+pub fn replace_unreadable_key_backup(new: &NewKeyBackup) -> Plan {
+    let mut plan = Plan::new("make a key backup");
+    plan.step(
+        "make a key backup in place of the one that cannot be read",
+        Action::CreateKeyBackup(CreateKeyBackup::over_unreadable(new)),
+    );
+    plan
+}
+
 /// Signs the current version of the key backup with the master key, so that devices that trust the
 /// identity write to it. The plan is empty when it is signed already.
 ///

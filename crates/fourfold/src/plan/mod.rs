@@ -37,7 +37,9 @@ pub use self::key::{
     ChangeDefaultError, RemoveKeyError, SetUpError, change_default, create_default_key, create_key,
     remove_key, set_up,
 };
-pub use self::key_backup::{SignKeyBackupError, create_key_backup, sign_key_backup};
+pub use self::key_backup::{
+    SignKeyBackupError, create_key_backup, replace_unreadable_key_backup, sign_key_backup,
+};
 pub use self::profile_2019::create_key_2019;
 pub use self::secret::{
     AddKeyError, DeleteError, StoreError, TakeKeyAwayError, WritingKey, add_key, delete, store,

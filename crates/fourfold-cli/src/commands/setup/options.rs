@@ -17,7 +17,8 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(super) reset_identity: bool,
     /// Make a new key backup when the homeserver does not show the one that this machine knows, or
-    /// shows one whose private key is not in secret storage. What only the old one holds is lost
+    /// shows one that cannot be read or whose private key is not in secret storage. The homeserver
+    /// keeps the old one, but what only that one holds is lost with its key
     #[arg(long, conflicts_with = "storage_only")]
     pub(super) new_backup: bool,
     #[command(flatten)]

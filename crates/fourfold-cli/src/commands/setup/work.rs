@@ -160,7 +160,7 @@ impl Work {
         if let Some(key) = self.keys.self_signing_key() {
             plans.push(plan::sign_device(&published, &this, key)?);
         }
-        plans.push(self.plan_for_backup(&mut published_keys)?);
+        plans.push(self.plan_for_backup(snapshot, &mut published_keys)?);
         plans.push(plan::complete(
             &SecretStorage::new(&account_data),
             key.proven(),
@@ -174,10 +174,17 @@ impl Work {
     }
 
     /// The key backup; `published_keys` becomes what is published when it is done.
-    fn plan_for_backup(&self, published_keys: &mut PublishedKeys) -> Result<Plan> {
+    fn plan_for_backup(
+        &self,
+        snapshot: &Snapshot,
+        published_keys: &mut PublishedKeys,
+    ) -> Result<Plan> {
         match (&self.backup, self.keys.master_key(), &published_keys.backup) {
             (Backup::Make(new), ..) => {
-                let plan = plan::create_key_backup(published_keys.backup.as_ref(), new);
+                let plan = match &published_keys.backup {
+                    None if snapshot.has_key_backup() => plan::replace_unreadable_key_backup(new),
+                    current => plan::create_key_backup(current.as_ref(), new),
+                };
                 let mut answer = new.to_content();
                 answer.insert("version", "new");
                 published_keys.backup = BackupVersion::from_json(&answer.to_json()).ok();

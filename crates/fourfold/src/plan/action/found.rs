@@ -35,4 +35,6 @@ pub enum Found<'a> {
     ///
     /// [version]: https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3room_keysversion
     KeyBackup(Option<&'a BackupVersion>),
+    /// There is a current version of the key backup, and it is of an unknown algorithm or damaged.
+    UnreadableKeyBackup,
 }

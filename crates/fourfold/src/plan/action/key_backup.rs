@@ -17,6 +17,9 @@ pub struct CreateKeyBackup {
     public_key: String,
     /// The version that was the current one when the plan was made.
     expects: Option<String>,
+    /// Whether there was one then that could not be read.
+    #[serde(default)]
+    expects_unreadable: bool,
 }
 
 impl CreateKeyBackup {
@@ -26,6 +29,15 @@ impl CreateKeyBackup {
             content: new.to_content(),
             public_key: new.public_key(),
             expects: current.map(|current| current.version().to_owned()),
+            expects_unreadable: false,
+        }
+    }
+
+    /// Expects one that cannot be read, or none any more.
+    pub(in crate::plan) fn over_unreadable(new: &NewKeyBackup) -> Self {
+        Self {
+            expects_unreadable: true,
+            ..Self::over(None, new)
         }
     }
 
@@ -41,6 +53,16 @@ impl CreateKeyBackup {
         if now.is_some_and(|now| now.public_key() == self.public_key) {
             StepState::Done
         } else if now.map(BackupVersion::version) == self.expects.as_deref() {
+            StepState::Due
+        } else {
+            StepState::Conflict
+        }
+    }
+
+    /// The same while the current one cannot be read.
+    #[must_use]
+    pub fn state_over_unreadable(&self) -> StepState {
+        if self.expects_unreadable {
             StepState::Due
         } else {
             StepState::Conflict

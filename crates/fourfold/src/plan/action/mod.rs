@@ -60,6 +60,9 @@ impl Action {
                 step.state(keys, is_logged_in)
             }
             (Self::CreateKeyBackup(step), Found::KeyBackup(now)) => step.state(now),
+            (Self::CreateKeyBackup(step), Found::UnreadableKeyBackup) => {
+                step.state_over_unreadable()
+            }
             (Self::SignKeyBackup(step), Found::KeyBackup(now)) => step.state(now),
             _ => StepState::Conflict,
         }
