@@ -15,7 +15,7 @@ use fourfold::plan::{
 };
 use fourfold::recovery_key::RecoveryKeyError;
 use fourfold::storage::{NoWritingKey, UnlockError};
-use fourfold::{KeyInputError, NotProvenReason, OpenError};
+use fourfold::{KeyInputError, NotProvenReason, OpenError, SecretValueError};
 use fourfold_client::{ApplyError, DeviceError, ErrorKind, LocalStateError, escape_untrusted};
 use fourfold_server::StartError;
 
@@ -120,6 +120,10 @@ impl From<StoreError> for Error {
                 row(Exit::Policy).hint("fourfold key migrate, or --profile-2019")
             }
             StoreError::NotASecret => row(Exit::Policy).hint("choose another name"),
+            StoreError::Value(SecretValueError::Base64(_)) => row(Exit::NotVerified).hint(
+                "it is base64 of 32 bytes; the key of the key backup may also be the recovery key \
+                 that another client shows of it, while that backup is the published one",
+            ),
             StoreError::Value(_) => row(Exit::NotVerified),
             _ => row(Exit::Usage),
         }
@@ -243,20 +247,14 @@ impl From<UnknownBackup> for Error {
         };
         let row = match &error {
             UnknownBackup::Replaced { .. } => row(Exit::Conflict).hint(
-                "if you made that backup in another client, store its private key there or with \
-                 fourfold put m.megolm_backup.v1; to make a new one in its place: fourfold setup \
-                 --new-backup; if you made none, ask who runs the homeserver",
+                format!("{OTHER_BACKUP}; if you made none, ask who runs the homeserver"),
             ),
             UnknownBackup::Unreadable => row(Exit::NotVerified).hint(
                 "if you made that backup, delete it in the client that made it, and run fourfold setup \
                  again; to make a new one in its place: fourfold setup --new-backup; if you made \
                  none, ask who runs the homeserver",
             ),
-            _ => row(Exit::NotVerified).hint(
-                "if you made that backup, store its private key from the client that made it: \
-                 fourfold put m.megolm_backup.v1; to make a new one in its place: fourfold setup \
-                 --new-backup",
-            ),
+            _ => row(Exit::NotVerified).hint(OTHER_BACKUP),
         };
         row.of(format_args!(
             "the key backup{version} is not set up, and was left as it is: {error}"
@@ -447,6 +445,12 @@ fn is_about_identity(action: &Action) -> bool {
 
 /// What to do about a change that was interrupted.
 const RESUME: &str = "fourfold resume goes on when the reason is gone";
+
+/// What to do about a key backup whose private key is elsewhere.
+const OTHER_BACKUP: &str = "if you made that backup, get its key from a device that has it: \
+    fourfold request m.megolm_backup.v1 --out FILE, then fourfold put m.megolm_backup.v1 FILE (or \
+    what another client shows as its recovery key), then fourfold setup; to make a new one in its \
+    place: fourfold setup --new-backup";
 
 /// What to do about an identity that this machine does not know.
 const OTHER_IDENTITY: &str = "if you replaced the identity in another client, say so: \

@@ -12,7 +12,7 @@ use crate::algorithm::curve25519_aes_sha2;
 use crate::identity::CrossSigningKeyError;
 use crate::secret_name::{BACKUP_KEY, MASTER_KEY, SELF_SIGNING_KEY, USER_SIGNING_KEY};
 use crate::signed_json::SigningKey;
-use crate::{BackupVersion, PublishedIdentity, Quirk, Secret, SecretName, base64};
+use crate::{BackupVersion, PublishedIdentity, Quirk, Secret, SecretName, base64, recovery_key};
 
 /// What a secret of a certain name is.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -82,6 +82,19 @@ impl PublishedKeys {
             Some(Ok(published)) => Err(SecretValueError::Mismatch { derived, published }),
             Some(Err(error)) => Err(SecretValueError::Published { derived, error }),
         }
+    }
+
+    /// The value of a text that a person copied from a client which shows the private key of the key
+    /// backup as a recovery key. `None` for any other text.
+    ///
+    /// The key of secret storage has the same form, and does not belong into itself: only with a
+    /// published backup is there something to tell the two apart.
+    pub(crate) fn read_shown(&self, name: &SecretName, text: &Secret) -> Option<Secret> {
+        if SecretKind::of(name) != SecretKind::BackupKey || self.backup.is_none() {
+            return None;
+        }
+        let bytes = recovery_key::decode(text.expose_secret()).ok()?;
+        Some(KeyValue { bytes, quirk: None }.to_secret())
     }
 
     fn published(&self, kind: SecretKind) -> Option<Result<String, CrossSigningKeyError>> {

@@ -109,7 +109,7 @@ pub(crate) enum Command {
     Get(get::Options),
     /// Store a secret
     #[command(
-        after_help = "Examples:\n  fourfold put org.example.token              asks for it\n  pass show token | fourfold put org.example.token -"
+        after_help = "Examples:\n  fourfold put org.example.token              asks for it\n  pass show token | fourfold put org.example.token -\n\nThe key of the key backup, m.megolm_backup.v1, may be the recovery key that another client shows of it."
     )]
     Put(put::Options),
     /// Delete a secret, with all its copies

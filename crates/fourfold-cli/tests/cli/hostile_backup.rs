@@ -1,9 +1,12 @@
 //! A homeserver that puts more into the data of a key backup than belongs there, so that the master
 //! key signs it, or that shows a backup of its own.
 
+use fourfold::secret_kind::KeyValue;
+use fourfold::{NewKeyBackup, SecretName, recovery_key};
 use fourfold_hostile::{Attacker, ROGUE, Victim};
 use serde_json::{Value, json};
 
+use crate::account_data::rng;
 use crate::homeserver::{Homeserver, Person};
 use crate::invocation::{Invocation, Outcome};
 use crate::key_endpoints::{Scene, sealed};
@@ -237,4 +240,55 @@ fn a_backup_that_stays_unreadable_is_made_anew_once() {
     assert_eq!(done.json()["backup_version"], "2");
     assert_eq!(done.json()["backup_state"], "set_up");
     assert_eq!(made(), 2);
+}
+
+// The way out that the hint describes, with the key in each form in which other clients give it.
+// shows: STO-08
+#[test]
+fn a_backup_of_another_client_is_set_up_with_its_key() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let other = Peer::log_in(&server.address, "alice");
+    let current = || other.call("GET", "room_keys/version", &json!({}));
+    let as_base64 = |backup: &NewKeyBackup| backup.secret().expose_secret().to_owned();
+    let as_recovery_key = |backup: &NewKeyBackup| {
+        let value = KeyValue::read(&SecretName::backup_key(), &backup.secret()).unwrap();
+        recovery_key::encode(&value.bytes).to_string()
+    };
+    let forms: [&dyn Fn(&NewKeyBackup) -> String; 2] = [&as_base64, &as_recovery_key];
+    for form in forms {
+        let backup = NewKeyBackup::random(&mut rng());
+        let made: Value = serde_json::from_str(&backup.to_content().to_json()).unwrap();
+        other.call("POST", "room_keys/version", &made);
+        scene
+            .set_up()
+            .run()
+            .fails(5)
+            .says("fourfold request m.megolm_backup.v1 --out FILE")
+            .says("then fourfold put m.megolm_backup.v1 FILE")
+            .says("then fourfold setup;");
+        let put = scene.alice.put(BACKUP, &form(&backup), "key").run();
+        put.succeeds();
+        let done = scene.set_up().arguments(["--json"]).run();
+        done.succeeds();
+        assert_eq!(done.json()["backup_state"], "set_up");
+        assert_eq!(current()["auth_data"]["public_key"], backup.public_key());
+        let got = scene.alice.get(BACKUP, "key").run();
+        assert_eq!(got.succeeds(), as_base64(&backup));
+    }
+}
+
+// It has the same form as the key of a backup.
+#[test]
+fn the_key_of_secret_storage_is_not_stored_as_the_key_of_the_backup() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let key = scene.alice.folder.read("key");
+    let put = || scene.alice.put(BACKUP, key.trim(), "key").run();
+    put().fails(8).says("is published");
+    // With nothing to compare it with.
+    scene.proxy.play("no-backup");
+    put().fails(8).says("hint: ").says("recovery key");
 }

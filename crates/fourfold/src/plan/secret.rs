@@ -70,6 +70,8 @@ impl WritingKey<'_> {
 
 /// Stores a secret under one or more keys.
 ///
+/// The private key of the published key backup may be given as the recovery key that clients show.
+///
 /// All entries that are not refreshed are removed, because they would keep an older value; the
 /// warnings name the keys that lose access. Members beside `encrypted` stay.
 ///
@@ -116,6 +118,8 @@ pub fn store(
     for key in keys {
         key.check_described(storage)?;
     }
+    let shown = published_keys.read_shown(name, secret);
+    let secret = shown.as_ref().unwrap_or(secret);
     published_keys.judge(name, secret)?;
     let normalised = normalise(name, secret);
     let secret = normalised.as_ref().unwrap_or(secret);

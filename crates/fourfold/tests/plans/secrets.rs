@@ -3,7 +3,7 @@
 use fourfold::plan::{AddKeyError, DeleteError, StoreError, TakeKeyAwayError, WritingKey};
 use fourfold::{
     AccountData, Content, KeyDescriptionError, NewKey, OpenError, Plan, PublishedKeys, Secret,
-    SecretName, SecretNameError, SecretState, SecretValueError, base64, plan,
+    SecretName, SecretNameError, SecretState, SecretValueError, base64, plan, recovery_key,
 };
 
 use crate::account::{Account, Identity, USER, puts};
@@ -244,6 +244,42 @@ fn standard_secrets_are_compared_and_written_in_one_form() {
             &PublishedKeys::default(),
         );
         assert!(matches!(error, Err(StoreError::Value(_))), "{text}");
+    }
+}
+
+// Other clients show the private key of a backup in the form that keys of secret storage have too.
+// shows: STO-08
+#[test]
+fn the_key_of_the_published_backup_may_be_given_as_a_recovery_key() {
+    let (mut account, _) = new_keys(1);
+    let (identity, published_keys) = (Identity::ALICE, Identity::ALICE.published_keys());
+    let backup = SecretName::backup_key();
+    let as_shown = |bytes| Secret::new(recovery_key::encode(bytes).to_string());
+    let shown = as_shown(&identity.backup);
+    let plan = store(&account, &backup, &shown, &[0], &published_keys).unwrap();
+    plan.apply_to(&mut account.data);
+    let opened = account.storage().open(&backup, account.key(0)).unwrap();
+    let written = opened.secret.expose_secret();
+    assert_eq!(written, base64::encode(identity.backup));
+
+    let not_of_the_backup = as_shown(&identity.self_signing);
+    let error = store(&account, &backup, &not_of_the_backup, &[0], &published_keys).unwrap_err();
+    let StoreError::Value(SecretValueError::Mismatch { .. }) = error else {
+        panic!("{error:?}");
+    };
+    // Nothing tells whether it is the key of secret storage; and the seeds are shown by nobody.
+    for (name, text, published_keys) in [
+        (backup, shown, PublishedKeys::default()),
+        (
+            SecretName::master_key(),
+            as_shown(&identity.master),
+            published_keys,
+        ),
+    ] {
+        let error = store(&account, &name, &text, &[0], &published_keys).unwrap_err();
+        let StoreError::Value(SecretValueError::Base64(_)) = error else {
+            panic!("{error:?}");
+        };
     }
 }
 
