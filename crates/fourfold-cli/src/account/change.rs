@@ -158,7 +158,8 @@ pub(crate) fn agree(global: &Global, plan: &Plan, options: ChangeOptions) -> Res
         return Ok(false);
     }
     if plan.is_empty() {
-        Report::of_nothing(&plan.title).print(global, "there is nothing to change")?;
+        note_warnings(global, plan);
+        Report::of(plan).print(global, "there is nothing to change")?;
         return Ok(false);
     }
     show(plan);
@@ -172,6 +173,16 @@ pub(crate) fn agree(global: &Global, plan: &Plan, options: ChangeOptions) -> Res
         }
     }
     Ok(true)
+}
+
+/// What a plan without steps has to say: nobody is shown it. With `--json` it is part of the answer.
+pub(crate) fn note_warnings(global: &Global, plan: &Plan) {
+    if global.json {
+        return;
+    }
+    for warning in &plan.warnings {
+        messages::note(escape_untrusted(warning));
+    }
 }
 
 fn show(plan: &Plan) {

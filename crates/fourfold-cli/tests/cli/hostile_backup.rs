@@ -7,7 +7,7 @@ use fourfold_hostile::{Attacker, ROGUE, Victim};
 use serde_json::{Value, json};
 
 use crate::account_data::rng;
-use crate::homeserver::{Homeserver, Person};
+use crate::homeserver::{Homeserver, PASSWORD, Person};
 use crate::invocation::{Invocation, Outcome};
 use crate::key_endpoints::{Scene, sealed};
 use crate::liar::BACKUP;
@@ -291,4 +291,46 @@ fn the_key_of_secret_storage_is_not_stored_as_the_key_of_the_backup() {
     // With nothing to compare it with.
     scene.proxy.play("no-backup");
     put().fails(8).says("hint: ").says("recovery key");
+}
+
+// Secret storage holds the master key of an identity that was replaced.
+#[test]
+fn a_private_key_that_does_not_fit_is_told_each_time() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let stale = StaleMaster::put_back(&server, &scene);
+    let words = "m.cross_signing.master: it belongs to the public key";
+    for said in ["plan: ", "there is nothing to change"] {
+        let told = set_up(&stale.machine).run();
+        told.says(said).says(words);
+        told.is_silent_about("everything is set up").succeeds();
+    }
+    let told = set_up(&stale.machine).arguments(["--json"]).run();
+    let warnings = told.json()["warnings"].clone();
+    assert_eq!(warnings.as_array().unwrap().len(), 1);
+    assert!(warnings[0].as_str().unwrap().starts_with(words));
+    assert_eq!(told.json()["backup_state"], "set_up");
+}
+
+/// A second machine of the user, when secret storage has a master key again that was replaced.
+struct StaleMaster {
+    machine: Person,
+}
+
+impl StaleMaster {
+    fn put_back(server: &Homeserver, scene: &Scene<'_>) -> Self {
+        let other = server.other_client("alice");
+        let stale = other.content("m.cross_signing.master").unwrap();
+        let password = scene.alice.folder.write("password", PASSWORD);
+        let reset = scene.set_up().arguments(["--reset-identity"]);
+        reset
+            .arguments(["--password-file", &password])
+            .run()
+            .succeeds();
+        other.put("m.cross_signing.master", &stale);
+        let machine = scene.machine();
+        machine.folder.write("key", scene.alice.folder.read("key"));
+        Self { machine }
+    }
 }

@@ -315,6 +315,30 @@ fn an_account_of_2019_is_migrated() {
     .says("there is no key of the 2019 algorithm");
 }
 
+// The warnings of a plan are about what is there, whether or not there is something left to do.
+#[test]
+fn what_there_is_to_know_is_said_when_there_is_nothing_to_change_too() {
+    let server = Homeserver::start();
+    let alice = server.person("alice");
+    let other = server.other_client("alice");
+    let (old, data) = account_of_2019();
+    for event_type in data.account_data.event_types() {
+        other.put(event_type, data.account_data.raw(event_type).unwrap());
+    }
+    alice.folder.write("old", recovery_key(&old));
+    let second = alice.new_key("second");
+    let grant = ["key", "grant", &second, "org.example.spec"];
+    let grant = || alice.change(&grant, &["old", "second"]);
+    let words = "org.example.spec could have been written by anybody";
+    grant().run().says("plan: ").says(words).succeeds();
+    let told = grant().run();
+    told.says("there is nothing to change").says(words);
+    told.succeeds();
+    let answer = grant().arguments(["--json"]).run().json();
+    assert_eq!(answer["changed"], false);
+    assert!(answer["warnings"][0].as_str().unwrap().starts_with(words));
+}
+
 #[test]
 fn a_passthrough_entry_of_2019_is_the_key_itself_and_only_for_the_backup() {
     let server = Homeserver::start();

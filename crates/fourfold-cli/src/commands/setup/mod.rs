@@ -11,7 +11,7 @@ mod storage;
 mod storage_key;
 mod work;
 
-use fourfold::{BackupVersion, KeyId, SecretName};
+use fourfold::{BackupVersion, KeyId, Plan, SecretName};
 use fourfold_client::Device;
 use serde::Serialize;
 
@@ -53,6 +53,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let plan = work.plan(&snapshot, &published, &device, &key)?;
     let changes = !plan.is_empty();
     if !changes && !options.change.dry_run {
+        change::note_warnings(global, &plan);
         messages::say(if work.is_complete() {
             "everything is set up"
         } else {
@@ -90,7 +91,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if let BackupState::Known(backup) = &backup {
         device.remember_backup(backup)?;
     }
-    let reported = report(global, &Done::of(changes, &work, &snapshot, &key, &backup));
+    let done = Done::of(&plan, &work, &snapshot, &key, &backup);
+    let reported = report(global, &done);
     match (reported, backup.check()) {
         (Err(error), Err(of_backup)) => {
             messages::warn(of_backup.message);
@@ -102,7 +104,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
 
 /// What is there in the end.
 #[derive(Serialize)]
-struct Done {
+struct Done<'a> {
     changed: bool,
     key_id: KeyId,
     master_key: Option<String>,
@@ -114,11 +116,13 @@ struct Done {
     backup_state: &'static str,
     /// Standard secrets that are not in secret storage.
     missing: Vec<SecretName>,
+    /// What else there is to know, such as a secret that does not belong to what is published.
+    warnings: &'a [String],
 }
 
-impl Done {
+impl<'a> Done<'a> {
     fn of(
-        changed: bool,
+        plan: &'a Plan,
         work: &Work,
         snapshot: &Judged,
         key: &StorageKey,
@@ -131,7 +135,7 @@ impl Done {
         let storage = snapshot.storage();
         let is_missing = |name: &SecretName| storage.open(name, key.proven().key()).is_err();
         Self {
-            changed,
+            changed: !plan.is_empty(),
             key_id: key.proven().id().clone(),
             master_key: master_key.map(|key| key.to_base64()),
             is_device_signed: work.keys.self_signing_key().is_some(),
@@ -145,6 +149,7 @@ impl Done {
                 .into_iter()
                 .filter(is_missing)
                 .collect(),
+            warnings: &plan.warnings,
         }
     }
 }
@@ -183,7 +188,7 @@ fn confirm_reset(logged_in: &LoggedIn, change: ChangeOptions) -> Result<()> {
     }
 }
 
-fn report(global: &Global, done: &Done) -> Result<()> {
+fn report(global: &Global, done: &Done<'_>) -> Result<()> {
     for name in &done.missing {
         messages::warn(format_args!(
             "{name} is not in secret storage: another device of yours may have it"
