@@ -97,6 +97,17 @@ impl PublishedKeys {
         Some(KeyValue { bytes, quirk: None }.to_secret())
     }
 
+    /// Whether the published master key signed the published backup, so that devices which trust the
+    /// identity write to it.
+    #[must_use]
+    pub fn has_signed_backup(&self, user_id: &str) -> bool {
+        let (Some(identity), Some(backup)) = (&self.identity, &self.backup) else {
+            return false;
+        };
+        let master = identity.master_key();
+        master.is_ok_and(|master| master.verify(backup.auth_data(), user_id).is_ok())
+    }
+
     fn published(&self, kind: SecretKind) -> Option<Result<String, CrossSigningKeyError>> {
         let key = match kind {
             SecretKind::Other => return None,

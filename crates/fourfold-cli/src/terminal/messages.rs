@@ -42,6 +42,11 @@ pub(crate) fn warn(text: impl std::fmt::Display) {
     say(format_args!("fourfold: warning: {text}"));
 }
 
+/// What can be done about what was said.
+pub(crate) fn hint(text: impl std::fmt::Display) {
+    say(format_args!("fourfold: hint: {text}"));
+}
+
 /// The error that ended the command. With `--json` it is one JSON object, still on standard error.
 pub(crate) fn error(error: &Error, json: bool) {
     if error.message.is_empty() {
@@ -61,7 +66,7 @@ pub(crate) fn error(error: &Error, json: bool) {
     }
     say(format_args!("fourfold: error: {}", error.message));
     if let Some(hint) = &error.hint {
-        say(format_args!("fourfold: hint: {hint}"));
+        self::hint(hint);
     }
 }
 

@@ -313,6 +313,28 @@ fn a_private_key_that_does_not_fit_is_told_each_time() {
     assert_eq!(told.json()["backup_state"], "set_up");
 }
 
+// The key fits, and nobody signed the version for the user's other devices.
+// shows: SHR-08
+#[test]
+fn a_backup_without_the_signature_of_the_identity_is_not_said_to_be_set_up() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let stale = StaleMaster::put_back(&server, &scene);
+    play(&scene, "backup-without-signatures");
+    for _ in 0..2 {
+        let told = set_up(&stale.machine).arguments(["--json"]).run();
+        told.says("not signed by your identity")
+            .says("fourfold put m.cross_signing.master FILE")
+            .succeeds();
+        assert_eq!(told.json()["backup_state"], "unsigned");
+    }
+    scene.be_honest();
+    let told = set_up(&stale.machine).arguments(["--json"]).run();
+    told.is_silent_about("not signed").succeeds();
+    assert_eq!(told.json()["backup_state"], "set_up");
+}
+
 /// A second machine of the user, when secret storage has a master key again that was replaced.
 struct StaleMaster {
     machine: Person,

@@ -4,6 +4,7 @@ use fourfold::plan::{BackupChoice, KnownBackup, RememberedBackup, UnknownBackup}
 use fourfold::{BackupVersion, EventState, Secret, SecretName, Snapshot};
 
 use crate::error::{Error, Exit, Result};
+use crate::terminal::messages;
 
 /// What the homeserver shows of the key backup, and the private keys that are at hand.
 pub(super) fn known<'a>(
@@ -33,12 +34,14 @@ fn is_unwanted(snapshot: &Snapshot) -> bool {
 
 /// What there is of a key backup in the end.
 pub(super) enum BackupState {
-    /// It is the user's, and its private key is known.
+    /// It is the user's: its private key is known, and the identity signed it.
     Known(BackupVersion),
     /// There is none.
     Missing,
     /// Nothing shows that it is the user's.
     Unknown(UnknownBackup),
+    /// It is the user's, and the published identity did not sign it: the master key is not at hand.
+    Unsigned(BackupVersion),
     /// There is none, and the user wants none.
     Unwanted,
 }
@@ -50,16 +53,31 @@ impl BackupState {
         at_hand: &[(SecretName, Secret)],
         remembered: Option<&RememberedBackup>,
     ) -> Self {
-        let published = snapshot.published_keys().backup;
+        let published_keys = snapshot.published_keys();
+        let published = published_keys.backup.as_ref();
         let known = KnownBackup {
             remembered,
-            ..known(snapshot, published.as_ref(), at_hand.iter())
+            ..known(snapshot, published, at_hand.iter())
         };
-        match (known.decide(), &published) {
-            (Ok(BackupChoice::Keep(_)), Some(published)) => Self::Known(published.clone()),
+        match (known.decide(), published) {
+            (Ok(BackupChoice::Keep(_)), Some(published)) => {
+                if published_keys.has_signed_backup(&snapshot.user_id) {
+                    Self::Known(published.clone())
+                } else {
+                    Self::Unsigned(published.clone())
+                }
+            }
             (Ok(BackupChoice::Leave(unknown)), _) => Self::Unknown(unknown),
             (Ok(BackupChoice::DoWithout), _) => Self::Unwanted,
             _ => Self::Missing,
+        }
+    }
+
+    /// The backup, if it is the user's.
+    pub(super) fn known(&self) -> Option<&BackupVersion> {
+        match self {
+            Self::Known(backup) | Self::Unsigned(backup) => Some(backup),
+            Self::Missing | Self::Unknown(_) | Self::Unwanted => None,
         }
     }
 
@@ -73,14 +91,29 @@ impl BackupState {
             Self::Unknown(UnknownBackup::Replaced { .. }) => "replaced",
             Self::Unknown(UnknownBackup::UnusableKey { .. }) => "unusable_key",
             Self::Unknown(_) => "unreadable",
+            Self::Unsigned(_) => "unsigned",
             Self::Unwanted => "unwanted",
+        }
+    }
+
+    /// Says so when other devices may not use the backup.
+    pub(super) fn warn(&self) {
+        if let Self::Unsigned(_) = self {
+            messages::warn(
+                "the key backup is yours, and not signed by your identity, so that other devices may \
+                 not use it: the master key is not at hand",
+            );
+            messages::hint(
+                "get it from a device that has it: fourfold request m.cross_signing.master --out FILE, \
+                 then fourfold put m.cross_signing.master FILE, then fourfold setup",
+            );
         }
     }
 
     /// Fails unless the backup is as the user wants it, as far as this machine can tell.
     pub(super) fn check(&self) -> Result<()> {
         match self {
-            Self::Known(_) | Self::Unwanted => Ok(()),
+            Self::Known(_) | Self::Unsigned(_) | Self::Unwanted => Ok(()),
             // Another device may have it: that was told with the other secrets that are missing.
             Self::Unknown(UnknownBackup::NoKey { .. }) => Ok(()),
             Self::Unknown(unknown) => Err(unknown.clone().into()),

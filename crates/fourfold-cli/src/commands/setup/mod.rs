@@ -88,10 +88,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let remembered = device.remembered()?.backup;
     let at_hand = work.at_hand(&snapshot, key.proven());
     let backup = BackupState::of(&snapshot, &at_hand, remembered.as_ref());
-    if let BackupState::Known(backup) = &backup {
+    if let Some(backup) = backup.known() {
         device.remember_backup(backup)?;
     }
     let done = Done::of(&plan, &work, &snapshot, &key, &backup);
+    backup.warn();
     let reported = report(global, &done);
     match (reported, backup.check()) {
         (Err(error), Err(of_backup)) => {
@@ -111,8 +112,9 @@ struct Done<'a> {
     is_device_signed: bool,
     /// The version of the key backup that the homeserver shows, whoever made it.
     backup_version: Option<String>,
-    /// `set_up`, or why it is not: `unwanted`, `no_key`, `other_key`, `unusable_key`, `replaced`,
-    /// `unreadable` or `missing`.
+    /// `set_up`, or why it is not: `unsigned` (it is the user's, and the master key that would sign it
+    /// is not at hand), `unwanted`, `no_key`, `other_key`, `unusable_key`, `replaced`, `unreadable` or
+    /// `missing`.
     backup_state: &'static str,
     /// Standard secrets that are not in secret storage.
     missing: Vec<SecretName>,
