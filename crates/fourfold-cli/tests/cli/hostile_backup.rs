@@ -335,6 +335,24 @@ fn a_backup_without_the_signature_of_the_identity_is_not_said_to_be_set_up() {
     assert_eq!(told.json()["backup_state"], "set_up");
 }
 
+// Two things are wrong, and each has a way out.
+#[test]
+fn the_hint_about_the_backup_is_given_beside_another_error() {
+    let server = Homeserver::start();
+    let scene = Scene::new(&server, "alice");
+    scene.set_up().run().succeeds();
+    let other = server.other_client("alice");
+    other.put("m.cross_signing.self_signing", "{}");
+    let second = scene.machine();
+    second.folder.write("key", scene.alice.folder.read("key"));
+    play(&scene, "backup-of-its-own");
+    let told = set_up(&second).run();
+    told.fails(8).says("this device could not be signed");
+    told.says("--reset-identity")
+        .says("belongs to another version");
+    told.says("fourfold setup --new-backup");
+}
+
 /// A second machine of the user, when secret storage has a master key again that was replaced.
 struct StaleMaster {
     machine: Person,

@@ -97,6 +97,9 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     match (reported, backup.check()) {
         (Err(error), Err(of_backup)) => {
             messages::warn(of_backup.message);
+            if let Some(hint) = of_backup.hint {
+                messages::hint(hint);
+            }
             Err(error)
         }
         (reported, checked) => reported.and(checked),
