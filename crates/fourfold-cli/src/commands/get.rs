@@ -6,7 +6,7 @@ use clap::Args;
 use fourfold::history::Vouched;
 use fourfold::passphrase::Budget;
 use fourfold::storage::JudgedSecret;
-use fourfold::{KeyDescription, SecretName, SecretState, SecretStorage, SecretStorageKey};
+use fourfold::{KeyDescription, SecretName, SecretState, SecretStorage};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -136,23 +136,14 @@ fn open(
     let storage = snapshot.storage();
     let key = match unlock::find(snapshot, offer, candidates, budget) {
         Ok(found) => found.key,
-        Err(error) => undescribed(&storage, name, offer, options).ok_or(error)?,
+        Err(error) => {
+            // A recovery key may still open what is encrypted under a key whose description is gone.
+            let chosen = options.key.as_deref().map(unlock::key_id).transpose()?;
+            let key = storage.find_undescribed_key(name, offer.text(), chosen.as_ref());
+            key.ok_or(error)?
+        }
     };
     opening::open(snapshot, name, &key)
-}
-
-/// A recovery key may still open what is encrypted under a key whose description is gone.
-fn undescribed(
-    storage: &SecretStorage<'_>,
-    name: &SecretName,
-    offer: &Offer,
-    options: &UnlockOptions,
-) -> Option<SecretStorageKey> {
-    let key = storage.find_undescribed_key(name, offer.text())?;
-    let chosen = options.key.as_deref();
-    chosen
-        .is_none_or(|id| key.id().as_str() == id)
-        .then_some(key)
 }
 
 fn deliver(

@@ -173,12 +173,13 @@ impl SecretStorage<'_> {
     }
 
     /// Finds the key that opens a secret although its description is gone: a recovery key still opens
-    /// what is encrypted under it. The MAC of the entry decides.
+    /// what is encrypted under it. The MAC of the entry decides. With `chosen`, only the key of this ID.
     #[must_use]
     pub fn find_undescribed_key(
         &self,
         name: &SecretName,
         recovery_key: &str,
+        chosen: Option<&KeyId>,
     ) -> Option<SecretStorageKey> {
         let SecretState::Encrypted(secret) = self.secret(name) else {
             return None;
@@ -189,6 +190,7 @@ impl SecretStorage<'_> {
         };
         secret
             .key_ids()
+            .filter(|id| chosen.is_none_or(|chosen| chosen == *id))
             .filter(|id| self.key(id).is_err())
             .map(of)
             .find(|key| self.open(name, key).is_ok())
@@ -400,8 +402,11 @@ fn fits_none(what: &str, key_ids: &[KeyId]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use getrandom::SysRng;
+    use rand_core::UnwrapErr;
+
     use super::*;
-    use crate::Content;
+    use crate::{AccountData, Content, NewKey, Secret};
 
     fn key(id: &str, iterations: u32) -> KeyDescription {
         let content = format!(
@@ -425,6 +430,34 @@ mod tests {
         let ids: Vec<_> = by_cost(&keys).iter().map(|key| key.id().as_str()).collect();
         assert_eq!(ids, ["default", "cheap", "usual", "dear"]);
         assert!(by_cost(&[]).is_empty());
+    }
+
+    // The one key under two IDs, as a client that copied the entry leaves it.
+    #[test]
+    fn a_key_without_a_description_is_looked_for_under_the_id_that_was_chosen() {
+        let rng = &mut UnwrapErr(SysRng);
+        let new = NewKey::random(None, rng);
+        let (name, secret) = (SecretName::new("a").unwrap(), Secret::new("x"));
+        let entry = new.key().seal(&name, &secret, rng).unwrap();
+        let mut encrypted = Content::default();
+        encrypted.insert("first", &entry);
+        encrypted.insert("second", &entry);
+        let mut content = Content::default();
+        content.insert("encrypted", &encrypted);
+        let mut account_data = AccountData::default();
+        account_data.insert(name.as_str(), &content);
+        let storage = SecretStorage::new(&account_data);
+        let text = new.key().key().expose_recovery_key();
+        let found = |chosen: Option<&str>| {
+            let chosen = chosen.map(|id| KeyId::new(id).unwrap());
+            let found = storage.find_undescribed_key(&name, &text, chosen.as_ref());
+            found.map(|key| key.id().as_str().to_owned())
+        };
+        assert_eq!(found(None).as_deref(), Some("first"));
+        for id in ["first", "second"] {
+            assert_eq!(found(Some(id)).as_deref(), Some(id));
+        }
+        assert_eq!(found(Some("third")), None);
     }
 
     #[test]
