@@ -12,8 +12,9 @@ use crate::options::AcceptOptions;
 use crate::storage::judged::Compared;
 use crate::storage::opening::Provenance;
 
-/// The version of the protocol. The two sides are the same program, but not always of one day.
-pub(crate) const VERSION: u32 = 2;
+/// The version of the protocol. The two sides are the same program, but not always of one day: one
+/// member more or less is a new version, so that what cannot be understood is told at the start.
+pub(crate) const VERSION: u32 = 3;
 
 /// What the agent says first, to everybody who connects.
 #[derive(Debug, Deserialize, Serialize)]
@@ -223,6 +224,9 @@ impl From<Failure> for Error {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -237,6 +241,66 @@ mod tests {
         }
         assert_eq!(Exit::from_code(0), Exit::Network);
         assert!(Failure::locked().needs_key);
+    }
+
+    // Another program than this one may be at the other end. Whoever has to change what stands here
+    // raises the version.
+    #[test]
+    fn the_messages_of_this_version_have_these_members() {
+        assert_eq!(VERSION, 3);
+        let provenance = json!({
+            "name": "org.example.token", "key_id": "a", "key_label": "a", "is_default_key": true,
+            "is_authenticated": true, "matches_published_key": false, "vouched_by": "nothing",
+            "is_iv_authenticated": false, "public_key": null, "quirks": []
+        });
+        let compared = json!({"changes": [], "is_cut_short": false, "is_accepted": false});
+        let question = json!({
+            "id": 1, "secrets": [], "device_id": "B", "device_name": null, "fingerprint": "",
+            "first_seen": null, "verified_by": "", "expires_in": 1
+        });
+        let replies = [
+            json!({"reply": "done"}),
+            json!({
+                "reply": "status", "user_id": "@alice:example.org", "device_id": "A", "process": 1,
+                "key_id": "a", "locks_in": 1, "in_sync": true, "questions": 0
+            }),
+            json!({"reply": "secret", "provenance": provenance, "compared": compared}),
+            json!({"reply": "document", "rest": 0, "compared": compared}),
+            json!({
+                "reply": "received", "device_id": "B", "standing": "untyped", "public_key": null,
+                "differs_from_stored": false
+            }),
+            json!({"reply": "questions", "questions": [question]}),
+            json!({"reply": "known", "origin": "opened"}),
+            json!({"reply": "failed", "exit": 5, "needs_key": true, "message": "", "hint": null}),
+        ];
+        for reply in replies {
+            check_members::<Reply>(&reply);
+        }
+        let requests = [
+            json!({"request": "status"}),
+            json!({"request": "unlock", "key_id": "a", "algorithm": "", "lifetime": null}),
+            json!({"request": "lock"}),
+            json!({"request": "get", "name": "a", "accept_changes": true}),
+            json!({"request": "seal", "name": "a", "accept_changes": true}),
+            json!({"request": "snapshot", "accept_changes": true}),
+            json!({"request": "ask", "name": "a", "from": null, "timeout": 1}),
+            json!({"request": "opened", "name": "a", "key_id": "a"}),
+            json!({"request": "borrow"}),
+            json!({"request": "questions"}),
+            json!({"request": "answer", "question": 1, "allow": true}),
+            json!({"request": "stop"}),
+        ];
+        for request in requests {
+            check_members::<Request>(&request);
+        }
+        check_members::<Hello>(&json!({"version": 3, "user_id": "", "process": 1}));
+    }
+
+    /// The message has all of its members here, and no others.
+    fn check_members<Message: DeserializeOwned + Serialize>(json: &Value) {
+        let message: Message = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&message).unwrap(), *json);
     }
 
     #[test]
