@@ -12,9 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::agent::address::{Address, own_uid};
 use crate::agent::frame::{self, Frame, Payload};
-use crate::agent::protocol::{
-    Failure, Hello, Opened, Question, Received, Reply, Request, Status, VERSION,
-};
+use crate::agent::protocol::{Failure, Hello, Opened, Question, Received, Reply, Request, Status};
 use crate::error::{Error, Exit, Result};
 use crate::options::{AcceptOptions, Global};
 use crate::storage::judged::Compared;
@@ -93,13 +91,7 @@ impl Agent {
             Err(error) => return Err(unreachable(&error)),
             Ok(connected) => connected,
         };
-        if hello.message.version != VERSION {
-            return Err(Error::new(
-                Exit::Conflict,
-                "the agent that is running is of another version of fourfold",
-            )
-            .hint("end it and start it again"));
-        }
+        hello.message.check_version()?;
         Ok(Some(Self {
             runtime,
             stream,

@@ -7,7 +7,7 @@ use fourfold::{KeyId, SecretName};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::requests::Delivery;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, Result};
 use crate::options::AcceptOptions;
 use crate::storage::judged::Compared;
 use crate::storage::opening::Provenance;
@@ -22,6 +22,23 @@ pub(crate) struct Hello {
     pub(crate) version: u32,
     pub(crate) user_id: String,
     pub(crate) process: u32,
+}
+
+impl Hello {
+    /// No command can speak with an agent of another version, `agent stop` neither.
+    pub(crate) fn check_version(&self) -> Result<()> {
+        if self.version == VERSION {
+            return Ok(());
+        }
+        let process = self.process;
+        Err(Error::new(
+            Exit::Conflict,
+            "the agent that is running is of another version of fourfold",
+        )
+        .hint(format!(
+            "end it (kill {process}) and start it again: fourfold agent"
+        )))
+    }
 }
 
 /// What a command asks for.
@@ -301,6 +318,21 @@ mod tests {
     fn check_members<Message: DeserializeOwned + Serialize>(json: &Value) {
         let message: Message = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_value(&message).unwrap(), *json);
+    }
+
+    #[test]
+    fn how_to_end_an_agent_of_another_version_is_said() {
+        let hello = |version| Hello {
+            version,
+            user_id: String::new(),
+            process: 4321,
+        };
+        assert!(hello(VERSION).check_version().is_ok());
+        for version in [VERSION - 1, VERSION + 1] {
+            let error = hello(version).check_version().unwrap_err();
+            assert_eq!(error.exit, Exit::Conflict);
+            assert!(error.hint.unwrap().contains("kill 4321"));
+        }
     }
 
     #[test]
