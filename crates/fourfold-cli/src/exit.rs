@@ -5,18 +5,22 @@
 
 use std::fmt::Display;
 
-use fourfold::cross_signing::{IdentityAtRisk, NotConfirmed, SignDeviceError};
+use fourfold::cross_signing::{IdentityAtRisk, NotConfirmed, SignDeviceError, UnusableKeys};
 use fourfold::history::Suspicious;
 use fourfold::passphrase::ParametersError;
 use fourfold::plan::{
-    Action, AddKeyError, BackupHidden, ChangeDefaultError, CompleteError, DeleteError,
-    RemoveKeyError, SetUpError, SignKeyBackupError, StoreError, TakeKeyAwayError, TransferError,
-    UnknownBackup,
+    Action, AddKeyError, BackupHidden, BootstrapError, ChangeDefaultError, CompleteError,
+    DeleteError, RemoveKeyError, SetUpError, SignKeyBackupError, StoreError, TakeKeyAwayError,
+    TransferError, UnknownBackup,
 };
 use fourfold::recovery_key::RecoveryKeyError;
+use fourfold::signed_json::SignatureError;
 use fourfold::storage::{NoWritingKey, UnlockError};
-use fourfold::{KeyInputError, NotProvenReason, OpenError, SecretValueError};
-use fourfold_client::{ApplyError, DeviceError, ErrorKind, LocalStateError, escape_untrusted};
+use fourfold::{IsLoginPassword, KeyInputError, NotProvenReason, OpenError, SecretValueError};
+use fourfold_client::{
+    ApplyError, DeviceError, ErrorKind, LocalStateError, SignError, VerifySelfError,
+    escape_untrusted,
+};
 use fourfold_server::StartError;
 
 use crate::error::{Error, Exit};
@@ -105,6 +109,14 @@ impl From<Suspicious> for Error {
                 "if you made these changes yourself, on another device, accept them: fourfold \
                  status --accept-changes, or --accept-changes here",
             )
+            .of(error)
+    }
+}
+
+impl From<IsLoginPassword> for Error {
+    fn from(error: IsLoginPassword) -> Self {
+        row(Exit::Policy)
+            .hint("choose another one, or --generate-passphrase")
             .of(error)
     }
 }
@@ -210,6 +222,87 @@ impl From<RemoveKeyError> for Error {
 
 // The identity, the key backup, devices.
 
+impl From<BootstrapError> for Error {
+    fn from(error: BootstrapError) -> Self {
+        match error {
+            BootstrapError::Backup(error) => error.into(),
+            BootstrapError::Complete(error) => error.into(),
+            BootstrapError::Device(error) => error.into(),
+            BootstrapError::Identity(error) => error.into(),
+            BootstrapError::SignBackup(error) => error.into(),
+            BootstrapError::SignDevice(error) => error.into(),
+            error => row_of_bootstrap(&error).of(error),
+        }
+    }
+}
+
+fn row_of_bootstrap(error: &BootstrapError) -> Row {
+    match error {
+        BootstrapError::UnreliableIdentity(_) => {
+            row(Exit::Corrupt).hint("start anew: fourfold setup --reset-identity")
+        }
+        _ => row(Exit::NotVerified).hint(
+            "store them from the client that made it; or start anew: fourfold setup \
+             --reset-identity",
+        ),
+    }
+}
+
+impl From<UnusableKeys> for Error {
+    fn from(error: UnusableKeys) -> Self {
+        match &error {
+            UnusableKeys::Foreign { .. } => row(Exit::NotVerified)
+                .hint(
+                    "the identity was replaced since it was stored, or the homeserver shows a false \
+                     one: compare it on another device",
+                )
+                .of(format_args!("{error}; nothing was signed")),
+            _ => row(Exit::NotVerified)
+                .hint(
+                    "fourfold status shows which keys open what; fourfold setup completes what is \
+                     missing",
+                )
+                .of(error),
+        }
+    }
+}
+
+impl From<VerifySelfError> for Error {
+    fn from(error: VerifySelfError) -> Self {
+        match error {
+            VerifySelfError::Device(error) => error.into(),
+            VerifySelfError::Keys(error) => error.into(),
+            VerifySelfError::NotConfirmed(error) => error.into(),
+            VerifySelfError::Server(error) => error.into(),
+            VerifySelfError::Sign(error) => error.into(),
+            error => row(Exit::NotVerified).of(error),
+        }
+    }
+}
+
+impl From<SignError> for Error {
+    fn from(error: SignError) -> Self {
+        let is_accepted = error.is_accepted();
+        let error = match error {
+            SignError::Apply(error) => Self::from(error),
+            SignError::LocalState(error) => error.into(),
+            SignError::Refused(error) => error.into(),
+            error => row(Exit::NotVerified).of(error),
+        };
+        if is_accepted {
+            error.hint("try again; if it stays so, ask who runs the homeserver")
+        } else {
+            error
+        }
+    }
+}
+
+impl From<SignatureError> for Error {
+    fn from(error: SignatureError) -> Self {
+        row(Exit::Usage).of(error)
+    }
+}
+
 impl From<IdentityAtRisk> for Error {
     fn from(error: IdentityAtRisk) -> Self {
         match &error {
@@ -297,6 +390,9 @@ impl From<SignDeviceError> for Error {
     fn from(error: SignDeviceError) -> Self {
         match error {
             SignDeviceError::Device(error) => error.into(),
+            SignDeviceError::NotLoggedIn => row(Exit::NotVerified)
+                .hint("log in on it anew: then it gets new keys, with another fingerprint")
+                .of(format_args!("{error}; nothing was signed")),
             error => row(Exit::NotVerified).of(format_args!("{error}; nothing was signed")),
         }
     }
@@ -307,6 +403,9 @@ impl From<DeviceError> for Error {
         match error {
             DeviceError::LocalState(error) => error.into(),
             DeviceError::Server(error) => error.into(),
+            DeviceError::NotMadeHere => {
+                row(Exit::NotVerified).of(format_args!("{error}; nothing was signed"))
+            }
             error => row_of_device(&error).of(error),
         }
     }

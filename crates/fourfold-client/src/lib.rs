@@ -33,7 +33,8 @@
 //! | log in again later | [`Client::open`] | [`LocalState::open`], [`Account::new`] |
 //! | fetch the account | [`Client::snapshot`] | [`Account::snapshot`], [`LocalState::follow`] |
 //! | carry out a [`Plan`](fourfold::Plan) | [`Client::apply`] | [`apply()`], [`resume`] |
-//! | verify this device | [`OwnDevice::verify_self`] | [`NewDevice`], [`Device::verify_self`], [`sign_device`] |
+//! | verify this device | [`OwnDevice::verify_self`] | [`NewDevice`], [`Device::sign_self`], [`Device::hold_on_to`] |
+//! | set an account up | | [`Bootstrap`](fourfold::plan::Bootstrap), [`Device::prepare_bootstrap`], [`apply()`], [`Device::settle_bootstrap`] |
 //! | ask for a secret | [`OwnDevice::request`] | [`Device::request_secret`] |
 //! | share secrets | [`OwnDevice::share`] | [`Device::set_policy`], [`Device::run`] |
 //! | stay in sync | [`OwnDevice::sync`] | [`Device::wait`], [`Device::take`] |

@@ -5,15 +5,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fourfold::cross_signing::CrossSigningKeys;
+use fourfold::cross_signing::{CrossSigningKeys, KnownKeys};
 use fourfold::identity::TrustChange;
 use fourfold::plan::{self, WritingKey};
 use fourfold::rand_core::UnwrapErr;
 use fourfold::sharing::{Policy, Rule};
 use fourfold::{NewKey, ProvenKey, Secret, SecretName, SecretStorage};
 use fourfold_client::{
-    Client, ClientError, DeviceError, DeviceEvent, Homeserver, LoginName, NoSecrets, Options,
-    Password, SealingKey, VerifySelfError,
+    Account, Client, ClientError, DeviceError, DeviceEvent, Homeserver, LoginName, NoSecrets,
+    Options, Password, SealingKey, VerifySelfError,
 };
 use fourfold_server::{Config, PasswordCost, RateLimits, Server};
 use getrandom::SysRng;
@@ -95,6 +95,71 @@ async fn a_client_that_is_kept_goes_on_with_its_device() {
         Client::open(&folder, USER, &sealing, &Options::default()),
         Err(ClientError::Device(DeviceError::LoggedOut))
     ));
+}
+
+/// Nobody can use the session that was kept before, so it does not stay logged in.
+#[tokio::test]
+async fn a_kept_log_in_ends_the_one_that_it_takes_the_place_of() {
+    let account = Scene::new().await;
+    let parent = TempDir::new().unwrap();
+    let (folder, sealing) = (
+        parent.path().join("state"),
+        SealingKey::from_bytes(&[7; 32]),
+    );
+    let password = password();
+    let homeserver = Homeserver::discover(&account.address).await.unwrap();
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let log_in = homeserver
+            .log_in(USER, &password)
+            .kept_in(&folder, &sealing);
+        let client = log_in.await.unwrap();
+        kept.push(client.account().device_id().unwrap().to_owned());
+    }
+    let devices = account.owner.account().devices().await.unwrap();
+    let is_there = |id: &String| devices.iter().any(|device| device.device_id == *id);
+    assert!(!is_there(&kept[0]), "the first one is still logged in");
+    assert!(is_there(&kept[1]));
+    let owner = account.owner.account().device_id().unwrap().to_owned();
+    assert!(is_there(&owner), "that of another machine stays");
+}
+
+#[tokio::test]
+async fn nothing_is_signed_by_another_identity_than_this_machine_knows() {
+    let account = Scene::new().await;
+    let homeserver = Homeserver::discover(&account.address).await.unwrap();
+    let password = password();
+    let client = homeserver.log_in(USER, &password).await.unwrap();
+    let verified = client.device().verify_self(&account.key).await.unwrap();
+    assert!(verified.pinned_master_key.is_some());
+    // Another identity is published, and its private keys are at hand.
+    let other = CrossSigningKeys::generate(&mut UnwrapErr(SysRng));
+    let keys = other.public_keys(USER).unwrap();
+    let owner = account.owner.account();
+    let upload = owner.upload_cross_signing_keys(&keys, Some(&password));
+    upload.await.unwrap();
+    let self_signing_key = other.self_signing_key().public_key();
+    let (its, mut state, device) = client.into_parts();
+    let mut device = device.unwrap();
+    let other = KnownKeys::from(other);
+    let is_signed = async || {
+        let published = owner.published_keys().await.unwrap();
+        let shown = published.device(device_id(&its)).unwrap().as_ref().unwrap();
+        self_signing_key.verify(shown.content(), USER).is_ok()
+    };
+    let refused = device.sign_self(&its, &mut state, &other, false).await;
+    assert!(matches!(
+        refused,
+        Err(VerifySelfError::Device(DeviceError::OtherIdentity(_)))
+    ));
+    assert!(!is_signed().await);
+    // The user says that it takes the place of the first one.
+    let signed = device.sign_self(&its, &mut state, &other, true).await;
+    assert!(signed.unwrap() && is_signed().await);
+}
+
+fn device_id(account: &Account) -> &str {
+    account.device_id().unwrap()
 }
 
 /// What stands under the ID of this device and was not made here is not this device.

@@ -16,7 +16,8 @@
 //! | unlock, open and store in one call each | [`Snapshot`] |
 //! | read a secret in parts | [`SecretStorage::open`], then [`PublishedKeys::judge`] |
 //! | be allowed to write | [`SecretStorage::prove`] or [`NewKey`], which give a [`ProvenKey`] |
-//! | notice what a server rolls back, weakens or moves | [`history`] |
+//! | notice what a server rolls back, weakens or moves | [`history`], [`judged`] |
+//! | set an account up, or complete it | [`plan::Bootstrap`] |
 //! | change anything | a function of [`plan`], which gives a [`Plan`]; [`Plan::state_of`] to apply it |
 //! | tell errors apart in a program | their `code()`, such as [`UnlockError::code`](storage::UnlockError::code) |
 //!
@@ -80,11 +81,13 @@ mod error_code;
 pub mod history;
 mod identifier;
 pub mod identity;
+pub mod judged;
 mod key;
 mod key_backup;
 mod key_check;
 mod key_description;
 mod key_id;
+mod login_password;
 pub mod passphrase;
 pub mod plan;
 pub mod qr_login;
@@ -116,6 +119,7 @@ pub use key_backup::NewKeyBackup;
 pub use key_check::{KeyCheck, KeyCheckOutcome};
 pub use key_description::{KeyCheckError, KeyDescription, KeyDescriptionError};
 pub use key_id::{KeyId, KeyIdError};
+pub use login_password::{IsLoginPassword, LoginPasswords};
 pub use plan::Plan;
 pub use quirk::Quirk;
 // Part of the public interface: every function that needs randomness takes a `CryptoRng`.

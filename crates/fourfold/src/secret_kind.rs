@@ -108,6 +108,15 @@ impl PublishedKeys {
         master.is_ok_and(|master| master.verify(backup.auth_data(), user_id).is_ok())
     }
 
+    /// Whether a text is the recovery key of the published key backup. On paper it looks the same as
+    /// one of secret storage, so that people take one for the other.
+    #[must_use]
+    pub fn is_recovery_key_of_backup(&self, text: &str) -> bool {
+        let name = SecretName::backup_key();
+        let shown = self.read_shown(&name, &Secret::new(text));
+        shown.is_some_and(|key| matches!(self.judge(&name, &key), Ok(Verdict::Matches { .. })))
+    }
+
     fn published(&self, kind: SecretKind) -> Option<Result<String, CrossSigningKeyError>> {
         let key = match kind {
             SecretKind::Other => return None,

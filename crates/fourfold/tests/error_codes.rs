@@ -42,6 +42,7 @@ const TYPES: &[(&str, &[&str])] = &[
         fourfold::cross_signing::SignDeviceError::CODES,
     ),
     ("Suspicious", fourfold::history::Suspicious::CODES),
+    ("CannotAsk", fourfold::identity::CannotAsk::CODES),
     (
         "CrossSigningKeyError",
         fourfold::identity::CrossSigningKeyError::CODES,
@@ -59,12 +60,14 @@ const TYPES: &[(&str, &[&str])] = &[
         fourfold::identity::OwnDeviceMismatch::CODES,
     ),
     ("UserKeysError", fourfold::identity::UserKeysError::CODES),
+    ("IsLoginPassword", fourfold::IsLoginPassword::CODES),
     (
         "ParametersError",
         fourfold::passphrase::ParametersError::CODES,
     ),
     ("AddKeyError", fourfold::plan::AddKeyError::CODES),
     ("BackupHidden", fourfold::plan::BackupHidden::CODES),
+    ("BootstrapError", fourfold::plan::BootstrapError::CODES),
     (
         "ChangeDefaultError",
         fourfold::plan::ChangeDefaultError::CODES,

@@ -1,5 +1,6 @@
 //! Carrying out a plan: show it, ask, apply it, and say what happened.
 
+use fourfold::judged::{Cleared, Writable};
 use fourfold::plan::{Action, PutAccountData, Step};
 use fourfold::{KeyId, NewKey, Plan};
 use fourfold_client::{ApplyError, Password, escape_untrusted};
@@ -10,7 +11,6 @@ use crate::account::password::PasswordOptions;
 use crate::error::{Error, Result};
 use crate::keys::new_key;
 use crate::options::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
-use crate::storage::judged::{Cleared, Writable};
 use crate::terminal::{messages, output, prompt};
 
 /// Makes a plan of what is there now, shows it and, unless it is a dry run or the user says no,

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use fourfold::judged::{Judged, Writable};
 use fourfold::{KeyId, SecretName, Snapshot};
 use fourfold_client::{Account, LocalState, Options};
 
@@ -9,7 +10,7 @@ use crate::account::local_state;
 use crate::agent::Loan;
 use crate::error::{Error, Exit, Result};
 use crate::options::{AcceptOptions, Global};
-use crate::storage::judged::{Compared, Judged, Writable};
+use crate::storage::judged::Compared;
 use crate::terminal::messages;
 use crate::{runtime, state};
 

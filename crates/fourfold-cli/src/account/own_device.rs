@@ -1,20 +1,17 @@
 //! This device: its keys, made when they are needed first, and what they are sealed with.
 
-use fourfold::Content;
-use fourfold::cross_signing::{ConfirmedDevice, SignDeviceError};
-use fourfold::identity::{DeviceTrust, PinnedBy, Trust, UserKeys};
-use fourfold::plan::{self, Action};
+use fourfold::cross_signing::{ConfirmedDevice, KnownKeys};
+use fourfold::identity::{DeviceTrust, Trust, UserKeys};
+use fourfold::judged::Writable;
 use fourfold::signable::Signable;
-use fourfold::signed_json::SigningKey;
+use fourfold::signed_json::{PublicKey, SigningKey};
 use fourfold_client::{
-    ApplyError, Device, DeviceError, DeviceLists, ErrorKind, NewDevice, Remembered,
-    escape_untrusted,
+    Device, DeviceError, DeviceLists, ErrorKind, NewDevice, Remembered, VerifySelfError,
 };
 
-use crate::account::{LoggedIn, change};
-use crate::error::{Error, Exit, Result};
+use crate::account::LoggedIn;
+use crate::error::{Error, Result};
 use crate::keys::sealing_key::{self, Sealing, SealingOptions, Unsealed};
-use crate::storage::judged::Writable;
 use crate::terminal::messages;
 
 /// Opens this device if it has keys. Nothing is made.
@@ -61,7 +58,7 @@ impl ThisDevice {
         published: &UserKeys,
     ) -> Result<Self> {
         let this = Self::open(logged_in, options)?;
-        this.check_is_ours(logged_in, published)?;
+        this.check_is_ours(published)?;
         Ok(this)
     }
 
@@ -88,20 +85,10 @@ impl ThisDevice {
     }
 
     /// Refuses when the homeserver shows other keys under the ID of this device than were made here.
-    pub(crate) fn check_is_ours(&self, logged_in: &LoggedIn, published: &UserKeys) -> Result<()> {
-        let id = id(logged_in)?;
-        match (published.device(&id), &self.keys) {
-            (None, _) => Ok(()),
-            (Some(_), Keys::Kept(device)) => confirm(device, published).map(|_| ()),
-            (Some(_), Keys::New(..)) => Err(Error::new(
-                Exit::NotVerified,
-                format!(
-                    "the homeserver shows keys of the device {} that were not made here; nothing \
-                     was signed",
-                    escape_untrusted(&id)
-                ),
-            )
-            .hint("log out and in again: then this device gets keys of its own")),
+    pub(crate) fn check_is_ours(&self, published: &UserKeys) -> Result<()> {
+        match &self.keys {
+            Keys::Kept(device) => Ok(device.check_shown(published)?),
+            Keys::New(new, _) => Ok(new.check_shown(published)?),
         }
     }
 
@@ -131,11 +118,13 @@ impl ThisDevice {
         }
     }
 
-    pub(crate) fn device_keys(&self) -> &Content {
-        match &self.keys {
+    /// Its keys as they are on this machine.
+    pub(crate) fn confirmed(&self) -> Result<ConfirmedDevice> {
+        let keys = match &self.keys {
             Keys::Kept(device) => device.device_keys(),
             Keys::New(new, _) => new.device_keys(),
-        }
+        };
+        Ok(ConfirmedDevice::own(keys)?)
     }
 
     pub(crate) fn sign(&self, object: &mut Signable) -> std::result::Result<(), DeviceError> {
@@ -152,74 +141,40 @@ pub(crate) fn publish(logged_in: &LoggedIn, device: &mut Device) -> Result<()> {
     Ok(logged_in.wait(device.upload_keys(&logged_in.account))?)
 }
 
-/// The keys of this device as they are here, confirmed against what the homeserver shows.
-pub(crate) fn confirm(device: &Device, published: &UserKeys) -> Result<ConfirmedDevice> {
-    let this = ConfirmedDevice::own(device.device_keys())?;
-    this.check_served(published)?;
-    Ok(this)
-}
-
 /// Signs a device, unless it is signed already. Whether it was signed now.
 ///
-/// What an interrupted attempt has left is not gone on with: the signature is made anew.
+/// The account must be one that may be changed: `_snapshot` shows that it is.
 pub(crate) fn sign(
     logged_in: &mut LoggedIn,
-    snapshot: &Writable,
+    _snapshot: &Writable,
     device: &ConfirmedDevice,
     self_signing_key: &SigningKey,
     published: &UserKeys,
-) -> std::result::Result<bool, NotSigned> {
-    let plan =
-        plan::sign_device(published, device, self_signing_key).map_err(NotSigned::refused)?;
-    if plan.is_empty() {
-        return Ok(false);
-    }
-    let applied = change::try_apply(logged_in, snapshot.clear(&plan), None);
-    applied.map_err(|error| {
-        let is_accepted = matches!(error, ApplyError::ReadBack { .. });
-        let error = match forget_signature(logged_in) {
-            Ok(()) if is_accepted => {
-                Error::from(error).hint("try again; if it stays so, ask who runs the homeserver")
-            }
-            Ok(()) => error.into(),
-            Err(error) => error,
-        };
-        NotSigned { is_accepted, error }
-    })?;
-    Ok(true)
+) -> Result<bool> {
+    let _busy = messages::busy("signing the device");
+    let signed = logged_in.with_state(async |account, state| {
+        fourfold_client::sign_device(account, state, device, self_signing_key, published).await
+    });
+    Ok(signed?)
 }
 
-/// Forgets a signature that an interrupted attempt has left.
+/// The same for this device.
+pub(crate) fn sign_self(
+    logged_in: &mut LoggedIn,
+    _snapshot: &Writable,
+    device: &mut Device,
+    keys: &KnownKeys,
+    replaces_pin: bool,
+) -> std::result::Result<bool, VerifySelfError> {
+    let _busy = messages::busy("signing this device");
+    logged_in.with_state(async |account, state| {
+        device.sign_self(account, state, keys, replaces_pin).await
+    })
+}
+
+/// Forgets a signature that an interrupted attempt has left: it is made anew.
 pub(crate) fn forget_signature(logged_in: &mut LoggedIn) -> Result<()> {
-    let is_signature = |plan: fourfold::Plan| {
-        let mut steps = plan.steps.iter();
-        steps.all(|step| matches!(step.action, Action::SignDevice(_)))
-    };
-    if logged_in.state.journal()?.is_some_and(is_signature) {
-        logged_in.state.abandon()?;
-    }
-    Ok(())
-}
-
-/// Why a device is not signed, and whether the homeserver said that it is.
-pub(crate) struct NotSigned {
-    pub(crate) is_accepted: bool,
-    pub(crate) error: Error,
-}
-
-impl NotSigned {
-    fn refused(error: SignDeviceError) -> Self {
-        Self {
-            is_accepted: false,
-            error: error.into(),
-        }
-    }
-}
-
-impl From<NotSigned> for Error {
-    fn from(failed: NotSigned) -> Self {
-        failed.error
-    }
+    Ok(fourfold_client::forget_signature(&mut logged_in.state)?)
 }
 
 /// The ID of this device.
@@ -313,22 +268,18 @@ pub(crate) fn ready(
     ThisDevice::find(logged_in, options, published)?.ready(logged_in, options)
 }
 
-/// Holds on to the master key, whose private half is known: from now on another one is an alarm,
-/// not an identity. Whether it takes the place of another one is what the user said.
-pub(crate) fn pin(
+/// Holds on to the master key, whose private half is known. Whether it takes the place of another one
+/// is what the user said.
+pub(crate) fn hold_on_to(
     logged_in: &LoggedIn,
     device: &mut Device,
-    master: &SigningKey,
-    replaces: bool,
+    master: PublicKey,
+    replaces_pin: bool,
 ) -> Result<()> {
-    refresh(logged_in, device)?;
-    let (master, how) = (master.public_key(), PinnedBy::PrivateKey);
-    if replaces {
-        device.replace_pin(master, how)?;
-    } else {
-        device.pin(master, how)?;
-    }
-    Ok(())
+    let _busy = messages::busy("reading the published keys");
+    let held = logged_in.wait(device.hold_on_to(&logged_in.account, master, replaces_pin));
+    warn_of_alarm(device);
+    Ok(held?)
 }
 
 /// Looks at the user's devices again, and says what is wrong with them.
@@ -339,7 +290,7 @@ pub(crate) fn refresh(logged_in: &LoggedIn, device: &mut Device) -> Result<()> {
     Ok(())
 }
 
-fn warn_of_alarm(device: &Device) {
+pub(crate) fn warn_of_alarm(device: &Device) {
     if let Some(alarm) = device.trust().alarm() {
         messages::warn(alarm);
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fourfold::history::Origin;
+use fourfold::judged::Judged;
 use fourfold::{KeyId, SecretName, Snapshot};
 use fourfold_client::{Account, Options};
 
@@ -10,7 +11,7 @@ use crate::account::local_state;
 use crate::agent::Agent;
 use crate::error::{Error, Exit, Result};
 use crate::options::{AcceptOptions, Global, ReadOptions};
-use crate::storage::judged::{self, Compared, Judged};
+use crate::storage::judged::Compared;
 use crate::terminal::messages;
 use crate::{runtime, state};
 
@@ -72,7 +73,9 @@ pub(crate) fn remember_opened(
         let history = state.history().ok()?;
         return history.origin_of(&snapshot.account_data, name, key_id);
     }
-    judged::remember_opened(&mut state, &snapshot.account_data, name, key_id).ok()?
+    state
+        .opened_one(&snapshot.account_data, name, key_id)
+        .ok()?
 }
 
 fn on_homeserver(global: &Global, accept: AcceptOptions) -> Result<(Snapshot, Compared)> {

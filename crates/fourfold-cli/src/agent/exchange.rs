@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fourfold::SecretName;
-use fourfold::identity::DeviceTrust;
+use fourfold::identity::CannotAsk;
 use fourfold::sharing::{Origin, Policy, Prompt, PromptId, Recipients, RequestId};
 use fourfold_client::{
     Account, Backoff, Device, DeviceError, DeviceEvent, ReceivedSecret, SecretSource, SyncBatch,
@@ -460,44 +460,20 @@ impl<S: SecretSource> Exchange<S> {
         if !self.device.trust().is_fresh() {
             self.device.refresh(&self.context.account).await?;
         }
-        let trust = self.device.trust();
-        let not_verified = |message: String| {
-            Error::new(Exit::NotVerified, message).hint("verify first: fourfold device verify")
-        };
-        match trust.verdict_on_this_device() {
-            DeviceTrust::Verified => {}
-            DeviceTrust::NotPinned => {
-                let message = "this machine does not know your identity: no device is trusted";
-                return Err(not_verified(message.to_owned()));
-            }
-            verdict => {
-                let reason = match trust.alarm() {
-                    Some(alarm) => alarm.to_string(),
-                    None => format!(
-                        "this device is not verified, and no other device answers it: {verdict}"
-                    ),
-                };
-                return Err(not_verified(reason));
-            }
+        let checked = self.device.trust().check_can_ask(from);
+        checked.map_err(|error| cannot_ask(error, from))
+    }
+}
+
+fn cannot_ask(error: CannotAsk, from: Option<&str>) -> Error {
+    match error {
+        CannotAsk::Nobody => Error::refused(error).hint("fourfold device ls shows them"),
+        CannotAsk::NotTrusted(verdict) => {
+            let id = escape_untrusted(from.unwrap_or_default());
+            let message = format!("the device {id} is not trusted: {verdict}");
+            Error::new(Exit::NotVerified, message).hint("fourfold device ls shows them")
         }
-        match from {
-            Some(id) => {
-                let verdict = trust.verdict(id);
-                if verdict.is_verified() {
-                    return Ok(());
-                }
-                let id = escape_untrusted(id);
-                Err(
-                    not_verified(format!("the device {id} is not trusted: {verdict}"))
-                        .hint("fourfold device ls shows them"),
-                )
-            }
-            None if trust.verified_devices().next().is_none() => Err(Error::refused(
-                "there is no other verified device that could answer",
-            )
-            .hint("fourfold device ls shows them")),
-            None => Ok(()),
-        }
+        _ => Error::new(Exit::NotVerified, error).hint("verify first: fourfold device verify"),
     }
 }
 

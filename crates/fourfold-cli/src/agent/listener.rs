@@ -255,7 +255,7 @@ mod tests {
             let Reply::Document { rest, compared } = part.message else {
                 panic!("not a document");
             };
-            assert_eq!(compared.changes().next().is_none(), document > 0);
+            assert_eq!(compared.in_json().is_empty(), document > 0);
             document += part.payload.bytes().len();
             if rest == 0 {
                 break;

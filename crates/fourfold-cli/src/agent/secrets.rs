@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use fourfold::{Secret, SecretName, SecretState, SecretStorage, Snapshot};
+use fourfold::{Secret, SecretName, Snapshot};
 use fourfold_client::{Account, LocalState, SecretSource};
 
 use crate::agent::vault::Vault;
 use crate::options::AcceptOptions;
-use crate::storage::judged::{self, Compared};
+use crate::storage::judged::Compared;
 use crate::storage::opening;
 
 /// Secret storage, through the key in the vault, at the moment at which a secret is needed.
@@ -31,12 +31,9 @@ impl SecretSource for VaultSecrets {
             .vault
             .lending(|key| opening::open(&snapshot, name, key.key()).ok())??;
         // An entry that is new here is remembered when the user was told of it.
-        let _ = judged::remember_opened(
-            &mut self.state,
-            &snapshot.account_data,
-            name,
-            &opened.key_id,
-        );
+        let _ = self
+            .state
+            .opened_one(&snapshot.account_data, name, &opened.key_id);
         Some(opened.secret)
     }
 }
@@ -44,17 +41,9 @@ impl SecretSource for VaultSecrets {
 impl VaultSecrets {
     /// The names of what could be given; none when it is locked.
     pub(crate) fn names(&self, snapshot: &Snapshot) -> Vec<SecretName> {
-        let storage = SecretStorage::new(&snapshot.account_data);
-        let Some((key_id, _)) = self.vault.status() else {
-            return Vec::new();
-        };
-        let is_under_it = |name: &SecretName| {
-            matches!(
-                storage.secret(name),
-                SecretState::Encrypted(secret) if secret.entry(&key_id).is_some()
-            )
-        };
-        let names = storage.secrets().map(|(name, _)| name);
-        names.filter(is_under_it).collect()
+        match self.vault.status() {
+            Some((key_id, _)) => snapshot.storage().secrets_under(&key_id).collect(),
+            None => Vec::new(),
+        }
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use fourfold::judged::Judged;
 use fourfold::plan::{self, WritingKey};
 use fourfold::{
-    AccountData, Algorithm, ProvenKey, Secret, SecretName, SecretState, SecretStorage,
-    SecretStorageKey, Snapshot,
+    AccountData, Algorithm, ProvenKey, Secret, SecretName, SecretStorage, SecretStorageKey,
+    Snapshot,
 };
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -23,7 +24,7 @@ use crate::error::{Error, Exit};
 use crate::keys::random::rng;
 use crate::memory;
 use crate::options::AcceptOptions;
-use crate::storage::judged::{Compared, Judged};
+use crate::storage::judged::Compared;
 use crate::storage::opening::{self, Provenance};
 use crate::storage::unlock;
 use crate::terminal::duration;
@@ -160,7 +161,7 @@ impl AgentService {
         let storage = snapshot.storage();
         opening::check_there(&storage, &name)?;
         let opened = self.vault.using(|key| {
-            if !opens(&storage, key, &name) {
+            if !storage.is_encrypted_under(&name, key.id()) || !storage.is_current(key) {
                 return Err(Failure::needs_key(other_key(&storage, key)));
             }
             Ok(opening::open(&snapshot, &name, key.key())?)
@@ -197,9 +198,7 @@ impl AgentService {
         let snapshot = compared.for_writing(*snapshot)?;
         let storage = snapshot.storage();
         let plan = self.vault.using(|key| {
-            let is_default = storage.default_key().key_id() == Some(key.id());
-            let writes = key.key().algorithm() == Algorithm::AesHmacSha2;
-            if !is_default || !writes || !is_current(&storage, key) {
+            if !storage.writes_by_default(key) {
                 return Err(Failure::needs_key(other_key(&storage, key)));
             }
             let keys = [WritingKey::Proven(key)];
@@ -238,19 +237,6 @@ fn key_of(
         .map_err(|_| Error::usage("a key has 32 bytes"))?;
     let bytes = Zeroizing::new(*bytes);
     Ok(SecretStorageKey::from_bytes(id, algorithm, bytes))
-}
-
-/// Whether the key is still what the account describes under its ID.
-fn is_current(storage: &SecretStorage<'_>, key: &ProvenKey) -> bool {
-    storage.check(key.key()) == fourfold::KeyCheckOutcome::Verified
-}
-
-fn opens(storage: &SecretStorage<'_>, key: &ProvenKey, name: &SecretName) -> bool {
-    let is_under_it = matches!(
-        storage.secret(name),
-        SecretState::Encrypted(secret) if secret.entry(key.id()).is_some()
-    );
-    is_under_it && is_current(storage, key)
 }
 
 fn other_key(storage: &SecretStorage<'_>, key: &ProvenKey) -> Error {

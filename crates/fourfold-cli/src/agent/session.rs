@@ -17,7 +17,7 @@ use crate::agent::requests::{Delivery, Recipient, Requests};
 use crate::agent::secrets::VaultSecrets;
 use crate::error::{Error, Exit, Result};
 use crate::options::AcceptOptions;
-use crate::storage::judged::{self, Compared};
+use crate::storage::judged::Compared;
 
 /// Work for whoever holds the local state.
 pub(crate) enum Job {
@@ -169,8 +169,8 @@ impl Session {
                 Next::Locked | Next::PauseOver => {}
                 Next::Job(Job::Opened(account_data, name, key_id, answer)) => {
                     let state = &mut self.state;
-                    let known = judged::remember_opened(state, &account_data, &name, &key_id);
-                    let _ = answer.send(known);
+                    let known = state.opened_one(&account_data, &name, &key_id);
+                    let _ = answer.send(known.map_err(Error::from));
                 }
                 Next::Job(Job::Compare(snapshot, accept, answer)) => {
                     let compared = Compared::follow(&mut self.state, &snapshot, accept);

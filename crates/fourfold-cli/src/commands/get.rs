@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fourfold::history::Vouched;
+use fourfold::judged::Judged;
 use fourfold::passphrase::Budget;
 use fourfold::storage::JudgedSecret;
-use fourfold::{KeyDescription, SecretName, SecretState, SecretStorage};
+use fourfold::{KeyDescription, SecretName};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -14,7 +15,7 @@ use crate::account;
 use crate::agent::{Agent, protocol};
 use crate::error::{Error, Result};
 use crate::options::{AcceptOptions, Global, Offer, ReadOptions, UnlockOptions};
-use crate::storage::judged::{Compared, Judged};
+use crate::storage::judged::Compared;
 use crate::storage::opening::{self, Provenance};
 use crate::storage::unlock;
 use crate::terminal::{messages, output};
@@ -111,18 +112,11 @@ fn candidates(
         return Ok(storage.candidates_for(name));
     };
     // A recovery key opens what is encrypted under a key that lost its description.
-    let is_undescribed = storage.key(&unlock::key_id(id)?).is_err();
-    if is_undescribed && is_encrypted_under(&storage, name, id) {
+    let id = unlock::key_id(id)?;
+    if storage.key(&id).is_err() && storage.is_encrypted_under(name, &id) {
         return Ok(Vec::new());
     }
     unlock::candidates(snapshot, options)
-}
-
-fn is_encrypted_under(storage: &SecretStorage<'_>, name: &SecretName, id: &str) -> bool {
-    let SecretState::Encrypted(secret) = storage.secret(name) else {
-        return false;
-    };
-    secret.key_ids().any(|key_id| key_id.as_str() == id)
 }
 
 fn open(
@@ -160,7 +154,7 @@ fn deliver(
             provenance.name, provenance.vouched_by
         ));
     }
-    if !provenance.is_authenticated && !provenance.matches_published_key {
+    if provenance.may_be_anybodys {
         messages::warn("anybody who knows the public key of that key may have written this");
     }
     for quirk in provenance.quirks.iter().filter(|one| !one.is_harmless()) {

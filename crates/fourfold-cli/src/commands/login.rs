@@ -1,12 +1,11 @@
 //! `fourfold login`, `logout` and `whoami`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use fourfold::Snapshot;
 use fourfold_client::{
-    AccessToken, ErrorKind, Homeserver, LocalState, LocalStateError, LoginName, Password, Session,
-    escape_untrusted,
+    AccessToken, ErrorKind, Homeserver, LocalState, LoginName, Password, Session, escape_untrusted,
 };
 use serde_json::json;
 
@@ -108,7 +107,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     };
     let session = session.map_err(|error| login_failed(&name, error))?;
     let account = homeserver.account(session.clone())?;
-    let kept = keep(&folder, &session);
+    let kept = LocalState::take_over(&folder, &session);
     if kept.is_err() && is_new {
         // Nobody could use it.
         let _ = runtime.block_on(account.log_out());
@@ -118,30 +117,12 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let works = snapshot.is_ok();
     remember(global, &mut state, snapshot)?;
     if let Some(earlier) = earlier {
-        // What one homeserver says ends no session at another.
-        let ended = works
-            && homeserver
-                .account(earlier.clone())
-                .is_ok_and(|earlier| runtime.block_on(earlier.log_out()).is_ok());
+        let ended = works && runtime.block_on(homeserver.end_replaced(&earlier)).is_ok();
         if !ended {
             warn_of_unended(&earlier);
         }
     }
     report(global, account.session())
-}
-
-/// Keeps a session. Gives the one that it takes the place of, when that is another device's: what
-/// nobody can use any more should not stay logged in.
-fn keep(
-    folder: &Path,
-    session: &Session,
-) -> std::result::Result<(LocalState, Option<Session>), LocalStateError> {
-    let earlier = LocalState::open(folder, &session.user_id)
-        .ok()
-        .and_then(|state| state.session().ok().flatten());
-    let state = LocalState::create(folder, session)?;
-    let is_other = |earlier: &Session| earlier.device_id != session.device_id;
-    Ok((state, earlier.filter(is_other)))
 }
 
 /// Ends the session on the homeserver and forgets it here. What this machine has seen stays, so
@@ -180,7 +161,7 @@ pub(crate) fn who_am_i(global: &Global) -> Result<()> {
     report(global, logged_in.account.session())
 }
 
-/// What is there at the first log-in is what later states are compared with.
+/// What is there is followed, as by every other command.
 fn remember(
     global: &Global,
     state: &mut LocalState,
@@ -192,9 +173,8 @@ fn remember(
             compared.report(global.json);
             if compared.is_suspicious() {
                 messages::say("fourfold status shows what is there now");
-                return Ok(());
             }
-            Ok(state.pin(&snapshot)?)
+            Ok(())
         }
         // The session is there and useful; whoever reads next learns what is wrong.
         Err(_) => Ok(()),

@@ -3,16 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fourfold::algorithm::curve25519_aes_sha2::MacMode;
-use fourfold::plan::{self, StoreError, WritingKey};
-use fourfold::{Algorithm, ProvenKey, Secret, SecretName, TrustedPublicKey};
+use fourfold::judged::{Cleared, Judged};
+use fourfold::plan::{self, WritingKeys};
+use fourfold::{ProvenKey, Secret, SecretName};
 
 use crate::account::{LoggedIn, change};
 use crate::agent::Agent;
 use crate::error::{Error, Result};
 use crate::keys::random::rng;
 use crate::options::{AcceptOptions, ChangeOptions, Global, UnlockOptions};
-use crate::storage::judged::{Cleared, Judged};
 use crate::storage::unlock;
 use crate::terminal::input::Source;
 use crate::terminal::prompt;
@@ -53,31 +52,20 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         {
             drop(agent);
             let mut logged_in = LoggedIn::open(global)?;
-            let plan = Cleared::by_agent(&plan);
+            let plan = Cleared::by_other_process(&plan);
             return change::carry_out(global, &mut logged_in, plan, options.change);
         }
     }
     change::make(global, options.change, options.accept, |snapshot| {
         let keys = proven_keys(snapshot, options)?;
         let secret = early.map_or_else(|| read_secret(options), Ok)?;
-        let recipients = recipients(&keys, options.profile_2019)?;
-        let writing: Vec<_> = keys
-            .iter()
-            .zip(&recipients)
-            .map(|(key, recipient)| match recipient {
-                Some(recipient) => WritingKey::Profile2019 {
-                    recipient,
-                    mac_mode: MacMode::Libolm,
-                },
-                None => WritingKey::Proven(key),
-            })
-            .collect();
+        let keys = WritingKeys::new(keys, options.profile_2019)?;
         let storage = snapshot.storage();
         Ok(plan::store(
             &storage,
             &name,
             &secret,
-            &writing,
+            &keys.as_writing(),
             &snapshot.published_keys(),
             &mut rng(),
         )?)
@@ -121,18 +109,6 @@ fn proven_keys(snapshot: &Judged, options: &Options) -> Result<Vec<ProvenKey>> {
         }
     }
     Ok(keys)
-}
-
-fn recipients(keys: &[ProvenKey], profile_2019: bool) -> Result<Vec<Option<TrustedPublicKey>>> {
-    keys.iter()
-        .map(|key| match key.key().algorithm() {
-            Algorithm::AesHmacSha2 => Ok(None),
-            Algorithm::Curve25519AesSha2 if profile_2019 => TrustedPublicKey::from_proven_key(key)
-                .map(Some)
-                .map_err(Error::usage),
-            Algorithm::Curve25519AesSha2 => Err(StoreError::Needs2019Profile.into()),
-        })
-        .collect()
 }
 
 fn read_secret(options: &Options) -> Result<Secret> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use fourfold::history::Vouched;
+use fourfold::judged::Judged;
 use fourfold::storage::{JudgedSecret, ReadError};
 use fourfold::{
     Authenticity, KeyId, OpenError, Quirk, SecretName, SecretState, SecretStorage,
@@ -12,7 +13,6 @@ use fourfold_client::escape_untrusted;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Exit, Result};
-use crate::storage::judged::Judged;
 use crate::storage::unlock;
 
 /// How a secret came out. Nothing in it is secret.
@@ -25,6 +25,8 @@ pub(crate) struct Provenance {
     pub(crate) is_default_key: bool,
     pub(crate) is_authenticated: bool,
     pub(crate) matches_published_key: bool,
+    /// Whether anybody who knows the public key may have written it.
+    pub(crate) may_be_anybodys: bool,
     pub(crate) vouched_by: Vouched,
     pub(crate) is_iv_authenticated: bool,
     pub(crate) public_key: Option<String>,
@@ -42,6 +44,7 @@ impl Provenance {
             is_default_key: storage.default_key().key_id() == Some(&opened.key_id),
             is_authenticated: opened.authenticity == Authenticity::Authenticated,
             matches_published_key: opened.matches_published_key(),
+            may_be_anybodys: opened.may_be_anybodys(),
             vouched_by: opened.vouched_by,
             is_iv_authenticated: opened.vouched_by.is_iv_authenticated(),
             public_key: opened.public_key().map(ToOwned::to_owned),
@@ -83,12 +86,7 @@ pub(crate) fn open(
     name: &SecretName,
     key: &SecretStorageKey,
 ) -> Result<JudgedSecret> {
-    let opened = if snapshot.is_accepted() {
-        snapshot.open_accepted(name, key)
-    } else {
-        snapshot.open(name, key)
-    };
-    opened.map_err(|error| match error {
+    snapshot.open(name, key).map_err(|error| match error {
         ReadError::Open(error) => explain(&snapshot.storage(), name, key, error),
         ReadError::Value(error) => wrong_value(name, error),
         error => Error::new(Exit::Corrupt, error),

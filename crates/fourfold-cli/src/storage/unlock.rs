@@ -1,5 +1,6 @@
 //! From what the user gave to the key that it is.
 
+use fourfold::judged::Judged;
 use fourfold::passphrase::{Bounds, Budget, PassphraseParameters};
 use fourfold::storage::FoundKey;
 use fourfold::{KeyDescription, KeyId, ProvenKey, SecretStorage};
@@ -7,7 +8,6 @@ use fourfold_client::escape_untrusted;
 
 use crate::error::{Error, Result};
 use crate::options::{KeyInput, Offer, UnlockOptions};
-use crate::storage::judged::Judged;
 use crate::terminal::messages;
 
 /// Finds the key that an offer is, among the candidates in their order. All offers of a command share

@@ -214,6 +214,17 @@ impl Homeserver {
         }
         Account::at(self.clone(), session)
     }
+
+    /// Ends a session that a new one [took the place of](crate::LocalState::take_over). To be called
+    /// once the new one works. What one homeserver says ends no session at another.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OtherHomeserver`], and the errors of every call: the session is still logged in
+    /// then, which the user should know.
+    pub async fn end_replaced(&self, earlier: &Session) -> Result<(), Error> {
+        self.account(earlier.clone())?.log_out().await
+    }
 }
 
 /// An event as it was read.

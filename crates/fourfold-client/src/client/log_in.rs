@@ -113,15 +113,37 @@ impl<'a> LogIn<'a> {
                     Device::check_key(&LocalState::open(folder, &user_id)?, sealing)?;
                 }
                 let session = self.session().await?;
-                (
-                    LocalState::create(folder, &session)?,
-                    sealing.clone(),
-                    session,
-                )
+                let state = kept(homeserver, folder, &session).await?;
+                (state, sealing.clone(), session)
             }
         };
         let account = homeserver.account(session)?;
         Ok(Client::from_parts(account, state, sealing))
+    }
+}
+
+/// Keeps a session, and ends the one that it takes the place of once it works; and itself when it
+/// cannot be kept, because nobody could use it.
+async fn kept(
+    homeserver: &Homeserver,
+    folder: &Path,
+    session: &Session,
+) -> Result<LocalState, ClientError> {
+    let account = homeserver.account(session.clone())?;
+    match LocalState::take_over(folder, session) {
+        Ok((state, earlier)) => {
+            if let Some(earlier) = earlier
+                && account.whoami().await.is_ok()
+            {
+                // If it stays logged in, the user's list of devices shows it.
+                let _ = homeserver.end_replaced(&earlier).await;
+            }
+            Ok(state)
+        }
+        Err(error) => {
+            let _ = account.log_out().await;
+            Err(error.into())
+        }
     }
 }
 

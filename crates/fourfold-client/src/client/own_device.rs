@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fourfold::cross_signing::{ConfirmedDevice, OpenedKeys};
+use fourfold::cross_signing::OpenedKeys;
 use fourfold::sharing::{Policy, PromptId};
 use fourfold::{PublishedKeys, Secret, SecretName, SecretStorageKey};
 use tokio::sync::{MappedMutexGuard, MutexGuard};
@@ -166,25 +166,20 @@ impl<'a> OwnDevice<'a> {
         let client = self.client;
         let published = client.account.published_keys().await?;
         let mut state = client.state().await;
-        let id = client.account.device_id().ok_or(DeviceError::NoDeviceId)?;
         if Device::exists(&state)? {
             match Device::open(&mut state, &client.sealing) {
                 Err(DeviceError::NoKeys | DeviceError::OtherDevice) => {}
                 opened => {
                     let device = opened?;
-                    if published.device(id).is_some() {
-                        ConfirmedDevice::own(device.device_keys())
-                            .and_then(|this| this.check_served(&published))
-                            .map_err(VerifySelfError::from)?;
-                    }
+                    device
+                        .check_shown(&published)
+                        .map_err(VerifySelfError::from)?;
                     return Ok(device);
                 }
             }
         }
-        if published.device(id).is_some() {
-            return Err(DeviceError::NotMadeHere.into());
-        }
-        let device = NewDevice::generate(&state)?.keep(&mut state, &client.sealing)?;
-        Ok(device)
+        let new = NewDevice::generate(&state)?;
+        new.check_shown(&published)?;
+        Ok(new.keep(&mut state, &client.sealing)?)
     }
 }

@@ -1,6 +1,7 @@
 //! The device: its keys, and what it keeps about other devices.
 
 mod ask;
+mod bootstrap;
 mod clock;
 mod device_list;
 mod error;
@@ -17,6 +18,7 @@ mod request;
 mod run;
 mod share;
 mod sharing;
+mod shown;
 mod step;
 mod sync;
 mod this_device;

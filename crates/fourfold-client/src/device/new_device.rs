@@ -41,6 +41,12 @@ impl NewDevice {
         Ok(Self { keys, device_keys })
     }
 
+    /// As [`Device::device_id`].
+    #[must_use]
+    pub fn device_id(&self) -> &str {
+        &self.keys.device_id
+    }
+
     /// As [`Device::device_keys`].
     #[must_use]
     pub fn device_keys(&self) -> &Content {

@@ -1,6 +1,6 @@
 //! Verifying this device with the keys of the user's identity.
 
-use fourfold::cross_signing::{ConfirmedDevice, KnownKeys, NotConfirmed, UnusableKeys};
+use fourfold::cross_signing::{KnownKeys, NotConfirmed, UnusableKeys};
 use fourfold::identity::PinnedBy;
 use fourfold::signed_json::PublicKey;
 
@@ -30,27 +30,63 @@ impl Device {
         keys: &KnownKeys,
         replaces_pin: bool,
     ) -> Result<SelfVerification, VerifySelfError> {
-        let self_signing_key = keys
-            .self_signing_key()
-            .ok_or(UnusableKeys::NoSelfSigningKey)?;
-        self.upload_keys(account).await?;
-        let published = account.published_keys().await?;
-        let this = ConfirmedDevice::own(self.device_keys())?;
-        this.check_served(&published)?;
-        let was_signed = sign_device(account, state, &this, self_signing_key, &published).await?;
+        let was_signed = self.sign_self(account, state, keys, replaces_pin).await?;
         let master_key = keys.master_key().map(|key| key.public_key());
         if let Some(master_key) = master_key {
-            self.refresh_and_tell(account).await?;
-            if replaces_pin {
-                self.replace_pin(master_key, PinnedBy::PrivateKey)?;
-            } else {
-                self.pin(master_key, PinnedBy::PrivateKey)?;
-            }
+            self.hold_on_to(account, master_key, replaces_pin).await?;
         }
         Ok(SelfVerification {
             was_signed,
             pinned_master_key: master_key,
         })
+    }
+
+    /// The first part of [`verify_self`](Self::verify_self): publishes the keys of this device, signs
+    /// them, and reads the signature back. Whether it was signed now.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify_self`](Self::verify_self). Nothing is signed when another identity is published
+    /// than this machine knows, unless the user said that it takes its place.
+    pub async fn sign_self(
+        &mut self,
+        account: &Account,
+        state: &mut LocalState,
+        keys: &KnownKeys,
+        replaces_pin: bool,
+    ) -> Result<bool, VerifySelfError> {
+        let self_signing_key = keys
+            .self_signing_key()
+            .ok_or(UnusableKeys::NoSelfSigningKey)?;
+        self.upload_keys(account).await?;
+        let published = account.published_keys().await?;
+        if !replaces_pin {
+            let checked = self.trust().check_published(published.identity());
+            checked.map_err(DeviceError::from)?;
+        }
+        let this = self.confirm_shown(&published)?;
+        Ok(sign_device(account, state, &this, self_signing_key, &published).await?)
+    }
+
+    /// The second part of it: holds on to the master key, whose private half is known. From now on
+    /// another one is an alarm, and not an identity. `replaces_pin` is whether the user said that it
+    /// takes the place of another one that this machine knew.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::OtherIdentity`], and the errors of every call and of the file system.
+    pub async fn hold_on_to(
+        &mut self,
+        account: &Account,
+        master_key: PublicKey,
+        replaces_pin: bool,
+    ) -> Result<(), DeviceError> {
+        self.refresh_and_tell(account).await?;
+        if replaces_pin {
+            self.replace_pin(master_key, PinnedBy::PrivateKey)
+        } else {
+            self.pin(master_key, PinnedBy::PrivateKey)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use fourfold::history::{Change, Fingerprint, History, Origin, Place, Reading, Sighting};
+use fourfold::judged::Compared;
 use fourfold::{AccountData, Content, KeyId, SecretName, Snapshot};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
@@ -62,6 +63,57 @@ impl LocalState {
             self.change(saw, |_| Ok(()))?;
         }
         Ok(changes)
+    }
+
+    /// As [`follow`](Self::follow), as a judgement of what may be done with the account. What is
+    /// suspicious is remembered too when the user accepts it.
+    ///
+    /// # Errors
+    ///
+    /// As [`compare`](Self::compare).
+    pub fn judge(
+        &mut self,
+        snapshot: &Snapshot,
+        is_accepted: bool,
+    ) -> Result<Compared, LocalStateError> {
+        let changes = self.follow(snapshot)?;
+        if is_accepted && changes.iter().any(Change::is_suspicious) {
+            self.pin(snapshot)?;
+        }
+        Ok(Compared::new(changes, is_accepted))
+    }
+
+    /// The same for what the server does not show now, such as a file, and for who must not change
+    /// anything: nothing is remembered, and only what is suspicious is told.
+    ///
+    /// # Errors
+    ///
+    /// As [`compare`](Self::compare).
+    pub fn look(
+        &self,
+        snapshot: &Snapshot,
+        is_accepted: bool,
+    ) -> Result<Compared, LocalStateError> {
+        let mut changes = self.compare(snapshot)?;
+        changes.retain(Change::is_suspicious);
+        Ok(Compared::new(changes, is_accepted))
+    }
+
+    /// Remembers that a key opened a secret, and says how this machine came to know the entry before:
+    /// what that vouches for ([`JudgedSecret::known_before`](fourfold::storage::JudgedSecret::known_before)).
+    ///
+    /// # Errors
+    ///
+    /// The errors of the file system.
+    pub fn opened_one(
+        &mut self,
+        account_data: &AccountData,
+        name: &SecretName,
+        key_id: &KeyId,
+    ) -> Result<Option<Origin>, LocalStateError> {
+        let known = self.history()?.origin_of(account_data, name, key_id);
+        self.opened(account_data, [name], key_id)?;
+        Ok(known)
     }
 
     /// Remembers that a key opened these secrets: nothing that the server shows makes this machine

@@ -72,6 +72,26 @@ impl LocalState {
         Ok(state)
     }
 
+    /// As [`create`](Self::create), and gives the session that it takes the place of, when that is
+    /// another device's: nobody can use it any more, so it should not stay logged in. It is ended when
+    /// the new one works ([`Homeserver::end_replaced`](crate::Homeserver::end_replaced)), and not
+    /// before: until then it may be the only one that does.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create). The new session is of no use then, and to be ended as well.
+    pub fn take_over(
+        folder: &Path,
+        session: &Session,
+    ) -> Result<(Self, Option<Session>), LocalStateError> {
+        let earlier = Self::open(folder, &session.user_id)
+            .ok()
+            .and_then(|state| state.session().ok().flatten());
+        let state = Self::create(folder, session)?;
+        let is_other = |earlier: &Session| earlier.device_id != session.device_id;
+        Ok((state, earlier.filter(is_other)))
+    }
+
     /// A state that is kept in memory only, for a program that runs once: nothing is remembered when
     /// it ends, so neither a rollback between two runs is noticed nor a change resumed.
     ///

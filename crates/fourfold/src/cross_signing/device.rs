@@ -1,7 +1,7 @@
 //! Signing a device of the user, after it is certain which one it is.
 
 use crate::identity::{
-    CrossSigningKeyError, DeviceKeys, DeviceKeysError, OwnDeviceMismatch, UserKeys,
+    CrossSigningKeyError, DeviceKeys, DeviceKeysError, DeviceTrust, OwnDeviceMismatch, UserKeys,
     check_same_device,
 };
 use crate::signable::Signable;
@@ -53,6 +53,20 @@ impl ConfirmedDevice {
             return Err(NotConfirmed::OtherFingerprint);
         }
         Self::of(keys)
+    }
+
+    /// Checks that a device may be signed, by what this machine thinks of it: somebody must be
+    /// logged in on it. The keys of a device that is logged out are those of nobody who could have
+    /// compared anything now, and a server that shows them still may have them from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`SignDeviceError::NotLoggedIn`].
+    pub fn check_logged_in(trust: DeviceTrust) -> Result<(), SignDeviceError> {
+        match trust {
+            DeviceTrust::NotLoggedIn => Err(SignDeviceError::NotLoggedIn),
+            _ => Ok(()),
+        }
     }
 
     /// The user.
@@ -199,6 +213,9 @@ pub enum SignDeviceError {
     /// The ID of the device, or of another one of the user, is a cross-signing key.
     #[error("a device of the account has a cross-signing key for its ID: log that device out")]
     NamedLikeAKey,
+    /// Nobody is logged in on it.
+    #[error("the device: {}", DeviceTrust::NotLoggedIn)]
+    NotLoggedIn,
     /// The private key does not belong to the published self-signing key.
     #[error("the private key does not belong to the published self-signing key")]
     OtherKey,
@@ -212,6 +229,7 @@ crate::error_code::error_codes! {
     Self::Dehydrated { .. } => "sign_device_dehydrated",
     Self::Identity { .. } => "sign_device_identity",
     Self::NamedLikeAKey { .. } => "sign_device_named_like_a_key",
+    Self::NotLoggedIn { .. } => "sign_device_not_logged_in",
     Self::OtherKey { .. } => "sign_device_other_key",
     Self::Signature { .. } => "sign_device_signature",
     ;

@@ -409,3 +409,17 @@ fn debug_shows_public_keys_only() {
         assert!(!shown.contains(seed.expose_secret()), "{name}");
     }
 }
+
+#[test]
+fn a_device_on_which_nobody_is_logged_in_is_not_signed() {
+    use crate::identity::{DeviceTrust, LoggedInDevices};
+    let laptop = device(3, "LAPTOP");
+    let keys = shown(&[("LAPTOP", &laptop)]);
+    let judged = |logged_in: &[&str]| {
+        let logged_in = LoggedInDevices::from_iter(logged_in.iter().copied());
+        let trust = DeviceTrust::at_first_sight("LAPTOP", &keys, Some(&logged_in));
+        ConfirmedDevice::check_logged_in(trust)
+    };
+    assert_eq!(judged(&["LAPTOP"]), Ok(()));
+    assert_eq!(judged(&["PHONE"]), Err(SignDeviceError::NotLoggedIn));
+}

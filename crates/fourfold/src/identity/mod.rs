@@ -22,5 +22,6 @@ pub use logged_in::{LogIn, LoggedInDevices};
 pub use public_keys::PublicKeys;
 pub use published::{CrossSigningKeyError, PublishedIdentity};
 pub use same_device::{OwnDeviceMismatch, check_same_device};
+pub use trust::asking::CannotAsk;
 pub use trust::{IdentityAlarm, OtherIdentityPinned, PinnedBy, Trust, TrustChange};
 pub use user_keys::{UserKeys, UserKeysError};

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{BackupVersion, PublishedKeys, Secret, SecretName, SecretValueError, Verdict};
+use super::standard::is_backup_unwanted;
+use crate::{
+    AccountData, BackupVersion, PublishedKeys, Secret, SecretName, SecretValueError, Verdict,
+};
 
 /// A key backup whose private key this machine has known: what it remembers of it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -51,6 +54,37 @@ pub struct KnownBackup<'a> {
 }
 
 impl<'a> KnownBackup<'a> {
+    /// What a server shows: in account data whether the user wants a backup, and the backup itself.
+    /// No private key is at hand yet, nothing is remembered, and nothing is to be replaced.
+    #[must_use]
+    pub fn shown(
+        account_data: &AccountData,
+        is_published: bool,
+        published: Option<&'a BackupVersion>,
+    ) -> Self {
+        Self {
+            is_published,
+            published,
+            remembered: None,
+            private_keys: Vec::new(),
+            is_unwanted: is_backup_unwanted(account_data),
+            is_replaced: false,
+        }
+    }
+
+    /// What there is of a key backup, if nothing is done about it. `is_signed` is whether the published
+    /// identity [signed](PublishedKeys::has_signed_backup) what is published.
+    #[must_use]
+    pub fn state(&self, is_signed: bool) -> BackupState {
+        match self.decide() {
+            Ok(BackupChoice::Keep(_)) if is_signed => BackupState::SetUp,
+            Ok(BackupChoice::Keep(_)) => BackupState::Unsigned,
+            Ok(BackupChoice::Leave(unknown)) => BackupState::Unknown(unknown),
+            Ok(BackupChoice::DoWithout) => BackupState::Unwanted,
+            Ok(BackupChoice::Create) | Err(BackupHidden { .. }) => BackupState::Missing,
+        }
+    }
+
     /// What to do so that the account has a key backup.
     ///
     /// A backup is the user's only if a private key at hand belongs to it. Any other may have been
@@ -133,6 +167,26 @@ pub enum BackupChoice<'a> {
     Keep(&'a Secret),
     /// It is there, and nothing shows that it is the user's: it stays as it is, and unsigned.
     Leave(UnknownBackup),
+}
+
+/// What there is of a key backup.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever tells it must have words for each of them"
+)]
+pub enum BackupState {
+    /// It is the user's: its private key is known, and the published identity signed it.
+    SetUp,
+    /// There is none.
+    Missing,
+    /// Nothing shows that it is the user's.
+    Unknown(UnknownBackup),
+    /// It is the user's, and the published identity did not sign it, so that other devices may not use
+    /// it: the master key is not known.
+    Unsigned,
+    /// There is none, and the user wants none.
+    Unwanted,
 }
 
 /// Why a key backup that the server shows is not known to be the user's. The versions are untrusted
@@ -359,6 +413,40 @@ mod tests {
             assert_eq!(left(&unreadable(false)), UnknownBackup::Unreadable);
             let choice = unreadable(true).decide().unwrap();
             assert!(matches!(choice, BackupChoice::Create));
+        }
+    }
+
+    #[test]
+    fn what_a_server_shows_is_told_as_it_is() {
+        let (own, known) = backup(1);
+        let own = own.secret();
+        let nothing = AccountData::default();
+        let shown = KnownBackup::shown(&nothing, true, Some(&known));
+        let version = "1".to_owned();
+        let no_key = BackupState::Unknown(UnknownBackup::NoKey { version });
+        assert_eq!(shown.state(true), no_key);
+        let with_key = KnownBackup {
+            private_keys: vec![&own],
+            ..shown
+        };
+        assert_eq!(with_key.state(true), BackupState::SetUp);
+        assert_eq!(with_key.state(false), BackupState::Unsigned);
+        assert_eq!(NOTHING.state(true), BackupState::Missing);
+        let remembered = RememberedBackup::from(&known);
+        let hidden = KnownBackup {
+            remembered: Some(&remembered),
+            ..NOTHING
+        };
+        assert_eq!(hidden.state(true), BackupState::Missing);
+        for (wish, expected) in [
+            (r#"{"enabled":false}"#, BackupState::Unwanted),
+            (r#"{"enabled":true}"#, BackupState::Missing),
+            (r#"{"enabled":"no"}"#, BackupState::Missing),
+        ] {
+            let json = format!(r#"{{"m.key_backup":{wish}}}"#);
+            let account_data = AccountData::from_json(&json).unwrap();
+            let shown = KnownBackup::shown(&account_data, false, None);
+            assert_eq!(shown.state(true), expected, "{wish}");
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod action;
 mod backup_continuity;
+mod bootstrap;
 mod device;
 mod draft;
 mod identity;
@@ -22,13 +23,17 @@ mod secret;
 mod standard;
 mod steps;
 mod transfer;
+mod writing_keys;
 
 pub use self::action::{
     Action, CreateKeyBackup, Found, PublishDevice, PublishIdentity, PutAccountData, RemoveDevice,
     SignDevice, SignKeyBackup, StepState,
 };
 pub use self::backup_continuity::{
-    BackupChoice, BackupHidden, KnownBackup, RememberedBackup, UnknownBackup,
+    BackupChoice, BackupHidden, BackupState, KnownBackup, RememberedBackup, UnknownBackup,
+};
+pub use self::bootstrap::{
+    Bootstrap, BootstrapError, BootstrapKey, KeyChoice, KnownAccount, Replaced,
 };
 pub use self::device::{publish_device, remove_device, sign_device};
 pub use self::draft::NotDescribed;
@@ -48,3 +53,4 @@ pub use self::secret::{
 pub use self::standard::{CompleteError, complete};
 pub use self::steps::{Plan, Step};
 pub use self::transfer::{Destination, TransferError, migrate, rotate};
+pub use self::writing_keys::WritingKeys;

@@ -12,7 +12,7 @@ use super::secret::{StoreError, WritingKey, store};
 use super::steps::Plan;
 use crate::secret_kind::is_same_value;
 use crate::{
-    Content, EventState, ProvenKey, PublishedKeys, Secret, SecretName, SecretStorage,
+    AccountData, Content, EventState, ProvenKey, PublishedKeys, Secret, SecretName, SecretStorage,
     SecretValueError, Verdict,
 };
 
@@ -118,6 +118,14 @@ crate::error_code::error_codes! {
 
 /// `m.key_backup` tells the user's other clients that backups are wanted (MSC4287).
 const KEY_BACKUP: &str = "m.key_backup";
+
+/// Whether the user said once that no backup is wanted: other clients ask for it too.
+pub(super) fn is_backup_unwanted(account_data: &AccountData) -> bool {
+    match account_data.state(KEY_BACKUP) {
+        EventState::Content(wish) => wish.get("enabled") == Some(Ok(false)),
+        _ => false,
+    }
+}
 
 fn enable_backup(draft: &mut Draft) {
     let mut content = match draft.account_data.state(KEY_BACKUP) {

@@ -27,13 +27,20 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// One plan that does what these do, in this order.
+    /// One plan that does what these do, in this order. A warning that several of them have is given
+    /// once.
+    ///
+    /// They must be about different things, or each made of what the ones before it leave.
     #[must_use]
     pub fn of(title: impl Into<String>, plans: impl IntoIterator<Item = Self>) -> Self {
         let mut whole = Self::new(title);
         for plan in plans {
             whole.steps.extend(plan.steps);
-            whole.warnings.extend(plan.warnings);
+            for warning in plan.warnings {
+                if !whole.warnings.contains(&warning) {
+                    whole.warnings.push(warning);
+                }
+            }
         }
         whole
     }

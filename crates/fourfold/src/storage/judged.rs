@@ -54,6 +54,13 @@ impl JudgedSecret {
         matches!(self.verdict, Verdict::Matches { .. })
     }
 
+    /// Whether anybody who knows the public key of secret storage may have written it: nothing but
+    /// that key was needed to encrypt it, and it belongs to no published key.
+    #[must_use]
+    pub fn may_be_anybodys(&self) -> bool {
+        self.authenticity != Authenticity::Authenticated && !self.matches_published_key()
+    }
+
     /// The public key that belongs to it, as unpadded base64, when it is the private half of one.
     #[must_use]
     pub fn public_key(&self) -> Option<&str> {

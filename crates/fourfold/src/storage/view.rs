@@ -115,6 +115,21 @@ impl<'a> SecretStorage<'a> {
             })
     }
 
+    /// The names of the secrets that are encrypted under a key, in their order: those that this key
+    /// can open and share, and that it alone may hold the last copy of.
+    pub fn secrets_under(&self, id: &KeyId) -> impl Iterator<Item = SecretName> + use<'a> {
+        let id = id.clone();
+        self.secrets()
+            .filter(move |(_, secret)| secret.entry(&id).is_some())
+            .map(|(name, _)| name)
+    }
+
+    /// Whether a secret is encrypted under a key.
+    #[must_use]
+    pub fn is_encrypted_under(&self, name: &SecretName, id: &KeyId) -> bool {
+        matches!(self.secret(name), SecretState::Encrypted(secret) if secret.entry(id).is_some())
+    }
+
     /// What the account data under a secret's name is.
     #[must_use]
     pub fn secret(&self, name: &SecretName) -> SecretState {
@@ -210,6 +225,35 @@ impl<'a> SecretStorage<'a> {
             _ if self.opens_something(key) => KeyCheckOutcome::Verified,
             _ => KeyCheckOutcome::Unverifiable,
         }
+    }
+
+    /// Whether a key that was proven before, perhaps long ago, is still the one that account data
+    /// describes under its ID.
+    #[must_use]
+    pub fn is_current(&self, key: &ProvenKey) -> bool {
+        self.check(key.key()) == KeyCheckOutcome::Verified
+    }
+
+    /// Whether a program that keeps a key writes with it when the user chose none: it is the default
+    /// key, it is [current](Self::is_current), and it writes in the form of today.
+    ///
+    /// ```
+    /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+    /// use fourfold::{AccountData, NewKey, SecretStorage, plan};
+    /// let mut account_data = AccountData::default();
+    /// let (first, second) = (NewKey::random(None, &mut rng), NewKey::random(None, &mut rng));
+    /// plan::set_up(&SecretStorage::new(&account_data), &first)?.apply_to(&mut account_data);
+    /// plan::create_key(&SecretStorage::new(&account_data), &second).apply_to(&mut account_data);
+    /// let storage = SecretStorage::new(&account_data);
+    /// assert!(storage.writes_by_default(first.key()));
+    /// assert!(!storage.writes_by_default(second.key()));
+    /// # Ok::<(), plan::SetUpError>(())
+    /// ```
+    #[must_use]
+    pub fn writes_by_default(&self, key: &ProvenKey) -> bool {
+        self.default_key().key_id() == Some(key.id())
+            && key.key().algorithm() == Algorithm::AesHmacSha2
+            && self.is_current(key)
     }
 
     /// Proves that a key is the right one, as [`check`](Self::check) does, which allows to write

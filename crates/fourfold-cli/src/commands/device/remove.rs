@@ -2,6 +2,7 @@
 
 use clap::Args;
 use fourfold::identity::TombstoneReason;
+use fourfold::judged::Cleared;
 use fourfold::plan;
 use fourfold_client::escape_untrusted;
 
@@ -10,7 +11,6 @@ use crate::account::{LoggedIn, change, own_device};
 use crate::error::{Error, Result};
 use crate::keys::sealing_key::SealingOptions;
 use crate::options::{ChangeOptions, Global};
-use crate::storage::judged::Cleared;
 use crate::terminal::{messages, output};
 
 /// Options of `device rm`.

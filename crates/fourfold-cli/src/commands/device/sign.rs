@@ -2,7 +2,6 @@
 
 use clap::Args;
 use fourfold::cross_signing::ConfirmedDevice;
-use fourfold::identity::DeviceTrust;
 use fourfold::signed_json::PublicKey;
 use fourfold::{Plan, plan};
 use fourfold_client::escape_untrusted;
@@ -11,7 +10,7 @@ use serde_json::json;
 use super::private_keys;
 use crate::account::own_device::{self, Judge};
 use crate::account::{LoggedIn, change};
-use crate::error::{Error, Exit, Result};
+use crate::error::{Error, Result};
 use crate::keys::sealing_key::SealingOptions;
 use crate::options::{AcceptOptions, ChangeOptions, Global, UnlockOptions};
 use crate::terminal::{messages, output};
@@ -49,14 +48,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         return Err(refused.hint("fourfold device ls"));
     }
     let judge = Judge::new(&mut logged_in, &options.sealing, &lists)?;
-    let verdict = judge.verdict(&options.device_id);
-    if verdict == DeviceTrust::NotLoggedIn {
-        return Err(Error::new(
-            Exit::NotVerified,
-            format!("the device {id}: {verdict}; nothing was signed"),
-        )
-        .hint("log in on it anew: then it gets new keys, with another fingerprint"));
-    }
+    ConfirmedDevice::check_logged_in(judge.verdict(&options.device_id))?;
     let device = ConfirmedDevice::with_fingerprint(published, &options.device_id, &fingerprint)?;
     let plan = if device.check_signed(published).is_ok() {
         // Nobody has to look for a key then.

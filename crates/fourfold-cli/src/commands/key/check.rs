@@ -3,17 +3,14 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
+use fourfold::judged::Judged;
 use fourfold::passphrase::Budget;
-use fourfold::{
-    KeyCheckOutcome, KeyDescription, PublishedKeys, Quirk, Secret, SecretName, SecretStorage,
-    SecretStorageKey, Verdict, base64, recovery_key,
-};
+use fourfold::{KeyCheckOutcome, KeyDescription, Quirk, SecretStorage, SecretStorageKey};
 use serde_json::json;
 
 use crate::account;
 use crate::error::{Error, Exit, Result};
 use crate::options::{AcceptOptions, Global, Offer, ReadOptions, UnlockOptions};
-use crate::storage::judged::Judged;
 use crate::storage::unlock;
 use crate::terminal::output;
 
@@ -54,7 +51,11 @@ fn check(
     let storage = snapshot.storage();
     let found = match unlock::find(snapshot, offer, candidates, budget) {
         Ok(found) => found,
-        Err(error) if is_backup_key(&snapshot.published_keys(), offer) => {
+        Err(error)
+            if snapshot
+                .published_keys()
+                .is_recovery_key_of_backup(offer.text()) =>
+        {
             return Err(Error::new(
                 error.exit,
                 "this is the key of the key backup, not of secret storage",
@@ -102,16 +103,4 @@ fn quirks(storage: &SecretStorage<'_>, key: &SecretStorageKey) -> BTreeSet<Quirk
     let description = storage.key(key.id()).ok();
     let check = description.and_then(|description| description.check(key).ok());
     check.into_iter().flat_map(|check| check.quirks).collect()
-}
-
-/// Both kinds of keys look the same on paper.
-fn is_backup_key(published_keys: &PublishedKeys, offer: &Offer) -> bool {
-    let Ok(bytes) = recovery_key::decode(offer.text()) else {
-        return false;
-    };
-    let secret = Secret::new(base64::encode(*bytes));
-    matches!(
-        published_keys.judge(&SecretName::backup_key(), &secret),
-        Ok(Verdict::Matches { .. })
-    )
 }

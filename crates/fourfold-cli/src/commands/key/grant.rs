@@ -69,12 +69,12 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
                 and the one that is to open them",
             ));
         };
-        let (published_keys, mut draft) = (snapshot.published_keys(), None);
+        let (published_keys, mut plans) = (snapshot.published_keys(), Vec::new());
         for name in names(&storage, &options.names, from.id())? {
             let plan = plan::add_key(&storage, &name, &from, &to, &published_keys, &mut rng())?;
-            draft = Some(join(draft, plan, format!("let the key {id} open secrets")));
+            plans.push(plan);
         }
-        draft.ok_or_else(|| Error::refused("that key opens no secrets"))
+        joined(format!("let the key {id} open secrets"), plans)
     })
 }
 
@@ -92,16 +92,12 @@ pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
             .ok_or_else(|| Error::usage("no key was given"))?;
         let mut budget = unlock::budget(&options.remaining);
         let remaining = unlock::find(snapshot, offer, &others, &mut budget)?.key;
-        let (published_keys, mut draft) = (snapshot.published_keys(), None);
+        let (published_keys, mut plans) = (snapshot.published_keys(), Vec::new());
         for name in names(&storage, &options.names, &id)? {
             let plan = plan::take_key_away(&storage, &name, &id, &remaining, &published_keys)?;
-            draft = Some(join(
-                draft,
-                plan,
-                format!("take secrets away from the key {id}"),
-            ));
+            plans.push(plan);
         }
-        draft.ok_or_else(|| Error::refused("that key opens no secrets"))
+        joined(format!("take secrets away from the key {id}"), plans)
     })
 }
 
@@ -117,23 +113,12 @@ fn names(
             .map(|name| SecretName::new(name).map_err(Error::usage))
             .collect();
     }
-    let opens = storage
-        .secrets()
-        .filter(|(_, secret)| secret.entry(id).is_some());
-    Ok(opens.map(|(name, _)| name).collect())
+    Ok(storage.secrets_under(id).collect())
 }
 
-/// Plans for different secrets touch different account data, so one can follow the other.
-fn join(first: Option<Plan>, mut second: Plan, title: String) -> Plan {
-    let Some(mut plan) = first else {
-        second.title = title;
-        return second;
-    };
-    plan.steps.append(&mut second.steps);
-    for warning in second.warnings {
-        if !plan.warnings.contains(&warning) {
-            plan.warnings.push(warning);
-        }
+fn joined(title: String, plans: Vec<Plan>) -> Result<Plan> {
+    if plans.is_empty() {
+        return Err(Error::refused("that key opens no secrets"));
     }
-    plan
+    Ok(Plan::of(title, plans))
 }

@@ -28,26 +28,20 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     change::make(global, options.change, options.accept, |snapshot| {
         let storage = snapshot.storage();
         let published_keys = snapshot.published_keys();
-        // No key helps against these: then none is asked for.
-        if let Err(error @ (RemoveKeyError::IsDefault | RemoveKeyError::NoSuchKey)) =
-            plan::remove_key(&storage, &id, &[], &published_keys)
-        {
-            return Err(error.into());
+        // Only against these another key helps: else none is asked for.
+        match plan::remove_key(&storage, &id, &[], &published_keys) {
+            Err(RemoveKeyError::LastCopy { .. } | RemoveKeyError::OnlyWrongCopies { .. })
+                if storage.secrets_under(&id).next().is_some() => {}
+            planned => return Ok(planned?),
         }
         let mut keys = Vec::new();
-        // A key that opens nothing goes without proof.
-        if storage
-            .secrets()
-            .any(|(_, secret)| secret.entry(&id).is_some())
+        let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
+        let mut budget = unlock::budget(&options.remaining);
+        for offer in options
+            .remaining
+            .offers("Recovery key or passphrase of a remaining key")?
         {
-            let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
-            let mut budget = unlock::budget(&options.remaining);
-            for offer in options
-                .remaining
-                .offers("Recovery key or passphrase of a remaining key")?
-            {
-                keys.push(unlock::find(snapshot, &offer, &others, &mut budget)?.key);
-            }
+            keys.push(unlock::find(snapshot, &offer, &others, &mut budget)?.key);
         }
         let keys: Vec<_> = keys.iter().collect();
         Ok(plan::remove_key(&storage, &id, &keys, &published_keys)?)

@@ -1,30 +1,27 @@
 //! `fourfold setup`: secret storage, the cross-signing identity, this device and the key backup.
 //!
-//! Every part that is there already stays; doing it twice is doing it once, and going on after an
-//! interruption is doing it again. The order keeps the account usable: first the key, then what is
-//! published, then the secrets, and the default key last. What must not be lost once its public half
-//! is published is sealed on disk before.
+//! What is made, kept and refused, and in which order, the library decides
+//! ([`Bootstrap`]); this asks, and carries it out.
 
 mod backup;
 mod options;
 mod storage;
 mod storage_key;
-mod work;
 
-use fourfold::{BackupVersion, KeyId, Plan, SecretName};
+use fourfold::judged::Judged;
+use fourfold::plan::{BackupState, Bootstrap, BootstrapKey, KnownAccount, Replaced};
+use fourfold::signable::Signable;
+use fourfold::{BackupVersion, KeyId, SecretName};
 use fourfold_client::Device;
 use serde::Serialize;
 
-use self::backup::BackupState;
 pub(crate) use self::options::Options;
-use self::storage_key::StorageKey;
-use self::work::{Reset, Work};
 use crate::account::own_device::{self, ThisDevice};
 use crate::account::{LoggedIn, change};
 use crate::error::{Error, Exit, Result};
 use crate::keys::new_key;
+use crate::keys::random::rng;
 use crate::options::{ChangeOptions, Global};
-use crate::storage::judged::Judged;
 use crate::terminal::{messages, output, prompt};
 
 /// Completes whatever is missing.
@@ -39,62 +36,57 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let snapshot = logged_in.snapshot_for_change(options.accept)?;
     let published = own_device::published(&logged_in)?;
     let device = ThisDevice::find(&mut logged_in, &options.sealing, &published)?;
-    let key = StorageKey::find(&snapshot, options)?;
-    let work = Work::find(
-        &snapshot,
-        &published,
-        &device,
-        key.proven(),
-        Reset {
+    let key = storage_key::find(&snapshot, options)?;
+    let key_backup = snapshot.published_keys().backup;
+    let account = KnownAccount {
+        account_data: &snapshot.account_data,
+        published: &published,
+        has_key_backup: snapshot.has_key_backup(),
+        key_backup: key_backup.as_ref(),
+        trust: device.remembered.trust.as_ref(),
+        remembered_backup: device.remembered.backup.as_ref(),
+        made_here: &device.remembered.unstored,
+        replaced: Replaced {
             identity: options.reset_identity,
             backup: options.new_backup,
         },
-    )?;
-    let plan = work.plan(&snapshot, &published, &device, &key)?;
+    };
+    let bootstrap = bootstrap(&account, &key, &device)?;
+    let plan = bootstrap.plan();
     let changes = !plan.is_empty();
     if !changes && !options.change.dry_run {
-        change::note_warnings(global, &plan);
-        messages::say(if work.is_complete() {
+        change::note_warnings(global, plan);
+        messages::say(if bootstrap.is_complete() {
             "everything is set up"
         } else {
             "there is nothing to change"
         });
-    } else if !change::agree(global, &plan, options.change)? {
+    } else if !change::agree(global, plan, options.change)? {
         return Ok(());
     }
-    if work.replaces_identity {
+    if bootstrap.replaces_identity() {
         confirm_reset(&logged_in, options.change)?;
     }
     options.password.read_if_given()?;
-    if work.replaces_identity && options.new.chooses_passphrase() && prompt::is_possible() {
+    if bootstrap.replaces_identity() && options.new.chooses_passphrase() && prompt::is_possible() {
         // Homeservers ask for it then, and it must not be the passphrase: known before anything is
         // written.
         options.password.read()?;
     }
     let mut device = device.keep(&mut logged_in, &options.sealing)?;
-    // Before the plan, which finds that step done then: a homeserver that gets the keys of a device
-    // again after they were signed may keep them without the signature.
-    own_device::publish(&logged_in, &mut device)?;
+    prepare(&logged_in, &mut device, &bootstrap)?;
     if changes {
-        // Once a public key is published, its private half must not be lost.
-        device.keep_unstored(&work.secrets())?;
-        if let StorageKey::New(new) = &key {
+        if let BootstrapKey::New(new) = &key {
             new_key::deliver(new, &options.new, logged_in.account.session())?;
         }
-        change::apply_asking(&mut logged_in, snapshot.clear(&plan), &options.password)?;
+        change::apply_asking(&mut logged_in, snapshot.clear(plan), &options.password)?;
     }
-    settle(&logged_in, &mut device, &work)?;
+    settle(&logged_in, &mut device, &bootstrap)?;
     let snapshot = logged_in.snapshot_for_opening(None, options.accept)?;
-    let remembered = device.remembered()?.backup;
-    let at_hand = work.at_hand(&snapshot, key.proven());
-    let backup = BackupState::of(&snapshot, &at_hand, remembered.as_ref());
-    if let Some(backup) = backup.known() {
-        device.remember_backup(backup)?;
-    }
-    let done = Done::of(&plan, &work, &snapshot, &key, &backup);
-    backup.warn();
-    let reported = report(global, &done);
-    match (reported, backup.check()) {
+    let backup = backup_state(&snapshot, &mut device, &bootstrap, &key)?;
+    let done = Done::of(&bootstrap, &snapshot, &key, &backup);
+    backup::warn(&backup);
+    match (report(global, &done), backup::check(backup)) {
         (Err(error), Err(of_backup)) => {
             messages::warn(of_backup.message);
             if let Some(hint) = of_backup.hint {
@@ -104,6 +96,48 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         }
         (reported, checked) => reported.and(checked),
     }
+}
+
+fn bootstrap(
+    account: &KnownAccount<'_>,
+    key: &BootstrapKey,
+    device: &ThisDevice,
+) -> Result<Bootstrap> {
+    let this = device.confirmed()?;
+    let sign = |object: &mut Signable| Ok::<(), Error>(device.sign(object)?);
+    Bootstrap::new(account, key, &this, sign, &mut rng())
+}
+
+/// What is kept and published before the plan is carried out.
+fn prepare(logged_in: &LoggedIn, device: &mut Device, bootstrap: &Bootstrap) -> Result<()> {
+    let _busy = messages::busy("publishing the keys of this device");
+    let prepared = device.prepare_bootstrap(&logged_in.account, bootstrap);
+    Ok(logged_in.wait(prepared)?)
+}
+
+/// What this machine does for itself once everything is on the homeserver.
+fn settle(logged_in: &LoggedIn, device: &mut Device, bootstrap: &Bootstrap) -> Result<()> {
+    let _busy = messages::busy("reading the published keys");
+    let settled = logged_in.wait(device.settle_bootstrap(&logged_in.account, bootstrap));
+    own_device::warn_of_alarm(device);
+    Ok(settled?)
+}
+
+/// What there is of a key backup now. One that is the user's is remembered.
+fn backup_state(
+    snapshot: &Judged,
+    device: &mut Device,
+    bootstrap: &Bootstrap,
+    key: &BootstrapKey,
+) -> Result<BackupState> {
+    let remembered = device.remembered()?.backup;
+    let state = bootstrap.backup_state(snapshot, remembered.as_ref(), key.proven());
+    if let BackupState::SetUp | BackupState::Unsigned = state
+        && let Some(backup) = &snapshot.published_keys().backup
+    {
+        device.remember_backup(backup)?;
+    }
+    Ok(state)
 }
 
 /// What is there in the end.
@@ -127,33 +161,31 @@ struct Done<'a> {
 
 impl<'a> Done<'a> {
     fn of(
-        plan: &'a Plan,
-        work: &Work,
+        bootstrap: &'a Bootstrap,
         snapshot: &Judged,
-        key: &StorageKey,
+        key: &BootstrapKey,
         backup: &BackupState,
     ) -> Self {
+        let plan = bootstrap.plan();
         let published_keys = snapshot.published_keys();
         let master_key = published_keys
             .identity
             .and_then(|identity| identity.master_key().ok());
         let storage = snapshot.storage();
+        let standard = SecretName::standard();
         let is_missing = |name: &SecretName| storage.open(name, key.proven().key()).is_err();
         Self {
             changed: !plan.is_empty(),
             key_id: key.proven().id().clone(),
             master_key: master_key.map(|key| key.to_base64()),
-            is_device_signed: work.keys.self_signing_key().is_some(),
+            is_device_signed: bootstrap.keys().self_signing_key().is_some(),
             backup_version: published_keys
                 .backup
                 .as_ref()
                 .map(BackupVersion::version)
                 .map(str::to_owned),
-            backup_state: backup.name(),
-            missing: SecretName::standard()
-                .into_iter()
-                .filter(is_missing)
-                .collect(),
+            backup_state: backup::name(backup),
+            missing: standard.into_iter().filter(is_missing).collect(),
             warnings: &plan.warnings,
         }
     }
@@ -165,15 +197,6 @@ fn go_on(logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
         messages::say(format_args!("done: {}", plan.title));
     }
     Ok(())
-}
-
-/// What this machine does for itself once everything is on the homeserver.
-fn settle(logged_in: &LoggedIn, device: &mut Device, work: &Work) -> Result<()> {
-    if let Some(master) = work.keys.master_key() {
-        own_device::pin(logged_in, device, master, work.replaces_pin)?;
-    }
-    // The secrets are where they belong.
-    Ok(device.forget_unstored()?)
 }
 
 fn confirm_reset(logged_in: &LoggedIn, change: ChangeOptions) -> Result<()> {

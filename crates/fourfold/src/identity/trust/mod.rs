@@ -1,5 +1,6 @@
 //! What this machine knows of the user's devices, and which of them it trusts.
 
+pub(super) mod asking;
 mod judgement;
 mod observation;
 mod tombstones;
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use self::tombstones::Tombstones;
 use crate::Timestamp;
-use crate::identity::{KnownDevice, Tombstone, TombstoneReason};
+use crate::identity::{KnownDevice, PublishedIdentity, Tombstone, TombstoneReason};
 use crate::signed_json::PublicKey;
 
 /// What one machine knows and trusts of one user: the pinned master key, the devices, and the
@@ -131,6 +132,22 @@ impl Trust {
         match self.pinned() {
             Some((pinned, _)) if pinned != master => Err(OtherIdentityPinned { pinned, master }),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the published identity is the one by which this machine knows the user, if it does.
+    /// One without a master key that can be relied on is nobody's.
+    ///
+    /// # Errors
+    ///
+    /// [`OtherIdentityPinned`].
+    pub fn check_published(
+        &self,
+        published: &PublishedIdentity,
+    ) -> Result<(), OtherIdentityPinned> {
+        match published.master_key() {
+            Ok(master) => self.check_same(master),
+            Err(_) => Ok(()),
         }
     }
 

@@ -3,9 +3,8 @@
 //! What is signed is built from this device's own keys, never from what the homeserver shows; and
 //! what counts in the end is the signature that the homeserver gives back, verified here.
 
-use fourfold::identity::OtherIdentityPinned;
-use fourfold::{KeyCheckOutcome, KeyId, PublishedIdentity, PublishedKeys, SecretName};
-use fourfold_client::{DeviceError, Remembered};
+use fourfold::{KeyCheckOutcome, KeyId, SecretName};
+use fourfold_client::{DeviceError, VerifySelfError};
 use serde::Serialize;
 
 use super::options::Options;
@@ -64,8 +63,9 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     })?;
 
     let this = ThisDevice::open(&mut logged_in, &options.sealing)?;
-    let other = other_identity(&this.remembered, published.identity());
-    if let Some(other) = other {
+    if let Some(trust) = &this.remembered.trust
+        && let Err(other) = trust.check_published(published.identity())
+    {
         if !options.accept_identity {
             return Err(DeviceError::from(other).into());
         }
@@ -89,40 +89,30 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     let label = unlock::label(&storage, found.key.id());
     messages::say(format_args!("key:       {is_certain}, {label}"));
 
-    let published_keys = PublishedKeys {
-        identity: Some(published.identity().clone()),
-        backup: None,
-    };
-    let opened = private_keys::open(&storage, &found.key, &published_keys)?;
-    outcome.secrets_opened.clone_from(&opened.names);
-    let names: Vec<_> = opened.names.iter().map(SecretName::as_str).collect();
+    let opened = private_keys::open(&snapshot, &found.key, &published);
+    outcome.secrets_opened = opened.names().to_vec();
+    let names: Vec<_> = opened.names().iter().map(SecretName::as_str).collect();
     messages::say(format_args!("secrets:   opened {}", list(&names)));
-    let keys = opened.checked()?;
+    let keys = opened.for_signing_devices()?;
     logged_in.opened(&snapshot, &outcome.secrets_opened, found.key.id())?;
     outcome.identity_matches = true;
     messages::say("identity:  matches what the homeserver publishes");
-    let Some(self_signing_key) = keys.self_signing_key() else {
-        return Err(Error::usage("the self-signing key is missing"));
-    };
 
-    this.check_is_ours(&logged_in, &published)?;
-    let mut device = this.ready(&mut logged_in, &options.sealing)?;
-    let published = own_device::published(&logged_in)?;
-    let confirmed = own_device::confirm(&device, &published)?;
-    let signed = own_device::sign(
+    this.check_is_ours(&published)?;
+    let mut device = this.keep(&mut logged_in, &options.sealing)?;
+    let signed = own_device::sign_self(
         &mut logged_in,
         &snapshot,
-        &confirmed,
-        self_signing_key,
-        &published,
+        &mut device,
+        &keys,
+        options.accept_identity,
     );
-    match signed {
-        Ok(was_signed_now) => outcome.is_signature_accepted = was_signed_now.then_some(true),
-        Err(failed) => {
-            outcome.is_signature_accepted = Some(failed.is_accepted);
-            return Err(failed.error);
-        }
-    }
+    outcome.is_signature_accepted = match &signed {
+        Ok(was_signed_now) => was_signed_now.then_some(true),
+        Err(VerifySelfError::Sign(error)) => Some(error.is_accepted()),
+        Err(_) => None,
+    };
+    signed?;
     outcome.is_device_signed = true;
     messages::say(format_args!(
         "device:    signed, and the homeserver shows it ({})",
@@ -130,8 +120,9 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     ));
     match keys.master_key() {
         Some(master) => {
-            own_device::pin(&logged_in, &mut device, master, options.accept_identity)?;
-            outcome.pinned_master_key = Some(master.public_key().to_base64());
+            let master = master.public_key();
+            own_device::hold_on_to(&logged_in, &mut device, master, options.accept_identity)?;
+            outcome.pinned_master_key = Some(master.to_base64());
         }
         None => messages::warn(
             "the master key is not in secret storage, so this machine cannot tell a false identity \
@@ -139,15 +130,6 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
         ),
     }
     Ok(())
-}
-
-/// Whether another identity is published than this machine knows.
-fn other_identity(
-    remembered: &Remembered,
-    published: &PublishedIdentity,
-) -> Option<OtherIdentityPinned> {
-    let trust = remembered.trust.as_ref()?;
-    trust.check_same(published.master_key().ok()?).err()
 }
 
 fn list(names: &[&str]) -> String {

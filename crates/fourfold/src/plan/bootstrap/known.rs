@@ -1,0 +1,44 @@
+//! What is known of an account before it is set up.
+
+use crate::identity::{Trust, UserKeys};
+use crate::plan::backup_continuity::RememberedBackup;
+use crate::{AccountData, BackupVersion, Secret, SecretName};
+
+/// Everything that is known of an account, before it is set up or completed.
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "whoever decides must say all of it"
+)]
+pub struct KnownAccount<'a> {
+    /// What secret storage is in.
+    pub account_data: &'a AccountData,
+    /// The identity and the devices that the server publishes.
+    pub published: &'a UserKeys,
+    /// Whether the server shows a key backup, of whatever kind.
+    pub has_key_backup: bool,
+    /// What it shows of it; `None` also when that cannot be read.
+    pub key_backup: Option<&'a BackupVersion>,
+    /// What this machine trusts, also of an earlier log-in; `None` when it never knew anything.
+    pub trust: Option<&'a Trust>,
+    /// The key backup whose private key this machine knew last.
+    pub remembered_backup: Option<&'a RememberedBackup>,
+    /// Secrets that were made on this machine and are kept here, because it is not known whether they
+    /// were stored.
+    pub made_here: &'a [(SecretName, Secret)],
+    /// What the user said to replace.
+    pub replaced: Replaced,
+}
+
+/// What the user said to replace.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "whoever asks must know of each of them"
+)]
+pub struct Replaced {
+    /// The identity, whatever is published.
+    pub identity: bool,
+    /// A key backup whose private key is not known.
+    pub backup: bool,
+}

@@ -1,0 +1,323 @@
+//! What is made, kept and refused when an account is set up or completed.
+
+use ed25519_dalek::Signer as _;
+use fourfold_hostile::Forger;
+
+use super::*;
+use crate::cross_signing::{CrossSigningKeys, IdentityAtRisk};
+use crate::identity::{PinnedBy, Trust, UserKeys};
+use crate::plan::Action;
+use crate::signed_json;
+use crate::storage::NoWritingKey;
+use crate::testing::{rng, rng_from};
+use crate::{
+    AccountData, BackupVersion, Content, NewKey, NewKeyBackup, PublishedIdentity, SecretStorage,
+    base64,
+};
+
+const USER: &str = "@alice:example.org";
+const DEVICE: &str = "D";
+const SEED: [u8; 32] = [5; 32];
+
+/// What a server shows, and what this machine remembers.
+struct Account {
+    account_data: AccountData,
+    published: UserKeys,
+    backup: Option<BackupVersion>,
+    trust: Option<Trust>,
+    made_here: Vec<(SecretName, Secret)>,
+    replaced: Replaced,
+}
+
+impl Account {
+    fn new() -> Self {
+        let body = format!(r#"{{"device_keys":{{"{USER}":{{}}}}}}"#);
+        Self {
+            account_data: AccountData::default(),
+            published: UserKeys::from_keys_query(USER, &body).unwrap(),
+            backup: None,
+            trust: None,
+            made_here: Vec::new(),
+            replaced: Replaced::default(),
+        }
+    }
+
+    fn known(&self) -> KnownAccount<'_> {
+        KnownAccount {
+            account_data: &self.account_data,
+            published: &self.published,
+            has_key_backup: self.backup.is_some(),
+            key_backup: self.backup.as_ref(),
+            trust: self.trust.as_ref(),
+            remembered_backup: None,
+            made_here: &self.made_here,
+            replaced: self.replaced,
+        }
+    }
+
+    fn bootstrap(&self, key: &BootstrapKey, random: u64) -> Result<Bootstrap, Failed> {
+        let sign = |object: &mut Signable| {
+            let key = ed25519_dalek::SigningKey::from_bytes(&SEED);
+            let id = format!("ed25519:{DEVICE}");
+            signed_json::sign_with(object, USER, &id, |message| {
+                key.sign(message.as_bytes()).to_bytes()
+            })
+            .map_err(Failed::from)
+        };
+        let rng = &mut rng_from(random);
+        Bootstrap::new(&self.known(), key, &device(), sign, rng)
+    }
+
+    fn refused(&self, key: &BootstrapKey) -> BootstrapError {
+        match self.bootstrap(key, 1000).unwrap_err() {
+            Failed::Refused(error) => error,
+            Failed::Unsignable(error) => panic!("{error}"),
+        }
+    }
+
+    /// Carries out what is said of account data, and publishes the identity.
+    fn carry_out(&mut self, bootstrap: &Bootstrap, identity: &CrossSigningKeys) {
+        bootstrap.plan().apply_to(&mut self.account_data);
+        self.publish(identity);
+    }
+
+    fn publish(&mut self, identity: &CrossSigningKeys) {
+        let public = identity.public_keys(USER).unwrap();
+        let identity = PublishedIdentity::of(USER, &public);
+        self.published = self.published.clone().with_identity(identity);
+    }
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a test may be wasteful")]
+enum Failed {
+    Refused(BootstrapError),
+    Unsignable(SignatureError),
+}
+
+impl From<BootstrapError> for Failed {
+    fn from(error: BootstrapError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<SignatureError> for Failed {
+    fn from(error: SignatureError) -> Self {
+        Self::Unsignable(error)
+    }
+}
+
+fn device() -> ConfirmedDevice {
+    let forger = Forger::from_seed(SEED);
+    let public = SigningKey::from_seed(&SEED.into()).public_key();
+    let mut keys = Content::default();
+    keys.insert(format!("curve25519:{DEVICE}"), &base64::encode(SEED));
+    keys.insert(format!("ed25519:{DEVICE}"), &public.to_base64());
+    let mut content = Content::default();
+    content.insert("algorithms", &["m.olm.v1.curve25519-aes-sha2"]);
+    content.insert("device_id", DEVICE);
+    content.insert("keys", &keys);
+    content.insert("user_id", USER);
+    let signed = forger.sign_as(&content.to_json(), USER, &format!("ed25519:{DEVICE}"));
+    ConfirmedDevice::own(&Content::from_json(&signed).unwrap()).unwrap()
+}
+
+fn new_key() -> BootstrapKey {
+    BootstrapKey::New(NewKey::random(None, &mut rng()))
+}
+
+fn existing(key: BootstrapKey) -> BootstrapKey {
+    match key {
+        BootstrapKey::New(new) => BootstrapKey::Existing(new.into_key()),
+        existing => existing,
+    }
+}
+
+fn identity(number: u64) -> CrossSigningKeys {
+    CrossSigningKeys::generate(&mut rng_from(number))
+}
+
+fn of(bootstrap: &Bootstrap) -> CrossSigningKeys {
+    complete(&bootstrap.secrets()).unwrap()
+}
+
+fn backup(number: u64) -> (NewKeyBackup, BackupVersion) {
+    let new = NewKeyBackup::random(&mut rng_from(number));
+    let mut answer = new.to_content();
+    answer.insert("version", "1");
+    let version = BackupVersion::from_json(&answer.to_json()).unwrap();
+    (new, version)
+}
+
+#[test]
+fn a_new_account_gets_everything_in_an_order_that_keeps_it_usable() {
+    let account = Account::new();
+    let bootstrap = account.bootstrap(&new_key(), 1000).unwrap();
+    let done: Vec<_> = bootstrap
+        .plan()
+        .steps
+        .iter()
+        .map(|step| match &step.action {
+            Action::PutAccountData(put) if put.event_type.starts_with("m.secret_storage.key") => {
+                "key"
+            }
+            Action::PutAccountData(put) if put.event_type == "m.secret_storage.default_key" => {
+                "default"
+            }
+            Action::PutAccountData(put) if put.event_type == "m.key_backup" => "wish",
+            Action::PutAccountData(_) => "secret",
+            Action::PublishDevice(_) => "device",
+            Action::PublishIdentity(_) => "identity",
+            Action::SignDevice(_) => "signature",
+            Action::CreateKeyBackup(_) => "backup",
+            _ => "other",
+        })
+        .collect();
+    assert_eq!(
+        done.join(" "),
+        "key device identity signature backup secret secret secret secret wish default"
+    );
+    assert!(bootstrap.is_complete());
+    // Nobody knew another one.
+    assert!(!bootstrap.replaces_identity() && !bootstrap.replaces_pin());
+}
+
+#[test]
+fn what_an_interrupted_attempt_has_made_is_published_and_not_made_anew() {
+    let mut account = Account::new();
+    let key = new_key();
+    let first = account.bootstrap(&key, 1000).unwrap();
+    account.made_here = first.secrets();
+    let second = account.bootstrap(&key, 2000).unwrap();
+    let master = |bootstrap: &Bootstrap| of(bootstrap).master_key().public_key();
+    assert_eq!(master(&first), master(&second));
+    // It was agreed to before: a pin of another one gives way.
+    assert!(second.replaces_pin());
+}
+
+#[test]
+fn what_is_there_stays() {
+    let mut account = Account::new();
+    let key = new_key();
+    let first = account.bootstrap(&key, 1000).unwrap();
+    account.carry_out(&first, &of(&first));
+    let (_, kept) = backup(1000);
+    // The server has another backup, of which no private key is known.
+    account.backup = Some(kept);
+    let key = existing(key);
+    let second = account.bootstrap(&key, 2000).unwrap();
+    let actions = &second.plan().steps;
+    let is_made = |step: &crate::plan::Step| {
+        matches!(
+            step.action,
+            Action::PublishIdentity(_) | Action::CreateKeyBackup(_) | Action::PutAccountData(_)
+        )
+    };
+    assert!(!actions.iter().any(is_made), "{actions:?}");
+    assert!(!second.is_complete(), "the backup is not the user's");
+}
+
+// shows: SHR-10
+#[test]
+fn an_identity_that_is_pinned_is_not_replaced_before_the_user_says_so() {
+    let mut account = Account::new();
+    let (ours, others) = (identity(1), identity(2));
+    let mut trust = Trust::new(USER, DEVICE);
+    trust.pin(ours.master_key().public_key(), PinnedBy::PrivateKey);
+    account.trust = Some(trust);
+    let key = new_key();
+    let pinned = ours.master_key().public_key();
+    let hidden = IdentityAtRisk::Hidden { pinned };
+    assert_eq!(account.refused(&key), hidden.into());
+    account.publish(&others);
+    let published = others.master_key().public_key();
+    let changed = IdentityAtRisk::Changed { pinned, published };
+    assert_eq!(account.refused(&key), changed.into());
+    account.replaced.identity = true;
+    let bootstrap = account.bootstrap(&key, 3000).unwrap();
+    assert!(bootstrap.replaces_identity() && bootstrap.replaces_pin());
+    let made = of(&bootstrap).master_key().public_key();
+    assert!(made != pinned && made != published);
+}
+
+#[test]
+fn an_identity_whose_private_keys_are_nowhere_is_not_made_anew() {
+    let mut account = Account::new();
+    account.publish(&identity(1));
+    assert_eq!(account.refused(&new_key()), BootstrapError::NoPrivateKeys);
+    // Those of another one are none of it.
+    account.made_here = identity(2).secrets().into();
+    assert_eq!(account.refused(&new_key()), BootstrapError::NoPrivateKeys);
+}
+
+#[test]
+fn a_backup_that_the_user_does_not_want_is_not_made() {
+    let mut account = Account::new();
+    account.account_data = AccountData::from_json(r#"{"m.key_backup":{"enabled":false}}"#).unwrap();
+    let bootstrap = account.bootstrap(&new_key(), 1000).unwrap();
+    assert_eq!(bootstrap.secrets().len(), 3);
+    assert!(bootstrap.is_complete());
+    let warnings = &bootstrap.plan().warnings;
+    assert!(warnings.iter().any(|it| it.contains("turned it off")));
+}
+
+#[test]
+fn the_backup_that_is_there_in_the_end_is_judged_by_its_key() {
+    let account = Account::new();
+    let key = new_key();
+    let bootstrap = account.bootstrap(&key, 1000).unwrap();
+    let state = |version: &Content| {
+        let mut version = version.clone();
+        version.insert("version", "1");
+        let account_data = account.account_data.clone();
+        let shown = Snapshot::new(USER, account_data, None, Some(version.to_json())).unwrap();
+        bootstrap.backup_state(&shown, None, key.proven())
+    };
+    assert!(matches!(
+        state(&backup(7).0.to_content()),
+        BackupState::Unknown(_)
+    ));
+    let steps = bootstrap.plan().steps.iter();
+    let own = steps.filter_map(|step| match &step.action {
+        Action::CreateKeyBackup(create) => Some(create.content()),
+        _ => None,
+    });
+    let states: Vec<_> = own.map(state).collect();
+    // The server shows no identity that could have signed it.
+    assert_eq!(states, [BackupState::Unsigned]);
+}
+
+#[test]
+fn the_key_that_everything_goes_under_is_the_default_one() {
+    let mut account_data = AccountData::default();
+    let decide = |account_data: &AccountData| KeyChoice::decide(&SecretStorage::new(account_data));
+    assert!(matches!(decide(&account_data), Ok(KeyChoice::Create)));
+    // A set-up that was interrupted: a key, and no default.
+    let (first, second) = (
+        NewKey::random(None, &mut rng_from(1)),
+        NewKey::random(None, &mut rng_from(100)),
+    );
+    for new in [&first, &second] {
+        let plan = crate::plan::create_key(&SecretStorage::new(&account_data), new);
+        plan.apply_to(&mut account_data);
+    }
+    let Ok(KeyChoice::Unlock(keys)) = decide(&account_data) else {
+        panic!("there are keys");
+    };
+    assert_eq!(keys.len(), 2);
+    let storage = SecretStorage::new(&account_data);
+    let plan = crate::plan::change_default(&storage, second.key()).unwrap();
+    plan.apply_to(&mut account_data);
+    let Ok(KeyChoice::Unlock(keys)) = decide(&account_data) else {
+        panic!("there is a default");
+    };
+    let ids: Vec<_> = keys.iter().map(crate::KeyDescription::id).collect();
+    assert_eq!(ids, [second.key().id()]);
+    // A damaged default key does not make way for another one.
+    let damaged = Content::from_json(r#"{"algorithm":1}"#).unwrap();
+    account_data.insert(second.key().id().event_type(), &damaged);
+    assert!(matches!(
+        decide(&account_data),
+        Err(NoWritingKey::Damaged { .. })
+    ));
+}
