@@ -11,6 +11,7 @@ mod http;
 mod lanes;
 mod live;
 mod process;
+mod public_api;
 mod report;
 mod reproduce;
 mod requirements;
@@ -52,6 +53,10 @@ fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
             requirements::write(&Workspace::find()?)?;
             Ok(ExitCode::SUCCESS)
         }
+        "public-api" if rest == ["--write"] => {
+            public_api::write(&Workspace::find()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         "reproduce" => {
             reproduce::run(&Workspace::find()?)?;
             Ok(ExitCode::SUCCESS)
@@ -73,6 +78,8 @@ cargo xtask circles [CRATE…]
                             circles of imports, with the names that tie them
 cargo xtask requirements --write
                             makes docs/requirements.md again
+cargo xtask public-api --write
+                            keeps what the libraries offer now as what they should offer
 cargo xtask reproduce       builds a release twice and compares (not in CI: it takes long)
 cargo xtask bench [LANE] [OPTION…]
                             figures for docs/performance.md

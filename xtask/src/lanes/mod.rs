@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
-use crate::{floors, live, report, requirements};
+use crate::{floors, live, public_api, report, requirements};
 
 /// One lane of CI.
 #[derive(Debug)]
@@ -54,6 +54,11 @@ const LANES: &[Lane] = &[
         name: "documentation",
         headline: "documentation builds",
         run: checks::documentation,
+    },
+    Lane {
+        name: "public-api",
+        headline: "the libraries offer what is kept as their public API",
+        run: public_api::run,
     },
     Lane {
         name: "wasm",
