@@ -23,6 +23,7 @@
 mod attacker;
 mod forger;
 pub mod lies;
+mod message;
 pub mod proxy;
 mod signer;
 mod victim;

@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::command::{Answer, text};
 use crate::patience::until;
-use crate::verification::Verifications;
-use crate::{Answer, text};
+use crate::verifications::Verifications;
 
 /// How long the server may keep a sync waiting.
 const POLL: Duration = Duration::from_secs(10);

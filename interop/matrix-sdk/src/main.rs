@@ -3,20 +3,20 @@
 // The library's own limit: its futures are deep.
 #![recursion_limit = "256"]
 
+mod command;
 mod device;
 mod patience;
 mod storage;
 mod verification;
+mod verifications;
 
 use std::error::Error;
 use std::io::{self, BufRead as _, Write as _};
 
 use serde_json::{Value, json};
 
+use crate::command::{Answer, text};
 use crate::device::Device;
-
-/// What a command answers: a value, or in words why not.
-type Answer<T = Value> = Result<T, Box<dyn Error>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -65,14 +65,4 @@ async fn obey(device: &mut Option<Device>, command: &Value) -> Answer {
         "log_out" => device.log_out().await,
         other => Err(format!("no command {other}").into()),
     }
-}
-
-/// A member of a command that must be there.
-fn text<'a>(command: &'a Value, name: &str) -> Answer<&'a str> {
-    optional(command, name).ok_or_else(|| format!("the command has no {name}").into())
-}
-
-/// A member of a command that may be missing.
-fn optional<'a>(command: &'a Value, name: &str) -> Option<&'a str> {
-    command.get(name).and_then(Value::as_str)
 }

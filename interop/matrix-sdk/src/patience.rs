@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::Answer;
+use crate::command::Answer;
 
 /// How long anything may take.
 const DEADLINE: Duration = Duration::from_secs(60);

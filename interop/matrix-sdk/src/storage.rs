@@ -4,9 +4,9 @@ use matrix_sdk::encryption::backups::BackupState;
 use matrix_sdk_crypto::store::CryptoStore as _;
 use serde_json::{Value, json};
 
+use crate::command::{Answer, optional, text};
 use crate::device::Device;
 use crate::patience::until;
-use crate::{Answer, optional, text};
 
 impl Device {
     /// Makes an identity, secret storage with a new key, and a key backup.

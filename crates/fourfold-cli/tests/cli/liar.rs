@@ -124,7 +124,7 @@ impl Liar {
 
     /// Tells a lie of the table from now on. What it says of devices is said to have changed.
     pub(crate) fn play(&self, name: &str) {
-        let lie = lies::Lie::named(name);
+        let lie = lies::named(name);
         let victim = self.victim.lock().unwrap();
         let (forgeries, events) = (lie.forgeries(&victim), lie.events(&victim));
         assert!(!(forgeries.is_empty() && events.is_empty()), "{name}");
@@ -166,7 +166,7 @@ impl Liar {
             *begins.lock().unwrap() = Some(0);
             answer
         });
-        for mut forgery in lies::Lie::named(name).forgeries(&self.victim.lock().unwrap()) {
+        for mut forgery in lies::named(name).forgeries(&self.victim.lock().unwrap()) {
             let (told, queries) = (Arc::clone(&told), Arc::clone(&queries));
             let is_of_keys = forgery.path == "/keys/query ";
             self.lie(forgery.path, move |answer| {

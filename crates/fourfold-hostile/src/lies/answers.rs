@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{Lie, Tell};
-use crate::proxy::{Message, Script, Turn};
+use super::lie::{Lie, Tell};
+use crate::message::{Message, Script, Turn};
 
 pub(super) const LIES: &[Lie] = &[
     Lie {

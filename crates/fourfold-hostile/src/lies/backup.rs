@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::forged_devices::lists;
-use super::{Forgery, Lie, Tell};
+use super::lie::{Forgery, Lie, Tell};
 use crate::attacker::{Attacker, ROGUE};
-use crate::proxy::Message;
+use crate::message::Message;
 use crate::victim::Victim;
 
 pub(super) const LIES: &[Lie] = &[

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{DEVICES, Forgery, Lie, QUERY, SYNC, Tell};
+use super::lie::{DEVICES, Forgery, Lie, QUERY, SYNC, Tell};
 use crate::attacker::{Attacker, ROGUE};
-use crate::proxy::{Message, Script, Turn};
+use crate::message::{Message, Script, Turn};
 
 pub(super) const LIES: &[Lie] = &[
     Lie {

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Forgery, Lie, SYNC, Tell, members};
+use super::lie::{Forgery, Lie, SYNC, Tell, members};
 use crate::attacker::Attacker;
-use crate::proxy::{Message, Script, Turn};
+use crate::message::{Message, Script, Turn};
 use crate::victim::Victim;
 
 pub(super) const LIES: &[Lie] = &[

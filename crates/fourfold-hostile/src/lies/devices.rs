@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{DEVICES, Forgery, Lie, QUERY, Tell, members};
-use crate::proxy::Message;
+use super::lie::{DEVICES, Forgery, Lie, QUERY, Tell, members};
+use crate::message::Message;
 
 pub(super) const LIES: &[Lie] = &[
     Lie {

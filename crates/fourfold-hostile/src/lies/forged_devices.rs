@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::{CLAIM, DEVICES, Forgery, Lie, QUERY, Tell, key_of};
+use super::lie::{CLAIM, DEVICES, Forgery, Lie, QUERY, Tell, key_of};
 use crate::attacker::{Attacker, ROGUE};
 use crate::signer::Signer;
 use crate::victim::{Victim, needed};

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::forged_devices::{lists, signed_again};
-use super::{Forgery, Lie, QUERY, Tell, key_of};
+use super::lie::{Forgery, Lie, QUERY, Tell, key_of};
 use crate::attacker::{Attacker, ROGUE};
 use crate::signer::Signer;
 use crate::victim::{Victim, needed};

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{CLAIM, Forgery, Lie, Tell, members};
+use super::lie::{CLAIM, Forgery, Lie, Tell, members};
 use crate::attacker::{Attacker, ROGUE};
-use crate::proxy::Message;
+use crate::message::Message;
 use crate::signer::Signer;
 use crate::victim::needed;
 

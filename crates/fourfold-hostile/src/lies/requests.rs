@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::{Lie, Tell};
+use super::lie::{Lie, Tell};
 use crate::attacker::ROGUE;
 use crate::victim::Victim;
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Forgery, Lie, SYNC, Tell};
+use super::lie::{Forgery, Lie, SYNC, Tell};
 use crate::victim::Victim;
 
 pub(super) const LIES: &[Lie] = &[

@@ -17,11 +17,6 @@ use std::path::{Path, PathBuf};
 use self::resolve::Arrows;
 use self::source::Tree;
 
-/// Crates that still have circles, with the number of files in them. A number only goes down; a
-/// crate without circles is not listed.
-const STILL_CIRCULAR: &[(&str, usize)] =
-    &[("crates/fourfold-hostile", 13), ("interop/matrix-sdk", 4)];
-
 /// Files that use each other's names in a loop.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Circle {
@@ -29,15 +24,12 @@ pub(crate) struct Circle {
     arrows: Arrows,
 }
 
-/// Fails on a circle in a crate that is not listed, and on a listed number that is not true.
+/// Fails on every circle.
 pub(super) fn check(files: &[PathBuf], read: impl Fn(&Path) -> Option<String>) -> Vec<String> {
     let mut findings = Vec::new();
     for (name, circles) in in_crates(files, read) {
-        let listed = STILL_CIRCULAR
-            .iter()
-            .find(|(listed, _)| Path::new(listed) == name)
-            .map(|(_, count)| *count);
-        findings.extend(judge(&name, &circles, listed));
+        let name = name.display();
+        findings.extend(circles.iter().map(|circle| format!("{name}: {circle}")));
     }
     findings
 }
@@ -74,29 +66,6 @@ fn circles(arrows: &Arrows) -> Vec<Circle> {
             files,
         })
         .collect()
-}
-
-fn judge(name: &Path, circles: &[Circle], listed: Option<usize>) -> Vec<String> {
-    let name = name.display();
-    let count: usize = circles.iter().map(|circle| circle.files.len()).sum();
-    match listed {
-        None => circles
-            .iter()
-            .map(|circle| format!("{name}: {circle}"))
-            .collect(),
-        Some(listed) if count > listed => circles
-            .iter()
-            .map(|circle| format!("{name}: {circle}"))
-            .chain([format!(
-                "{name}: {count} files in circles of imports; {listed} were, and there may be no more"
-            )])
-            .collect(),
-        Some(listed) if count < listed => vec![format!(
-            "{name}: {count} files in circles of imports, no longer {listed}: say so in \
-             STILL_CIRCULAR (xtask/src/floors/circles/mod.rs)"
-        )],
-        Some(_) => Vec::new(),
-    }
 }
 
 impl fmt::Display for Circle {
@@ -292,27 +261,22 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_files_in_circles_only_goes_down() {
-        let files = ["a.rs", "b.rs"].map(PathBuf::from);
-        let circle = Circle {
-            files: files.into(),
-            arrows: Arrows::new(),
+    fn a_circle_is_a_finding() {
+        let files = ["lib.rs", "a.rs", "b.rs"].map(|file| Path::new("crates/house/src").join(file));
+        let read = |path: &Path| {
+            let text = match path.file_name()?.to_str()? {
+                "lib.rs" => "mod a; mod b;",
+                "a.rs" => "use crate::b::B; pub struct A(B);",
+                _ => "use crate::a::A; pub struct B(A);",
+            };
+            Some(text.to_owned())
         };
-        let found = std::slice::from_ref(&circle);
-        let name = Path::new("crates/house");
-        assert_eq!(judge(name, found, None).len(), 1);
-        assert_eq!(judge(name, found, Some(1)).len(), 2);
-        assert!(judge(name, found, Some(2)).is_empty());
+        let findings = check(&files, read);
+        assert_eq!(findings.len(), 1, "{findings:?}");
         assert!(
-            judge(name, found, Some(3))
+            findings
                 .iter()
-                .any(|text| text.contains("STILL_CIRCULAR"))
+                .all(|one| one.starts_with("crates/house: 2 files"))
         );
-        assert!(
-            judge(name, &[], Some(2))
-                .iter()
-                .any(|text| text.contains("STILL_CIRCULAR"))
-        );
-        assert!(judge(name, &[], None).is_empty());
     }
 }
