@@ -417,7 +417,7 @@ fn row_of_device(error: &DeviceError) -> Row {
             .hint("give the right one with --store-key-file or --store-passphrase-file"),
         DeviceError::Damaged => row(Exit::Corrupt),
         DeviceError::OtherIdentity(_) => row(Exit::Conflict).hint(OTHER_IDENTITY),
-        DeviceError::NotVerifiable | DeviceError::NoUseToVerify(_) => {
+        DeviceError::CannotAsk(_) | DeviceError::NotVerifiable | DeviceError::NoUseToVerify(_) => {
             row(Exit::NotVerified).hint("fourfold device ls")
         }
         _ => row(Exit::Usage),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fourfold::cross_signing::{CrossSigningKeys, KnownKeys};
-use fourfold::identity::TrustChange;
+use fourfold::identity::{CannotAsk, TrustChange};
 use fourfold::plan::{self, WritingKey};
 use fourfold::rand_core::UnwrapErr;
 use fourfold::sharing::{Policy, Rule};
@@ -258,6 +258,20 @@ async fn a_device_that_is_seen_while_verifying_is_told() {
         matches!(event, DeviceEvent::Trust(TrustChange::Appeared { device_id, .. }) if device_id == owner)
     });
     assert_eq!(appeared.count(), 1);
+}
+
+/// No device answers one that is not verified, so that none is asked.
+#[tokio::test]
+async fn a_device_that_nobody_would_answer_does_not_ask() {
+    let account = Scene::new().await;
+    let owner = account.owner.device();
+    let refused = async || match owner.request(&token()).await {
+        Err(ClientError::Device(DeviceError::CannotAsk(cannot))) => *cannot,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused().await, CannotAsk::NotPinned);
+    owner.verify_self(&account.key).await.unwrap();
+    assert_eq!(refused().await, CannotAsk::Nobody);
 }
 
 /// A prompt is answered after the future that told of it was dropped, which loses nothing.

@@ -457,11 +457,11 @@ impl<S: SecretSource> Exchange<S> {
     /// Asking is of use only when other devices can know that this one belongs to the user, and this
     /// one can know it of them.
     async fn check_can_ask(&mut self, from: Option<&str>) -> Result<()> {
-        if !self.device.trust().is_fresh() {
-            self.device.refresh(&self.context.account).await?;
-        }
-        let checked = self.device.trust().check_can_ask(from);
-        checked.map_err(|error| cannot_ask(error, from))
+        let checked = self.device.check_can_ask(&self.context.account, from);
+        checked.await.map_err(|error| match error {
+            DeviceError::CannotAsk(cannot) => cannot_ask(*cannot, from),
+            error => error.into(),
+        })
     }
 }
 

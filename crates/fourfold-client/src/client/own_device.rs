@@ -69,7 +69,8 @@ impl<'a> OwnDevice<'a> {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Unanswered`], and the errors of every call and of the file system; a server that
+    /// [`ClientError::Unanswered`]; [`DeviceError::CannotAsk`] at once when no device would answer, or
+    /// there is none; and the errors of every call and of the file system; a server that
     /// cannot be reached is an error after as many [attempts](crate::Options::attempts) in a row. A
     /// request that ends with an error of a call, or whose future is dropped, stays open: its answer is
     /// found by the next one.

@@ -8,6 +8,7 @@ use getrandom::SysRng;
 use super::error::DeviceError;
 use super::sharing::ReceivedSecret;
 use super::this_device::Device;
+use crate::Account;
 use crate::local_state::Table;
 
 impl Device {
@@ -29,6 +30,24 @@ impl Device {
             recipients,
         })?;
         Ok(request_id)
+    }
+
+    /// Checks, with a fresh list of devices, that asking is of use: other devices answer this one, and
+    /// there is one to ask: `from`, or any that is verified.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::CannotAsk`], and the errors of every call and of the file system.
+    pub async fn check_can_ask(
+        &mut self,
+        account: &Account,
+        from: Option<&str>,
+    ) -> Result<(), DeviceError> {
+        // Nothing is refused by an old look: another device may be there now.
+        if !self.trust().is_fresh() || self.trust().check_can_ask(from).is_err() {
+            self.refresh_and_tell(account).await?;
+        }
+        Ok(self.trust().check_can_ask(from)?)
     }
 
     /// The request for a secret that is still open, of an earlier run of the program too.

@@ -1,6 +1,6 @@
 //! What can go wrong with a device.
 
-use fourfold::identity::{DeviceTrust, OtherIdentityPinned};
+use fourfold::identity::{CannotAsk, DeviceTrust, OtherIdentityPinned};
 
 use crate::local_state::SealedError;
 use crate::{Error, LocalStateError};
@@ -10,6 +10,9 @@ use crate::{Error, LocalStateError};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
+    /// Asking other devices for a secret is of no use.
+    #[error(transparent)]
+    CannotAsk(Box<CannotAsk>),
     /// What the device keeps opens with the key, but a part of it is not what was kept.
     #[error("what this device keeps is damaged: restore it from a backup, or log in anew")]
     Damaged,
@@ -72,6 +75,13 @@ pub enum DeviceError {
 impl From<fourfold::signed_json::SignatureError> for DeviceError {
     fn from(_: fourfold::signed_json::SignatureError) -> Self {
         Self::Unsignable
+    }
+}
+
+impl From<CannotAsk> for DeviceError {
+    fn from(cannot: CannotAsk) -> Self {
+        // Two public keys would make every error large.
+        Self::CannotAsk(Box::new(cannot))
     }
 }
 

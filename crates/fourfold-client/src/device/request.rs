@@ -30,7 +30,10 @@ impl Device {
         }
         let request_id = match self.open_request(name) {
             Some(open) => open,
-            None => self.request_secret(name.clone(), Recipients::Verified)?,
+            None => {
+                self.check_can_ask(account, None).await?;
+                self.request_secret(name.clone(), Recipients::Verified)?
+            }
         };
         let (mut backoff, mut failures) = (Backoff::default(), 0);
         loop {
