@@ -67,7 +67,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Said, Failure> {
     }
 }
 
-/// Whether a program starts and succeeds; its output is dropped.
+/// Returns `true` if a program starts and succeeds; its output is dropped.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }

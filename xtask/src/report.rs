@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-/// Prints one line on standard output. A reader that went away is no error.
+/// Prints one line on standard output. A reader that went away is not an error.
 pub(crate) fn line(text: impl Display) {
     let mut out = io::stdout().lock();
     let _gone = writeln!(out, "{text}").and_then(|()| out.flush());

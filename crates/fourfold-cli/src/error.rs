@@ -1,4 +1,4 @@
-//! What can go wrong, with the exit code that scripts rely on and a hint for people.
+//! Errors, with the exit code that scripts rely on and a hint for people.
 
 use std::fmt;
 use std::path::Path;

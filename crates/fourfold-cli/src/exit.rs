@@ -1,7 +1,7 @@
 //! Exit codes: one table of which error of the libraries ends a command with which, and of what the
 //! user can do about it.
 //!
-//! What a command finds wrong by itself it says where it finds it.
+//! Errors that a command finds by itself are created where they are found.
 
 use std::fmt::Display;
 
@@ -53,7 +53,7 @@ fn row_of_unlock(error: &UnlockError) -> Row {
             .hint("use the recovery key; or read once with --allow-weak-kdf and rotate the key"),
         UnlockError::UnusablePassphrase { .. } => row(Exit::Corrupt).hint("use the recovery key"),
         _ => row(Exit::WrongKey)
-            .hint("fourfold key check tells which key a recovery key or passphrase is"),
+            .hint("fourfold key check identifies the key of a recovery key or passphrase"),
     }
 }
 
@@ -173,7 +173,7 @@ impl From<TakeKeyAwayError> for Error {
             TakeKeyAwayError::Value(_) => row(Exit::NotVerified),
             _ => row(Exit::Refused),
         }
-        .hint("fourfold status shows which keys open what")
+        .hint("fourfold status shows which keys open which secrets")
         .of(error)
     }
 }
@@ -210,7 +210,7 @@ impl From<RemoveKeyError> for Error {
                 row(Exit::Refused).hint("fourfold key default, or fourfold key rotate")
             }
             RemoveKeyError::LastCopy { .. } => row(Exit::Refused).hint(
-                "fourfold key grant lets another key open them; fourfold rm deletes a secret",
+                "fourfold key grant gives another key access to them; fourfold rm deletes a secret",
             ),
             RemoveKeyError::OnlyWrongCopies { .. } => row(Exit::NotVerified)
                 .hint("fourfold put stores the right values; fourfold rm deletes a secret"),
@@ -239,10 +239,10 @@ impl From<BootstrapError> for Error {
 fn row_of_bootstrap(error: &BootstrapError) -> Row {
     match error {
         BootstrapError::UnreliableIdentity(_) => {
-            row(Exit::Corrupt).hint("start anew: fourfold setup --reset-identity")
+            row(Exit::Corrupt).hint("start over: fourfold setup --reset-identity")
         }
         _ => row(Exit::NotVerified).hint(
-            "store them from the client that made it; or start anew: fourfold setup \
+            "store them from the client that made it; or start over: fourfold setup \
              --reset-identity",
         ),
     }
@@ -259,8 +259,8 @@ impl From<UnusableKeys> for Error {
                 .of(format_args!("{error}; nothing was signed")),
             _ => row(Exit::NotVerified)
                 .hint(
-                    "fourfold status shows which keys open what; fourfold setup completes what is \
-                     missing",
+                    "fourfold status shows which keys open which secrets; fourfold setup completes \
+                     what is missing",
                 )
                 .of(error),
         }
@@ -290,7 +290,7 @@ impl From<SignError> for Error {
             error => row(Exit::NotVerified).of(error),
         };
         if is_accepted {
-            error.hint("try again; if it stays so, ask who runs the homeserver")
+            error.hint("try again; if that does not help, ask the administrator of the homeserver")
         } else {
             error
         }
@@ -310,8 +310,9 @@ impl From<IdentityAtRisk> for Error {
                 row(Exit::Conflict).hint(OTHER_IDENTITY)
             }
             _ => row(Exit::Conflict).hint(
-                "nothing was changed; ask who runs the homeserver; to replace the identity all the \
-                 same, which everybody who verified you notices: fourfold setup --reset-identity",
+                "nothing was changed; ask the administrator of the homeserver; to replace the \
+                 identity anyway, which everybody who verified you will notice: fourfold setup \
+                 --reset-identity",
             ),
         }
         .of(error)
@@ -322,8 +323,8 @@ impl From<BackupHidden> for Error {
     fn from(error: BackupHidden) -> Self {
         row(Exit::Conflict)
             .hint(
-                "nothing was changed; ask who runs the homeserver; if you deleted the backup, or to \
-                 do without what it holds: fourfold setup --new-backup",
+                "nothing was changed; ask the administrator of the homeserver; if you deleted the \
+                 backup, or can do without its contents: fourfold setup --new-backup",
             )
             .of(escape_untrusted(&error.to_string()))
     }
@@ -340,17 +341,19 @@ impl From<UnknownBackup> for Error {
         };
         let row = match &error {
             UnknownBackup::Replaced { .. } => row(Exit::Conflict).hint(
-                format!("{OTHER_BACKUP}; if you made none, ask who runs the homeserver"),
+                format!(
+                    "{OTHER_BACKUP}; if you made none, ask the administrator of the homeserver"
+                ),
             ),
             UnknownBackup::Unreadable => row(Exit::NotVerified).hint(
                 "if you made that backup, delete it in the client that made it, and run fourfold setup \
                  again; to make a new one in its place: fourfold setup --new-backup; if you made \
-                 none, ask who runs the homeserver",
+                 none, ask the administrator of the homeserver",
             ),
             _ => row(Exit::NotVerified).hint(OTHER_BACKUP),
         };
         row.of(format_args!(
-            "the key backup{version} is not set up, and was left as it is: {error}"
+            "the key backup{version} is not set up, and was not changed: {error}"
         ))
     }
 }
@@ -373,13 +376,14 @@ impl From<NotConfirmed> for Error {
     fn from(error: NotConfirmed) -> Self {
         match &error {
             NotConfirmed::NotShown => row(Exit::NotVerified).hint(
-                "fourfold device ls shows the devices; if this one stays out of sight, log out and \
-                 in again: then it gets new keys",
+                "fourfold device ls shows the devices; if this one remains missing, log out and in \
+                 again to get new keys",
             ),
             NotConfirmed::OtherFingerprint => row(Exit::NotVerified)
                 .hint("compare the fingerprint again, on the screen of the device itself"),
             _ => row(Exit::NotVerified).hint(
-                "the homeserver, or somebody who controls it, shows false keys: ask who runs it",
+                "the homeserver, or somebody who controls it, shows false keys: ask its \
+                 administrator",
             ),
         }
         .of(format_args!("{error}; nothing was signed"))
@@ -391,7 +395,7 @@ impl From<SignDeviceError> for Error {
         match error {
             SignDeviceError::Device(error) => error.into(),
             SignDeviceError::NotLoggedIn => row(Exit::NotVerified)
-                .hint("log in on it anew: then it gets new keys, with another fingerprint")
+                .hint("log in on it again to give it new keys, with another fingerprint")
                 .of(format_args!("{error}; nothing was signed")),
             error => row(Exit::NotVerified).of(format_args!("{error}; nothing was signed")),
         }
@@ -439,7 +443,8 @@ fn row_of_apply(error: &ApplyError) -> Row {
     match error {
         ApplyError::Conflict { action, .. } if is_about_identity(action) => row(Exit::NotVerified)
             .hint(
-                "the homeserver, or somebody who controls it, may show false keys: ask who runs it; \
+                "the homeserver, or somebody who controls it, may show false keys: ask its \
+                 administrator; \
                  then fourfold resume, or resume --abandon",
             ),
         ApplyError::Conflict { .. } => row(Exit::Conflict).hint(
@@ -448,9 +453,8 @@ fn row_of_apply(error: &ApplyError) -> Row {
         ApplyError::ReadBack { action, .. } if is_about_identity(action) => {
             row(Exit::NotVerified).hint(RESUME)
         }
-        ApplyError::ReadBack { .. } => row(Exit::Conflict).hint(
-            "the homeserver does not keep what it is given; nothing was removed; see its logs",
-        ),
+        ApplyError::ReadBack { .. } => row(Exit::Conflict)
+            .hint("the homeserver did not store the value; nothing was removed; check its logs"),
         ApplyError::Refused { .. } => row(Exit::NotVerified).hint(RESUME),
         ApplyError::Request { source, .. } => match source.kind() {
             ErrorKind::NeedsPassword | ErrorKind::WrongPassword | ErrorKind::NeedsOther { .. } => {
@@ -464,7 +468,7 @@ fn row_of_apply(error: &ApplyError) -> Row {
 
 impl From<fourfold_client::Error> for Error {
     fn from(error: fourfold_client::Error) -> Self {
-        // What a person typed is without the server that it is about.
+        // An error about typed text has no server.
         let is_typed = error.server().is_none();
         let exit = match error.kind() {
             ErrorKind::InvalidUrl { .. } | ErrorKind::InvalidUser { .. } if is_typed => Exit::Usage,
@@ -483,8 +487,8 @@ impl From<LocalStateError> for Error {
                 user_id,
                 homeserver,
             } => row(Exit::Refused).hint(format!(
-                "fourfold logout --account {user_id} ends that session, and with --force it is \
-                 forgotten when that homeserver has moved or is gone; or --homeserver {homeserver}"
+                "fourfold logout --account {user_id} ends that session; if that homeserver has \
+                 moved or is gone, --force forgets it; to log in there: --homeserver {homeserver}"
             )),
             LocalStateError::Locked { .. } | LocalStateError::Unfinished => row(Exit::Conflict),
             LocalStateError::Permissions { .. } | LocalStateError::NotOrdinary { .. } => {
@@ -542,8 +546,8 @@ fn is_about_identity(action: &Action) -> bool {
     )
 }
 
-/// What to do about a change that was interrupted.
-const RESUME: &str = "fourfold resume goes on when the reason is gone";
+/// The hint about an interrupted change.
+const RESUME: &str = "once the problem is fixed: fourfold resume";
 
 /// What to do about a key backup whose private key is elsewhere.
 const OTHER_BACKUP: &str = "if you made that backup, get its key from a device that has it: \
@@ -551,7 +555,7 @@ const OTHER_BACKUP: &str = "if you made that backup, get its key from a device t
     what another client shows as its recovery key), then fourfold setup; to make a new one in its \
     place: fourfold setup --new-backup";
 
-/// What to do about an identity that this machine does not know.
-const OTHER_IDENTITY: &str = "if you replaced the identity in another client, say so: \
+/// The hint about an identity that this machine does not know.
+const OTHER_IDENTITY: &str = "if you replaced the identity in another client, confirm it: \
     fourfold device verify --accept-identity, or compare emoji with a device that you trust; if \
-    not, the homeserver is not to be trusted";
+    not, do not trust the homeserver";

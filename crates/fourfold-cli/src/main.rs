@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether `--json` stands among arguments that could not be understood.
+/// Returns `true` if `--json` stands among arguments that could not be understood.
 fn wants_json() -> bool {
     std::env::args_os()
         .skip(1)

@@ -1,4 +1,4 @@
-//! What the process does so that its memory stays its own.
+//! Protection of the memory of the process.
 
 use std::any::Any;
 use std::hint::black_box;
@@ -16,14 +16,17 @@ pub(crate) fn close() {
     if rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .is_err()
     {
-        messages::warn("the memory of this process cannot be closed to the user's other processes");
+        messages::warn(
+            "the memory of this process cannot be protected from the user's other \
+             processes",
+        );
     }
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
     if setrlimit(Resource::Core, none).is_err() {
-        messages::warn("core dumps cannot be switched off: they would hold secrets");
+        messages::warn("core dumps cannot be disabled: they would contain secrets");
     }
 }
 
@@ -32,8 +35,8 @@ pub(crate) fn close() {
 pub(crate) fn keep_out_of_swap() {
     if !lock_in_memory() {
         messages::warn(
-            "the memory of the agent may be written to swap: encrypt it, or raise the limit of \
-             locked memory (ulimit -l unlimited)",
+            "the memory of the agent may be written to swap: encrypt the swap, or raise the limit \
+             of locked memory (ulimit -l unlimited)",
         );
     }
 }
@@ -52,7 +55,7 @@ fn redacted(location: Option<&Location<'_>>, payload: &dyn Any) -> String {
     // A literal of the source code. Everything that was formatted is a `String`.
     let literal = payload.downcast_ref::<&'static str>();
     let literal = literal.map(|text| format!(": {text}")).unwrap_or_default();
-    format!("fourfold: error: this is a bug in fourfold: it broke down at {place}{literal}")
+    format!("fourfold: error: this is a bug in fourfold: panicked at {place}{literal}")
 }
 
 /// Does something with a key and then overwrites what that left on the stack: a value that was moved
@@ -140,7 +143,7 @@ mod tests {
         assert_eq!(output.status.signal(), Some(6), "{said}");
         assert!(!output.status.core_dumped());
         assert!(
-            said.contains("it broke down at ") && said.contains("memory.rs:"),
+            said.contains("panicked at ") && said.contains("memory.rs:"),
             "{said}"
         );
         assert!(!said.contains("paper"), "{said}");

@@ -114,7 +114,7 @@ impl Homeserver {
     }
 }
 
-/// Whoever mistyped a name should not wait long to hear about it.
+/// A user who mistyped a name should not wait long for the error.
 const ATTEMPTS: u32 = 2;
 
 #[derive(Deserialize)]

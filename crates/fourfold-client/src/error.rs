@@ -23,7 +23,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// What went wrong.
+    /// The problem.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
@@ -35,13 +35,13 @@ impl Error {
         self.server.as_deref()
     }
 
-    /// Whether the session is over, so that the user has to log in again.
+    /// Returns `true` if the session is over, so that the user has to log in again.
     #[must_use]
     pub fn is_logged_out(&self) -> bool {
         matches!(self.kind, ErrorKind::LoggedOut { .. })
     }
 
-    /// Whether the server answered, and would answer the same again.
+    /// Returns `true` if the server answered, and would answer the same again.
     pub(crate) fn is_final_answer(&self) -> bool {
         match self.kind {
             ErrorKind::Malformed { .. }
@@ -72,7 +72,7 @@ impl Error {
         )
     }
 
-    /// Whether the request may have been carried out all the same.
+    /// Returns `true` if the request may have been carried out anyway.
     pub(crate) fn is_uncertain(&self) -> bool {
         matches!(
             self.kind,
@@ -94,20 +94,20 @@ impl Error {
     }
 }
 
-/// What went wrong in a call to a homeserver.
+/// The kind of an error in a call to a homeserver.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// Not the address of a homeserver, nor a server name, nor a user ID.
     #[error("{input} is not the address of a homeserver: write it like https://example.org")]
     InvalidUrl {
-        /// What was given, escaped.
+        /// The given text, escaped.
         input: String,
     },
     /// Not a user ID, nor the part of one before the colon.
     #[error("{input} is not the ID of a user: write it like @alice:example.org")]
     InvalidUser {
-        /// What was given, escaped.
+        /// The given text, escaped.
         input: String,
     },
     /// Plain HTTP to another machine.
@@ -139,7 +139,7 @@ pub enum ErrorKind {
         device_id: String,
     },
     /// No connection, or it broke before the answer was complete.
-    #[error("it cannot be reached, or the connection broke: check the address and the network")]
+    #[error("it cannot be reached, or the connection was lost: check the address and the network")]
     Unreachable,
     /// No complete answer in time.
     #[error("it did not answer in time: try again later")]
@@ -165,7 +165,7 @@ pub enum ErrorKind {
         location: String,
     },
     /// The server has a problem of its own.
-    #[error("it has a problem of its own (HTTP status {status}): try again later")]
+    #[error("it has an internal problem (HTTP status {status}): try again later")]
     Server {
         /// The HTTP status.
         status: u16,
@@ -181,28 +181,28 @@ pub enum ErrorKind {
         message: String,
     },
     /// The answer is larger than what is read.
-    #[error("it sent more than {limit} bytes, which is not read: ask its administrator")]
+    #[error("it sent more than {limit} bytes, more than is accepted: ask its administrator")]
     TooLarge {
         /// The limit in bytes.
         limit: usize,
     },
     /// The account has more events of account data than are read.
     #[error(
-        "it sent more than {limit} events of account data, and an account with so many is not \
-         read: find out which client writes them, or ask the administrator"
+        "it sent more than {limit} events of account data, more than is accepted: find out which \
+         client writes them, or ask the administrator"
     )]
     TooManyEvents {
         /// The limit.
         limit: usize,
     },
-    /// The server wants fewer requests than patience allows for.
-    #[error("it takes no more requests for now: try again in {} seconds", retry_after.as_secs())]
+    /// The server allows fewer requests than the timeout leaves time for.
+    #[error("it accepts no more requests for now: try again in {} seconds", retry_after.as_secs())]
     RateLimited {
-        /// How long to wait, between 1 s and 1 h.
+        /// The time to wait, between 1 s and 1 h.
         retry_after: Duration,
     },
     /// The access token is not valid any more.
-    #[error("it does not accept the session any more: log in again")]
+    #[error("it no longer accepts the session: log in again")]
     LoggedOut {
         /// Whether the server keeps the device, so that logging in with its ID continues it.
         soft: bool,
@@ -210,7 +210,7 @@ pub enum ErrorKind {
     /// An answer that is not what the specification says.
     #[error("its answer to {to} cannot be understood: ask its administrator")]
     Malformed {
-        /// What was asked for.
+        /// The request.
         to: &'static str,
     },
     /// The server wants a way of registering that needs a browser, an e-mail address or a token.
@@ -275,7 +275,7 @@ impl MatrixErrorBody {
     }
 }
 
-/// What to do about the errors that users meet.
+/// Advice about the errors that users meet.
 fn advice(errcode: &str) -> &'static str {
     match errcode {
         "M_FORBIDDEN" => ": check the user name and the password, and what the server allows",

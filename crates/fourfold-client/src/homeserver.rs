@@ -49,8 +49,8 @@ impl Homeserver {
         self.discovered_from.as_deref()
     }
 
-    /// Whether a server has this name for all that its addresses say: where it is, or whose
-    /// well-known file led there.
+    /// Returns `true` if a server has this name for all that its addresses say: where it is, or
+    /// whose well-known file led there.
     pub(crate) fn is_called(&self, server_name: &str) -> bool {
         let addresses = [Some(self.base_url()), self.discovered_from()];
         addresses
@@ -60,8 +60,8 @@ impl Homeserver {
     }
 }
 
-/// Whether a server name is the authority of an address, with or without the port that goes without
-/// saying.
+/// Returns `true` if a server name is the authority of an address, with or without the port that
+/// goes without saying.
 fn is_at(server_name: &str, address: &str) -> bool {
     let Some((scheme, rest)) = address.split_once("://") else {
         return false;

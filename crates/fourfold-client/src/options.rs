@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How requests are made: time-outs, patience, and whether plain HTTP may leave this machine.
+/// The options of requests: timeouts, retries, and whether plain HTTP may leave this machine.
 ///
 /// ```
 /// use std::time::Duration;
@@ -12,17 +12,17 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// What the client calls itself: `fourfold/<version>`.
+    /// The user agent: `fourfold/<version>`.
     pub user_agent: String,
-    /// How long one attempt to connect may take: 10 s.
+    /// The timeout of one attempt to connect: 10 s.
     pub connect_timeout: Duration,
-    /// How long the server may send nothing within one attempt: 60 s.
+    /// The time for which the server may send nothing within one attempt: 60 s.
     pub read_timeout: Duration,
-    /// How long a call may take, all attempts and the pauses between them included: 120 s.
+    /// The timeout of a call, including all attempts and the pauses between them: 120 s.
     pub total_timeout: Duration,
-    /// How often a call is attempted, the first time included: 5.
+    /// The maximum number of attempts of a call, including the first: 5.
     pub attempts: u32,
-    /// Whether plain HTTP is allowed to other hosts than this machine: no. Whoever can see the
+    /// Whether plain HTTP is allowed to other hosts than this machine: no. Anyone who can see the
     /// network then sees the password and the access token.
     pub allow_http: bool,
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use crate::transport::RecordedPauses;
 use crate::{AccessToken, Account, Error, Homeserver, Options, Session};
 
-/// What must never show up anywhere.
+/// Texts that must never appear in any output.
 pub(crate) const TOKEN: &str = "syt_canary_token";
 /// Whose account it is.
 pub(crate) const USER: &str = "@alice:example.org";
@@ -36,11 +36,11 @@ pub(crate) struct Received {
     pub(crate) body: String,
 }
 
-/// What the server does with a request.
+/// The behaviour of the server for a request.
 pub(crate) enum Reply {
     /// Closes the connection without a word.
     Drop,
-    /// Sends this, and then `x` for ever.
+    /// Sends this, and then `x` forever.
     Endless(String),
     /// Sends this and keeps the connection open.
     Hang(String),

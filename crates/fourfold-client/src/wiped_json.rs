@@ -27,7 +27,7 @@ pub fn to_wiped_json_pretty(value: &impl Serialize) -> Option<Zeroizing<Vec<u8>>
     measured(|writer| serde_json::to_writer_pretty(writer, value))
 }
 
-/// What is written, into memory that never grows: growing would leave pieces of it behind.
+/// A writer into memory that never grows: growing would leave copies of parts behind.
 fn measured(
     write: impl Fn(&mut dyn Write) -> serde_json::Result<()>,
 ) -> Option<Zeroizing<Vec<u8>>> {

@@ -60,7 +60,8 @@ impl fmt::Debug for Forger {
     }
 }
 
-/// Adds a signature that `sign` makes to a JSON object. What is no object is signed as an empty one.
+/// Adds a signature that `sign` makes to a JSON object. What is not an object is signed as an empty
+/// one.
 #[must_use]
 pub fn sign_with(
     object: &str,
@@ -84,7 +85,7 @@ pub fn sign_with(
     Value::Object(object).to_string()
 }
 
-/// Takes a member out; what is no object counts as an empty one.
+/// Takes a member out; what is not an object counts as an empty one.
 fn take(object: &mut Map<String, Value>, name: &str) -> Map<String, Value> {
     match object.remove(name) {
         Some(Value::Object(members)) => members,

@@ -109,25 +109,25 @@ impl Message {
         self.head.lines().next().unwrap_or_default()
     }
 
-    /// Whether it writes account data.
+    /// Returns `true` if it writes account data.
     #[must_use]
     pub fn is_write(&self) -> bool {
         self.head.starts_with("PUT ") && self.head.contains("/account_data/")
     }
 
-    /// Whether it logs in.
+    /// Returns `true` if it logs in.
     #[must_use]
     pub fn is_login(&self) -> bool {
         self.head.starts_with("POST ") && self.head.contains("/login ")
     }
 
-    /// Whether it asks for what is new.
+    /// Returns `true` if it asks for what is new.
     #[must_use]
     pub fn is_sync(&self) -> bool {
         self.head.starts_with("GET ") && self.head.contains("/sync?")
     }
 
-    /// Whether it asks for this event of account data.
+    /// Returns `true` if it asks for this event of account data.
     pub fn reads(&self, event_type: &str) -> bool {
         self.head.starts_with("GET ") && self.head.contains(&format!("/account_data/{event_type} "))
     }

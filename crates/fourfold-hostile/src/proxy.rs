@@ -152,7 +152,7 @@ impl Shared {
                 let _ = client.shutdown(Shutdown::Both);
                 return;
             };
-            // Remembered first: whoever has the answer may look.
+            // Remembered first: the caller that has the answer may look.
             self.remember(request, answer.clone());
             answer.write(&mut &*client);
             if answer.head.contains("Connection: close") {
@@ -165,7 +165,7 @@ impl Shared {
     fn note(&self, request: &Message) {
         let line = request.first_line().to_owned();
         self.asked.lock().unwrap().push(line);
-        // Whoever looks at the moment looks again.
+        // A caller that looks at the moment looks again.
         let _seen = self.seen.lock().unwrap();
         self.more.notify_all();
     }

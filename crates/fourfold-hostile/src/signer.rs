@@ -38,7 +38,8 @@ impl Signer {
         }
     }
 
-    /// An object with the signature of this key added. What is no object is signed as an empty one.
+    /// An object with the signature of this key added. What is not an object is signed as an empty
+    /// one.
     #[must_use]
     pub fn sign(&self, object: &Value, entity: &str) -> Value {
         let signed = sign_with(&object.to_string(), entity, &self.key_id, |message| {

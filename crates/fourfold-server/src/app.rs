@@ -1,4 +1,4 @@
-//! What every request may reach.
+//! The state that every request may use.
 
 use std::fmt;
 use std::sync::Arc;

@@ -22,7 +22,7 @@ pub(crate) struct Call {
     pub(crate) parameters: Vec<(Arc<str>, Box<str>)>,
     pub(crate) query: String,
     pub(crate) body: Bytes,
-    /// What must be there for a write to happen.
+    /// The precondition of a write.
     pub(crate) condition: Condition,
     pub(crate) address: IpAddr,
 }

@@ -115,7 +115,7 @@ impl Homeserver {
         })
     }
 
-    /// How many passwords were hashed, with all that were compared.
+    /// The number of passwords that were hashed, comparisons included.
     #[cfg(test)]
     pub(crate) fn hashed(&self) -> usize {
         self.app.auth.passwords.hashed()

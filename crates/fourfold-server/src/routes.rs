@@ -16,15 +16,15 @@ use crate::endpoints::{
 };
 use crate::http::answer::Handled;
 
-/// Who may call a route.
+/// The access to a route.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Access {
     /// Anyone.
     Public,
-    /// Whoever has a session.
+    /// Users with a session.
     Session,
-    /// Whoever has a session of the user that the path names as `{userId}`. Anyone else gets the
+    /// Users with a session whose ID the path names as `{userId}`. Anyone else gets the
     /// same 403, whether that user exists or not.
     Owner,
 }
@@ -40,7 +40,7 @@ pub struct RouteDescription {
     pub path: &'static str,
     /// Whether the path stands under each of [`PREFIXES`].
     pub prefixed: bool,
-    /// Who may call.
+    /// The access.
     pub access: Access,
 }
 
@@ -94,7 +94,7 @@ impl Method {
     }
 }
 
-/// How much body a route reads.
+/// The limit on the body of a route.
 #[derive(Clone, Copy)]
 pub(crate) enum BodyLimit {
     /// None: what comes is ignored, and the connection may close after the answer.

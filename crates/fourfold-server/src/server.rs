@@ -101,7 +101,7 @@ impl Server {
             };
             // Answers are written whole or in large pieces: there is nothing to wait for.
             if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection cannot go without delay");
+                tracing::debug!(%error, "TCP_NODELAY cannot be set");
             }
             let serving = serve(
                 http.clone(),
@@ -122,7 +122,7 @@ impl Server {
                     serving.await;
                 }
             });
-            // What has ended is let go.
+            // Ended connections are dropped.
             while connections.try_join_next().is_some() {}
         }
         drop(listener);
@@ -139,7 +139,7 @@ impl Server {
     }
 }
 
-/// How long connections may take to end when the server stops.
+/// The time that connections may take to end when the server stops.
 const MAX_DRAIN: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

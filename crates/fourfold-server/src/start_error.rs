@@ -22,7 +22,7 @@ pub enum StartError {
     DataFolder {
         /// The folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// Another process uses the data folder.
@@ -36,7 +36,7 @@ pub enum StartError {
     Bind {
         /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The database could not be opened.
@@ -46,6 +46,6 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The system refused something that it should not.
-    #[error("the system refused a resource")]
+    #[error("a system resource is not available")]
     System(#[from] io::Error),
 }

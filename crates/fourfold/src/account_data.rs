@@ -82,7 +82,7 @@ impl AccountData {
         self.events.remove(event_type);
     }
 
-    /// What is there under an event type.
+    /// The content under an event type.
     #[must_use]
     pub fn state(&self, event_type: &str) -> EventState {
         match self.raw(event_type) {
@@ -107,7 +107,7 @@ impl AccountData {
         self.events.keys().map(String::as_str)
     }
 
-    /// What was read without [`insert_json`](Self::insert_json).
+    /// Checks the number of events that were read without [`insert_json`](Self::insert_json).
     pub(crate) fn check_number(&self) -> Result<(), ContentError> {
         if self.events.len() > Self::MAX_EVENTS {
             return Err(ContentError::TooManyEvents);
@@ -123,7 +123,7 @@ impl fmt::Debug for AccountData {
     }
 }
 
-/// What is there under an event type. The four ways of not being there differ: `{}` is how clients
+/// The content under an event type. The four ways of absence differ: `{}` is how clients
 /// delete, and absence where something was seen before is suspicious.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "every state of an event is listed")]

@@ -63,7 +63,7 @@ impl BackupVersion {
         &self.auth_data
     }
 
-    /// What of `auth_data` is known, built anew: that may be signed, and nothing else of it. The
+    /// The known members of `auth_data`, rebuilt: only these may be signed. The
     /// signatures of others stay if they can still fit.
     pub(crate) fn to_sign(&self) -> Signable {
         let passphrase = BackupPassphrase::from_auth_data(&self.auth_data);
@@ -89,7 +89,7 @@ impl BackupVersion {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupVersionError {
-    /// The answer is no JSON object.
+    /// The answer is not a JSON object.
     #[error("the backup version {0}")]
     Content(#[from] ContentError),
     /// `auth_data` has a member that belongs to something else that carries signatures.

@@ -57,7 +57,7 @@ pub fn decode(text: &str) -> Result<Decoded, DecodeError> {
     Ok(Decoded { bytes, quirks })
 }
 
-/// How a text that decodes deviates from what [`encode`] writes.
+/// The deviations of a decodable text from what [`encode`] writes.
 fn quirks(text: &str) -> impl Iterator<Item = Quirk> + use<> {
     let symbols = text.trim_end_matches('=');
     let padded = (symbols.len() != text.len()).then_some(Quirk::Padded);
@@ -87,7 +87,7 @@ pub fn decode_array<const N: usize>(text: &str) -> Result<Zeroizing<[u8; N]>, De
 pub struct Decoded {
     /// The bytes. They may be a key, so they are wiped when dropped.
     pub bytes: Zeroizing<Vec<u8>>,
-    /// How the text deviates from what Fourfold would have written.
+    /// The deviations of the text from what Fourfold would have written.
     pub quirks: Vec<Quirk>,
 }
 
@@ -153,7 +153,7 @@ fn strip_padding(text: &str) -> Result<&str, DecodeError> {
     }
 }
 
-/// What is wrong with symbols that do not decode.
+/// The problem of symbols that do not decode.
 fn classify(symbols: &str) -> DecodeError {
     if symbols.bytes().all(is_symbol) {
         DecodeError::Length
@@ -164,7 +164,8 @@ fn classify(symbols: &str) -> DecodeError {
     }
 }
 
-/// Whether the last symbol, of symbols that do decode, carries bits that belong to no byte.
+/// Returns `true` if the last symbol, of symbols that do decode, carries bits that belong to no
+/// byte.
 fn has_trailing_bits(symbols: &str) -> bool {
     let unused = match symbols.len() % 4 {
         2 => 0b1111,

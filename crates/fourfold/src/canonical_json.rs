@@ -17,7 +17,7 @@ use serde::{Deserialize, Deserializer};
 ///
 /// # Errors
 ///
-/// [`CanonicalJsonError`]: not JSON, a member twice, or a number that is no integer in range.
+/// [`CanonicalJsonError`]: not JSON, a member twice, or a number that is not an integer in range.
 ///
 /// ```
 /// let canonical = fourfold::canonical_json::from_json(r#"{ "b": 2, "a": "\u65E5" }"#)?;
@@ -32,8 +32,8 @@ pub fn from_json(json: &str) -> Result<String, CanonicalJsonError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CanonicalJsonError {
-    /// An object names the same member twice.
-    #[error("names a member twice")]
+    /// An object has a duplicate member.
+    #[error("has a duplicate member")]
     DuplicateMember,
     /// Not JSON, or a string with half of a surrogate pair.
     #[error("is not JSON")]
@@ -60,8 +60,8 @@ pub(crate) fn of_signed(json: &str) -> Result<String, CanonicalJsonError> {
     value.write(Numbers::Strict)
 }
 
-/// Whether two JSON texts have the same value. Texts that are not clean JSON, or have numbers that
-/// were rounded when they were read, must be equal.
+/// Returns `true` if two JSON texts have the same value. Texts that are not clean JSON, or have
+/// numbers that were rounded when they were read, must be equal.
 pub(crate) fn is_same(left: &str, right: &str) -> bool {
     left == right
         || match (parse(left), parse(right)) {
@@ -165,7 +165,7 @@ impl Value {
     }
 }
 
-/// How the error of a deserializer begins that met a member twice.
+/// The beginning of a deserializer's error about a duplicate member.
 pub(crate) const DUPLICATE_MEMBER: &str = "duplicate member";
 
 /// The largest integer that canonical JSON allows.

@@ -64,7 +64,7 @@ impl Content {
     /// The deepest nesting that is read.
     pub const MAX_DEPTH: usize = 64;
 
-    /// Whether there is no member: `{}`, which is how account data is deleted.
+    /// Returns `true` if there is no member: `{}`, which is how account data is deleted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
@@ -99,7 +99,7 @@ impl Content {
         }
     }
 
-    /// What stands between the quotes of a member that is a string. Escapes are left as they are.
+    /// The text between the quotes of a member that is a string. Escapes are not decoded.
     pub(crate) fn quoted(&self, member: &str) -> Option<Result<&str, WrongType>> {
         let text = self.raw(member)?.strip_prefix('"');
         Some(
@@ -180,7 +180,7 @@ impl Content {
         json
     }
 
-    /// Whether both say the same, whatever the order of members, white space and escapes.
+    /// Returns `true` if both say the same, whatever the order of members, white space and escapes.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         canonical_json::is_same(&self.to_json(), &other.to_json())
@@ -251,8 +251,8 @@ impl Member {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContentError {
-    /// An object names the same member twice.
-    #[error("names a member twice")]
+    /// An object has a duplicate member.
+    #[error("has a duplicate member")]
     DuplicateMember,
     /// Valid JSON, but an array, a string, a number, a boolean or `null`.
     #[error("is not a JSON object")]
@@ -379,7 +379,7 @@ fn classify(json: &str, error: &serde_json::Error) -> ContentError {
     }
 }
 
-/// Whether a value of a member is nested too deep.
+/// Returns `true` if a value of a member is nested too deep.
 fn is_too_deep(value: &str) -> bool {
     // What has few brackets cannot be deep, and counting them is much faster.
     value.starts_with(['{', '['])
@@ -387,7 +387,7 @@ fn is_too_deep(value: &str) -> bool {
         && depth(value) >= Content::MAX_DEPTH
 }
 
-/// How many arrays and objects begin here at most: brackets in strings count too.
+/// An upper bound of the number of arrays and objects: brackets in strings count too.
 fn brackets(json: &str) -> usize {
     // Lengths that fit a byte, so that many bytes are counted at once.
     json.as_bytes()
@@ -401,7 +401,7 @@ fn brackets(json: &str) -> usize {
         .sum()
 }
 
-/// How deep arrays and objects are nested; text that is not JSON gives a number without meaning.
+/// The depth of nesting of arrays and objects; meaningless for text that is not JSON.
 fn depth(json: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0_usize);
     let (mut in_string, mut escaped) = (false, false);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::key::is_passthrough;
 use crate::{Content, ContentError, KeyId};
 
-/// What the account data under a secret's name is.
+/// The state of the account data under a secret's name.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
@@ -50,7 +50,7 @@ impl EncryptedSecret {
     ///
     /// # Errors
     ///
-    /// [`EncryptedSecretError`] when it is no object, damaged, or no secret at all.
+    /// [`EncryptedSecretError`] when it is not an object, damaged, or no secret at all.
     ///
     /// ```
     /// let secret = fourfold::EncryptedSecret::from_json(r#"{"encrypted": {"abc": {}}, "x": 1}"#)?;
@@ -77,7 +77,7 @@ impl EncryptedSecret {
         self.entries.get(id)
     }
 
-    /// Whether it has the broken form that matrix-js-sdk wrote in the winter of 2019:
+    /// Returns `true` if it has the broken form that matrix-js-sdk wrote in the winter of 2019:
     /// `{key ID: {"passthrough": true}}` without `encrypted` around it.
     #[must_use]
     pub fn is_passthrough_without_encrypted(&self) -> bool {
@@ -211,7 +211,7 @@ crate::error_code::error_codes! {
 }
 
 impl EncryptedSecretError {
-    /// Whether there may be entries that only this crate does not read.
+    /// Returns `true` if there may be entries that only this crate does not read.
     pub(crate) fn can_hide_entries(self) -> bool {
         match self {
             Self::Content(error) => {

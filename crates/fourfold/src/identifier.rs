@@ -1,6 +1,6 @@
 //! What the names of keys and of secrets have in common: a text that was checked once.
 
-/// How a checked text becomes a string, and a string one again, with its check.
+/// Conversions between a checked text and a string, which repeat the check.
 macro_rules! identifier_conversions {
     ($identifier:ident, $error:ident) => {
         impl std::fmt::Display for $identifier {

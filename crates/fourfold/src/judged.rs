@@ -15,7 +15,7 @@ use crate::plan::Action;
 use crate::storage::{JudgedSecret, ReadError};
 use crate::{Plan, SecretName, SecretStorageKey, Snapshot};
 
-/// What changed since this machine looked last, and whether the user takes it as it is.
+/// The changes since this machine last read the account, and whether the user accepts them.
 ///
 /// ```
 /// use fourfold::Snapshot;

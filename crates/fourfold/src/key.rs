@@ -55,8 +55,8 @@ impl SecretStorageKey {
 
     /// Derives the key of this description from a passphrase. Whether it fits is not checked yet.
     ///
-    /// Takes about 0.2 s for 500,000 iterations. They are taken from the budget before: whoever tries
-    /// a passphrase on several keys gives the same budget to each.
+    /// Takes about 0.2 s for 500,000 iterations. They are taken from the budget before: anyone who
+    /// tries a passphrase on several keys gives the same budget to each.
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ impl SecretStorageKey {
         }
     }
 
-    /// Whether it was derived with so few iterations that it may only read.
+    /// Returns `true` if it was derived with so few iterations that it may only read.
     pub(crate) fn is_weak(&self) -> bool {
         self.weak
     }
@@ -186,7 +186,7 @@ impl AsRef<Self> for SecretStorageKey {
     }
 }
 
-/// What is known about who wrote a secret.
+/// The evidence of who wrote a secret.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Authenticity {
@@ -256,7 +256,7 @@ impl fmt::Debug for ProvenKey {
 
 /// The public half of a key of 2019 that may be encrypted to, in the 2019 profile only.
 ///
-/// Whoever holds this and not the private key can deposit a secret that they cannot read back.
+/// Anyone who holds this and not the private key can deposit a secret that they cannot read back.
 #[derive(Clone, Debug)]
 pub struct TrustedPublicKey {
     id: KeyId,
@@ -294,7 +294,7 @@ impl TrustedPublicKey {
     ///
     /// # Errors
     ///
-    /// [`TrustError::OtherAlgorithm`] when it is no key of 2019.
+    /// [`TrustError::OtherAlgorithm`] when it is not a key of 2019.
     pub fn from_proven_key(key: &ProvenKey) -> Result<Self, TrustError> {
         match key.0.material() {
             KeyMaterial::Curve25519AesSha2(bytes) => Ok(Self {
@@ -399,7 +399,7 @@ impl NewKey {
         &self.key
     }
 
-    /// What is published about it.
+    /// Its public description.
     #[must_use]
     pub fn description(&self) -> &KeyDescription {
         &self.description

@@ -76,7 +76,7 @@ impl NewKeyBackup {
         base64::encode(curve25519_aes_sha2::public_key(&self.private_key))
     }
 
-    /// What secret storage keeps under `m.megolm_backup.v1`: unpadded base64.
+    /// The secret stored under `m.megolm_backup.v1`: unpadded base64.
     #[must_use]
     pub fn secret(&self) -> Secret {
         Secret::new(base64::encode(self.private_key.as_slice()))

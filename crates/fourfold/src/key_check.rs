@@ -112,7 +112,7 @@ impl KeyDescription {
 pub struct KeyCheck {
     /// Whether the key belongs to the description.
     pub outcome: KeyCheckOutcome,
-    /// How the check data deviates from what the specification says.
+    /// The deviations of the check data from the specification.
     pub quirks: Vec<Quirk>,
 }
 

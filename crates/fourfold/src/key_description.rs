@@ -85,7 +85,7 @@ impl KeyDescription {
             .filter(|name| !name.is_empty())
     }
 
-    /// How a passphrase is turned into this key, or `None` when it has no passphrase.
+    /// The parameters that derive this key from a passphrase; `None` if it has no passphrase.
     ///
     /// # Errors
     ///
@@ -192,7 +192,7 @@ pub enum KeyCheckError {
     Corrupt {
         /// The member of the description.
         member: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         problem: MemberProblem,
     },
     /// The description names an algorithm that Fourfold does not know.

@@ -73,7 +73,7 @@ crate::error_code::error_codes! {
     Self { .. } => "key_id",
 }
 
-/// What the event type of every key description starts with.
+/// The prefix of the event type of every key description.
 pub(crate) const EVENT_TYPE_PREFIX: &str = "m.secret_storage.key.";
 
 /// 32 characters of `A–Z a–z 0–9`: 190 bits, each character equally likely.

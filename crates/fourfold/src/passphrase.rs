@@ -25,9 +25,9 @@ impl Passphrase {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// How hard the passphrase is to guess.
+    /// The strength of the passphrase.
     ///
-    /// Whoever has the account data can guess offline, so a passphrase for a new key should be
+    /// Anyone who has the account data can guess offline, so a passphrase for a new key should be
     /// [`Strength::is_enough`].
     #[must_use]
     pub fn strength(&self) -> Strength {
@@ -46,7 +46,7 @@ impl Passphrase {
         }
     }
 
-    /// Whether it is one of these texts, compared in constant time.
+    /// Returns `true` if it is one of these texts, compared in constant time.
     ///
     /// A client that knows the login password refuses it as passphrase: the homeserver sees that
     /// password, so it could open everything.
@@ -94,7 +94,7 @@ pub struct PassphraseParameters {
 }
 
 impl PassphraseParameters {
-    /// What a new key uses: a salt of 32 random alphanumerics and 500,000 iterations.
+    /// The parameters of a new key: a salt of 32 random alphanumerics and 500,000 iterations.
     #[must_use]
     pub fn random(rng: &mut impl CryptoRng) -> Self {
         Self {
@@ -103,7 +103,7 @@ impl PassphraseParameters {
         }
     }
 
-    /// As [`random`](Self::random), with another number of iterations of at least
+    /// As [`random`](Self::random), with a different number of iterations of at least
     /// [`Bounds::DEFAULT`]'s minimum.
     ///
     /// # Errors
@@ -159,7 +159,7 @@ impl PassphraseParameters {
         Ok(Self { iterations, salt })
     }
 
-    /// Writes the object. `bits` is left out: it would be the default, 256.
+    /// Writes the object. `bits` is omitted: it would be the default, 256.
     #[must_use]
     pub fn to_content(&self) -> Content {
         let mut content = Content::default();
@@ -169,8 +169,8 @@ impl PassphraseParameters {
         content
     }
 
-    /// How often the hash is iterated. A server that lowers it between two uses of a key makes
-    /// guessing cheaper; whoever keeps local state should compare.
+    /// The number of iterations of the hash. A server that lowers it between two uses of a key
+    /// makes guessing cheaper; anyone who keeps local state should compare.
     #[must_use]
     pub fn iterations(&self) -> u32 {
         self.iterations
@@ -183,7 +183,7 @@ impl PassphraseParameters {
     }
 }
 
-/// How many iterations are carried out.
+/// The minimum and maximum number of iterations that are carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     minimum: u32,
@@ -234,7 +234,7 @@ impl Bounds {
         Budget::new(self)
     }
 
-    /// Whether a key derived like this may only read.
+    /// Returns `true` if a key derived like this may only read.
     pub(crate) fn is_weak(parameters: &PassphraseParameters) -> bool {
         parameters.iterations < Self::DEFAULT.minimum
     }
@@ -246,8 +246,8 @@ impl Default for Bounds {
     }
 }
 
-/// What one task may spend on derivations in all, however many keys the server lists: the bounds of
-/// each derivation, and the iterations that are left.
+/// The number of iterations that one task may spend on derivations in total, however many keys the
+/// server lists: the bounds of each derivation, and the iterations that are left.
 ///
 /// One budget goes through everything that belongs to one question to the user.
 #[derive(Debug)]
@@ -288,7 +288,7 @@ impl Budget {
 #[non_exhaustive]
 pub enum ParametersError {
     /// `bits` is there and is not 256.
-    #[error("the key description asks for a key of another size than 256 bits")]
+    #[error("the key description asks for a key size other than 256 bits")]
     Bits,
     /// `iterations` is missing or no positive integer.
     #[error("the key description has no valid number of iterations")]
@@ -298,12 +298,12 @@ pub enum ParametersError {
     NoAlgorithm,
     /// More iterations than are left of [`Budget::TOTAL`] after other keys were tried.
     #[error(
-        "the key description asks for {requested} iterations, and no more than {} are carried out \
-         in all",
+        "the key description asks for {requested} iterations, and at most {} are carried out in \
+         total",
         Budget::TOTAL
     )]
     OverBudget {
-        /// What the description asks for.
+        /// The number in the description.
         requested: u32,
     },
     /// `salt` is missing, no string, or not 8 to 1024 bytes long.
@@ -315,7 +315,7 @@ pub enum ParametersError {
          the server may have changed it"
     )]
     TooFewIterations {
-        /// What the description asks for.
+        /// The number in the description.
         requested: u32,
         /// The least that is carried out.
         minimum: u32,
@@ -330,7 +330,7 @@ pub enum ParametersError {
     #[error("the parameters of the passphrase are damaged")]
     Malformed,
     /// The derivation is not `m.pbkdf2`.
-    #[error("the key description asks for an unknown way to derive the key: {name:?}")]
+    #[error("the key description names an unknown key derivation: {name:?}")]
     UnsupportedAlgorithm {
         /// The first characters of its name. Untrusted text, which the message shows escaped.
         name: String,
@@ -350,7 +350,7 @@ crate::error_code::error_codes! {
     Self::UnsupportedAlgorithm { .. } => "passphrase_unsupported_algorithm",
 }
 
-/// How hard a passphrase is to guess.
+/// The strength of a passphrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Strength {
@@ -358,12 +358,12 @@ pub struct Strength {
     pub characters: usize,
     /// From 0 (guessed at once) to 4 (very unlikely to be guessed), by zxcvbn.
     pub score: u8,
-    /// What makes it weak, in a sentence for the user.
+    /// The weakness, in a sentence for the user.
     pub advice: Option<String>,
 }
 
 impl Strength {
-    /// Whether it is good enough for a new key: at least 12 characters and a score of 3.
+    /// Returns `true` if it is good enough for a new key: at least 12 characters and a score of 3.
     #[must_use]
     pub fn is_enough(&self) -> bool {
         self.characters >= 12 && self.score >= 3

@@ -9,7 +9,7 @@
 use crate::identity::Curve25519PublicKey;
 use crate::signed_json::PublicKeyError;
 
-/// What one device shows and the other one scans.
+/// The data of a QR code, which one device shows and the other one scans.
 ///
 /// ```
 /// use fourfold::{identity::Curve25519PublicKey, qr_login::{Intent, QrCode}};
@@ -105,7 +105,7 @@ impl QrCode {
         self.bytes_after(UNSTABLE_PREFIX)
     }
 
-    /// What the device that shows the code is.
+    /// The role of the device that shows the code.
     #[must_use]
     pub fn intent(&self) -> Intent {
         self.intent
@@ -144,7 +144,7 @@ impl QrCode {
     }
 }
 
-/// What the device is that shows the code.
+/// The role of the device that shows the code.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Intent {
@@ -165,7 +165,7 @@ pub enum QrCodeError {
     #[error("the QR code has the unknown intent {0:#04x}")]
     Intent(u8),
     /// Another QR code altogether.
-    #[error("this is no QR code of Matrix")]
+    #[error("this is not a Matrix QR code")]
     Prefix,
     /// The key is not usable.
     #[error("the QR code has no usable key: {0}")]
@@ -178,7 +178,7 @@ pub enum QrCodeError {
     #[error("the QR code is larger than {} bytes", QrCode::MAX_BYTES)]
     TooLarge,
     /// There is more than belongs there.
-    #[error("the QR code goes on after its end")]
+    #[error("the QR code has trailing data")]
     TrailingBytes,
     /// It ends too early.
     #[error("the QR code is cut off")]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::algorithm::aes_hmac_sha2::clear_bit_63;
 use crate::{Content, base64};
 
-/// A deviation of another client's data from the specification that is read all the same.
+/// A deviation of another client's data from the specification that is read anyway.
 ///
 /// Serialised under the name that it has in the known answers, such as `padded_base64`.
 ///
@@ -42,8 +42,8 @@ pub enum Quirk {
 }
 
 impl Quirk {
-    /// Whether the clients of today read it. What is not harmless may look wrong, or like nothing, in
-    /// another client of the user.
+    /// Returns `true` if the clients of today read it. What is not harmless may look wrong, or like
+    /// nothing, in another client of the user.
     #[must_use]
     pub const fn is_harmless(self) -> bool {
         matches!(
@@ -91,7 +91,10 @@ impl fmt::Display for Quirk {
             Self::CommaSeparatedBytes => "it is a list of numbers instead of base64",
             Self::IvBit63Set => "bit 63 of the IV is set",
             Self::LongIv => "the IV is longer than 16 bytes",
-            Self::MacOverClearedIv => "the check data was made with another IV than is stored",
+            Self::MacOverClearedIv => {
+                "the check data was made with a different IV than the stored \
+                 one"
+            }
             Self::PaddedBase64 => "the base64 is padded",
             Self::SurroundingWhiteSpace => "there is white space around the base64",
             Self::TrailingBits => "the base64 has unused bits that are set",

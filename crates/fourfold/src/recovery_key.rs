@@ -93,7 +93,7 @@ pub fn decode(text: &str) -> Result<Zeroizing<[u8; 32]>, RecoveryKeyError> {
     Ok(Zeroizing::new(*key))
 }
 
-/// Whether a text was probably meant as a recovery key, though it may not decode as one.
+/// Returns `true` if a text was probably meant as a recovery key, though it may not decode as one.
 ///
 /// True for what starts with `Es` and has about the length of a recovery key when white space is
 /// left out. Used to explain a typing error instead of deriving a key from it.
@@ -139,7 +139,7 @@ pub enum RecoveryKeyError {
         characters: usize,
     },
     /// All characters are possible, but one or more of them are wrong.
-    #[error("the recovery key contains a typing error (its check digit does not fit)")]
+    #[error("the recovery key contains a typing error (its check digit does not match)")]
     Parity,
     /// It has the right length but does not start like a recovery key.
     #[error("this is not a recovery key: it does not start as one (\"Es\")")]
@@ -182,7 +182,7 @@ fn look_alike(character: char) -> &'static str {
 fn missing_group(characters: usize) -> &'static str {
     match characters {
         44 => "; one group is missing",
-        52 => "; there is one group too many",
+        52 => "; there is one extra group",
         _ => "",
     }
 }

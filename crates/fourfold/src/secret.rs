@@ -34,7 +34,8 @@ impl Secret {
         &self.0
     }
 
-    /// Whether both hold the same plaintext, in a time that depends on their lengths only.
+    /// Returns `true` if both hold the same plaintext, in a time that depends on their lengths
+    /// only.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()

@@ -14,7 +14,7 @@ use crate::secret_name::{BACKUP_KEY, MASTER_KEY, SELF_SIGNING_KEY, USER_SIGNING_
 use crate::signed_json::SigningKey;
 use crate::{BackupVersion, PublishedIdentity, Quirk, Secret, SecretName, base64, recovery_key};
 
-/// What a secret of a certain name is.
+/// The kind of a secret, which follows from its name.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum SecretKind {
@@ -31,7 +31,7 @@ pub enum SecretKind {
 }
 
 impl SecretKind {
-    /// What a secret of this name is.
+    /// The kind of the secrets with this name.
     #[must_use]
     pub fn of(name: &SecretName) -> Self {
         match name.as_str() {
@@ -44,7 +44,7 @@ impl SecretKind {
     }
 }
 
-/// What the server publishes that secrets can be compared with.
+/// The published keys that secrets can be compared with.
 #[derive(Clone, Debug, Default)]
 pub struct PublishedKeys {
     /// The public cross-signing keys of the user.
@@ -134,7 +134,7 @@ impl PublishedKeys {
     }
 }
 
-/// What is known about a secret that is well formed.
+/// The result of comparing a well-formed secret with the published keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -178,7 +178,7 @@ pub enum SecretValueError {
     Published {
         /// The public key of the secret.
         derived: String,
-        /// What is wrong with the published key.
+        /// The problem with the published key.
         error: CrossSigningKeyError,
     },
 }
@@ -195,7 +195,7 @@ crate::error_code::error_codes! {
 pub struct KeyValue {
     /// The seed or private key.
     pub bytes: Zeroizing<[u8; 32]>,
-    /// How the text deviates from what Fourfold writes.
+    /// The deviations of the text from what Fourfold writes.
     pub quirk: Option<Quirk>,
 }
 
@@ -261,7 +261,7 @@ pub(crate) fn normalise(name: &SecretName, secret: &Secret) -> Option<Secret> {
         .map(|value| value.to_secret())
 }
 
-/// Whether two texts are the same value, where a key can be written in several ways.
+/// Returns `true` if two texts are the same value, where a key can be written in several ways.
 pub(crate) fn is_same_value(name: &SecretName, left: &Secret, right: &Secret) -> bool {
     let (left_key, right_key) = (normalise(name, left), normalise(name, right));
     left_key

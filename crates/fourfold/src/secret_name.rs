@@ -102,7 +102,7 @@ pub enum SecretNameError {
     #[error("the name of a secret must not be empty")]
     Empty,
     /// The event type has another meaning in Matrix.
-    #[error("this name is reserved: its account data is no secret")]
+    #[error("this name is reserved: its account data is not a secret")]
     Reserved,
     /// More than 255 bytes.
     #[error("the name of a secret must not be longer than {MAX_EVENT_TYPE_BYTES} bytes")]

@@ -92,7 +92,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// [`UnlockError`]: it is no key, or ([`UnlockError::NotProven`]) one that may only read.
+    /// [`UnlockError`]: it is not a key, or ([`UnlockError::NotProven`]) one that may only read.
     ///
     /// ```
     /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
@@ -204,13 +204,13 @@ impl Snapshot {
         )
     }
 
-    /// Whether there is a key backup, even one that cannot be read.
+    /// Returns `true` if there is a key backup, even one that cannot be read.
     #[must_use]
     pub fn has_key_backup(&self) -> bool {
         self.backup_version.is_some()
     }
 
-    /// What secrets can be compared with. What cannot be read is left out, as if it were not
+    /// The published keys that secrets can be compared with. Unreadable ones are omitted, as if not
     /// published.
     #[must_use]
     pub fn published_keys(&self) -> PublishedKeys {

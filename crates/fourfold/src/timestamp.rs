@@ -1,4 +1,4 @@
-//! Moments, as whoever calls the core tells them.
+//! Moments, as given by the caller of the core.
 
 use std::time::Duration;
 

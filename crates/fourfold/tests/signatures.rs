@@ -93,7 +93,7 @@ impl Parties {
             if self.signed(&object) {
                 assert_eq!(&bare, meant);
             }
-            // And whatever it is, it is no cross-signing key.
+            // And whatever it is, it is not a cross-signing key.
             for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
                 let body = json!({member: {USER: to_value(&object)}}).to_string();
                 let read = PublishedIdentity::from_keys_query(USER, &body).unwrap();

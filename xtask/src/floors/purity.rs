@@ -111,7 +111,7 @@ fn code_of(line: &str) -> &str {
     line.split_once(" //").map_or(line, |(code, _)| code)
 }
 
-/// Whether code names `std::MODULE`, alone or in a group of imports.
+/// Returns `true` if code names `std::MODULE`, alone or in a group of imports.
 fn reaches(code: &str, module: &str) -> bool {
     code.split("std::")
         .skip(1)

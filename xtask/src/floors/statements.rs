@@ -93,8 +93,8 @@ fn arguments<'a>(code: &'a str, call: &'a str) -> impl Iterator<Item = &'a str> 
     code.split(call).skip(1).map(str::trim_start)
 }
 
-/// Whether it begins with a literal, or is a name alone: of a constant, or of a literal in a loop. A
-/// call without a statement (of one that was prepared) begins with its values.
+/// Returns `true` if it begins with a literal, or is a name alone: of a constant, or of a literal
+/// in a loop. A call without a statement (of one that was prepared) begins with its values.
 fn is_written(argument: &str) -> bool {
     let values = [
         "[",

@@ -36,7 +36,7 @@ pub(super) fn check_paths(file: &Path, text: &str) -> Vec<String> {
     findings
 }
 
-/// Whether `root` occurs where a path begins, and not inside a URL or a longer path.
+/// Returns `true` if `root` occurs where a path begins, and not inside a URL or a longer path.
 fn starts_path(line: &str, root: &str) -> bool {
     line.match_indices(root).any(|(at, _)| {
         let before = line.get(..at).and_then(|before| before.chars().next_back());

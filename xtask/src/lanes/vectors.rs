@@ -70,7 +70,8 @@ fn check_file(file: &Path, text: Option<&str>) -> Option<String> {
     (!missing.is_empty()).then(|| format!("{shown}: lacks {}", missing.join(", ")))
 }
 
-/// Whether a source names the folder as a whole string literal or as a segment of a path in one.
+/// Returns `true` if a source names the folder as a whole string literal or as a segment of a path
+/// in one.
 fn names_folder(source: &str, folder: &str) -> bool {
     source.match_indices(folder).any(|(at, found)| {
         let before = source

@@ -52,7 +52,7 @@ impl Listed {
         Ok(listed)
     }
 
-    /// Whether some binary runs the marked test.
+    /// Returns `true` if some binary runs the marked test.
     pub(super) fn runs(&self, mark: &Mark) -> bool {
         self.targets.iter().any(|target| {
             mark.path_in(&target.root)

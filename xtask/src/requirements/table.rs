@@ -52,12 +52,12 @@ impl Table {
         for (kind, count) in take_table(&mut whole, "rows").map_err(wrong)? {
             let count = count
                 .as_integer()
-                .ok_or_else(|| wrong(format!("rows.{kind} is no number")))?;
+                .ok_or_else(|| wrong(format!("rows.{kind} is not a number")))?;
             table.rows.insert(kind, count);
         }
         for (area, reason) in take_table(&mut whole, "later").map_err(wrong)? {
             let reason =
-                text_of(reason).ok_or_else(|| wrong(format!("later.{area} is no text")))?;
+                text_of(reason).ok_or_else(|| wrong(format!("later.{area} is not text")))?;
             table.later.insert(area, reason);
         }
         for (id, value) in whole {
@@ -68,12 +68,12 @@ impl Table {
         Ok(table)
     }
 
-    /// Whether a test may name this.
+    /// Returns `true` if a test may name this.
     pub(super) fn knows(&self, id: &str) -> bool {
         self.requirements.contains_key(id) || self.is_row(id)
     }
 
-    /// Whether this is a bad input and not a requirement.
+    /// Returns `true` if this is a bad input and not a requirement.
     pub(super) fn is_row(&self, id: &str) -> bool {
         id.split_once('-').is_some_and(|(kind, number)| {
             let last = self.rows.get(kind).copied().unwrap_or_default();

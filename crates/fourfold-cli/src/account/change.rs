@@ -61,13 +61,13 @@ pub(crate) fn introduce<'a>(
     Ok(Some(Report::of(plan.plan()).with_new_key(new.key().id())))
 }
 
-/// What was done. With `--json` it is the one shape of answer that every change has.
+/// The result of a change. With `--json` every change prints this object.
 #[derive(Default, Serialize)]
 pub(crate) struct Report<'a> {
     /// Whether anything was written.
     changed: bool,
     title: &'a str,
-    /// What was written, in this order.
+    /// The steps that were written, in this order.
     steps: Vec<ReportedStep<'a>>,
     warnings: &'a [String],
     /// The key that was made.
@@ -165,10 +165,10 @@ pub(crate) fn agree(global: &Global, plan: &Plan, options: ChangeOptions) -> Res
     show(plan);
     if !options.yes {
         if !prompt::is_possible() {
-            return Err(Error::usage("nobody can be asked whether to go on")
+            return Err(Error::usage("there is no terminal to confirm on")
                 .hint("use --yes, or --dry-run to see the plan only"));
         }
-        if !prompt::is_yes(&prompt::visible("Go on? [y/N]")?) {
+        if !prompt::is_yes(&prompt::visible("Continue? [y/N]")?) {
             return Err(Error::refused("nothing was changed"));
         }
     }

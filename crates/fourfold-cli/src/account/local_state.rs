@@ -49,7 +49,7 @@ fn state_of(folder: &Path, user_id: &str) -> Result<Option<(LocalState, Option<L
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
-            // What the agent said tells more than that somebody holds the lock.
+            // The agent's error says more than that the lock is taken.
             Err(error @ LocalStateError::Locked { .. }) => {
                 return Err(failed.unwrap_or_else(|| error.into()));
             }
@@ -62,5 +62,5 @@ fn borrow(agent: Option<Agent>) -> Result<Option<Loan>> {
     agent.map(Agent::borrow_state).transpose()
 }
 
-/// How long to wait for another command that uses the same account.
+/// The time to wait for another command that uses the same account.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);

@@ -52,8 +52,8 @@ impl LoggedIn {
         self.runtime.block_on(work(&self.account, &mut self.state))
     }
 
-    /// What lies on the homeserver now, for opening a secret: refused when a change of it, or of the
-    /// keys, forbids that.
+    /// The current state at the homeserver, for opening a secret: refused when a change of it, or
+    /// of the keys, forbids that.
     pub(crate) fn snapshot_for_opening(
         &mut self,
         name: Option<&SecretName>,
@@ -63,14 +63,14 @@ impl LoggedIn {
         compared.for_opening(snapshot, name)
     }
 
-    /// What lies on the homeserver now, for changing it: refused while anything is suspicious.
+    /// The current state at the homeserver, for changing it: refused while anything is suspicious.
     pub(crate) fn snapshot_for_change(&mut self, accept: AcceptOptions) -> Result<Writable> {
         if let Some(plan) = self.state.journal()? {
             return Err(Error::new(
                 Exit::Conflict,
                 format!("an earlier change was not finished: {}", plan.title),
             )
-            .hint("fourfold resume goes on with it; fourfold resume --abandon gives it up"));
+            .hint("fourfold resume completes it; fourfold resume --abandon abandons it"));
         }
         self.snapshot_for_going_on(accept)
     }
@@ -81,7 +81,7 @@ impl LoggedIn {
         compared.for_writing(snapshot)
     }
 
-    /// What lies on the homeserver now, compared with what this machine has seen before.
+    /// The current state at the homeserver, compared with what this machine has seen before.
     pub(crate) fn compared(&mut self, accept: AcceptOptions) -> Result<(Snapshot, Compared)> {
         let snapshot = {
             let _busy = messages::busy("reading the account data");

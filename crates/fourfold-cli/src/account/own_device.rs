@@ -25,7 +25,7 @@ pub(crate) fn existing(
     }
 }
 
-/// What of this machine is sealed and opens, an earlier log-in included.
+/// The sealed state of this machine that opens, including that of an earlier log-in.
 fn unsealed(logged_in: &mut LoggedIn, options: &SealingOptions) -> Result<Option<Unsealed>> {
     if !Device::exists(&logged_in.state)? {
         return Ok(None);
@@ -206,14 +206,15 @@ fn not_published(error: fourfold_client::Error) -> Error {
     let error = Error::from(error);
     if is_unknown {
         error.hint(
-            "it keeps no keys of devices; secret storage alone: fourfold setup --storage-only",
+            "it does not store device keys; for secret storage alone: fourfold setup \
+             --storage-only",
         )
     } else {
         error
     }
 }
 
-/// How this machine judges the devices that the homeserver lists: as the agent does.
+/// The trust of this machine in the devices that the homeserver lists, as in the agent.
 pub(crate) struct Judge<'a> {
     lists: &'a DeviceLists,
     /// None before this machine has keys.

@@ -21,7 +21,7 @@ pub(crate) struct PasswordOptions {
     /// Read the password of the account from the open file descriptor N
     #[arg(long, value_name = "N")]
     password_fd: Option<u32>,
-    /// What was read: a descriptor can be read only once.
+    /// The password that was read: a descriptor can be read only once.
     #[arg(skip)]
     known: OnceLock<Arc<Password>>,
 }

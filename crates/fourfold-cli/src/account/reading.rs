@@ -15,7 +15,7 @@ use crate::storage::judged::Compared;
 use crate::terminal::messages;
 use crate::{runtime, state};
 
-/// What there is, to be shown and not opened: in a file, or on the homeserver. Says what changed.
+/// The account, to be shown and not opened, from a file or the homeserver. Reports changes.
 pub(crate) fn look(
     global: &Global,
     options: &ReadOptions,
@@ -27,7 +27,7 @@ pub(crate) fn look(
     }
 }
 
-/// What there is, to be opened: in a file, or on the homeserver. Says what changed, and is refused
+/// The account, to be opened, from a file or the homeserver. Reports changes, and is refused
 /// when a change of this secret, or of the keys, forbids it.
 ///
 /// A file is compared with what this machine remembers of its user, if it does, and changes nothing

@@ -79,7 +79,10 @@ impl Address {
                 if metadata.file_type().is_socket() && is_own {
                     Ok(true)
                 } else {
-                    Err(insecure(&self.socket, "is not a socket of this user alone"))
+                    Err(insecure(
+                        &self.socket,
+                        "is not a socket that only this user can access",
+                    ))
                 }
             }
         }
@@ -104,9 +107,9 @@ impl Address {
                 Ok(_) => {
                     return Err(Error::new(
                         Exit::Conflict,
-                        "another process listens at the socket of the agent",
+                        "another process listens on the socket of the agent",
                     )
-                    .hint("end it first: fourfold agent stop"));
+                    .hint("stop it first: fourfold agent stop"));
                 }
             }
         }
@@ -129,7 +132,8 @@ pub(crate) fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// What the kernel has room for, with the final zero byte. 104 on systems other than Linux.
+/// The size of a socket path in the kernel, with the final zero byte. 104 on systems other than
+/// Linux.
 const MAX_PATH: usize = if cfg!(target_os = "linux") { 108 } else { 104 };
 
 /// A folder of the user that nobody else can enter; not a link to one.
@@ -142,7 +146,7 @@ fn check_folder(folder: &Path) -> Result<()> {
         return Err(insecure(folder, "belongs to another user"));
     }
     if metadata.mode() & 0o077 != 0 {
-        return Err(insecure(folder, "can be entered by other users").hint("run chmod go= on it"));
+        return Err(insecure(folder, "is accessible to other users").hint("run chmod go= on it"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How the user is asked: by a program, at the terminal, or not at all.
+//! Asking the user: with a program, on the terminal, or not at all.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -16,13 +16,13 @@ use crate::terminal::duration::written;
 use crate::terminal::shown::Json;
 use crate::terminal::{messages, prompt};
 
-/// Who is asked. The answer is No, unless it is a clear Yes.
+/// The way of asking. The answer is No, unless it is a clear Yes.
 pub(crate) enum Asker {
     /// Nobody is asked here; a command may still answer.
     Nobody,
     /// A program: it gets the question as JSON on standard input, and ends with 0 for Yes.
     Program(PathBuf),
-    /// Whoever sits at the terminal.
+    /// The person at the terminal.
     Terminal(Terminal),
 }
 
@@ -87,7 +87,7 @@ impl Terminal {
         std::thread::spawn(move || {
             for line in BufReader::new(terminal).lines() {
                 let Ok(line) = line else { return };
-                // What nobody asked for is dropped when the queue is full.
+                // Unexpected lines are dropped when the queue is full.
                 let _ = sender.try_send(line);
                 if sender.is_closed() {
                     return;
@@ -101,7 +101,7 @@ impl Terminal {
     /// One question at a time.
     async fn ask(&self, question: &Question) -> bool {
         let mut lines = self.lines.lock().await;
-        // What was typed before the question stood there is no answer to it.
+        // Text typed before the question was shown is not an answer to it.
         while lines.try_recv().is_ok() {}
         let described = describe(question);
         let mut shown = vec!["", "One of your devices asks for a secret.", ""];
@@ -130,10 +130,10 @@ impl Drop for Unanswered {
     }
 }
 
-/// What the user sees of a question, line by line. Everything that others chose is escaped.
+/// The lines of a question as shown to the user. Text chosen by others is escaped.
 pub(crate) fn describe(question: &Question) -> [String; 5] {
     let name = question.device_name.as_deref().map_or_else(
-        || "(it has no name)".to_owned(),
+        || "(no name)".to_owned(),
         |name| format!("\"{}\", as it calls itself", escape_untrusted(name)),
     );
     let first_seen = question

@@ -171,7 +171,7 @@ impl Agent {
         text.parse().map(Some).map_err(|_| not_understood())
     }
 
-    /// What lies on the homeserver, compared with what this machine has seen before.
+    /// The state at the homeserver, compared with what this machine has seen before.
     pub(crate) fn snapshot(&mut self, accept: AcceptOptions) -> Result<(Snapshot, Compared)> {
         let first = self.ask(&Request::Snapshot { accept }, &[])?;
         let (text, compared) = self.document(first)?;
@@ -334,21 +334,21 @@ async fn in_time<T>(
 }
 
 fn hung_up<T>(frame: io::Result<Option<Frame<T>>>) -> io::Result<Frame<T>> {
-    frame?.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "it hung up"))
+    frame?.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"))
 }
 
 fn unreachable(error: &io::Error) -> Error {
     Error::new(Exit::Network, format!("the agent does not answer: {error}"))
 }
 
-/// What is no text is no secret, and must not pass for an empty one.
+/// Bytes that are not text are not a secret, and must not be taken for an empty one.
 fn text(payload: Payload) -> Result<Zeroizing<String>> {
     payload.into_text().ok_or_else(not_understood)
 }
 
 fn not_understood() -> Error {
-    Error::new(Exit::Network, "the answer of the agent is not understood")
-        .hint("end it and start it again")
+    Error::new(Exit::Network, "the answer of the agent is malformed")
+        .hint("stop it and start it again")
 }
 
 /// The agent asks the homeserver, which may take its time.

@@ -24,7 +24,7 @@ use crate::agent::sieve::{Kind, Sieve};
 use crate::error::{Error, Exit, Result};
 use crate::terminal::messages;
 
-/// What an exchange works with, beside its device.
+/// The context of an exchange, apart from its device.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) account: Account,
@@ -45,9 +45,10 @@ pub(crate) struct Exchange<S> {
     backoff: Backoff,
     /// Nothing is asked of the homeserver before that.
     not_before: Instant,
-    /// What an earlier run did not see written down is told first, and may be written already.
+    /// Lines that an earlier run may not have written are reported first; they may already be in
+    /// the log.
     has_told: bool,
-    /// What is to be written down.
+    /// The lines that are not written yet.
     unwritten: VecDeque<Entry>,
     /// Keeps a homeserver from filling the terminal and the log.
     sieve: Sieve,
@@ -60,7 +61,7 @@ struct Entry {
     may_be_there: bool,
 }
 
-/// What there is to do.
+/// The next thing to do.
 pub(crate) enum Happened {
     Answered(Answered),
     Arrived(SyncBatch, Instant),
@@ -171,7 +172,7 @@ impl<S: SecretSource> Exchange<S> {
     }
 
     /// Takes a request back. One that cannot be taken back now ends by itself, and until then an
-    /// answer to it is kept for whoever asks next.
+    /// answer to it is kept for the next request.
     pub(crate) async fn abort(&mut self, id: RequestId, requests: &mut Requests) -> Result<()> {
         let taken_back = self.device.abort_request(id);
         if self.is_kept(taken_back)? {
@@ -248,8 +249,8 @@ impl<S: SecretSource> Exchange<S> {
         }
     }
 
-    /// Does what is due, and tells what came of it. That the homeserver cannot be reached now is no
-    /// error: it is done later.
+    /// Does what is due, and tells what came of it. That the homeserver cannot be reached now is
+    /// not an error: it is done later.
     async fn flush(&mut self, requests: &mut Requests) -> Result<()> {
         let (account, secrets) = (&self.context.account, &mut self.secrets);
         if let Err(error) = self.device.flush(account, secrets).await {
@@ -271,7 +272,7 @@ impl<S: SecretSource> Exchange<S> {
     fn out_of_sync(&mut self, error: DeviceError) -> Result<()> {
         let pause = match &error {
             DeviceError::Server(error) if error.is_logged_out() => {
-                return Err(Error::refused("logged out: the agent ends"));
+                return Err(Error::refused("logged out: the agent stops"));
             }
             DeviceError::Server(error) => self.backoff.failed(error),
             // A full disk is cleaned up some day.
@@ -298,7 +299,7 @@ impl<S: SecretSource> Exchange<S> {
     }
 
     /// Writes down what is not yet. As long as that fails nothing more is taken in: the device keeps
-    /// what it decided until the next answer is taken, and tells it anew after a restart.
+    /// what it decided until the next answer is taken, and tells it again after a restart.
     fn write_down(&mut self) {
         while let Some(entry) = self.unwritten.front() {
             let log = &self.context.audit;
@@ -440,10 +441,10 @@ impl<S: SecretSource> Exchange<S> {
             return Ok(None);
         };
         let received = all.swap_remove(position);
-        // It would be given once more to whoever asks next, which is better than not at all.
+        // It would be given again for the next request, which is better than not at all.
         if let Err(error) = self.device.discard_received(&received.id) {
             messages::warn(format_args!(
-                "an answer that was received stays here: {error}"
+                "an answer that was handed over could not be deleted: {error}"
             ));
         }
         Ok(Some(Delivery {
@@ -478,7 +479,7 @@ fn cannot_ask(error: CannotAsk, from: Option<&str>) -> Error {
 }
 
 impl<S> Drop for Exchange<S> {
-    /// What was left out is told before nobody knows of it any more.
+    /// Reports what was omitted before that is forgotten.
     fn drop(&mut self) {
         for (_, record) in self.sieve.left_out_so_far() {
             if let Err(error) = self.context.audit.write(record) {
@@ -488,10 +489,10 @@ impl<S> Drop for Exchange<S> {
     }
 }
 
-/// How long the homeserver may take to say that there is nothing.
+/// The long-poll timeout of a sync.
 const LONG_POLL: Duration = Duration::from_secs(30);
 
-/// What is due again and again is not done more often.
+/// Tasks that keep being due are not done more often than this.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 
 const MAX_PAUSE: Duration = Duration::from_secs(30);

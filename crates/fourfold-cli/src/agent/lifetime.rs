@@ -1,10 +1,10 @@
-//! How long the agent keeps a key.
+//! The lifetime of a key in the agent.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What clocks show at a moment. Nobody can set them.
+/// The readings of clocks at a moment. These clocks cannot be set.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Moment {
     /// Since the machine started, suspension included.
@@ -14,7 +14,7 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// What the clocks show now.
+    /// The readings now.
     pub(crate) fn now() -> Self {
         #[cfg(target_os = "linux")]
         const SINCE_BOOT: ClockId = ClockId::Boottime;
@@ -39,7 +39,7 @@ impl Moment {
     }
 }
 
-/// How long a key is kept.
+/// The limits on the lifetime of a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Limits {
     /// Without being used.
@@ -60,8 +60,8 @@ impl Expired {
     /// For the log.
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Self::Idle => "it was not used for a while",
-            Self::Lifetime => "its lifetime is over",
+            Self::Idle => "not used for a while",
+            Self::Lifetime => "its lifetime ended",
             Self::Suspended => "the machine was suspended",
         }
     }
@@ -86,7 +86,7 @@ impl<T> Kept<T> {
         }
     }
 
-    /// The value, which starts the idle time anew. To be asked only after
+    /// The value, which starts the idle time again. To be asked only after
     /// [`expired`](Self::expired).
     pub(crate) fn using(&mut self, now: Moment) -> &T {
         self.used = now;
@@ -111,7 +111,7 @@ impl<T> Kept<T> {
         (age(self.used) >= self.limits.idle).then_some(Expired::Idle)
     }
 
-    /// How long it stays when it is not used.
+    /// The time that remains if it is not used.
     pub(crate) fn remaining(&self, now: Moment) -> Duration {
         let idle = self.used.since_boot + self.limits.idle;
         let lifetime = self.limits.lifetime;

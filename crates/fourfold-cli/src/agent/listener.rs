@@ -16,13 +16,13 @@ use crate::agent::frame::{self, Frame, MAX_FRAME};
 use crate::agent::protocol::{Hello, Reply, Request};
 use crate::storage::judged::Compared;
 
-/// Whoever answers what commands ask.
+/// The handler of requests of commands.
 pub(crate) trait Service: Send + Sync + 'static {
     /// Answers one request. Dropped in the middle when the command hangs up.
     fn call(&self, frame: Frame<Request>) -> impl Future<Output = Answer> + Send;
 }
 
-/// What goes back.
+/// The response to a command.
 pub(crate) enum Answer {
     Reply(Reply),
     /// A reply with a secret beside it.
@@ -41,7 +41,7 @@ pub(crate) async fn serve(listener: UnixListener, hello: Hello, service: Arc<imp
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let hello = Arc::new(hello);
     loop {
-        // Whoever comes when all places are taken waits in the queue of the kernel.
+        // A client that connects when all slots are taken waits in the queue of the kernel.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
@@ -62,7 +62,7 @@ pub(crate) async fn serve(listener: UnixListener, hello: Hello, service: Arc<imp
     }
 }
 
-/// Whether the process on the other side runs as this user.
+/// Returns `true` if the process on the other side runs as this user.
 fn is_own(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == own_uid())
 }
@@ -76,7 +76,7 @@ async fn converse(
     while let Some(request) = in_time(frame::receive(stream)).await? {
         let answer = tokio::select! {
             answer = service.call(request) => answer,
-            // Nobody is to say anything before the answer: whoever does is treated as gone.
+            // Nobody is to say anything before the answer: anyone who does is treated as gone.
             _ = stream.read_u8() => return Ok(()),
         };
         match answer {
@@ -123,15 +123,15 @@ async fn in_time<T>(work: impl Future<Output = Result<T, io::Error>>) -> Result<
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// How many may be connected at a time. With a frame each, that bounds the memory.
+/// The maximum number of connections. With one frame each, this bounds the memory.
 const MAX_CONNECTIONS: usize = 32;
 
-/// How long a frame may take.
+/// The timeout of a frame.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How much of a document goes into a frame.
+/// The size of a part of a document in one frame.
 const MAX_PART: usize = MAX_FRAME / 2;
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::keys::sealing_key::{self, SealingOptions, Unsealed};
 use crate::terminal::messages;
 
-/// How a session opens the local state and the device in it.
+/// The means by which a session opens the local state and its device.
 pub(crate) struct Opening {
     pub(crate) folder: PathBuf,
     pub(crate) user_id: String,
@@ -54,8 +54,8 @@ impl Opening {
         Exchange::new(device, secrets, context, self.policy.clone())
     }
 
-    /// Opens the local state anew, and waits for it: for a command that came without asking, and for
-    /// room on the disk.
+    /// Opens the local state again, and waits for it: for a command that came without asking, and
+    /// for room on the disk.
     pub(crate) async fn reopen(&mut self) -> Result<(LocalState, Option<Exchange<VaultSecrets>>)> {
         let mut is_told = false;
         loop {
@@ -76,9 +76,9 @@ impl Opening {
     fn try_to_reopen(&mut self) -> Result<(LocalState, Option<Exchange<VaultSecrets>>), NotOpened> {
         let mut state = LocalState::open(&self.folder, &self.user_id)?;
         let session = state.session()?;
-        let session = session.ok_or_else(|| Error::refused("logged out: the agent ends"))?;
+        let session = session.ok_or_else(|| Error::refused("logged out: the agent stops"))?;
         if session.device_id != self.device_id {
-            return Err(Error::refused("logged in anew: start the agent again").into());
+            return Err(Error::refused("logged in again: restart the agent").into());
         }
         let device = self.device(&mut state)?;
         let exchange = device
@@ -92,7 +92,7 @@ impl Opening {
             messages::say(
                 "this device has no keys yet: it neither asks other devices nor answers them",
             );
-            messages::say("fourfold setup, or fourfold device verify, makes them");
+            messages::say("fourfold setup or fourfold device verify creates them");
             return Ok(None);
         }
         if let Some(key) = &self.key
@@ -110,7 +110,7 @@ impl Opening {
     }
 }
 
-/// Why the local state cannot be opened anew.
+/// Why the local state cannot be opened again.
 enum NotOpened {
     /// Another process has it.
     Busy,
@@ -144,8 +144,8 @@ impl From<Error> for NotOpened {
     }
 }
 
-/// How often it looks whether another process is done.
+/// The interval at which it checks whether another process is done.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How often it looks whether the disk works again.
+/// The interval at which it checks whether the disk works again.
 const LONG_PAUSE: Duration = Duration::from_secs(1);

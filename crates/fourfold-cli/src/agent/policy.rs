@@ -1,4 +1,4 @@
-//! What other devices of the user may have, as the user wrote it down.
+//! The user's policy: which secrets other devices may have.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,7 +38,7 @@ pub(crate) fn load(chosen: Option<&Path>) -> Result<Policy> {
             return Ok(Policy::default());
         }
         Err(error) => return Err(Error::file(&path, error)),
-        // Whoever can write it can have the secrets.
+        // Anyone who can write it can get the secrets.
         Ok(metadata) => {
             let is_own = metadata.uid() == own_uid() || metadata.uid() == 0;
             if !is_own || metadata.mode() & 0o022 != 0 {
@@ -54,7 +54,7 @@ pub(crate) fn load(chosen: Option<&Path>) -> Result<Policy> {
     parse(&text).map_err(|error| Error::file(&path, error).hint(FORMAT))
 }
 
-/// What a file does not name has the rule that [`Policy`] has for it.
+/// Secrets that the file does not list have the default rule of [`Policy`].
 fn parse(text: &str) -> std::result::Result<Policy, String> {
     let file: PolicyFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
     file.secrets

@@ -1,8 +1,8 @@
-//! What commands and the agent say to each other. Secrets are never in these messages: they travel
+//! The protocol between commands and the agent. Secrets are never in these messages: they travel
 //! as the payload of the frame.
 
 use fourfold::history::Origin;
-use fourfold::sharing::Standing;
+use fourfold::sharing::Assurance;
 use fourfold::{KeyId, SecretName};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use crate::storage::opening::Provenance;
 /// member more or less is a new version, so that what cannot be understood is told at the start.
 pub(crate) const VERSION: u32 = 3;
 
-/// What the agent says first, to everybody who connects.
+/// The greeting of the agent to every client.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Hello {
     pub(crate) version: u32,
@@ -33,7 +33,7 @@ impl Hello {
         let process = self.process;
         Err(Error::new(
             Exit::Conflict,
-            "the agent that is running is of another version of fourfold",
+            "the running agent is another version of fourfold",
         )
         .hint(format!(
             "end it (kill {process}) and start it again: fourfold agent"
@@ -41,7 +41,7 @@ impl Hello {
     }
 }
 
-/// What a command asks for.
+/// A request of a command.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", tag = "request")]
 pub(crate) enum Request {
@@ -68,7 +68,7 @@ pub(crate) enum Request {
         #[serde(flatten)]
         accept: AcceptOptions,
     },
-    /// What lies on the homeserver: [`Reply::Document`].
+    /// The state at the homeserver: [`Reply::Document`].
     Snapshot {
         #[serde(flatten)]
         accept: AcceptOptions,
@@ -80,19 +80,20 @@ pub(crate) enum Request {
         /// Seconds.
         timeout: u64,
     },
-    /// Remember that a key opened a secret: [`Reply::Known`]. Payload: the account data of the secret.
+    /// Remember that a key opened a secret: [`Reply::Known`]. Payload: the account data of the
+    /// secret.
     Opened { name: SecretName, key_id: KeyId },
     /// Leave the local state to this command until it hangs up.
     Borrow,
     /// The questions that wait for an answer: [`Reply::Questions`].
     Questions,
-    /// Answer one of them.
+    /// Answer a request.
     Answer { question: u64, allow: bool },
     /// End.
     Stop,
 }
 
-/// What the agent answers.
+/// A reply of the agent.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", tag = "reply")]
 pub(crate) enum Reply {
@@ -100,8 +101,8 @@ pub(crate) enum Reply {
     Status(Status),
     /// Payload: the secret.
     Secret(Opened),
-    /// Payload: the first part of a document. `rest` bytes follow in as many [`Reply::Document`]s as
-    /// it takes.
+    /// Payload: the first part of a document. `rest` bytes follow in as many [`Reply::Document`]s
+    /// as it takes.
     Document {
         rest: u64,
         #[serde(default)]
@@ -112,7 +113,7 @@ pub(crate) enum Reply {
     Questions {
         questions: Vec<Question>,
     },
-    /// How this machine came to know an entry before.
+    /// The way in which this machine learned of an entry before.
     Known {
         origin: Option<Origin>,
     },
@@ -131,24 +132,24 @@ pub(crate) struct Status {
     pub(crate) locks_in: Option<u64>,
     /// Whether it hears what the homeserver has for it.
     pub(crate) in_sync: bool,
-    /// How many requests of other devices wait for an answer of the user.
+    /// The number of requests of other devices that wait for an answer of the user.
     pub(crate) questions: usize,
 }
 
-/// What came out, and how it came.
+/// An opened secret, and where it came from.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Opened {
     pub(crate) provenance: Provenance,
-    /// What changed in the account.
+    /// The changes of the account.
     pub(crate) compared: Compared,
 }
 
-/// What came from another device, and what is known of it.
+/// A secret received from another device, and the assurance about it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Received {
     /// The device that sent it.
     pub(crate) device_id: String,
-    /// `pinned`, `signed_backup`, `server_backup` or `untyped`: see [`Standing`].
+    /// `pinned`, `signed_backup`, `server_backup` or `untyped`: see [`Assurance`].
     pub(crate) standing: String,
     /// The public key that it belongs to, when that is known here.
     pub(crate) public_key: Option<String>,
@@ -159,9 +160,9 @@ pub(crate) struct Received {
 impl Received {
     pub(crate) fn of(delivery: &Delivery) -> Self {
         let (standing, public_key) = match &delivery.standing {
-            Standing::Pinned { public_key } => ("pinned", Some(public_key.clone())),
-            Standing::SignedBackup { .. } => ("signed_backup", None),
-            Standing::ServerBackup { .. } => ("server_backup", None),
+            Assurance::Pinned { public_key } => ("pinned", Some(public_key.clone())),
+            Assurance::SignedBackup { .. } => ("signed_backup", None),
+            Assurance::ServerBackup { .. } => ("server_backup", None),
             _ => ("untyped", None),
         };
         Self {

@@ -12,7 +12,7 @@ use crate::agent::lifetime::Moment;
 use crate::agent::protocol::Question;
 use crate::error::{Error, Result};
 
-/// What waits for an answer, by the asker or by a command. Whatever does not come is a No.
+/// The questions that wait for an answer, from the asker or a command. No answer means No.
 #[derive(Default)]
 pub(crate) struct Questions {
     open: Mutex<Vec<Open>>,
@@ -47,7 +47,7 @@ impl Questions {
         };
         let first_answer = async {
             tokio::select! {
-                // Whoever answers by a command has seen the question too.
+                // The user who answers with a command has seen the question too.
                 Ok(allow) = answer => allow,
                 allow = asker.ask(&question) => allow,
             }
@@ -57,7 +57,7 @@ impl Questions {
             && Moment::now().since_boot < until.since_boot
     }
 
-    /// What waits now.
+    /// The questions that wait now.
     pub(crate) fn all(&self) -> Vec<Question> {
         let now = Moment::now().since_boot;
         let all = self.lock();
@@ -101,7 +101,7 @@ impl Drop for TakeBack<'_> {
     }
 }
 
-/// How long a question waits.
+/// The timeout of a question.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the device has to tell, in the words of the log and of the questions.
+//! Events of the device as lines of the log and as questions.
 
 use fourfold::identity::TrustChange;
 use fourfold::sharing::{Alert, Audit, AuditDecision, DeviceSummary, Prompt};
@@ -24,9 +24,9 @@ pub(crate) fn decision(audit: &Audit) -> Record {
         _ => "decided",
     };
     let reason = match audit.decision {
-        AuditDecision::Denied => Some("the policy says no"),
-        AuditDecision::RateLimited => Some("it asks for more than a device may have in an hour"),
-        AuditDecision::UserDenied => Some("the user said no, or nothing"),
+        AuditDecision::Denied => Some("denied by the policy"),
+        AuditDecision::RateLimited => Some("the device reached its limit of answers in an hour"),
+        AuditDecision::UserDenied => Some("the user declined or did not answer"),
         _ => None,
     };
     let mut record = Record::new(event).secret(audit.name.as_str());
@@ -48,27 +48,27 @@ pub(crate) fn alert(alert: &Alert) -> (Record, Kind) {
             record
                 .secret(name.as_str())
                 .device(device_id, None)
-                .reason("it sent another value than the device that answered first"),
+                .reason("it sent a different value than the device that answered first"),
             Kind::ConflictingAnswers,
         ),
         Alert::GoneDevice { device_id, trust } => (
-            record
-                .device(device_id, None)
-                .reason(format!("it asks or answers, and must not: {trust}")),
+            record.device(device_id, None).reason(format!(
+                "an untrusted device asked for or offered a secret: {trust}"
+            )),
             Kind::GoneDevice,
         ),
         Alert::InvalidValue { name, device_id } => (
             record
                 .secret(name.as_str())
                 .device(device_id, None)
-                .reason("it sent a value that does not fit the public key"),
+                .reason("it sent a value that does not match the public key"),
             Kind::InvalidValue,
         ),
         Alert::RateLimited { device_id, name } => (
             record
                 .secret(name.as_str())
                 .device(device_id, None)
-                .reason("it asks too often; somebody may forge its requests"),
+                .reason("it sends too many requests; they may be forged"),
             Kind::Limited,
         ),
         _ => (record.reason("something is wrong"), Kind::OtherAlert),
@@ -91,13 +91,13 @@ pub(crate) fn change(change: &TrustChange) -> (Record, Kind) {
         ),
         TrustChange::IdentityChanged(alarm) => (record.reason(alarm.to_string()), Kind::Identity),
         TrustChange::IdentityUnusable => (
-            record.reason("the identity is not published as it should be: nothing is shared"),
+            record.reason("the published identity is not as expected: nothing is shared"),
             Kind::Identity,
         ),
         TrustChange::LogInsUnknown => (
             record.reason(
-                "the homeserver does not say who is logged in: new devices are not trusted until \
-                 it does",
+                "the homeserver does not say which devices are logged in: new devices are not \
+                 trusted until it does",
             ),
             Kind::LogInsUnknown,
         ),

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use fourfold::sharing::{AskRefusal, DeviceSummary, Outcome, RequestId, Standing};
+use fourfold::sharing::{AskRefusal, Assurance, DeviceSummary, Outcome, RequestId};
 use fourfold::{Secret, SecretName};
 use tokio::sync::oneshot;
 
@@ -12,7 +12,7 @@ use crate::error::{Error, Exit, Result};
 /// A secret on its way to the command that asked for it.
 pub(crate) struct Delivery {
     pub(crate) from: DeviceSummary,
-    pub(crate) standing: Standing,
+    pub(crate) standing: Assurance,
     /// Whether secret storage holds another value under this name.
     pub(crate) is_conflict: bool,
     pub(crate) secret: Secret,
@@ -21,7 +21,7 @@ pub(crate) struct Delivery {
 /// Where the answer goes.
 pub(crate) type Recipient = oneshot::Sender<Result<Delivery>>;
 
-/// Who waits for what.
+/// The commands that wait, and the secrets that they wait for.
 #[derive(Default)]
 pub(crate) struct Requests {
     waiting: Vec<Waiting>,
@@ -46,13 +46,13 @@ impl Requests {
         self.waiting.is_empty()
     }
 
-    /// Whether somebody waits for this secret.
+    /// Returns `true` if somebody waits for this secret.
     pub(crate) fn wants(&self, name: &SecretName) -> bool {
         self.waiting.iter().any(|one| one.name == *name)
     }
 
-    /// Hands a secret to whoever waits for it, or says why it cannot. When nobody does any more, it is
-    /// wiped.
+    /// Hands a secret to the command that waits for it, or says why it cannot. When nobody does any
+    /// more, it is wiped.
     pub(crate) fn answer(&mut self, name: &SecretName, answer: Result<Delivery>) {
         let position = self.waiting.iter().position(|one| one.name == *name);
         if let Some(position) = position {
@@ -61,7 +61,7 @@ impl Requests {
         }
     }
 
-    /// Tells whoever waits that a request ended without a secret.
+    /// Tells the command that waits that a request ended without a secret.
     pub(crate) fn end(&mut self, id: &RequestId, outcome: Outcome) {
         let position = self.waiting.iter().position(|one| one.id == *id);
         if outcome == Outcome::Received {
@@ -94,11 +94,11 @@ fn ended(outcome: Outcome) -> Error {
     match outcome {
         Outcome::Refused(AskRefusal::AlreadyOpen) => Error::new(
             Exit::Conflict,
-            "this secret is being asked for already: wait for that",
+            "this secret was requested already: wait for the answer",
         ),
         Outcome::Refused(AskRefusal::Forbidden) => Error::new(
             Exit::Policy,
-            "the master key is not asked for: open it with the recovery key",
+            "the master key is never requested: open it with the recovery key",
         )
         .hint("fourfold get m.cross_signing.master"),
         Outcome::Refused(_) => {

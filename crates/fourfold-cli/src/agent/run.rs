@@ -24,7 +24,7 @@ use crate::keys::sealing_key::SealingOptions;
 use crate::memory;
 use crate::terminal::signals::{self, Stop};
 
-/// What an agent needs to run.
+/// The configuration of a running agent.
 pub(crate) struct Running {
     pub(crate) folder: PathBuf,
     pub(crate) state: LocalState,
@@ -87,6 +87,6 @@ pub(crate) async fn run(running: Running, ready: impl FnOnce() -> Result<()>) ->
         ended = session.run() => ended,
     };
     running.address.remove();
-    vault.lock("the agent ends");
+    vault.lock("the agent stops");
     ended
 }

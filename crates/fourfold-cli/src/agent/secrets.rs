@@ -14,7 +14,7 @@ use crate::storage::opening;
 pub(crate) struct VaultSecrets {
     pub(crate) account: Account,
     pub(crate) vault: Arc<Vault>,
-    /// What this machine remembers of the account.
+    /// The history of the account on this machine.
     pub(crate) state: LocalState,
 }
 
@@ -24,7 +24,7 @@ impl SecretSource for VaultSecrets {
     async fn secret(&mut self, name: &SecretName) -> Option<Secret> {
         self.vault.status()?;
         let snapshot = self.account.snapshot().await.ok()?;
-        // What changed is left to be told to the user.
+        // Changes remain to be reported to the user.
         let compared = Compared::look(&self.state, &snapshot, AcceptOptions::default()).ok()?;
         let snapshot = compared.for_opening(snapshot, Some(name)).ok()?;
         let opened = self

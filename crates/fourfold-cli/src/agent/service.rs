@@ -1,4 +1,4 @@
-//! What the agent does for the commands.
+//! The agent's service for commands.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -64,7 +64,7 @@ impl AgentService {
                 done
             }
             Request::Lock => {
-                self.vault.lock("the user asked for it");
+                self.vault.lock("locked by the user");
                 done
             }
             Request::Get { name, accept } => self.get(name, accept).await,
@@ -87,7 +87,7 @@ impl AgentService {
             }
             Request::Borrow => Ok(Answer::Hold(Box::new(self.jobs.borrow_state().await?))),
             Request::Stop => {
-                self.vault.lock("the agent ends");
+                self.vault.lock("the agent stops");
                 self.stop.notify_one();
                 done
             }
@@ -220,7 +220,10 @@ pub(crate) fn unanswered(limit: Duration) -> Error {
         "no device sent the secret within {}",
         duration::describe(limit)
     ))
-    .hint("it may be locked, or may not have the secret, or its user said no: nobody is told which")
+    .hint(
+        "it may be locked or may not have the secret, or its user declined; devices do not tell \
+         which",
+    )
 }
 
 /// The key that a command hands over, not proven yet.
@@ -243,9 +246,9 @@ fn other_key(storage: &SecretStorage<'_>, key: &ProvenKey) -> Error {
     Error::new(
         Exit::WrongKey,
         format!(
-            "the agent keeps another key than is needed here: {}",
+            "the agent holds a different key than is needed here: {}",
             unlock::label(storage, key.id())
         ),
     )
-    .hint("fourfold unlock gives it the default key; --key ID chooses")
+    .hint("fourfold unlock gives it the default key, or with --key ID another one")
 }

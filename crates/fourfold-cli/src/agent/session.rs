@@ -1,4 +1,5 @@
-//! What holds the local state and the device, does with them what others need done, and lends them.
+//! The owner of the local state and the device: it does the work of others with them, and lends
+//! them.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::error::{Error, Exit, Result};
 use crate::options::AcceptOptions;
 use crate::storage::judged::Compared;
 
-/// Work for whoever holds the local state.
+/// Work for the owner of the local state.
 pub(crate) enum Job {
     /// Ask other devices for a secret.
     Ask(SecretName, Option<String>, Recipient),
@@ -103,7 +104,7 @@ impl Jobs {
             )),
             Err(_) => Err(Error::new(
                 Exit::Network,
-                "the agent waits for the homeserver, which does not answer: try again in a while",
+                "the agent is waiting for the homeserver, which does not answer: try again later",
             )),
         }
     }
@@ -119,11 +120,11 @@ pub(crate) struct Session {
     unlocked: watch::Receiver<bool>,
     /// Whether the local state is in the hands of a command now.
     lent: Arc<AtomicBool>,
-    /// What the exchange was told last.
+    /// The last setting given to the exchange.
     sharing: Sharing,
 }
 
-/// What happens with secrets on their way between devices.
+/// The mode of sharing secrets with other devices.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 enum Sharing {
     /// Locked: none is sent, and none is taken.
@@ -268,7 +269,7 @@ impl Session {
         Ok(is_kept)
     }
 
-    /// What of a snapshot could be shared now.
+    /// The secrets of a snapshot that could be shared now.
     fn names(&self, snapshot: &Snapshot) -> Option<Vec<SecretName>> {
         let exchange = self.exchange.as_ref()?;
         Some(exchange.secrets().names(snapshot))
@@ -322,10 +323,10 @@ pub(crate) fn no_device() -> Error {
 }
 
 fn ends() -> Error {
-    Error::new(Exit::Conflict, "the agent is about to end")
+    Error::new(Exit::Conflict, "the agent is about to stop")
 }
 
 const QUEUE: usize = 32;
 
-/// How long a command waits for its turn.
+/// The time for which a command waits for its turn.
 const TIMEOUT: Duration = Duration::from_secs(5);

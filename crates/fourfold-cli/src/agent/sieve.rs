@@ -1,12 +1,12 @@
-//! What a homeserver can bring about as often as it likes: a few of a kind are told, and the others are
-//! counted.
+//! Rate limits for events that a homeserver can trigger as often as it likes: a few of each kind
+//! are reported, and the others are counted.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::audit::{ALERT, Record, TRUST};
 
-/// What lines are about. Those of one kind do not keep away those of another.
+/// The kinds of lines. Lines of one kind do not suppress those of another.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Kind {
     Appeared,
@@ -43,7 +43,7 @@ impl Kind {
         }
     }
 
-    /// Whether the user should know now.
+    /// Returns `true` if the user should know now.
     pub(crate) fn is_urgent(self) -> bool {
         !matches!(
             self,
@@ -56,23 +56,23 @@ impl Kind {
             Self::Appeared => "new devices",
             Self::CollidingId => "devices whose ID is a key of the account",
             Self::ConflictingAnswers => "answers that differ from the first one",
-            Self::Gone => "devices that went or changed",
-            Self::GoneDevice => "messages of devices that must not ask or answer",
+            Self::Gone => "devices that disappeared or changed",
+            Self::GoneDevice => "requests or answers of untrusted devices",
             Self::Identity => "changes of the published identity",
-            Self::InvalidValue => "values that do not fit the public key",
-            Self::Limited => "devices that ask too often",
-            Self::LogInsUnknown => "times that the homeserver did not say who is logged in",
+            Self::InvalidValue => "values that do not match the public key",
+            Self::Limited => "devices that send too many requests",
+            Self::LogInsUnknown => "times that the list of logged-in devices was missing",
             Self::OtherAlert => "alerts",
             Self::OtherChange => "changes of the devices",
             Self::OutOfSync => "times out of sync with the homeserver",
             Self::Restored => "times that the files were an older copy",
-            Self::ThisDeviceMissing => "lists of devices without this one",
+            Self::ThisDeviceMissing => "device lists without this device",
             Self::Verification => "requests to verify a device",
             Self::Verified => "devices that are verified now",
         }
     }
 
-    /// How many are told in a [`WINDOW`].
+    /// The number of lines that are reported in a [`WINDOW`].
     fn max_in_window(self) -> u32 {
         match self {
             // A person is asked to do something.
@@ -96,14 +96,14 @@ struct Window {
 }
 
 impl Sieve {
-    /// Whether one more line of this kind is told.
+    /// Returns `true` if one more line of this kind is told.
     pub(crate) fn lets_through(&mut self, kind: Kind, now: Instant) -> bool {
         let window = self.0.entry(kind).or_insert(Window {
             begun: now,
             told: 0,
             left_out: 0,
         });
-        // One that is over is not begun anew before it was told how many were left out.
+        // One that is over is not begun again before it was told how many were left out.
         if window.told < kind.max_in_window() || (window.is_over(now) && window.left_out == 0) {
             if window.is_over(now) {
                 (window.begun, window.told) = (now, 0);
@@ -133,7 +133,7 @@ impl Sieve {
             }
             if window.left_out > 0 {
                 let words = kind.words();
-                let reason = format!("{} more were left out: {words}", window.left_out);
+                let reason = format!("{} more were omitted: {words}", window.left_out);
                 lines.push((*kind, Record::new(kind.event()).reason(reason)));
             }
             false
@@ -171,7 +171,7 @@ mod tests {
         let later = begun + WINDOW / 2;
         assert_eq!(told(Kind::Gone, 5, later), (0, vec![]));
         let over = begun + WINDOW;
-        let said = "885 more were left out: devices that went or changed";
+        let said = "885 more were omitted: devices that disappeared or changed";
         assert_eq!(told(Kind::Gone, 0, over), (0, vec![said.to_owned()]));
         assert_eq!(told(Kind::Gone, 21, over), (20, vec![]));
         let lines = sieve.left_out_so_far();

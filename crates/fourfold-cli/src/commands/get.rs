@@ -31,7 +31,7 @@ pub(crate) struct Options {
     /// Write the secret to this new file, readable to its owner only
     #[arg(long, value_name = "FILE", conflicts_with = "show")]
     out: Option<PathBuf>,
-    /// Open it here, also when an agent could
+    /// Open the secret without the agent
     #[arg(long)]
     no_agent: bool,
     #[command(flatten)]
@@ -80,7 +80,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     Err(failed)
 }
 
-/// What an agent that has the key says, unless the user chose another way.
+/// The reply of an agent that has the key, unless the user chose another way.
 fn from_agent(
     global: &Global,
     options: &Options,
@@ -155,7 +155,7 @@ fn deliver(
         ));
     }
     if provenance.may_be_anybodys {
-        messages::warn("anybody who knows the public key of that key may have written this");
+        messages::warn("anyone who knows the public key of that key may have written this");
     }
     for quirk in provenance.quirks.iter().filter(|one| !one.is_harmless()) {
         messages::note(format_args!(

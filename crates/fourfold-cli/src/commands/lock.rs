@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::options::Global;
 use crate::terminal::{messages, output};
 
-/// Locks. That no agent runs is no error: then nothing is unlocked.
+/// Locks. That no agent runs is not an error: then nothing is unlocked.
 pub(crate) fn run(global: &Global) -> Result<()> {
     let agent = Agent::find(global)?;
     let is_running = agent.is_some();

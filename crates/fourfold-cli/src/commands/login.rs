@@ -21,10 +21,10 @@ use crate::{runtime, state};
 /// Options of `login`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Who to log in as
+    /// The user to log in as
     #[arg(value_name = "@USER:SERVER")]
     user: String,
-    /// The address of the homeserver [default: found from the user's server name]
+    /// The URL of the homeserver [default: discovered from the server name in the user ID]
     #[arg(long, value_name = "URL")]
     homeserver: Option<String>,
     /// Read the password from FILE ("-": standard input)
@@ -33,10 +33,10 @@ pub(crate) struct Options {
     /// Read the password from the open file descriptor N
     #[arg(long, value_name = "N")]
     password_fd: Option<u32>,
-    /// Use an access token that exists already, from FILE ("-": standard input)
+    /// Use an existing access token, read from FILE ("-": standard input)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["password_file", "password_fd"])]
     access_token_file: Option<PathBuf>,
-    /// Use an access token that exists already, from the open file descriptor N
+    /// Use an existing access token, read from the open file descriptor N
     #[arg(long, value_name = "N", conflicts_with_all = ["password_file", "password_fd"])]
     access_token_fd: Option<u32>,
     /// Log in as this device
@@ -50,7 +50,7 @@ pub(crate) struct Options {
 /// Options of `logout`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct LogoutOptions {
-    /// Forget the session even when the homeserver cannot be reached
+    /// Forget the session even if the homeserver cannot be reached
     #[arg(long)]
     force: bool,
 }
@@ -66,7 +66,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let client_options = fourfold_client::Options::default();
     if options.homeserver.is_none() && name.server_name().is_none() {
         return Err(
-            Error::usage(format!("nobody knows which server {name} is a user of"))
+            Error::usage(format!("the homeserver of {name} is not known"))
                 .hint("write the whole ID, like @alice:example.org, or add --homeserver URL"),
         );
     }
@@ -176,7 +176,7 @@ fn remember(
             }
             Ok(())
         }
-        // The session is there and useful; whoever reads next learns what is wrong.
+        // The session is there and useful; anyone who reads next learns what is wrong.
         Err(_) => Ok(()),
     }
 }
@@ -222,7 +222,7 @@ fn login_failed(name: &LoginName, error: fourfold_client::Error) -> Error {
         ErrorKind::OtherUser { user_id } => {
             let hint = match name.server_name() {
                 Some(_) => "check the address of the homeserver",
-                None => "if that is whom you mean, write the whole ID",
+                None => "if you mean that user, write the whole ID",
             };
             Error::refused(format!("this session belongs to {user_id}, not to {name}")).hint(hint)
         }

@@ -26,19 +26,19 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::error::Result;
 use crate::options::Global;
 
-/// Keep a Matrix user's secrets: store them so that the server cannot read them, open them again.
+/// Store a Matrix user's secrets so that the server cannot read them, and open them again.
 ///
-/// Data goes to standard output, talk to standard error, questions to the terminal. Secrets are
-/// never arguments: they are asked for, or come from a file, a descriptor or standard input ("-").
+/// Data goes to standard output, messages to standard error, questions to the terminal. Secrets are
+/// never arguments: they are asked for, or read from a file, a descriptor or standard input ("-").
 #[derive(Debug, Parser)]
 #[command(name = "fourfold", version, disable_help_subcommand = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 not found or refused, 2 usage, 3 wrong key, \
     4 network or server, 5 conflict or suspected rollback, 6 policy refused, 7 corrupt data, \
     8 not verified\n\n\
-    With --json, a change answers {\"changed\", \"title\", \"steps\", \"warnings\"} and, where it \
-    has to do\nwith them, \"key_id\" and \"old_key_id\". An error is one JSON object, the last line \
-    of standard\nerror: {\"error\", \"exit_code\", \"message\", \"hint\"}."
+    With --json, a change prints {\"changed\", \"title\", \"steps\", \"warnings\"} and, if keys \
+    are involved,\n\"key_id\" and \"old_key_id\". An error is one JSON object on the last line of \
+    standard error:\n{\"error\", \"exit_code\", \"message\", \"hint\"}."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -77,9 +77,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show the whole story on this machine, in seconds
+    /// Run a demonstration of storage and sharing on this machine
     #[command(
-        after_help = "Examples:\n  fourfold quickstart\n  fourfold quickstart --keep demo   go on with the server and the accounts of the story"
+        after_help = "Examples:\n  fourfold quickstart\n  fourfold quickstart --keep demo   keep the server and its data afterwards"
     )]
     Quickstart(quickstart::Options),
     /// Run the embedded server
@@ -92,17 +92,17 @@ pub(crate) enum Command {
     Logout(login::LogoutOptions),
     /// Show who is logged in
     Whoami,
-    /// Show the keys, the default, the secrets, and who can open what
+    /// Show the keys, the default key, the secrets, and which key opens which secret
     #[command(
-        after_help = "Examples:\n  fourfold status\n  fourfold status --snapshot account.json   of a file, without any server"
+        after_help = "Examples:\n  fourfold status\n  fourfold status --snapshot account.json   reads a file, without a server"
     )]
     Status(status::Options),
     /// Set up secret storage, the identity, this device and the key backup
     #[command(
-        after_help = "What is there already stays. After an interruption, run it again.\n\nExample:\n  fourfold setup --kit kit.html   with a page to print"
+        after_help = "What already exists is kept. After an interruption, run it again.\n\nExample:\n  fourfold setup --kit kit.html   with an emergency kit to print"
     )]
     Setup(setup::Options),
-    /// Open a secret and hand it to a pipe or a file
+    /// Open a secret and write it to a pipe or a file
     #[command(
         after_help = "Examples:\n  fourfold get m.cross_signing.master --show\n  fourfold get org.example.token --recovery-key-file key.txt | deploy"
     )]
@@ -118,31 +118,31 @@ pub(crate) enum Command {
     /// List the names of the secrets
     #[command(after_help = "Example:\n  fourfold ls -l")]
     Ls(ls::Options),
-    /// Look after the devices
+    /// Manage devices
     #[command(subcommand)]
     Device(device::Command),
     /// Ask your other devices for a secret
     #[command(after_help = "Example:\n  fourfold request m.megolm_backup.v1 --out backup-key")]
     Request(request::Options),
-    /// Keep a key for a while, and answer the requests of your own devices
+    /// Keep a key in memory for a while, and answer requests of your own devices
     #[command(
-        after_help = "Examples:\n  fourfold agent                     in the background; then: fourfold unlock\n  fourfold agent --foreground        asks at this terminal\n  fourfold agent log                 what was asked, and what came of it"
+        after_help = "Examples:\n  fourfold agent                     in the background; then: fourfold unlock\n  fourfold agent --foreground        asks on this terminal\n  fourfold agent log                 what was requested and what was decided"
     )]
     Agent(agent::Options),
-    /// Give the agent a key to keep
+    /// Unlock the agent with a recovery key or passphrase
     #[command(after_help = "Example:\n  fourfold unlock --lifetime 8h")]
     Unlock(unlock::Options),
-    /// Make the agent forget its key
+    /// Lock the agent: it forgets its key
     Lock,
-    /// Look after the keys
+    /// Manage keys
     #[command(subcommand)]
     Key(key::Command),
-    /// Go on with a change that was interrupted
+    /// Resume an interrupted change
     Resume(resume::Options),
-    /// Make a page to print, with the recovery key and what to do with it
+    /// Create an emergency kit: a page to print, with the recovery key and instructions
     #[command(after_help = "Example:\n  fourfold kit --out kit.html")]
     Kit(kit::Options),
-    /// Print the completions for a shell
+    /// Print shell completions
     #[command(after_help = "Example:\n  fourfold completions bash \
         > ~/.local/share/bash-completion/completions/fourfold")]
     Completions {
@@ -158,7 +158,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it ends on its own terms when a signal comes.
+    /// Returns `true` if it ends on its own terms when a signal comes.
     pub(crate) fn stops_itself(&self) -> bool {
         matches!(self, Self::Quickstart(_) | Self::Serve(_))
     }

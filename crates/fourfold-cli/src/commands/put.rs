@@ -21,16 +21,17 @@ use crate::terminal::prompt;
 pub(crate) struct Options {
     /// The name of the secret
     name: String,
-    /// Where the secret comes from ("-": standard input). Without it, the terminal is asked
+    /// Where the secret comes from ("-": standard input). Without it, the secret is asked for on
+    /// the terminal
     file: Option<PathBuf>,
-    /// Keep a line ending at the end of the secret
+    /// Keep a line ending at the end of the input as part of the secret
     #[arg(long)]
     exact: bool,
-    /// Encrypt under this key and not the default; give it again for each further key. Each needs
-    /// its recovery key or passphrase
+    /// Encrypt under this key instead of the default key; may be given more than once. Each key
+    /// needs its recovery key or passphrase
     #[arg(long, value_name = "ID", conflicts_with = "key")]
     under: Vec<String>,
-    /// Write with a key of the algorithm of 2019, in the form that clients of that time read
+    /// Write with a key of the 2019 algorithm, in the format that clients of that time read
     #[arg(long)]
     profile_2019: bool,
     #[command(flatten)]
@@ -125,7 +126,7 @@ fn read_secret(options: &Options) -> Result<Secret> {
         }
     };
     if text.is_empty() && !options.exact {
-        return Err(Error::usage("the secret is empty").hint("--exact stores it all the same"));
+        return Err(Error::usage("the secret is empty").hint("--exact stores it anyway"));
     }
     Ok(Secret::new(text.as_str()))
 }

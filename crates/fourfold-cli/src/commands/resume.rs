@@ -1,4 +1,4 @@
-//! `fourfold resume`: go on with a change that was interrupted.
+//! `fourfold resume`: resume an interrupted change.
 
 use clap::Args;
 
@@ -11,7 +11,8 @@ use crate::options::{AcceptOptions, Global};
 /// Options of `resume`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Give the change up and keep what it has done so far; the account is readable at every step
+    /// Abandon the change and keep the steps done so far; the account is readable after each of
+    /// them
     #[arg(long)]
     abandon: bool,
     #[command(flatten)]
@@ -27,13 +28,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
     if options.abandon {
         change::abandon(&mut logged_in)?;
-        let title = "the interrupted change is given up";
+        let title = "the interrupted change is abandoned";
         return Report::of_nothing(title).print(global, title);
     }
     match change::resume(&mut logged_in, &options.password, options.accept)? {
         Some(plan) => Report::of(&plan).print(global, format_args!("done: {}", plan.title)),
         None => {
-            let title = "nothing was interrupted";
+            let title = "there is no interrupted change";
             Report::of_nothing(title).print(global, title)
         }
     }

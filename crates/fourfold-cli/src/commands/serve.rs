@@ -14,25 +14,25 @@ use crate::terminal::{messages, output};
 /// Options of `serve`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Where to listen; port 0 takes a free one. There is no TLS: put a reverse proxy in front
+    /// The address to listen on; port 0 picks a free port. There is no TLS: use a reverse proxy
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8008")]
     bind: SocketAddr,
-    /// The folder of the data; made when it is missing
+    /// The data folder; created if it does not exist
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// The part of user IDs after the colon; it belongs to the data for ever
+    /// The server name, as in user IDs after the colon; it cannot be changed later
     #[arg(long, value_name = "NAME", default_value = "localhost")]
     server_name: String,
-    /// The address that clients are told to use
+    /// The base URL that clients are told to use
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// Let nobody register
+    /// Disable registration
     #[arg(long)]
     no_registration: bool,
-    /// Do not limit how often anybody may ask
+    /// Disable rate limits
     #[arg(long)]
     no_rate_limits: bool,
-    /// How many connections to hold at a time; those of one address are at most half of them
+    /// The maximum number of connections; a single address gets at most half of them
     #[arg(long, value_name = "NUMBER", default_value_t = Limits::default().connections)]
     connections: usize,
 }
@@ -75,7 +75,7 @@ fn connections(wanted: usize) -> usize {
             current: Some(raised),
             maximum: limit.maximum,
         };
-        // What is allowed in the end is asked for below.
+        // The resulting limit is read below.
         let _ = setrlimit(Resource::Nofile, raised);
     }
     let Some(files) = getrlimit(Resource::Nofile).current else {

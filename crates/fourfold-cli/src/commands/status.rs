@@ -27,7 +27,7 @@ pub(crate) struct Options {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if options.accept.accept_changes && options.read.snapshot.is_some() {
         return Err(Error::usage(
-            "what a file shows is not accepted for the homeserver",
+            "--accept-changes cannot be used with --snapshot",
         ));
     }
     let (snapshot, compared) = account::look(global, &options.read, options.accept)?;
@@ -45,7 +45,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     }
 }
 
-/// What there is, for people and for programs.
+/// The status of the account, for people and programs.
 #[derive(Serialize)]
 struct Report {
     user_id: String,
@@ -54,7 +54,7 @@ struct Report {
     default_key_state: &'static str,
     keys: Vec<Key>,
     secrets: Vec<Secret>,
-    /// What changed since this machine looked last.
+    /// The changes since this machine last read the account.
     changes: Vec<serde_json::Value>,
 }
 
@@ -270,7 +270,7 @@ impl Key {
         if !self.is_supported {
             output::line("      the algorithm is unknown: the key is never used")?;
         } else if !self.has_key_check {
-            output::line("      no check data: only a secret can tell whether a key is right")?;
+            output::line("      no check data: a key can only be checked with a secret")?;
         }
         for quirk in self.quirks.iter().filter(|one| !one.is_harmless()) {
             output::line(format_args!(

@@ -13,7 +13,7 @@ use crate::terminal::{duration, messages, output};
 /// Options of `unlock`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Forget the key after this time, however often it is used
+    /// Forget the key after this time, even if it is in use
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     lifetime: Option<Duration>,
     #[command(flatten)]
@@ -41,11 +41,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let Some(seconds) = status.locks_in else {
         return Err(Error::new(
             Exit::Conflict,
-            "the agent was locked again meanwhile",
+            "the agent was locked again in the meantime",
         ));
     };
     messages::say(format_args!(
-        "unlocked with the key {}; it is forgotten when it is not used for {}",
+        "unlocked with the key {}; the agent forgets it after {} without use",
         unlock::label(&storage, key.id()),
         duration::about(Duration::from_secs(seconds))
     ));

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::terminal::shown::wiped;
 
-/// What stands on the page.
+/// The content of the page.
 pub(crate) struct EmergencyKit<'a> {
     pub(crate) user_id: &'a str,
     pub(crate) homeserver: Option<&'a str>,

@@ -77,11 +77,11 @@ pub(crate) fn deliver(new: &NewKey, options: &NewKeyOptions, session: &Session) 
         "",
         &wiped(format_args!("    {}", *recovery_key)),
         "",
-        "It opens everything. Write it on paper and keep it in a safe place.",
+        "It opens everything. Write it down on paper and keep it in a safe place.",
     ])?;
     let last_group = recovery_key.rsplit(' ').next().unwrap_or_default();
     for _ in 0..3 {
-        if prompt::visible("To go on, type its last group of four characters:")? == last_group {
+        if prompt::visible("To continue, type its last group of four characters:")? == last_group {
             return Ok(());
         }
     }

@@ -35,13 +35,13 @@ fn text(options: &NewKeyOptions) -> Result<Option<Zeroizing<String>>> {
         return Ok(None);
     }
     if prompt::is_possible() {
-        messages::say("for six random words in its place, leave the passphrase empty");
+        messages::say("leave the passphrase empty to get six random words instead");
     }
     let passphrase = prompt::hidden("New passphrase", HINT)?;
     if passphrase.is_empty() {
         return generated().map(Some);
     }
-    if prompt::hidden("New passphrase again", HINT)? != passphrase {
+    if prompt::hidden("Repeat the new passphrase", HINT)? != passphrase {
         return Err(Error::refused(
             "the two passphrases differ; nothing was changed",
         ));
@@ -54,7 +54,7 @@ fn generated() -> Result<Zeroizing<String>> {
     if !prompt::is_possible() {
         return Err(
             Error::usage("there is no terminal to show the new passphrase on")
-                .hint("where nobody looks on, the recovery key is enough"),
+                .hint("without a terminal, use the recovery key alone"),
         );
     }
     let words = six_words(&mut rng());
@@ -64,10 +64,10 @@ fn generated() -> Result<Zeroizing<String>> {
         "",
         &wiped(format_args!("    {}", *words)),
         "",
-        "It opens everything. Write it on paper and keep it in a safe place.",
+        "It opens everything. Write it down on paper and keep it in a safe place.",
     ])?;
     for _ in 0..3 {
-        if prompt::hidden("New passphrase again", HINT)? == words {
+        if prompt::hidden("Repeat the new passphrase", HINT)? == words {
             return Ok(words);
         }
     }
@@ -119,7 +119,7 @@ fn check_strength(passphrase: &Passphrase, allow_weak: bool) -> Result<()> {
         format!("the passphrase is too easy to guess{advice}"),
     )
     .hint(
-        "use at least 12 characters, such as five words that have nothing to do with each other, or \
+        "use at least 12 characters, such as five unrelated words, or \
          --generate-passphrase; or no passphrase at all: the recovery key suffices",
     ))
 }

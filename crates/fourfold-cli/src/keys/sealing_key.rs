@@ -23,11 +23,11 @@ use crate::terminal::input::Source;
 use crate::terminal::shown::wiped;
 use crate::terminal::{messages, output, prompt};
 
-/// Where the key comes from. Without any of these, from where it came the last time; the first time,
-/// from the keyring of the operating system.
+/// Where the key comes from. Without any of these, from where it came the last time; the first
+/// time, from the keyring of the operating system.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SealingOptions {
-    /// Keep the key that seals this device's state in FILE, which is made when it is not there
+    /// Keep the key that seals this device's state in FILE, which is created if it does not exist
     #[arg(
         long,
         value_name = "FILE",
@@ -64,13 +64,13 @@ impl Sealing {
         }
     }
 
-    /// What this machine remembers of the account.
+    /// The history of the account on this machine.
     pub(crate) fn remembered(&self, state: &LocalState) -> Result<Remembered> {
         Ok(Remembered::of(state, &self.key)?)
     }
 
-    /// The key, to seal this device with from now on: noted before that, because what is derived with
-    /// a salt that nobody knows is lost.
+    /// The key, to seal this device with from now on: noted before that, because what is derived
+    /// with a salt that nobody knows is lost.
     pub(crate) fn for_new_device(self) -> Result<SealingKey> {
         self.remember()?;
         Ok(self.key)
@@ -81,11 +81,11 @@ impl Sealing {
     }
 }
 
-/// What a key opened.
+/// The state that a key opened.
 pub(crate) enum Unsealed {
     /// This device.
     Device(Box<Device>, SealingKey),
-    /// What an earlier log-in has left; there are no keys of this one.
+    /// The state left by an earlier log-in; this one has no keys.
     Earlier(Sealing),
     /// Nothing: an earlier log-in used another key.
     Nothing(Sealing),
@@ -101,7 +101,7 @@ pub(crate) fn find(state: &LocalState, options: &SealingOptions) -> Result<Seali
     let path = state.path().with_extension("sealing");
     let noted = Note::read(&path)?;
     let device_id = state.session()?.and_then(|session| session.device_id);
-    // What an earlier log-in sealed is of no use to this one.
+    // State sealed by an earlier log-in is of no use to this one.
     let is_in_use = Device::exists(state)?
         && noted
             .as_ref()
@@ -135,9 +135,8 @@ pub(crate) fn find(state: &LocalState, options: &SealingOptions) -> Result<Seali
 }
 
 fn sealed_otherwise() -> Error {
-    Error::usage("it is not known with which key this device's state is sealed").hint(
-        "give it with --store-key-file; or log out and in again: then this device gets new keys",
-    )
+    Error::usage("the key that seals this device's state was not given")
+        .hint("give it with --store-key-file; or log out and in again to get new keys")
 }
 
 /// The first time, with nothing said: the keyring, or a passphrase where there is none.
@@ -150,15 +149,13 @@ fn first(state: &LocalState, options: &SealingOptions) -> Result<(Origin, Sealin
         return Err(refused);
     }
     messages::warn(&refused.message);
-    messages::say(
-        "a passphrase can seal what this device keeps instead; it is asked for every time",
-    );
+    messages::say("a passphrase can seal this device's state instead; it is asked for every time");
     let origin = Origin::new_passphrase();
     let key = origin.key(state, options, false)?;
     Ok((origin, key))
 }
 
-/// What stands beside the state of an account. Nothing of it is secret.
+/// The note beside the state of an account, of which nothing is secret.
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 struct Note {
     /// The device whose state is sealed.
@@ -176,7 +173,7 @@ impl Note {
         };
         serde_json::from_str(&text).map(Some).map_err(|_| {
             Error::new(Exit::Corrupt, format!("{} is damaged", note.display())).hint(
-                "move it away and say again where the key is: --store-key-file or \
+                "move it away and give the key again: --store-key-file or \
                  --store-passphrase-file",
             )
         })
@@ -262,8 +259,10 @@ fn from_file(path: &Path, is_sealed: bool) -> Result<SealingKey> {
             return Ok(SealingKey::from_bytes(&key));
         }
         Err(error) => {
-            return Err(Error::file(path, error)
-                .hint("it holds the key of this device's state: say where it is now with --store-key-file"));
+            return Err(Error::file(path, error).hint(
+                "it contains the key that seals this device's state; if the file was moved, \
+                 use --store-key-file",
+            ));
         }
     };
     let mode = metadata.permissions().mode() & 0o777;
@@ -290,7 +289,10 @@ fn from_file(path: &Path, is_sealed: bool) -> Result<SealingKey> {
 fn not_a_key(path: &Path) -> Error {
     Error::new(
         Exit::Corrupt,
-        format!("{} holds no key of a device's state", path.display()),
+        format!(
+            "{} does not contain the key of a device's state",
+            path.display()
+        ),
     )
 }
 
@@ -307,7 +309,7 @@ fn from_keyring(user_id: &str, is_sealed: bool) -> Result<SealingKey> {
     });
     match receiver.recv_timeout(KEYRING_TIMEOUT) {
         Ok(Step::Reached(true)) => {}
-        _ => return Err(no_keyring("there is no keyring of the operating system")),
+        _ => return Err(no_keyring("the operating system has no keyring")),
     }
     match receiver.recv_timeout(UNLOCK_TIMEOUT) {
         Ok(Step::Key(Ok(bytes))) => Ok(SealingKey::from_bytes(&bytes)),
@@ -315,23 +317,25 @@ fn from_keyring(user_id: &str, is_sealed: bool) -> Result<SealingKey> {
             Exit::Usage,
             "the keyring of the operating system has lost the key of this device's state",
         )
-        .hint("log out and in again: the keys of this device are gone")),
-        Ok(_) => Err(no_keyring("the keyring of the operating system refuses")),
+        .hint("the keys of this device are lost: log out and in again")),
+        Ok(_) => Err(no_keyring(
+            "the keyring of the operating system refused access",
+        )),
         Err(_) => Err(no_keyring(
             "the keyring of the operating system does not answer; is it locked?",
         )),
     }
 }
 
-/// How far the keyring got.
+/// The progress of the keyring.
 enum Step {
     Reached(bool),
     Key(keyring::Result<Zeroizing<[u8; 32]>>),
 }
 
-/// How long to wait for a keyring to be there at all.
+/// The time to wait for the keyring service.
 const KEYRING_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to wait until somebody has unlocked it.
+/// The time to wait until the user has unlocked it.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
 fn keyring_bytes(user_id: &str, is_sealed: bool) -> keyring::Result<Zeroizing<[u8; 32]>> {
@@ -365,7 +369,7 @@ fn passphrase(options: &SealingOptions, is_sealed: bool) -> Result<Zeroizing<Str
     }
     let hint = "use --store-passphrase-file";
     let first = prompt::hidden("Passphrase of this device's state", hint)?;
-    if !is_sealed && prompt::hidden("The same again", hint)? != first {
+    if !is_sealed && prompt::hidden("Repeat the passphrase", hint)? != first {
         return Err(Error::refused("the two passphrases differ"));
     }
     Ok(first)
@@ -375,7 +379,7 @@ fn derive(passphrase: &str, salt: &str, memory_kib: u32, passes: u32) -> Result<
     let damaged = || {
         Error::new(
             Exit::Corrupt,
-            "what is noted about the passphrase of this device's state is damaged",
+            "the stored parameters of the passphrase of this device's state are damaged",
         )
     };
     if passphrase.is_empty() {
@@ -402,8 +406,8 @@ fn random_bytes() -> Zeroizing<[u8; 32]> {
     Zeroizing::new(*SealingKey::generate(&mut rng()).expose_bytes())
 }
 
-/// How much memory a passphrase may take, in KiB.
+/// The maximum memory of a passphrase derivation, in KiB.
 const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 
-/// How many passes over the memory a passphrase may take.
+/// The maximum number of passes of a passphrase derivation.
 const MAX_PASSES: u32 = 100;

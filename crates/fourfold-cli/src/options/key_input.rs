@@ -25,7 +25,7 @@ pub(crate) struct KeyInput {
     /// Read a passphrase from the open file descriptor N
     #[arg(long, value_name = "N")]
     pub(crate) passphrase_fd: Vec<u32>,
-    /// Derive keys with fewer than 100,000 iterations too; such a key can only read
+    /// Also derive keys with fewer than 100,000 iterations; such a key can only read
     #[arg(long)]
     pub(crate) allow_weak_kdf: bool,
 }
@@ -41,7 +41,7 @@ impl<'a> From<&'a Offer> for KeyText<'a> {
 }
 
 impl KeyInput {
-    /// Whether a key is given, so that nobody has to be asked.
+    /// Returns `true` if a key is given, so that nobody has to be asked.
     pub(crate) fn is_given(&self) -> bool {
         self.recovery_keys()
             .chain(self.passphrases())
@@ -90,7 +90,7 @@ impl KeyInput {
     }
 }
 
-/// What the user gave as a key.
+/// The key material that the user gave.
 pub(crate) enum Offer {
     /// Typed at the prompt: a recovery key if it reads as one, else a passphrase.
     Either(Zeroizing<String>),

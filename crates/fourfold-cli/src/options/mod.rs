@@ -15,7 +15,7 @@ pub(crate) struct Global {
     /// The account to use, when there is more than one
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "@USER:SERVER")]
     pub(crate) account: Option<String>,
-    /// Where the state of accounts is kept [default: the user's state folder]
+    /// The folder for the state of accounts [default: the user's state folder]
     #[arg(
         long,
         global = true, help_heading = EVERYWHERE,
@@ -24,10 +24,10 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) state: Option<PathBuf>,
-    /// Print data, and errors, as JSON
+    /// Print data and errors as JSON
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
-    /// Log what happens to standard error; -vv and -vvv tell more. Secrets are never logged
+    /// Write a log to standard error; -vv and -vvv log more. Secrets are never logged
     #[arg(long, short, global = true, help_heading = EVERYWHERE, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }
@@ -35,23 +35,23 @@ pub(crate) struct Global {
 /// The heading of the options of every command.
 const EVERYWHERE: &str = "Options of every command";
 
-/// What a change is asked before it is made.
+/// Options that control the confirmation of a change.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct ChangeOptions {
     /// Show the plan and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Do not ask before carrying out the plan
+    /// Do not ask for confirmation
     #[arg(long, short)]
     pub(crate) yes: bool,
 }
 
-/// What is done when the homeserver shows something else than this machine remembers.
+/// The option that accepts changes that this machine would refuse.
 #[derive(Args, Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct AcceptOptions {
-    /// Accept what the homeserver shows now, and go on: a state that is older than this machine has
-    /// seen, another or a weaker description of a key, another default key. Only after you made these
-    /// changes yourself, on another device
+    /// Accept what the homeserver shows now, and continue: a state older than this machine has
+    /// seen, a different or weaker key description, a different default key. Use it only if you
+    /// made these changes yourself, on another device
     #[arg(long)]
     #[serde(default)]
     pub(crate) accept_changes: bool,
@@ -60,18 +60,19 @@ pub(crate) struct AcceptOptions {
 /// Where a read gets its data.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ReadOptions {
-    /// Read from this file instead of a server
+    /// Read a snapshot from this file instead of the server
     #[arg(long, value_name = "FILE")]
     pub(crate) snapshot: Option<PathBuf>,
 }
 
-/// How a new key is made and where its recovery key goes.
+/// Options for creating a key, and for the destination of its recovery key.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct NewKeyOptions {
-    /// Ask for a new passphrase that opens the key too
+    /// Ask for a new passphrase that also opens the key
     #[arg(long)]
     pub(crate) new_passphrase: bool,
-    /// Make a passphrase of six random words that opens the key too, and show it on the terminal
+    /// Generate a passphrase of six random words that also opens the key, and show it on the
+    /// terminal
     #[arg(long, conflicts_with_all = ["new_passphrase", "new_passphrase_file", "new_passphrase_fd"])]
     pub(crate) generate_passphrase: bool,
     /// Read the new passphrase from FILE ("-": standard input)
@@ -86,17 +87,17 @@ pub(crate) struct NewKeyOptions {
     /// Write the new recovery key to this new file instead of showing it
     #[arg(long, value_name = "FILE")]
     pub(crate) recovery_key_out: Option<PathBuf>,
-    /// Write a page to print, with the new recovery key on it, to this new file instead of showing
-    /// the key
+    /// Write an emergency kit, a page to print with the new recovery key, to this new file instead
+    /// of showing the key
     #[arg(long, value_name = "FILE")]
     pub(crate) kit: Option<PathBuf>,
-    /// A name for the key, readable to the server
+    /// A name for the key; the server can read it
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 }
 
 impl NewKeyOptions {
-    /// Whether the user comes with a passphrase, which may be used elsewhere too.
+    /// Returns `true` if the user comes with a passphrase, which may be used elsewhere too.
     pub(crate) fn chooses_passphrase(&self) -> bool {
         self.new_passphrase
             || self.new_passphrase_file.is_some()
@@ -109,13 +110,13 @@ impl NewKeyOptions {
 pub(crate) struct UnlockOptions {
     #[command(flatten)]
     pub(crate) input: KeyInput,
-    /// Use the key of this ID, whether it is the default or not
+    /// Use the key with this ID, whether it is the default or not
     #[arg(long, value_name = "ID")]
     pub(crate) key: Option<String>,
 }
 
 impl UnlockOptions {
-    /// Whether the user said which key it is to be, or where it comes from.
+    /// Returns `true` if the user said which key it is to be, or where it comes from.
     pub(crate) fn is_given(&self) -> bool {
         let input = &self.input;
         self.key.is_some()

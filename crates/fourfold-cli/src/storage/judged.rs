@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::options::AcceptOptions;
 use crate::terminal::messages;
 
-/// What changed since this machine looked last, and whether the user takes it as it is.
+/// The changes since this machine last read the account, and whether the user accepts them.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Compared(judged::Compared);
@@ -67,7 +67,7 @@ impl Compared {
         self.0.changes().map(in_json).collect()
     }
 
-    /// Whether a change is suspicious.
+    /// Returns `true` if a change is suspicious.
     pub(crate) fn is_suspicious(&self) -> bool {
         self.0.is_suspicious()
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Exit, Result};
 use crate::storage::unlock;
 
-/// How a secret came out. Nothing in it is secret.
+/// The provenance of an opened secret. Nothing in it is secret.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Provenance {
     pub(crate) name: SecretName,
@@ -30,12 +30,12 @@ pub(crate) struct Provenance {
     pub(crate) vouched_by: Vouched,
     pub(crate) is_iv_authenticated: bool,
     pub(crate) public_key: Option<String>,
-    /// How what the account holds deviates from the specification.
+    /// The deviations of the account data from the specification.
     pub(crate) quirks: BTreeSet<Quirk>,
 }
 
 impl Provenance {
-    /// What a person or a program is told about a secret that was opened.
+    /// The report about an opened secret, for people and programs.
     pub(crate) fn of(opened: &JudgedSecret, storage: &SecretStorage<'_>, name: SecretName) -> Self {
         Self {
             name,
@@ -120,7 +120,7 @@ fn explain(
         OpenError::NotEncryptedUnderKey { key_ids } => {
             let others: Vec<_> = key_ids.iter().map(label).collect();
             Error::refused(format!(
-                "{name} is not encrypted under the key that this is, {}, but under {}",
+                "{name} is not encrypted under this key, {}, but under {}",
                 label(key.id()),
                 others.join("; ")
             ))

@@ -84,7 +84,7 @@ pub(crate) fn one_proven(snapshot: &Judged, options: &UnlockOptions) -> Result<P
     prove(snapshot, one(snapshot, options)?)
 }
 
-/// What to ask for.
+/// The prompt.
 pub(crate) fn question(candidates: &[KeyDescription]) -> &'static str {
     if candidates.iter().any(|key| key.passphrase().is_some()) {
         "Recovery key or passphrase"
@@ -93,7 +93,7 @@ pub(crate) fn question(candidates: &[KeyDescription]) -> &'static str {
     }
 }
 
-/// What the command may spend on derivations.
+/// The command's budget of derivations.
 pub(crate) fn budget(input: &KeyInput) -> Budget {
     let bounds = if input.allow_weak_kdf {
         Bounds::allow_weak()
@@ -113,7 +113,7 @@ pub(crate) fn description(storage: &SecretStorage<'_>, id: &str) -> Result<KeyDe
     })
 }
 
-/// How a key is named to the user: its ID, its name, and whether it is the default.
+/// The label of a key for the user: its ID, its name, and whether it is the default.
 pub(crate) fn label(storage: &SecretStorage<'_>, id: &KeyId) -> String {
     let description = storage.key(id).ok();
     let name = description.and_then(|description| description.name());

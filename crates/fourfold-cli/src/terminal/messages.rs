@@ -70,17 +70,17 @@ pub(crate) fn error(error: &Error, json: bool) {
     }
 }
 
-/// What is wrong with the arguments, or the help that was asked for.
+/// Prints the usage error, or the help that was asked for.
 pub(crate) fn arguments(error: &clap::Error, json: bool) -> ExitCode {
     if !error.use_stderr() {
-        // Help and the version are data. That nobody reads them to the end is no error.
+        // Help and the version are data. That nobody reads them to the end is not an error.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
     if is_superfluous(error) {
         // It is not repeated: it may be a secret.
         self::error(
-            &Error::usage("there is an argument too many").hint(
+            &Error::usage("unexpected argument").hint(
                 "secrets are never arguments: leave them out to be asked, or use a file or a pipe; \
                  --help shows the usage",
             ),
@@ -100,7 +100,7 @@ pub(crate) fn arguments(error: &clap::Error, json: bool) -> ExitCode {
     ExitCode::from(Exit::Usage as u8)
 }
 
-/// What the parser of arguments says, without the usage.
+/// The message of the argument parser, without the usage.
 fn usage(error: &clap::Error) -> Error {
     let text = error.render().to_string();
     let Some(said) = text.strip_prefix("error: ") else {
@@ -146,7 +146,7 @@ impl Drop for Busy {
     }
 }
 
-/// Whether something stands where nothing belongs that is not an option.
+/// Returns `true` if something stands where nothing belongs that is not an option.
 fn is_superfluous(error: &clap::Error) -> bool {
     let is_an_option = matches!(
         error.get(ContextKind::InvalidArg),

@@ -42,7 +42,7 @@ pub(crate) fn visible(question: &str) -> Result<String> {
     Ok(answer.trim().to_owned())
 }
 
-/// Whether an answer is a clear Yes.
+/// Returns `true` if an answer is a clear Yes.
 pub(crate) fn is_yes(answer: &str) -> bool {
     matches!(answer.trim(), "y" | "Y" | "yes")
 }
@@ -57,7 +57,7 @@ pub(crate) fn show_question(lines: &[&str], question: &str) -> Result<()> {
     write(lines, question)
 }
 
-/// Whether a person can be asked.
+/// Returns `true` if a person can be asked.
 pub(crate) fn is_possible() -> bool {
     File::options()
         .read(true)

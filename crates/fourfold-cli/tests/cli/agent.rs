@@ -1,4 +1,4 @@
-//! What the agent does for the commands.
+//! The agent's service for commands.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -33,7 +33,7 @@ fn a_secret_without_its_key_as_long_as_the_agent_is_unlocked() {
     get(&alice).fails(2).says("there is no terminal");
     let unlocked = alice.unlock("key").run();
     unlocked.succeeds();
-    unlocked.says("when it is not used for 15 minutes");
+    unlocked.says("after 15 minutes without use");
 
     let outcome = get(&alice);
     assert_eq!(outcome.succeeds(), SECRET);
@@ -232,11 +232,15 @@ fn the_socket_is_for_the_user_alone() {
         std::fs::set_permissions(socket, std::fs::Permissions::from_mode(mode)).unwrap();
     };
     chmod(0o666);
-    alice.unlock("key").run().fails(6).says("this user alone");
+    alice
+        .unlock("key")
+        .run()
+        .fails(6)
+        .says("only this user can access");
     alice
         .call(&["get", NAME])
         .run()
-        .says("this user alone")
+        .says("only this user can access")
         .fails(6);
     chmod(0o600);
     alice.unlock("key").run().succeeds();
@@ -248,7 +252,7 @@ fn the_socket_is_for_the_user_alone() {
         .environment("XDG_RUNTIME_DIR", &runtime)
         .run()
         .fails(6)
-        .says("can be entered by other users");
+        .says("is accessible to other users");
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn a_homeserver_that_never_answers_holds_up_neither_lock_nor_stop() {
     sealed(&liar.laptop, &borrow)
         .run()
         .fails(4)
-        .says("the agent waits for the homeserver");
+        .says("the agent is waiting for the homeserver");
     liar.laptop.call(&["lock"]).run().succeeds();
     let status = liar.laptop.call(&["agent", "status", "--json"]).run();
     assert!(status.json()["key_id"].is_null());

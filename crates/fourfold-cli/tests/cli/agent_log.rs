@@ -52,7 +52,7 @@ fn the_log_is_followed_until_it_is_interrupted() {
     assert!(late.line().contains("unlocked: with the key "));
     alice.call(&["lock"]).run().succeeds();
     assert_eq!(event(early.line()), "locked");
-    assert!(late.line().contains("locked: the user asked for it"));
+    assert!(late.line().contains("locked: locked by the user"));
     alice.unlock("key").run().succeeds();
     assert_eq!(event(early.line()), "unlocked");
     assert!(late.line().contains("unlocked"));

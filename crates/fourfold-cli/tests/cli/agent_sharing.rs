@@ -136,7 +136,7 @@ fn the_policy_decides_what_the_phone_gets() {
     interrupt(&denied);
     let (code, printed, said) = finish(denied);
     assert_eq!((code, printed.as_str()), (Some(1), ""), "{said}");
-    assert!(said.contains("taken back"), "{said}");
+    assert!(said.contains("the request was cancelled"), "{said}");
     let cancelled = home.sent("m.secret.request").pop().unwrap();
     assert!(
         cancelled.to_string().contains("request_cancellation"),
@@ -398,7 +398,7 @@ fn a_locked_agent_has_forgotten_what_it_shared() {
     }
 }
 
-/// An unlocked agent on the laptop, which asks at this terminal.
+/// An unlocked agent on the laptop, which asks on this terminal.
 fn agent_at_a_terminal(home: &Household) -> Terminal {
     let state = home.laptop.state();
     let key = home.laptop.folder.name_of("state.key");

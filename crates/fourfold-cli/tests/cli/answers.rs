@@ -121,10 +121,7 @@ fn every_error_is_one_object() {
     assert_eq!(missing["message"], message);
     assert_eq!(missing["hint"], "--help shows the usage");
     let secret = call(&["put", NAME, "-", "s3cret", "--json"]);
-    assert_eq!(
-        error(&secret, 2)["message"],
-        "there is an argument too many"
-    );
+    assert_eq!(error(&secret, 2)["message"], "unexpected argument");
     secret.is_silent_about("s3cret");
     let alone = error(&fourfold(["--json"]).run(), 2);
     let message = alone["message"].as_str().unwrap();

@@ -190,7 +190,7 @@ fn secrets_are_stored_opened_and_deleted() {
         .call(&["rm", "org.example.never", "--yes"])
         .run()
         .fails(1);
-    // What is no secret is neither overwritten nor deleted.
+    // What is not a secret is neither overwritten nor deleted.
     server
         .other_client("alice")
         .put("org.example.settings", r#"{"theme":"dark"}"#);
@@ -297,7 +297,7 @@ fn somebody_else_changed_it_in_between() {
     let put = ["put", NAME, &secret, "--recovery-key-file", &key, "--state"];
     let put: Vec<_> = put.into_iter().chain(state.to_str()).collect();
     let mut terminal = Terminal::run(&put);
-    terminal.expect("Go on? [y/N] ");
+    terminal.expect("Continue? [y/N] ");
     let other = server.other_client("alice");
     other.put(
         NAME,
@@ -305,7 +305,7 @@ fn somebody_else_changed_it_in_between() {
     );
     let theirs = other.everything();
     terminal.type_line("y");
-    terminal.expect("was changed by somebody else");
+    terminal.expect("was changed by another client");
     assert_eq!(terminal.finish().0, Some(5));
     assert_eq!(other.everything(), theirs);
     alice
@@ -317,7 +317,7 @@ fn somebody_else_changed_it_in_between() {
     alice
         .call(&["resume"])
         .run()
-        .says("nothing was interrupted")
+        .says("there is no interrupted change")
         .succeeds();
 }
 
@@ -337,7 +337,7 @@ fn an_interrupted_change_is_resumed_or_given_up() {
             .run()
             .fails(4)
             .says("not now")
-            .says("fourfold resume goes on");
+            .says("once the problem is fixed: fourfold resume");
     };
 
     rotate("second", 2);
@@ -376,7 +376,7 @@ fn a_server_that_goes_back_in_time_is_noticed() {
         .get(NAME, "key")
         .run()
         .fails(5)
-        .says("fourfold: warning: org.example.wallet is back at what it was before");
+        .says("fourfold: warning: org.example.wallet was rolled back to an earlier value");
     alice
         .put(NAME, "newer", "key")
         .run()
@@ -387,7 +387,7 @@ fn a_server_that_goes_back_in_time_is_noticed() {
     alice
         .call(&["status"])
         .run()
-        .says("is back at what it was before");
+        .says("was rolled back to an earlier value");
     alice
         .call(&["status", "--accept-changes"])
         .run()
@@ -423,9 +423,9 @@ fn what_another_device_changed_is_remembered_too() {
     alice
         .call(&["ls"])
         .run()
-        .says("is back at what it was before");
+        .says("was rolled back to an earlier value");
     other.put(NAME, "{}");
-    alice.call(&["ls"]).run().says("was there and is gone");
+    alice.call(&["ls"]).run().says("disappeared");
     alice.put("org.example.other", SECRET, "key").run().fails(5);
 }
 
@@ -461,7 +461,7 @@ fn a_second_process_waits_for_the_first() {
     let put = ["put", NAME, &secret, "--recovery-key-file", &key, "--state"];
     let put: Vec<_> = put.into_iter().chain(state.to_str()).collect();
     let mut first = Terminal::run(&put);
-    first.expect("Go on? [y/N] ");
+    first.expect("Continue? [y/N] ");
     // It waits for five seconds, and then gives up.
     alice
         .put("org.example.other", "x", "key")

@@ -38,7 +38,7 @@ fn a_fresh_login_is_verified_with_the_recovery_key() {
     let (scene, machine) = scene(&server);
     let id = device_id(&machine);
     let problem = &listed(&machine, &id)["problem"];
-    assert_eq!(problem, "it has no keys that can be used");
+    assert_eq!(problem, "it has no usable keys");
     let outcome = verify(&machine, &scene).run();
     outcome.says("key:       valid");
     outcome.says("identity:  matches");

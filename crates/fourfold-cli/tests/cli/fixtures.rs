@@ -100,9 +100,7 @@ fn every_secret_opens_with_every_key_to_exactly_what_was_stored() {
                         opened += 1;
                     }
                     None => {
-                        outcome
-                            .fails(1)
-                            .says("is not encrypted under the key that this is");
+                        outcome.fails(1).says("is not encrypted under this key");
                     }
                 }
             }

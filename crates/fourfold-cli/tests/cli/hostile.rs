@@ -117,7 +117,7 @@ fn a_write_that_was_not_kept_does_not_count() {
         .put(NAME, "new", "key")
         .run()
         .fails(5)
-        .says("did not keep what was written to org.example.wallet");
+        .says("did not store what was written to org.example.wallet");
     assert_eq!(scene.account_data(), before);
     scene.alice.call(&["resume"]).run().succeeds();
     assert_eq!(scene.alice.get(NAME, "key").run().succeeds(), "new");
@@ -149,7 +149,7 @@ fn what_changes_between_two_looks_is_not_overwritten() {
         .put(NAME, "new", "key")
         .run()
         .fails(5)
-        .says("was changed by somebody else");
+        .says("was changed by another client");
     assert_eq!(scene.writes(), writes);
     assert_eq!(scene.account_data(), before);
 }

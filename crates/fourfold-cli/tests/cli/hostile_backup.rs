@@ -150,7 +150,11 @@ fn a_backup_of_another_key_is_not_said_to_be_set_up() {
         );
         // The first machine knows which one it was, and tells another one where it can compare them.
         let (code, state, words) = match state {
-            "other_key" => (5, "replaced", "another key backup than this machine knows"),
+            "other_key" => (
+                5,
+                "replaced",
+                "a different key backup than this machine knows",
+            ),
             unreadable => (8, unreadable, words),
         };
         let told = scene.set_up().arguments(["--json"]).run();
@@ -232,7 +236,7 @@ fn a_backup_that_stays_unreadable_is_made_anew_once() {
     let replaced = scene.set_up().arguments(["--new-backup"]).run();
     replaced
         .fails(5)
-        .says("the homeserver does not keep what it is given");
+        .says("the homeserver did not store the value");
     assert_eq!(made(), 2);
     scene.be_honest();
     let done = scene.set_up().arguments(["--json"]).run();

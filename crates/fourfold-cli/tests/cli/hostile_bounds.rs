@@ -194,7 +194,7 @@ fn requests_to_be_verified_do_not_fill_the_terminal() {
     let (_, said) = agent.wait();
     let asked = said.matches("asks to be verified").count();
     assert_eq!(asked, 3, "{said}");
-    let left_out = format!("{} more were left out: requests to verify", 300 - asked);
+    let left_out = format!("{} more were omitted: requests to verify", 300 - asked);
     let log = liar.log();
     let is_it = |line: &&Value| {
         line["reason"]
@@ -228,5 +228,5 @@ fn devices_that_come_and_go_do_not_fill_the_log() {
     };
     assert_eq!(liar.logged("shared"), 1);
     assert!(log.len() < 100, "{} lines", log.len());
-    assert!(with("more were left out: ") >= 1, "{log:?}");
+    assert!(with("more were omitted: ") >= 1, "{log:?}");
 }

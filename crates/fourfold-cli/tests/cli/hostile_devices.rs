@@ -299,7 +299,7 @@ fn nothing_is_verified_beside_a_device_that_is_named_like_a_key() {
         sealed(&liar.laptop, &["device", "verify", &tablet.device_id])
             .run()
             .fails(8)
-            .says("named like a key of the account");
+            .says("the ID of one may be a key of the account");
     }
     assert_eq!(liar.count("/sendToDevice/m.key.verification"), 0);
     assert_eq!(liar.count("/signatures/upload "), signatures);

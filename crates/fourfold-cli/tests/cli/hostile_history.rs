@@ -105,7 +105,7 @@ fn an_old_entry_is_refused_however_it_is_written() {
     ] {
         scene.proxy.play(lie);
         let get = scene.alice.get(NAME, "key").run();
-        get.fails(5).says("is back at what it was before");
+        get.fails(5).says("was rolled back to an earlier value");
         scene.alice.put(NAME, "newer", "key").run().fails(5);
     }
     // A file that holds it is no better, on this machine.
@@ -120,7 +120,10 @@ fn an_old_entry_is_refused_however_it_is_written() {
             .get(NAME, "key")
             .arguments(["--snapshot", &file])
     };
-    get().run().fails(5).says("is back at what it was before");
+    get()
+        .run()
+        .fails(5)
+        .says("was rolled back to an earlier value");
     let accepted = get().arguments(["--accept-changes"]).run();
     assert_eq!(accepted.succeeds(), "four folds of paper");
     get().run().fails(5);
@@ -133,7 +136,7 @@ fn an_old_entry_is_refused_however_it_is_written() {
     // Accepting is an explicit act, and then it is as the homeserver says.
     let accepted = scene.alice.get(NAME, "key").arguments(["--accept-changes"]);
     let accepted = accepted.run();
-    accepted.says("is back at what it was before");
+    accepted.says("was rolled back to an earlier value");
     assert_eq!(accepted.succeeds(), "four folds of paper");
     scene.alice.get(NAME, "key").run().succeeds();
 }
@@ -153,7 +156,7 @@ fn forged_readings_push_nothing_out_that_was_written_here() {
     }
     scene.show(NAME, Some(old));
     let get = scene.alice.get(NAME, "key").run();
-    get.fails(5).says("is back at what it was before");
+    get.fails(5).says("was rolled back to an earlier value");
 }
 
 // shows: STO-07
@@ -193,8 +196,8 @@ fn forged_readings_push_nothing_out_that_was_merely_listed() {
         .fails(5)
         .says("--accept-changes");
     for (replay, says) in [
-        (&old, "is back at what it was before"),
-        (&other_iv, "has another IV than before"),
+        (&old, "was rolled back to an earlier value"),
+        (&other_iv, "has a different IV than before"),
     ] {
         scene.show(name, Some(replay.clone()));
         alice.get(name, "key").run().fails(5).says(says);
@@ -283,9 +286,9 @@ fn a_key_that_is_described_in_another_way_is_not_used() {
     std::fs::rename(&new, alice.folder.join("key")).unwrap();
     for (lie, says) in [
         ("fewer-iterations", "iterations"),
-        ("another-salt", "another salt"),
+        ("another-salt", "a different salt"),
         ("algorithm-of-2019", "another algorithm"),
-        ("other-check-data", "other check data"),
+        ("other-check-data", "different check data"),
     ] {
         scene.proxy.play(lie);
         scene.refuses_everything(says);
@@ -353,7 +356,7 @@ fn a_key_of_2019_with_a_public_key_of_the_server_is_not_used() {
         ..Victim::default()
     });
     proxy.play("public-key-of-2019");
-    put(&alice).fails(5).says("another public key");
+    put(&alice).fails(5).says("a different public key");
     // The key that is typed does not fit it either.
     let fresh = Person::at(&proxy.address, "alice");
     fresh.log_in().run().succeeds();

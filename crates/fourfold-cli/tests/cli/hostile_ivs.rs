@@ -80,7 +80,7 @@ fn what_vouches_for_a_secret_is_told() {
     // Where the entry is remembered, written or opened or merely seen, it does not.
     for machine in [&scene.alice, &phone] {
         let get = machine.get(NAME, "key").run();
-        get.fails(5).says("has another IV than before");
+        get.fails(5).says("has a different IV than before");
         machine.put(NAME, "new", "key").run().fails(5);
         let accepted = machine.get(NAME, "key").arguments(["--accept-changes"]);
         assert_ne!(accepted.run().succeeds(), SHORT);
@@ -103,7 +103,7 @@ fn the_agent_tells_what_vouches_for_a_secret() {
         assert_eq!(got["vouched_by"], expected);
         scene.show(NAME, Some(changed.clone()));
         let get = machine.call(&["get", NAME]).run();
-        get.fails(5).says("has another IV than before");
+        get.fails(5).says("has a different IV than before");
     }
 }
 
@@ -114,7 +114,7 @@ fn a_bad_mac_and_garbage_under_a_good_one_look_the_same_to_the_homeserver() {
     let backup = "m.megolm_backup.v1";
     let value = base64::encode([7; 32]);
     scene.alice.put(backup, &value, "key").run().succeeds();
-    // What opens to bytes that are no text, or to a text that is no key; and what does not open.
+    // What opens to bytes that are no text, or to a text that is not a key; and what does not open.
     let lies = [
         scene.with(backup, "iv", &[1; 16]),
         scene.with(backup, "mac", &[1; 32]),

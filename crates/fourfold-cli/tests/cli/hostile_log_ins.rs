@@ -65,7 +65,7 @@ fn a_device_that_is_not_logged_in_gets_nothing() {
     home.does_not_answer(&device);
 }
 
-// The homeserver does not say who is logged in.
+// The homeserver does not say which devices are logged in.
 #[test]
 fn a_device_of_which_nobody_says_that_it_is_logged_in_gets_nothing() {
     for lie in [
@@ -86,7 +86,7 @@ fn a_device_of_which_nobody_says_that_it_is_logged_in_gets_nothing() {
         home.does_not_answer(&id);
         let said = problem(&home.liar, &id);
         assert_eq!(said, "the server does not say whether it is logged in");
-        home.warns_of("does not say who is logged in");
+        home.warns_of("does not say which devices are logged in");
         // What worked goes on, and it is not asked for again and again.
         home.answers_the_phone();
         let asked = home.liar.count("/devices ") - asked;

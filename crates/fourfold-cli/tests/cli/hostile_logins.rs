@@ -273,7 +273,7 @@ fn a_server_that_moved_is_followed_when_the_user_says_so() {
     refused
         .fails(1)
         .says("this machine has a session of @alice:localhost at http://")
-        .says("with --force");
+        .says("--force forgets it");
     moved.call(&["logout"]).run().fails(4).says("--force");
     moved
         .call(&["logout", "--force"])
@@ -282,7 +282,7 @@ fn a_server_that_moved_is_followed_when_the_user_says_so() {
         .succeeds();
     // What this machine has seen counts there too.
     let log_in = moved.log_in().run();
-    log_in.says("was there and is gone").succeeds();
+    log_in.says("disappeared").succeeds();
     moved.call(&["whoami"]).run().succeeds();
 }
 

@@ -308,7 +308,7 @@ fn a_reset_needs_the_user_id_on_a_terminal() {
         "--state",
         state.to_str().unwrap(),
     ]);
-    terminal.expect("Go on? [y/N] ");
+    terminal.expect("Continue? [y/N] ");
     terminal.type_line("y");
     terminal.expect("type your user ID:");
     terminal.type_line("yes");
@@ -384,7 +384,7 @@ fn a_typed_password_is_compared_before_anything_is_written() {
     ]);
     for question in [
         "New passphrase:",
-        "New passphrase again:",
+        "Repeat the new passphrase:",
         "Password of the account:",
     ] {
         terminal.expect(question);

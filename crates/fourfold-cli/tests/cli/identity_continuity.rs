@@ -105,7 +105,9 @@ fn another_identity_is_held_on_to_when_the_user_says_so() {
     refused.fails(5).says("--accept-identity");
     assert_eq!(scene.requests_to("/signatures/upload"), signed);
     let accepted = verify(&scene.alice, &key, &["--accept-identity"]).run();
-    accepted.says("takes the place of").succeeds();
+    accepted
+        .says("replaces the one that this machine knew")
+        .succeeds();
     scene.set_up().run().says("everything is set up").succeeds();
     let listed = scene.alice.call(&["device", "ls", "--json"]).run().json();
     for device in listed.as_array().unwrap() {

@@ -147,7 +147,10 @@ fn a_keyring_that_is_locked_or_gone_is_told() {
         assert!(error["hint"].is_string());
     };
     session.lock();
-    says(&session, "the keyring of the operating system refuses");
+    says(
+        &session,
+        "the keyring of the operating system refused access",
+    );
     drop(session);
     // Nobody is logged in.
     let nobody = alice.call(&["device", "ls"]);
@@ -155,7 +158,7 @@ fn a_keyring_that_is_locked_or_gone_is_told() {
         .environment("DBUS_SESSION_BUS_ADDRESS", &keyring.join("nothing"))
         .run()
         .fails(2)
-        .says("there is no keyring of the operating system");
+        .says("the operating system has no keyring");
     // The keyring of somebody else, or a new one.
     let other = Folder::new();
     let session = Session::start(&other).unwrap();

@@ -53,7 +53,7 @@ fn another_key_opens_nothing_until_it_is_granted() {
         .get(NAME, "second")
         .run()
         .fails(1)
-        .says("is not encrypted under the key");
+        .says("is not encrypted under this key");
     alice
         .change(&["key", "grant", &second], &["first", "second"])
         .run()
@@ -283,7 +283,7 @@ fn an_account_of_2019_is_migrated() {
     for (name, secret) in &secrets[..2] {
         let opened = alice.get(name, "old").run();
         assert_eq!(&opened.succeeds(), secret);
-        opened.says("anybody who knows the public key of that key may have written this");
+        opened.says("anyone who knows the public key of that key may have written this");
     }
     // Today's commands do not write with such a key unless told to.
     refuses(&server, 6, || {
@@ -368,7 +368,7 @@ fn a_passthrough_entry_of_2019_is_the_key_itself_and_only_for_the_backup() {
     let migrated = alice.change(&migrate, &["old"]).run();
     migrated.succeeds();
     migrated
-        .says(&format!("{NAME} under {} is left as it is", old.key().id()))
+        .says(&format!("{NAME} under {} is not changed", old.key().id()))
         .says("m.megolm_backup.v1 under");
     alice.get("m.megolm_backup.v1", "new").run().fails(1);
 

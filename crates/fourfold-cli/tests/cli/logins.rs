@@ -353,7 +353,7 @@ fn what_was_seen_is_remembered_over_a_log_out() {
     alice
         .log_in()
         .run()
-        .says("is back at what it was before it was replaced")
+        .says("was rolled back to an earlier value")
         .succeeds();
     alice
         .put("org.example.wallet", "newer", "key")

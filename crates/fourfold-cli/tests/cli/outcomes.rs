@@ -74,8 +74,7 @@ fn not_encrypted_under_this_key_but_under_others_which_are_named() {
     let other = made.other_key();
     made.store(NAME, SECRET, &[&other]);
     get(&made, &recovery_key(&default)).fails(1).says(&format!(
-        "org.example.wallet is not encrypted under the key that this is, {} (the default key), \
-             but under {}\n",
+        "org.example.wallet is not encrypted under this key, {} (the default key), but under {}\n",
         default.key().id(),
         other.key().id(),
     ));

@@ -188,7 +188,7 @@ fn two_different_passphrases_change_nothing() {
     let mut terminal = Terminal::run(&setup);
     terminal.expect_hidden("New passphrase: ");
     terminal.type_line("seven lanterns under the old bridge");
-    terminal.expect_hidden("New passphrase again: ");
+    terminal.expect_hidden("Repeat the new passphrase: ");
     terminal.type_line("seven lanterns over the old bridge");
     terminal.expect("the two passphrases differ; nothing was changed");
     let (code, shown) = terminal.finish();
@@ -221,14 +221,14 @@ fn a_change_is_only_made_when_the_answer_is_yes() {
     for answer in ["", "n", "no", "yep"] {
         let mut terminal = Terminal::run(&put);
         terminal.expect("plan: store org.example.wallet");
-        terminal.expect("Go on? [y/N] ");
+        terminal.expect("Continue? [y/N] ");
         terminal.type_line(answer);
         terminal.expect("nothing was changed");
         assert_eq!(terminal.finish().0, Some(1));
     }
     assert!(server.other_client("alice").content(NAME).is_none());
     let mut terminal = Terminal::run(&put);
-    terminal.expect("Go on? [y/N] ");
+    terminal.expect("Continue? [y/N] ");
     terminal.type_line("y");
     assert_eq!(terminal.finish().0, Some(0));
     assert_eq!(alice.get(NAME, "key").run().succeeds(), SECRET);
@@ -271,7 +271,7 @@ fn a_passphrase_is_made_when_it_is_asked_for_or_none_is_typed() {
     let mut terminal = setup("--generate-passphrase");
     made(&mut terminal);
     for _ in 0..3 {
-        terminal.expect_hidden("New passphrase again: ");
+        terminal.expect_hidden("Repeat the new passphrase: ");
         terminal.type_line("something else");
     }
     terminal.expect("the passphrase was not confirmed; nothing was changed");
@@ -279,12 +279,12 @@ fn a_passphrase_is_made_when_it_is_asked_for_or_none_is_typed() {
     assert!(!alice.folder.join("key").exists());
 
     let mut terminal = setup("--new-passphrase");
-    terminal.expect("for six random words in its place");
+    terminal.expect("to get six random words instead");
     terminal.expect_hidden("New passphrase: ");
     terminal.type_line("");
     let words = made(&mut terminal);
     assert_eq!(words.split(' ').count(), 6, "{words}");
-    terminal.expect_hidden("New passphrase again: ");
+    terminal.expect_hidden("Repeat the new passphrase: ");
     terminal.type_line(&words);
     terminal.expect("secret storage is set up");
     assert_eq!(terminal.finish().0, Some(0));

@@ -38,7 +38,7 @@ fn without_a_keyring_it_must_be_said_where_the_key_is() {
     set_up(&scene, &[])
         .run()
         .fails(2)
-        .says("there is no keyring")
+        .says("has no keyring")
         .says("--store-key-file");
     assert!(begun.elapsed().as_secs() < 20);
     assert!(scene.master_key().is_null());

@@ -140,7 +140,7 @@ struct DevicesBody {
 /// The largest list that is read: 4 MiB.
 const MAX_LIST_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long the answer may take when there is something else to do.
+/// The timeout of the response if there is something else to do.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

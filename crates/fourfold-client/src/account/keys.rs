@@ -91,7 +91,7 @@ struct UploadBody {
     one_time_key_counts: OneTimeKeyCounts,
 }
 
-/// How many one-time keys the server holds for this device.
+/// The number of one-time keys that the server holds for this device.
 #[derive(Default, Deserialize)]
 struct OneTimeKeyCounts {
     #[serde(default)]

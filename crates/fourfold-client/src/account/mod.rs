@@ -167,7 +167,7 @@ impl Account {
         }
     }
 
-    /// How often a request is made at most.
+    /// The maximum number of attempts of a request.
     pub(crate) fn attempts(&self) -> u32 {
         self.homeserver.transport.attempts()
     }
@@ -216,7 +216,7 @@ impl Homeserver {
     }
 
     /// Ends a session that a new one [took the place of](crate::LocalState::take_over). To be called
-    /// once the new one works. What one homeserver says ends no session at another.
+    /// once the new one works. A response of one homeserver does not end a session at another.
     ///
     /// # Errors
     ///

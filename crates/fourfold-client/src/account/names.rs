@@ -18,12 +18,13 @@ impl Names {
         self.first.is_empty()
     }
 
-    /// Whether the list has this name, or may have it: of a list that is too long, nobody knows.
+    /// Returns `true` if the list has this name, or may have it: of a list that is too long, nobody
+    /// knows.
     pub(crate) fn may_have(&self, name: &str) -> bool {
         self.are_more || self.first.iter().any(|one| one == name)
     }
 
-    /// Whether the name is among the first.
+    /// Returns `true` if the name is among the first.
     pub(crate) fn have(&self, name: &str) -> bool {
         self.first.iter().any(|one| one == name)
     }
@@ -59,7 +60,7 @@ impl<'de> Visitor<'de> for NamesVisitor {
     }
 }
 
-/// How many names of a list are kept.
+/// The maximum number of names of a list that are kept.
 const MAX_NAMES: usize = 1000;
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ impl Account {
     /// Fetches all global account data, the published keys of the user and the version of the key
     /// backup. Nothing changes on the server by it.
     ///
-    /// A server without device keys or without key backup is fine; those parts are left out.
+    /// A server without device keys or without key backup is fine; those parts are omitted.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl<'de> Visitor<'de> for EventsVisitor {
         while let Some(event) = sequence.next_element::<&RawValue>()? {
             // One damaged event never hides another.
             let Ok(event) = serde_json::from_str::<Event<'_>>(event.get()) else {
-                warn!("an event of account data without a type or a content is left out");
+                warn!("an event of account data without a type or a content is ignored");
                 continue;
             };
             if events

@@ -19,7 +19,7 @@ impl Account {
     /// Waits until there is something for this device, at most so long. To-device events that came
     /// with an earlier token are gone from the server as soon as a later one is sent as `since`.
     ///
-    /// Attempted once: whoever calls it in a loop pauses in its own way.
+    /// Attempted once: anyone who calls it in a loop pauses in its own way.
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub(crate) async fn sync(
         &self,
@@ -57,7 +57,7 @@ impl Account {
     }
 }
 
-/// What of an answer concerns the device.
+/// The parts of a sync response that concern the device.
 #[derive(Debug, Deserialize)]
 pub(crate) struct SyncAnswer {
     pub(crate) next_batch: String,
@@ -65,7 +65,7 @@ pub(crate) struct SyncAnswer {
     pub(crate) to_device: ToDevice,
     #[serde(default)]
     pub(crate) device_lists: DeviceLists,
-    /// How many one-time keys the server holds, by algorithm.
+    /// The number of one-time keys that the server holds, by algorithm.
     #[serde(default)]
     pub(crate) device_one_time_keys_count: Option<OneTimeKeysCount>,
     /// The algorithms of fallback keys that were not used yet.
@@ -102,11 +102,11 @@ pub(crate) const MAX_EVENT_BYTES: usize = 128 * 1024;
 /// The longest token that is taken: those of servers are far below 1 KiB.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// How many events of one answer are looked at. Servers send a hundred at once.
+/// The maximum number of events of one response that are processed. Servers send a hundred at once.
 const MAX_EVENTS: usize = 10_000;
 
-/// How many bytes of events of one answer are looked at: 32 MiB. They lie in memory beside the whole
-/// answer, until that is read to its end.
+/// The maximum number of bytes of events of one response that are processed: 32 MiB. They lie in
+/// memory beside the whole answer, until that is read to its end.
 const MAX_EVENTS_BYTES: usize = 32 * 1024 * 1024;
 
 /// The largest answer that is read: 64 MiB. A server may give everything at once that waits, and an

@@ -9,10 +9,11 @@ use crate::{Error, ErrorKind, LocalStateError, escape_untrusted};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
-    /// What is there is neither as the step expects nor as it wants it: somebody else changed it.
-    #[error("{}; give the plan up and make a new one", conflict(action))]
+    /// The current state is neither the one that the step expects nor its result: somebody else
+    /// changed it.
+    #[error("{}; abandon the plan and make a new one", conflict(action))]
     Conflict {
-        /// What was to be done.
+        /// The action.
         action: Box<Action>,
         /// The place of the step in the plan, from 0.
         step: usize,
@@ -26,39 +27,40 @@ pub enum ApplyError {
     /// The server said that it did what it was asked to, and shows something else.
     #[error("{}; nothing after it was changed", read_back(action))]
     ReadBack {
-        /// What was to be done.
+        /// The action.
         action: Box<Action>,
         /// The place of the step in the plan, from 0.
         step: usize,
     },
     /// The server did not take a signature.
-    #[error("{refused}; what was begun can be resumed")]
+    #[error("{refused}; the change can be resumed")]
     Refused {
         /// The place of the step in the plan, from 0.
         step: usize,
-        /// What was refused, and why.
+        /// The refused object, and the reason.
         refused: RefusedSignature,
     },
     /// A call to the server did not succeed.
-    #[error("{source}; what was begun can be resumed")]
+    #[error("{source}; the change can be resumed")]
     Request {
-        /// What was to be done.
+        /// The action.
         action: Box<Action>,
         /// The place of the step in the plan, from 0.
         step: usize,
-        /// What went wrong.
+        /// The problem.
         source: Error,
     },
 }
 
 impl ApplyError {
-    /// Whether all that is missing is the password of the account: with it, the same plan goes on.
+    /// Returns `true` if all that is missing is the password of the account: with it, the same plan
+    /// goes on.
     #[must_use]
     pub fn needs_password(&self) -> bool {
         matches!(self, Self::Request { source, .. } if *source.kind() == ErrorKind::NeedsPassword)
     }
 
-    /// Whether the server wants the user to be there, and this is all that is wrong.
+    /// Returns `true` if the server wants the user to be there, and this is all that is wrong.
     pub(super) fn is_about_authentication(&self) -> bool {
         matches!(self, Self::Request { source, .. } if source.is_about_authentication())
     }
@@ -67,7 +69,7 @@ impl ApplyError {
 fn conflict(action: &Action) -> String {
     match action {
         Action::PutAccountData(put) => format!(
-            "{} was changed by somebody else since the change was planned",
+            "{} was changed by another client since the change was planned",
             escape_untrusted(&put.event_type)
         ),
         Action::PublishIdentity(_) => {
@@ -78,22 +80,22 @@ fn conflict(action: &Action) -> String {
             shows_others(step.device_id()) + ", or another identity; nothing was signed"
         }
         Action::RemoveDevice(step) => format!(
-            "the device {} is another one since the change was planned",
+            "the device {} was replaced since the change was planned",
             escape_untrusted(step.device_id())
         ),
-        _ => "the key backup was changed by somebody else since the change was planned".to_owned(),
+        _ => "the key backup was changed by another client since the change was planned".to_owned(),
     }
 }
 
 fn shows_others(device_id: &str) -> String {
     let id = escape_untrusted(device_id);
-    format!("the server shows other keys for the device {id} than it has")
+    format!("the server shows different keys for the device {id} than the device has")
 }
 
 fn read_back(action: &Action) -> String {
     match action {
         Action::PutAccountData(put) => format!(
-            "the server did not keep what was written to {}",
+            "the server did not store what was written to {}",
             escape_untrusted(&put.event_type)
         ),
         Action::SignDevice(step) => format!(
@@ -101,7 +103,7 @@ fn read_back(action: &Action) -> String {
             escape_untrusted(step.device_id())
         ),
         action => format!(
-            "the server said yes, but did not {}",
+            "the server reported success, but did not {}",
             escape_untrusted(&action.to_string())
         ),
     }

@@ -106,16 +106,16 @@ pub async fn resume(
     Ok(Some(plan))
 }
 
-/// What [`apply`] is doing.
+/// The progress of [`apply`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Progress<'a> {
     /// The place of the step in the plan, from 0.
     pub index: usize,
-    /// How many steps the plan has.
+    /// The number of steps of the plan.
     pub total: usize,
     /// The step.
     pub step: &'a Step,
-    /// What happens with it.
+    /// The state of the step.
     pub state: StepProgress,
 }

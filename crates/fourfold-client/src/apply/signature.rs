@@ -12,7 +12,7 @@ use crate::{Account, LocalState, LocalStateError};
 /// Signs a device, unless it is signed already, and reads the signature back. Whether it was signed
 /// now.
 ///
-/// What an interrupted attempt has left is not gone on with: the signature is made anew.
+/// An interrupted attempt is not resumed: the signature is made again.
 ///
 /// # Errors
 ///
@@ -40,7 +40,7 @@ pub async fn sign_device(
 ///
 /// # Errors
 ///
-/// The errors of the file system.
+/// If the local state cannot be read or written.
 pub fn forget_signature(state: &mut LocalState) -> Result<(), LocalStateError> {
     let is_signature = |plan: fourfold::Plan| {
         let mut steps = plan.steps.iter();
@@ -62,13 +62,13 @@ pub enum SignError {
     /// The local state could not be read or written.
     #[error(transparent)]
     LocalState(#[from] LocalStateError),
-    /// What is published does not go with the signature.
+    /// The published keys do not match the signature.
     #[error("{0}; nothing was signed")]
     Refused(#[from] SignDeviceError),
 }
 
 impl SignError {
-    /// Whether the server said that it took the signature, and does not show it.
+    /// Returns `true` if the server said that it took the signature, and does not show it.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         matches!(self, Self::Apply(ApplyError::ReadBack { .. }))

@@ -17,7 +17,7 @@ pub(super) struct StepInPlan<'a> {
     pub(super) password: Option<&'a Password>,
 }
 
-/// What happens with a step.
+/// The state of a step that is applied.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum StepProgress {
@@ -83,7 +83,7 @@ impl StepInPlan<'_> {
         Err(self.conflict())
     }
 
-    /// What is there now, as far as the action is about it.
+    /// The current state, as far as the action depends on it.
     async fn read(&self) -> Result<Now, ApplyError> {
         let account = self.account;
         let now = match &self.step.action {
@@ -180,7 +180,7 @@ impl StepInPlan<'_> {
     }
 }
 
-/// What is there now, as far as an action is about it.
+/// The current state, as far as an action depends on it.
 enum Now {
     AccountData(Stored),
     Device { keys: UserKeys, is_logged_in: bool },

@@ -78,7 +78,7 @@ impl Rotation {
         store
     }
 
-    /// Whoever has the key that is the default opens everything.
+    /// Anyone who has the key that is the default opens everything.
     fn assert_usable(&self, store: &Store, when: &str) {
         let account_data = store.account_data();
         let storage = SecretStorage::new(&account_data);

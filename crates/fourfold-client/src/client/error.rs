@@ -20,16 +20,17 @@ pub enum ClientError {
     /// The homeserver did not do it.
     #[error(transparent)]
     Server(#[from] Error),
-    /// The server shows an older or weaker state than this machine has seen, or other keys.
+    /// The server shows an older or weaker state than this machine has seen, or different keys.
     #[error(
-        "the homeserver shows an older or weaker state than this machine has seen, or other keys: \
+        "the homeserver shows an older or weaker state than this machine has seen, or different \
+         keys: \
          {}; accept it if you made these changes yourself",
         first(changes)
     )]
     Suspicious {
         /// The changes, none that an honest server would show by itself.
         changes: Vec<Change>,
-        /// What the server shows.
+        /// The changes that the server shows.
         snapshot: Box<Snapshot>,
     },
     /// No secret came.
@@ -47,7 +48,7 @@ pub enum ClientError {
 pub struct Unanswered {
     /// The secret that was asked for.
     pub name: SecretName,
-    /// How the request ended.
+    /// The outcome of the request.
     pub outcome: Outcome,
 }
 
@@ -63,5 +64,5 @@ fn first(changes: &[Change]) -> String {
     words.join("; ")
 }
 
-/// How many changes an error names.
+/// The maximum number of changes that an error names.
 const SHOWN: usize = 3;

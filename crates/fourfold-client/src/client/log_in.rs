@@ -63,7 +63,7 @@ impl<'a> LogIn<'a> {
         self
     }
 
-    /// What other devices show for this one.
+    /// The name that other devices show for this one.
     pub fn device_name(mut self, name: impl Into<Option<&'a str>>) -> Self {
         self.device_name = name.into();
         self

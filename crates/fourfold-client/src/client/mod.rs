@@ -127,7 +127,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub async fn accept(&self, snapshot: &Snapshot) -> Result<(), ClientError> {
         Ok(self.state().await.pin(snapshot)?)
     }

@@ -17,7 +17,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn request_secret(
         &mut self,
         name: SecretName,
@@ -60,7 +60,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn abort_request(&mut self, request_id: RequestId) -> Result<(), DeviceError> {
         self.tell_and_keep(Input::Abort { request_id })
     }
@@ -69,7 +69,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn answer_prompt(
         &mut self,
         prompt: PromptId,
@@ -82,7 +82,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn set_shareable(&mut self, names: Vec<SecretName>) -> Result<(), DeviceError> {
         self.tell_and_keep(Input::Shareable { names })
     }
@@ -91,7 +91,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn push_secret(&mut self, name: SecretName) -> Result<(), DeviceError> {
         let push_id = RequestId::random(&mut UnwrapErr(SysRng));
         self.tell_and_keep(Input::Push { name, push_id })
@@ -101,7 +101,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn lock_sharing(&mut self) -> Result<(), DeviceError> {
         self.tell_and_keep(Input::Locked)
     }
@@ -110,7 +110,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn unlock_sharing(&mut self) -> Result<(), DeviceError> {
         self.tell_and_keep(Input::Unlocked)
     }
@@ -119,7 +119,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn set_policy(&mut self, policy: Policy) -> Result<(), DeviceError> {
         self.keep(|device| {
             device.sharing.set_policy(policy);
@@ -133,7 +133,7 @@ impl Device {
         self.sharing.policy()
     }
 
-    /// How long until something is due even if nothing happens; `None` for never. Then
+    /// The time until something is due even if nothing happens; `None` for never. Then
     /// [`flush`](Self::flush).
     #[must_use]
     pub fn due_in(&self) -> Option<std::time::Duration> {
@@ -145,7 +145,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn received_secrets(&self) -> Result<Vec<ReceivedSecret>, DeviceError> {
         self.sharing.received(&self.rows)
     }
@@ -154,7 +154,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn discard_received(&mut self, id: &str) -> Result<(), DeviceError> {
         self.keep(|device| {
             device.rows.delete(Table::Received, id);

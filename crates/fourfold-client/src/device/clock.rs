@@ -40,8 +40,8 @@ pub(super) fn wall_clock() -> u64 {
     u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whether something that happened at `then` is less than `span` ago. A clock that was set back
-/// makes no span longer than it is.
+/// Returns `true` if something that happened at `then` is less than `span` ago. A clock that was
+/// set back makes no span longer than it is.
 pub(crate) fn is_within(then: u64, now: u64, span: u64) -> bool {
     now.checked_sub(then).is_some_and(|passed| passed < span)
 }

@@ -56,7 +56,7 @@ impl DeviceList {
         Ok(rows.put(Table::Trust, "", &self.trust)?)
     }
 
-    /// What secret sharing decides by.
+    /// The context of the decisions of secret sharing.
     pub(super) fn context(&self, now: Timestamp) -> Context<'_> {
         Context {
             trust: &self.trust,
@@ -105,8 +105,8 @@ impl DeviceList {
         self.published.backup = version;
     }
 
-    /// Whether the devices are to be asked for: they changed, or may have, or it is time to ask
-    /// again who is logged in.
+    /// Returns `true` if the devices are to be asked for: they changed, or may have, or it is time
+    /// to ask again who is logged in.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         let asks_again = || self.trust.waits_for_log_ins() && self.log_ins.is_due(now);
         !self.trust.is_fresh() || asks_again()
@@ -176,7 +176,7 @@ impl DeviceList {
                 .devices()
                 .any(|device| is_ambiguous(&device.device_id, &cross_signing))
         {
-            warn!("a device is named like a key of the user: nothing is verified");
+            warn!("the ID of a device is a key of the user: nothing is verified");
             return None;
         }
         let device = self
@@ -244,5 +244,6 @@ impl LogIns {
     const MAX_PAUSE: Duration = Duration::from_secs(60 * 60);
 }
 
-/// How long the list of devices counts as confirmed after an answer of the server: three long polls.
+/// The time for which the list of devices counts as confirmed after a response of the server: three
+/// long polls.
 const CONFIRMED_FOR: Duration = Duration::from_secs(90);

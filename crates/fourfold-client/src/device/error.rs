@@ -13,10 +13,10 @@ pub enum DeviceError {
     /// Asking other devices for a secret is of no use.
     #[error(transparent)]
     CannotAsk(Box<CannotAsk>),
-    /// What the device keeps opens with the key, but a part of it is not what was kept.
-    #[error("what this device keeps is damaged: restore it from a backup, or log in anew")]
+    /// The state of the device opens with the key, but a part of it is damaged.
+    #[error("the state of this device is damaged: restore it from a backup, or log in again")]
     Damaged,
-    /// What the server says about the devices of the user cannot be used.
+    /// The server's answer about the devices of the user cannot be used.
     #[error(transparent)]
     Devices(#[from] fourfold::identity::UserKeysError),
     /// Keys were made for this log-in already.
@@ -26,7 +26,7 @@ pub enum DeviceError {
     #[error("there is no session: log in first")]
     LoggedOut,
     /// The access token belongs to no device.
-    #[error("the access token belongs to no device, which has no keys: log in anew")]
+    #[error("the access token does not belong to a device: log in again")]
     NoDeviceId,
     /// No keys were made for this log-in.
     #[error("this device has no keys yet: set it up first")]
@@ -42,8 +42,8 @@ pub enum DeviceError {
     NoUseToVerify(DeviceTrust),
     /// Nothing can be verified with this device now.
     #[error(
-        "that device cannot be verified now: look at the list of devices; one may be named like a \
-         key of the account, or too many verifications are going on"
+        "that device cannot be verified now: look at the list of devices; the ID of one may be a \
+         key of the account, or too many verifications are in progress"
     )]
     NotVerifiable,
     /// The keys belong to another log-in than the one that is used.
@@ -60,8 +60,8 @@ pub enum DeviceError {
     Unsignable,
     /// The sealing key is another one than what was kept is sealed with.
     #[error(
-        "the key does not open what this device keeps: use the one that it was set up with, or log \
-         in anew"
+        "the key does not open the state of this device: use the one that it was set up with, or \
+         log in again"
     )]
     WrongKey,
     /// Local state cannot be used.

@@ -2,14 +2,14 @@
 
 use fourfold::identity::TrustChange;
 use fourfold::sharing::{
-    Alert, Audit, DeviceSummary, Origin, Outcome, Prompt, PromptId, RequestId, Standing,
+    Alert, Assurance, Audit, DeviceSummary, Origin, Outcome, Prompt, PromptId, RequestId,
 };
 use fourfold::signed_json::PublicKey;
 use fourfold::{Secret, SecretName};
 
 use crate::verification::{CancelCode, ShortString};
 
-/// Something that happened, for whoever runs the device.
+/// Something that happened, for anyone who runs the device.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DeviceEvent {
@@ -24,7 +24,7 @@ pub enum DeviceEvent {
         request_id: RequestId,
         /// The secret it was for.
         name: SecretName,
-        /// How it ended.
+        /// The outcome.
         outcome: Outcome,
     },
     /// Ask the user, and tell with [`Device::answer_prompt`](crate::Device::answer_prompt).
@@ -37,24 +37,24 @@ pub enum DeviceEvent {
     /// A secret came. It is among
     /// [`Device::received_secrets`](crate::Device::received_secrets) until it is discarded.
     Received {
-        /// What it is kept under.
+        /// The ID under which it is stored.
         id: String,
         /// Its name.
         name: SecretName,
         /// Whether another value is held under this name.
         is_conflict: bool,
     },
-    /// A secret came that is held already. It is not kept a second time: for whoever waits for it,
-    /// it is here, and nowhere else.
+    /// A secret came that is held already. It is not kept a second time: for anyone who waits for
+    /// it, it is here, and nowhere else.
     ReceivedSame {
         /// Its name.
         name: SecretName,
         /// Which request it answers, if any.
         origin: Origin,
-        /// Who sent it.
+        /// The sender.
         from: DeviceSummary,
-        /// What is known about the value.
-        standing: Standing,
+        /// The assurance about the value.
+        standing: Assurance,
         /// The value.
         secret: Secret,
     },
@@ -73,7 +73,7 @@ pub enum DeviceEvent {
     },
 }
 
-/// What happens in a verification.
+/// An event of a verification.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum VerificationEvent {

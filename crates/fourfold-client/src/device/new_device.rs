@@ -34,7 +34,8 @@ impl NewDevice {
     ///
     /// # Errors
     ///
-    /// [`DeviceError::LoggedOut`], [`DeviceError::NoDeviceId`], and the errors of the file system.
+    /// [`DeviceError::LoggedOut`], [`DeviceError::NoDeviceId`], and errors of reading or writing
+    /// the local state.
     pub fn generate(state: &LocalState) -> Result<Self, DeviceError> {
         let keys = OwnKeys::generate(state.user_id(), &id(state)?);
         let device_keys = keys.device_keys()?;

@@ -32,7 +32,8 @@ impl Device {
     /// # Errors
     ///
     /// [`DeviceError::Exists`] when there are keys for this log-in and `key` opens them,
-    /// [`DeviceError::LoggedOut`], [`DeviceError::NoDeviceId`], and the errors of the file system.
+    /// [`DeviceError::LoggedOut`], [`DeviceError::NoDeviceId`], and errors of reading or writing
+    /// the local state.
     pub fn create(state: &mut LocalState, key: &SealingKey) -> Result<Self, DeviceError> {
         NewDevice::generate(state)?.keep(state, key)
     }
@@ -43,7 +44,8 @@ impl Device {
     ///
     /// [`DeviceError::NoKeys`] when none were made, [`DeviceError::WrongKey`],
     /// [`DeviceError::OtherDevice`] when they belong to an earlier log-in,
-    /// [`DeviceError::LoggedOut`], [`DeviceError::Damaged`], and the errors of the file system.
+    /// [`DeviceError::LoggedOut`], [`DeviceError::Damaged`], and errors of reading or writing the
+    /// local state.
     pub fn open(state: &mut LocalState, key: &SealingKey) -> Result<Self, DeviceError> {
         let device_id = new_device::id(state)?;
         let rows = state.sealed_rows(key)?.ok_or(DeviceError::NoKeys)?;

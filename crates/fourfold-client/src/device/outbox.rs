@@ -71,8 +71,8 @@ impl Outbox {
     /// Sends what was committed, in order, and forgets each event when the server has it. The inner
     /// error is the server's, the outer one of this machine.
     ///
-    /// What the server refuses for good is given up, so that the rest does not wait for ever. After
-    /// another error the rest waits for the next time.
+    /// Events that the server refuses permanently are dropped, so that the others do not wait
+    /// forever. After another error the rest waits for the next time.
     pub(super) async fn send(
         &self,
         rows: &mut SealedRows,
@@ -94,7 +94,7 @@ impl Outbox {
             match sent {
                 Ok(()) => {}
                 Err(error) if is_refused(error.kind()) => {
-                    warn!(%error, event_type = waiting.event_type, "an event is given up");
+                    warn!(%error, event_type = waiting.event_type, "an event is dropped");
                 }
                 Err(error) => return Ok(Err(error)),
             }
@@ -105,7 +105,8 @@ impl Outbox {
     }
 }
 
-/// Whether the server does not take it, in its own words: those of a proxy say nothing for good.
+/// Returns `true` if the server does not take it, in its own words: those of a proxy say nothing
+/// for good.
 fn is_refused(kind: &ErrorKind) -> bool {
     match kind {
         ErrorKind::InvalidSegment => true,

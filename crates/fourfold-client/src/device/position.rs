@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::DeviceError;
 use crate::local_state::{SealedRows, Table};
 
-/// How far the device has read what was sent to it.
+/// The position of the device in its inbox.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(super) struct Position {
     pub(super) since: Option<String>,

@@ -22,7 +22,7 @@ struct Event<'a> {
 }
 
 impl Device {
-    /// Takes in an event. Whatever is wrong with it, it is left out and the rest goes on; an error
+    /// Takes in an event. Whatever is wrong with it, it is omitted and the rest goes on; an error
     /// is one of this machine. Pending until the caller commits.
     pub(super) fn receive(&mut self, event: &str) -> Result<(), DeviceError> {
         let Ok(event) = serde_json::from_str::<Event<'_>>(event) else {
@@ -62,7 +62,7 @@ impl Device {
         let decrypted = match decrypted {
             Ok(decrypted) => decrypted,
             Err(error) => {
-                debug!(%error, "an encrypted event is left out");
+                debug!(%error, "an encrypted event is ignored");
                 return Ok(());
             }
         };

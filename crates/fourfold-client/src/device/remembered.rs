@@ -10,8 +10,8 @@ use super::unstored;
 use crate::local_state::{SealedRows, Table};
 use crate::{LocalState, SealingKey};
 
-/// What outlives a log-in: the identity that is pinned and whom this machine trusts, secrets that
-/// were made here and are not stored yet, and the key backup.
+/// The state that outlives a log-in: the pinned identity, the devices that this machine trusts,
+/// secrets that were made here and are not stored yet, and the key backup.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Remembered {
@@ -24,14 +24,15 @@ pub struct Remembered {
 }
 
 impl Remembered {
-    /// What is kept when a new log-in takes the place of an earlier one.
+    /// The state that is kept when a new log-in replaces an earlier one.
     pub(super) const TABLES: [Table; 3] = [Table::Backup, Table::Trust, Table::Unstored];
 
-    /// What earlier log-ins have left in a state, and this one if it has keys.
+    /// The state that is left by earlier log-ins, and by this one if it has keys.
     ///
     /// # Errors
     ///
-    /// [`DeviceError::WrongKey`], [`DeviceError::Damaged`], and the errors of the file system.
+    /// [`DeviceError::WrongKey`], [`DeviceError::Damaged`], and errors of reading or writing the
+    /// local state.
     pub fn of(state: &LocalState, key: &SealingKey) -> Result<Self, DeviceError> {
         match state.sealed_rows(key)? {
             Some(rows) => Self::load(&rows),
@@ -49,11 +50,11 @@ impl Remembered {
 }
 
 impl Device {
-    /// What this machine remembers of the account.
+    /// The history of the account on this machine.
     ///
     /// # Errors
     ///
-    /// [`DeviceError::Damaged`] and the errors of the file system.
+    /// [`DeviceError::Damaged`] and errors of reading or writing the local state.
     pub fn remembered(&self) -> Result<Remembered, DeviceError> {
         Remembered::load(&self.rows)
     }
@@ -63,7 +64,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn remember_backup(&mut self, backup: &BackupVersion) -> Result<(), DeviceError> {
         let backup = RememberedBackup::from(backup);
         self.keep(|device| Ok(device.rows.put(Table::Backup, "", &backup)?))

@@ -15,7 +15,7 @@ impl Device {
     /// Does what is due, stays in sync, and tells what happens, what nobody was told yet first, until something goes wrong that waiting does not
     /// mend: the session is over, or this machine fails.
     ///
-    /// Whoever needs the device meanwhile loops over [`wait`](Self::wait) and [`take`](Self::take)
+    /// To use the device in between, loop over [`wait`](Self::wait) and [`take`](Self::take)
     /// instead, with a [`Backoff`] of its own.
     pub async fn run(
         &mut self,
@@ -78,10 +78,10 @@ impl Device {
     }
 }
 
-/// How long a device waits for the server at a time.
+/// The time for which a device waits for the server at once.
 pub(crate) const LONG_POLL: Duration = Duration::from_secs(30);
 
-/// How long to pause between two syncs: growing while they fail, with a random part, so that not
+/// The pause between two syncs: it grows while they fail and has a random part, so that not
 /// every device comes back at the same moment.
 ///
 /// ```

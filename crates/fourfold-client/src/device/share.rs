@@ -106,7 +106,7 @@ impl Device {
         };
         let to = self.devices.verified_peer(&share.device.device_id);
         let Some(to) = to.filter(|to| is_same(to, share)) else {
-            debug!("a device is not trusted any more");
+            debug!("a device is no longer trusted");
             self.tell(Input::ShareFailed { id: share.id });
             return Ok(());
         };
@@ -129,7 +129,7 @@ impl Device {
         let authorised = match self.sharing.authorise(share.id, &context) {
             Ok(authorised) => authorised,
             Err(refusal) => {
-                debug!(%refusal, "a secret is not shared after all");
+                debug!(%refusal, "a secret is not shared");
                 return Ok(());
             }
         };
@@ -153,7 +153,7 @@ fn is_same(to: &Peer, share: &Share) -> bool {
     is_same_device(to, &share.device)
 }
 
-/// Whether a device has exactly these keys.
+/// Returns `true` if a device has exactly these keys.
 fn is_same_device(to: &Peer, device: &DeviceSummary) -> bool {
     to.device_id == device.device_id
         && to.ed25519 == device.ed25519

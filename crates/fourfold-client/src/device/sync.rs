@@ -38,7 +38,7 @@ pub struct SyncBatch {
 }
 
 impl SyncBatch {
-    /// Whether the server had nothing for this device.
+    /// Returns `true` if the server had nothing for this device.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let answer = &self.answer;
@@ -104,7 +104,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system and of every call.
+    /// Errors of reading or writing the local state, and those of every call.
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn take(
         &mut self,
@@ -139,8 +139,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system and of every call. What was not sent is sent the next time, and
-    /// so it is when the future is dropped.
+    /// Errors of reading or writing the local state, and those of every call. What was not sent is
+    /// sent the next time, and so it is when the future is dropped.
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn flush(
         &mut self,
@@ -156,11 +156,11 @@ impl Device {
         self.upload_keys(account).await
     }
 
-    /// What there is to tell since it was told last.
+    /// The events since the last call.
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn events(&mut self) -> Result<Vec<DeviceEvent>, DeviceError> {
         self.sharing.hand_over_audit(&self.rows, &mut self.events)?;
         Ok(self.events.take())
@@ -217,9 +217,9 @@ impl Device {
                 Ok(()) => {}
                 // The same answer again: waiting for a better one would hold up everything. Until
                 // there is one, nothing is shared.
-                Err(DeviceError::Devices(error)) => warn!(%error, "the devices are not known"),
+                Err(DeviceError::Devices(error)) => warn!(%error, "the list of devices is unknown"),
                 Err(DeviceError::Server(error)) if error.is_final_answer() => {
-                    warn!(%error, "the devices are not known");
+                    warn!(%error, "the list of devices is unknown");
                 }
                 Err(error) => return Err(error),
             }
@@ -230,7 +230,7 @@ impl Device {
         if answer.to_device.left_out > 0 {
             warn!(
                 count = answer.to_device.left_out,
-                "events that are too large or too many are left out"
+                "events that are too large or too many are ignored"
             );
         }
         for event in &answer.to_device.events {

@@ -95,8 +95,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`DeviceError::Unsignable`] when the object has no canonical form, and the errors of the file
-    /// system.
+    /// [`DeviceError::Unsignable`] when the object has no canonical form, and errors of reading or
+    /// writing the local state.
     pub fn sign(&self, object: &mut Signable) -> Result<(), DeviceError> {
         self.keys()?.sign(object)
     }

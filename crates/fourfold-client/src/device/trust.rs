@@ -15,8 +15,8 @@ use crate::account::logged_in;
 use crate::{Account, DeviceLists};
 
 impl Device {
-    /// What this machine knows of the user's devices, and which of them it trusts. As fresh as the
-    /// last [`refresh`](Self::refresh) or sync.
+    /// The state of trust: the user's devices that this machine knows, and which of them it trusts.
+    /// As fresh as the last [`refresh`](Self::refresh) or sync.
     #[must_use]
     pub fn trust(&self) -> &Trust {
         self.devices.trust()
@@ -27,7 +27,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`DeviceError::OtherIdentity`] when another one is pinned, and the errors of the file system.
+    /// [`DeviceError::OtherIdentity`] when another one is pinned, and errors of reading or writing
+    /// the local state.
     pub fn pin(&mut self, master_key: PublicKey, how: PinnedBy) -> Result<(), DeviceError> {
         let mut pinned = Ok(());
         self.change_trust(|trust| pinned = trust.hold_on(master_key, how))?;
@@ -38,7 +39,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn replace_pin(&mut self, master_key: PublicKey, how: PinnedBy) -> Result<(), DeviceError> {
         self.change_trust(|trust| trust.pin(master_key, how))
     }
@@ -48,7 +49,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn distrust(
         &mut self,
         device_id: &str,
@@ -63,7 +64,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn confirm(&mut self, device_id: &str, ed25519: PublicKey) -> Result<bool, DeviceError> {
         let now = self.clock.now();
         let mut is_known = false;
@@ -80,7 +81,8 @@ impl Device {
     /// # Errors
     ///
     /// [`DeviceError::Devices`] when the answer cannot be used; then no device is trusted with
-    /// anything until one can. And the errors of the file system and of every call.
+    /// anything until one can. Also errors of reading or writing the local state, and those of
+    /// every call.
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn refresh(&mut self, account: &Account) -> Result<Vec<TrustChange>, DeviceError> {
         let (keys, logged_in) = self.query(account).await?;
@@ -91,7 +93,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn observe(&mut self, lists: &DeviceLists) -> Result<Vec<TrustChange>, DeviceError> {
         self.observe_devices(&lists.keys, lists.logged_in().as_ref())
     }
@@ -123,7 +125,7 @@ impl Device {
             Ok(devices) => Some(logged_in(&devices)),
             Err(error) if error.is_logged_out() => return Err(error.into()),
             Err(error) => {
-                warn!(%error, "it is not known who is logged in");
+                warn!(%error, "it is unknown which devices are logged in");
                 None
             }
         };

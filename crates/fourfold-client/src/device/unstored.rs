@@ -18,7 +18,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn keep_unstored(&mut self, secrets: &[(SecretName, Secret)]) -> Result<(), DeviceError> {
         let before = self.unstored()?;
         let all: BTreeMap<_, _> = before
@@ -33,7 +33,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`DeviceError::Damaged`] and the errors of the file system.
+    /// [`DeviceError::Damaged`] and errors of reading or writing the local state.
     pub fn unstored(&self) -> Result<Vec<(SecretName, Secret)>, DeviceError> {
         load(&self.rows)
     }
@@ -42,7 +42,7 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn forget_unstored(&mut self) -> Result<(), DeviceError> {
         self.keep(|device| {
             device.rows.delete(Table::Unstored, "");

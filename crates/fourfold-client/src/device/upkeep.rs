@@ -86,5 +86,5 @@ impl Device {
     }
 }
 
-/// How many one-time keys are claimed back at most.
+/// The maximum number of one-time keys that are claimed back.
 const MAX_CLAIMED_BACK: usize = 200;

@@ -40,7 +40,7 @@ impl Device {
         Ok(())
     }
 
-    /// What is to be uploaded, its private halves on disk; `None` when the server has everything.
+    /// The keys to upload, their private halves on disk; `None` if the server has everything.
     pub(super) fn prepare_upload(&mut self) -> Result<Option<Content>, DeviceError> {
         let mut keys = self.keys()?;
         let Some(body) = keys.unpublished(self.now().as_millis())? else {

@@ -48,7 +48,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// The errors of the file system. Unknown IDs do nothing: the verification is over.
+    /// If the local state cannot be read or written. Unknown IDs do nothing: the verification is
+    /// over.
     pub fn agree_to_verify(&mut self, id: &str) -> Result<(), DeviceError> {
         if let Some(verification) = self.verifications.get_mut(id) {
             verification.agree();
@@ -145,7 +146,7 @@ impl Device {
                     continue;
                 }
                 Output::Ready { device_id } => {
-                    // Whoever asked starts: one of both has to.
+                    // The side that asked starts: one of both has to.
                     if let Some(verification) = self.verifications.get_mut(&id) {
                         verification.start();
                     }

@@ -11,13 +11,13 @@ use crate::{Account, Error, LocalState};
 
 impl Device {
     /// Verifies this device: publishes its keys, signs them with the self-signing key, reads the
-    /// signature back, and holds on to the master key if that is known.
+    /// signature back, and pins the master key if that is known.
     ///
-    /// What is signed is built from the private keys on this machine, never from what the server
+    /// The signed object is built from the private keys on this machine, never from what the server
     /// shows; and the server must show the same.
     ///
     /// `keys` come from [`OpenedKeys`](fourfold::cross_signing::OpenedKeys): they belong to what is
-    /// published. `replaces_pin` is whether the user said that this identity takes the place of
+    /// published. `replaces_pin` is whether the user said that this identity replaces
     /// another one that this machine knew.
     ///
     /// # Errors
@@ -90,13 +90,13 @@ impl Device {
     }
 }
 
-/// What verifying this device came to.
+/// The result of verifying this device.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SelfVerification {
     /// Whether it was signed now; else it was signed already.
     pub was_signed: bool,
-    /// The master key that this machine holds on to from now on. `None` when its private half is not
+    /// The master key that this machine pins from now on. `None` when its private half is not
     /// in secret storage: then a false identity cannot be told from the user's later.
     pub pinned_master_key: Option<PublicKey>,
 }

@@ -40,7 +40,7 @@ impl Device {
                 continue;
             };
             if let Err(error) = self.own.begin_outbound(&mut self.rows, peer, keys)? {
-                warn!(%error, device = peer.device_id, "a one-time key is not used");
+                warn!(%error, device = peer.device_id, "a one-time key is rejected");
             }
         }
         Ok(())

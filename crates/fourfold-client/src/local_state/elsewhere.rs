@@ -7,8 +7,8 @@ use crate::{Homeserver, LoginName, escape_untrusted};
 
 impl LocalState {
     /// Whether a log-in leaves the sessions alone that this machine has at other homeservers. Ask
-    /// before anything is sent that is secret: whoever answers could otherwise take the place of the
-    /// homeserver that the account has.
+    /// before anything is sent that is secret: anyone who answers could otherwise take the place of
+    /// the homeserver that the account has.
     ///
     /// # Errors
     ///

@@ -27,7 +27,7 @@ pub enum LocalStateError {
         homeserver: String,
     },
     /// A plan that was begun lies there and has to be resumed or abandoned first.
-    #[error("an earlier change was not finished: resume it or give it up first")]
+    #[error("an earlier change was not finished: resume or abandon it first")]
     Unfinished,
     /// Another process uses the state.
     #[error("{} is in use by another process: wait until it is done", path.display())]
@@ -70,7 +70,7 @@ pub enum LocalStateError {
          like @alice:example.org"
     )]
     UserId {
-        /// What was given, escaped.
+        /// The given text, escaped.
         user_id: String,
     },
     /// The file system refused.

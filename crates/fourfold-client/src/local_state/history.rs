@@ -11,22 +11,22 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::{LocalState, LocalStateError};
 
 impl LocalState {
-    /// What this machine remembers of the account.
+    /// The history of the account on this machine.
     ///
     /// # Errors
     ///
-    /// [`LocalStateError::Corrupt`] and the errors of the file system.
+    /// [`LocalStateError::Corrupt`] and errors of reading or writing the local state.
     pub fn history(&self) -> Result<History, LocalStateError> {
         load(&self.connection).map_err(|error| self.database(error))
     }
 
-    /// What changed on the server since it was last pinned, in the order of event types. Before
+    /// The changes on the server since it was last pinned, in the order of event types. Before
     /// anything was pinned there is nothing to compare with, and nothing is reported. What a plan has
     /// done that was begun and not finished is no change.
     ///
     /// # Errors
     ///
-    /// [`LocalStateError::Corrupt`] and the errors of the file system.
+    /// [`LocalStateError::Corrupt`] and errors of reading or writing the local state.
     pub fn compare(&self, snapshot: &Snapshot) -> Result<Vec<Change>, LocalStateError> {
         let mut history = self.history()?;
         if let Some(plan) = self.journal()? {
@@ -39,7 +39,7 @@ impl LocalState {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn pin(&mut self, snapshot: &Snapshot) -> Result<(), LocalStateError> {
         self.catch_up(snapshot)?;
         self.change(|history| history.saw(&snapshot.account_data), |_| Ok(()))
@@ -104,7 +104,7 @@ impl LocalState {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn opened_one(
         &mut self,
         account_data: &AccountData,
@@ -121,7 +121,7 @@ impl LocalState {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn opened<'a>(
         &mut self,
         account_data: &AccountData,

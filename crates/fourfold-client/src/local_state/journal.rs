@@ -10,7 +10,7 @@ impl LocalState {
     ///
     /// # Errors
     ///
-    /// [`LocalStateError::Corrupt`] and the errors of the file system.
+    /// [`LocalStateError::Corrupt`] and errors of reading or writing the local state.
     pub fn journal(&self) -> Result<Option<Plan>, LocalStateError> {
         match self.journaled()? {
             None => Ok(None),
@@ -28,8 +28,8 @@ impl LocalState {
     ///
     /// # Errors
     ///
-    /// [`LocalStateError::Unfinished`] when another plan was begun, and the errors of the file
-    /// system.
+    /// [`LocalStateError::Unfinished`] when another plan was begun, and errors of reading or
+    /// writing the local state.
     pub fn begin(&mut self, plan: &Plan) -> Result<(), LocalStateError> {
         // A plan is made of strings and of JSON: writing it cannot fail.
         let json = serde_json::to_string(plan).unwrap_or_default();
@@ -48,7 +48,7 @@ impl LocalState {
     ///
     /// # Errors
     ///
-    /// [`LocalStateError::Corrupt`] and the errors of the file system.
+    /// [`LocalStateError::Corrupt`] and errors of reading or writing the local state.
     pub fn finish(&mut self) -> Result<(), LocalStateError> {
         let Some(plan) = self.journal()? else {
             return Ok(());
@@ -61,7 +61,7 @@ impl LocalState {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn abandon(&mut self) -> Result<(), LocalStateError> {
         clear_journal(&self.connection).map_err(|error| self.database(error))
     }

@@ -20,7 +20,7 @@ use self::place::Place;
 pub(crate) use self::sealed::{SealedError, SealedRows, Table};
 use crate::{AccessToken, Session};
 
-/// What is kept about one account: the session, a plan that was begun, and what the server was last
+/// The local state of one account: the session, a plan that was begun, and what the server was last
 /// seen to hold.
 ///
 /// One SQLite file per account, readable by its owner only, and locked against other processes as
@@ -55,7 +55,7 @@ impl LocalState {
     /// # Errors
     ///
     /// [`LocalStateError::OtherHomeserver`], [`LocalStateError::Locked`], [`LocalStateError::Permissions`], [`LocalStateError::Corrupt`]
-    /// (the file is left as it is), and the errors of the file system.
+    /// (the file is left as it is), and errors of reading or writing the local state.
     pub fn create(folder: &Path, session: &Session) -> Result<Self, LocalStateError> {
         folder::create(folder)?;
         let file = folder::state_file(folder, &session.user_id)?;
@@ -136,7 +136,7 @@ impl LocalState {
     ///
     /// # Errors
     ///
-    /// [`LocalStateError::Permissions`] and the errors of the file system.
+    /// [`LocalStateError::Permissions`] and errors of reading or writing the local state.
     pub fn accounts(folder: &Path) -> Result<Vec<String>, LocalStateError> {
         if folder::exists(folder)? {
             folder::accounts(folder)
@@ -173,7 +173,7 @@ impl LocalState {
     ///
     /// # Errors
     ///
-    /// [`LocalStateError::Corrupt`] and the errors of the file system.
+    /// [`LocalStateError::Corrupt`] and errors of reading or writing the local state.
     pub fn session(&self) -> Result<Option<Session>, LocalStateError> {
         self.connection
             .query_row(
@@ -197,7 +197,7 @@ impl LocalState {
     ///
     /// # Errors
     ///
-    /// The errors of the file system.
+    /// If the local state cannot be read or written.
     pub fn forget_session(&mut self) -> Result<(), LocalStateError> {
         self.connection
             .execute("DELETE FROM session", [])
@@ -205,12 +205,12 @@ impl LocalState {
         Ok(())
     }
 
-    /// Another hold on the same state, for whoever works beside the first one in this process. The
-    /// state stays this process's as long as either lives.
+    /// Another hold on the same state, for anyone who works beside the first one in this process.
+    /// The state stays this process's as long as either lives.
     ///
     /// # Errors
     ///
-    /// [`LocalStateError::Corrupt`] and the errors of the file system.
+    /// [`LocalStateError::Corrupt`] and errors of reading or writing the local state.
     pub fn another(&self) -> Result<Self, LocalStateError> {
         Ok(Self {
             user_id: self.user_id.clone(),

@@ -135,7 +135,7 @@ fn migrate(connection: &mut Connection, version: usize) -> Result<(), rusqlite::
     transaction.commit()
 }
 
-/// How long one connection waits for another.
+/// The time for which one connection waits for another.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// "4Sls"

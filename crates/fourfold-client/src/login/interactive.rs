@@ -116,7 +116,7 @@ impl<'a> Identifier<'a> {
     }
 }
 
-/// What the server asks for.
+/// The authentication that the server asks for.
 #[derive(Deserialize)]
 pub(crate) struct Challenge {
     pub(crate) flows: Vec<Flow>,
@@ -194,7 +194,7 @@ impl Challenge {
 }
 
 impl Flow {
-    /// Whether nothing is asked for.
+    /// Returns `true` if nothing is asked for.
     pub(crate) fn is_dummy(&self) -> bool {
         self.stages.iter().all(|stage| stage == DUMMY)
     }
@@ -208,5 +208,6 @@ impl Flow {
 
 const DUMMY: &str = "m.login.dummy";
 const PASSWORD: &str = "m.login.password";
-/// What is done at the account management of the server (MSC4312), with its address in `params`.
+/// The stage that is completed in the account management of the server (MSC4312), with its address
+/// in `params`.
 const BROWSER: [&str; 2] = ["m.oauth", "org.matrix.cross_signing_reset"];

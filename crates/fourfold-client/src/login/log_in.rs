@@ -90,7 +90,7 @@ impl Homeserver {
         Ok(Session::new(self.base_url(), user_id, device_id, token))
     }
 
-    /// What the server says of the token of a session, if it is about that session.
+    /// The server's answer about the token of a session, if it is about that session.
     pub(crate) async fn who_is_in(&self, session: &Session) -> Result<WhoAmI, Error> {
         let body = self.who_is(session.access_token()).await?;
         let is_guest = body.is_guest;
@@ -255,7 +255,7 @@ mod tests {
             (USER, Some("D"))
         );
         assert_eq!(session.access_token().expose_secret(), TOKEN);
-        // What the server says about its own address is ignored.
+        // The server's statement about its own address is ignored.
         assert_eq!(session.homeserver, server.base_url);
         let mut expected = serde_json::json!({
             "username": "alice",

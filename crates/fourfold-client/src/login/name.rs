@@ -8,11 +8,11 @@ use super::session::is_user_id;
 use crate::error::{Error, ErrorKind};
 use crate::{Homeserver, escape_untrusted};
 
-/// Who to log in as, or to register: a whole user ID, or the part before the colon.
+/// The user to log in as, or to register: a whole user ID, or the part before the colon.
 ///
 /// A session is only made when the server's answer is about this user. With the first part alone,
-/// the rest has to be the name of the server that was asked: the authority of its address, or of the
-/// address whose well-known file led there. A server that has another name needs the whole ID.
+/// the rest has to be the name of the server that was asked: the authority of its address, or of
+/// the address whose well-known file led there. A server that has another name needs the whole ID.
 ///
 /// ```
 /// use fourfold_client::LoginName;
@@ -67,8 +67,8 @@ impl LoginName {
             .map_or(whole, |(localpart, _)| localpart)
     }
 
-    /// Whether a user ID is what this name means at a homeserver. Servers may take what was typed
-    /// in upper case for lower case, and never the other way round.
+    /// Returns `true` if a user ID is what this name means at a homeserver. Servers may take what
+    /// was typed in upper case for lower case, and never the other way round.
     pub(crate) fn means(&self, user_id: &str, homeserver: &Homeserver) -> bool {
         let is = |typed: &str, said: &str| said == typed || said == typed.to_ascii_lowercase();
         if self.server_name().is_some() {

@@ -119,11 +119,11 @@ pub struct WhoAmI {
     pub user_id: String,
     /// The device; `None` when the token belongs to no device, or the server does not say.
     pub device_id: Option<String>,
-    /// Whether it is a guest account.
+    /// Returns `true` if it is a guest account.
     pub is_guest: bool,
 }
 
-/// Whether a text that a server sent can be the ID of a user.
+/// Returns `true` if a text that a server sent can be the ID of a user.
 pub(crate) fn is_user_id(text: &str) -> bool {
     text.starts_with('@')
         && text.contains(':')

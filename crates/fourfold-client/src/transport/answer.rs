@@ -28,12 +28,12 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// Whether it is an error with this code.
+    /// Returns `true` if it is an error with this code.
     pub(crate) fn is_matrix_error(&self, errcode: &str) -> bool {
         !self.is_success() && MatrixErrorBody::read(&self.body).is_some_and(|body| body.is(errcode))
     }
 
-    /// Whether it is an error in the words of Matrix.
+    /// Returns `true` if it is an error in the words of Matrix.
     pub(crate) fn has_matrix_error(&self) -> bool {
         !self.is_success() && MatrixErrorBody::read(&self.body).is_some()
     }

@@ -115,7 +115,7 @@ impl Connection {
 /// An attempt without an answer that counts.
 pub(super) struct Failure {
     pub(super) error: Error,
-    /// How long the server asks to wait.
+    /// The time that the server asks to wait.
     pub(super) asked: Option<Duration>,
     again: Again,
 }

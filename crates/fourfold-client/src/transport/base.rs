@@ -41,7 +41,7 @@ impl Base {
     }
 }
 
-/// Whether a host, as it stands in a URL, is this machine.
+/// Returns `true` if a host, as it stands in a URL, is this machine.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let name = host.trim_end_matches('.').to_ascii_lowercase();

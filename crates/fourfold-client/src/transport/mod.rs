@@ -90,7 +90,7 @@ impl Transport {
         }
     }
 
-    /// How often a request is made at most.
+    /// The maximum number of attempts of a request.
     pub(crate) fn attempts(&self) -> u32 {
         self.inner.options.attempts
     }
@@ -115,7 +115,8 @@ impl Transport {
     }
 }
 
-/// How long to pause after so many failures, with a random part; at least as long as was asked.
+/// The pause after this number of failures, with a random part; at least as long as the server
+/// asked.
 pub(crate) fn retry_pause(failures: u32, asked: Option<Duration>) -> Duration {
     retry::pause(failures, asked, pauses::random_fraction())
 }

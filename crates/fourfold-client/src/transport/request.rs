@@ -21,13 +21,13 @@ pub(crate) struct Request<'a> {
     pub(super) most_attempts: u32,
 }
 
-/// What must be on the server for a write to happen. A server that does not know the header writes
-/// whatever is there.
+/// The condition on the state at the server for a write. A server that does not know the header
+/// writes whatever is there.
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
     /// Nothing: `If-None-Match: *`.
     Absent,
-    /// What was read with this tag: `If-Match`.
+    /// The content that was read with this tag: `If-Match`.
     Unchanged(HeaderValue),
 }
 
@@ -81,7 +81,7 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// Says that whoever sends it finds out by reading whether it arrived.
+    /// Says that anyone who sends it finds out by reading whether it arrived.
     pub(crate) fn once(mut self) -> Self {
         self.is_repeatable = false;
         self
@@ -97,7 +97,7 @@ impl<'a> Request<'a> {
         self
     }
 
-    /// How many bytes of the answer are read before it is refused.
+    /// The maximum number of bytes of the response that are read before it is rejected.
     pub(crate) fn with_limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self

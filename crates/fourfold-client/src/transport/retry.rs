@@ -6,7 +6,7 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 
 use crate::error::MatrixErrorBody;
 
-/// How long to wait after an attempt (the first is 1): what the server asked for, or twice as long
+/// The time to wait after an attempt (the first is 1): what the server asked for, or twice as long
 /// each time, between a quarter of a second and half a minute. `random` is between 0 and 1.
 pub(super) fn pause(attempt: u32, asked: Option<Duration>, random: f64) -> Duration {
     if let Some(asked) = asked {
@@ -18,8 +18,8 @@ pub(super) fn pause(attempt: u32, asked: Option<Duration>, random: f64) -> Durat
         .mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
 }
 
-/// How long the server asks to wait, between 1 s and 1 h: `Retry-After` in seconds or as a date,
-/// else `retry_after_ms` in the body. What cannot be understood is ignored.
+/// The time that the server asks to wait, between 1 s and 1 h: `Retry-After` in seconds or as a
+/// date, else `retry_after_ms` in the body. What cannot be understood is ignored.
 pub(super) fn asked(headers: &HeaderMap, body: &[u8], now: SystemTime) -> Option<Duration> {
     let header = headers.get(RETRY_AFTER).and_then(text);
     let from_header = header.and_then(|header| {
@@ -43,7 +43,7 @@ pub(super) fn asked(headers: &HeaderMap, body: &[u8], now: SystemTime) -> Option
     asked.map(|asked| asked.clamp(MIN_ASKED, MAX_ASKED))
 }
 
-/// What is assumed when the server limits requests and does not say for how long.
+/// The default wait if the server limits requests without saying for how long.
 pub(super) const MIN_ASKED: Duration = Duration::from_secs(1);
 const MAX_ASKED: Duration = Duration::from_secs(60 * 60);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

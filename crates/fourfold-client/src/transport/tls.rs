@@ -27,7 +27,7 @@ pub(super) fn configuration(is_https: bool) -> Result<ClientConfig, Error> {
     Ok(configuration)
 }
 
-/// Whether an error comes from TLS: then another attempt changes nothing.
+/// Returns `true` if an error comes from TLS: then another attempt changes nothing.
 pub(super) fn is_to_blame(error: &(dyn std::error::Error + 'static)) -> bool {
     if error.is::<rustls::Error>() {
         return true;

@@ -70,17 +70,20 @@ impl CancelCode {
 impl fmt::Display for CancelCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Accepted => "another device took the request",
+            Self::Accepted => "another device accepted the request",
             Self::InvalidMessage => "a message was malformed",
-            Self::KeyMismatch => "a key is not the one that was expected",
+            Self::KeyMismatch => "a key does not match",
             Self::MismatchedCommitment => {
-                "the other side changed its key: somebody may be in between"
+                "the other device changed its key: somebody may be intercepting the verification"
             }
-            Self::MismatchedSas => "the emoji are not the same: somebody may be in between",
-            Self::UnexpectedMessage => "a message came at the wrong moment",
-            Self::UnknownMethod => "there is no method that both devices know",
-            Self::Timeout => "it took too long",
-            Self::User => "it was given up",
+            Self::MismatchedSas => {
+                "the emoji do not match: somebody may be intercepting the \
+                 verification"
+            }
+            Self::UnexpectedMessage => "a message was unexpected",
+            Self::UnknownMethod => "the devices have no method of verification in common",
+            Self::Timeout => "the verification timed out",
+            Self::User => "the user cancelled it",
             Self::Other(code) => return f.write_str(&crate::escape_untrusted(code)),
         })
     }

@@ -8,7 +8,7 @@
 pub struct Emoji {
     /// The emoji itself.
     pub symbol: &'static str,
-    /// What the specification calls it, such as `Light Bulb`.
+    /// The name in the specification, such as `Light Bulb`.
     pub name: &'static str,
 }
 

@@ -22,8 +22,8 @@ pub(crate) struct OtherSide {
     pub(crate) master_key: Option<PublicKey>,
 }
 
-/// Whether the ID of a device is also the public key of another key, so that `ed25519:ID` would
-/// name two keys.
+/// Returns `true` if the ID of a device is also the public key of another key, so that `ed25519:ID`
+/// would name two keys.
 pub(crate) fn is_ambiguous(device_id: &str, keys: &[PublicKey]) -> bool {
     keys.iter().any(|key| key.is_device_id(device_id))
 }

@@ -22,7 +22,7 @@ pub(crate) struct Verification {
     state: State,
     /// In milliseconds, as every time here.
     begun: u64,
-    /// What was received, so that a replay is not taken for a mistake of the other side.
+    /// The received messages, so that a replay is not taken for a mistake of the other device.
     seen: Vec<(String, String)>,
     outputs: VecDeque<Output>,
 }
@@ -101,12 +101,12 @@ impl Verification {
         Self::new(transaction_id, own, vec![other], State::Asked, now)
     }
 
-    /// What to do next; `None` when there is nothing for now.
+    /// The next output; `None` if there is none for now.
     pub(crate) fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Whether it is over, one way or the other.
+    /// Returns `true` if it is over, one way or the other.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Over)
     }
@@ -412,7 +412,7 @@ impl Verification {
     }
 }
 
-/// How long a verification may take: ten minutes.
+/// The timeout of a verification: ten minutes.
 const TIMEOUT: u64 = 10 * 60 * 1000;
 
 impl std::fmt::Debug for State {

@@ -11,7 +11,8 @@ use vodozemac::sas::{EstablishedSas, Mac};
 use super::keys::{OtherSide, OwnSide};
 use super::{CancelCode, Emoji};
 
-/// What both sides show, and a person compares: all of it is the same, or somebody is in between.
+/// The short authentication string that both devices show and a person compares: if it differs,
+/// somebody intercepts the verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShortString {
@@ -21,7 +22,8 @@ pub struct ShortString {
     pub decimals: [u16; 3],
 }
 
-/// What the accepting side commits itself to before it knows the key of the other: unpadded base64.
+/// The commitment of the accepting side, made before it knows the key of the other: unpadded
+/// base64.
 /// `None` when the start event has no canonical JSON.
 pub(super) fn commitment(public_key: &str, start: &Content) -> Option<String> {
     let start = canonical_json::from_json(&start.to_json()).ok()?;
@@ -148,7 +150,7 @@ impl Agreed {
             .map_err(|_| CancelCode::KeyMismatch)
     }
 
-    /// What the MACs of one side are bound to.
+    /// The info string that the MACs of one side are bound to.
     fn info(&self, user_id: &str, from: &str, to: &str) -> String {
         format!(
             "MATRIX_KEY_VERIFICATION_MAC{user_id}{from}{user_id}{to}{}",

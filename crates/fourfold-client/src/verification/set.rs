@@ -12,7 +12,7 @@ use super::{CancelCode, content};
 #[derive(Debug, Default)]
 pub(crate) struct Verifications(BTreeMap<String, Verification>);
 
-/// How many verifications there can be at a time.
+/// The maximum number of verifications at a time.
 const MAX_VERIFICATIONS: usize = 8;
 
 /// The oldest request that is looked at, and how far the clocks may be apart, in milliseconds.
@@ -87,7 +87,7 @@ impl Verifications {
         }
     }
 
-    /// What to do next, and in which verification.
+    /// The next output, and the verification that it belongs to.
     pub(crate) fn poll(&mut self) -> Option<(String, Output)> {
         for (transaction_id, verification) in &mut self.0 {
             if let Some(output) = verification.poll() {

@@ -172,8 +172,8 @@ pub(super) const LIES: &[Lie] = &[
 ];
 
 /// Lists a device of the attacker's under this ID, logged in and ready for a session, so that
-/// whoever trusts it sends to it. The answer to the query and the keys, which the device signed, are
-/// at hand.
+/// anyone who trusts it sends to it. The answer to the query and the keys, which the device signed,
+/// are at hand.
 pub(super) fn lists(
     victim: &Victim,
     id: &str,

@@ -109,7 +109,7 @@ impl Forgery {
         Self::new(path, move |answer| answer.with_json(&mut change))
     }
 
-    /// Whether it is about devices or identities, which a homeserver says have changed.
+    /// Returns `true` if it is about devices or identities, which a homeserver says have changed.
     #[must_use]
     pub fn is_about_devices(&self) -> bool {
         [QUERY, DEVICES].contains(&self.path)

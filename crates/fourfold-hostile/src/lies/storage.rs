@@ -108,7 +108,7 @@ fn shows(content: Option<Value>) -> Script {
     })
 }
 
-/// Shows this default key, and nothing else, to whoever asks for all there is.
+/// Shows this default key, and nothing else, to anyone who asks for all there is.
 fn nothing_but(default_key: Value) -> Script {
     Box::new(move |request| {
         let event = json!({"type": DEFAULT_KEY, "content": default_key});

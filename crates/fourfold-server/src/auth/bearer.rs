@@ -77,7 +77,7 @@ fn note_seen(auth: &Auth, session: &Session, address: IpAddr) {
     tokio::spawn(async move {
         let address = Some(address.to_string());
         if let Err(error) = store.touch_device(&user, &device, now, address).await {
-            tracing::debug!(%error, "a device was seen and that could not be noted");
+            tracing::debug!(%error, "the time at which a device was seen could not be stored");
         }
     });
 }

@@ -40,7 +40,7 @@ pub(crate) async fn password(
         Some(_) => Some("@"),
         None => given.user.as_deref(),
     };
-    // Whoever names nobody means the owner of the token.
+    // A request that names no user means the owner of the token.
     let names = &auth.names;
     let same = named.is_none_or(|named| names.typed_user_id(named).as_ref() == Some(user));
     let password = given.password.clone().unwrap_or_default();

@@ -31,7 +31,7 @@ pub(crate) struct AuthData {
     pub(super) user: Option<String>,
 }
 
-/// Who logs in.
+/// The user who logs in.
 #[derive(Deserialize)]
 pub(crate) struct UserIdentifier {
     #[serde(rename = "type")]

@@ -10,7 +10,7 @@ use super::token::{self, Token};
 use crate::http::error::MatrixError;
 use crate::store::{DeviceId, NewSession, TokenPair, UserId};
 
-/// What `/login` and `/register` let a client choose about its session.
+/// The parameters of a session that a client may choose with `/login` and `/register`.
 #[derive(Deserialize)]
 pub(crate) struct LoginOptions {
     device_id: Option<String>,
@@ -150,7 +150,7 @@ fn random_device_id() -> Result<String, MatrixError> {
         .collect())
 }
 
-/// What stands for every device in the place of a device ID.
+/// The wildcard that means every device in place of a device ID.
 pub(crate) const EVERY: &str = "*";
 
 const MAX_DEVICE_ID: usize = 255;

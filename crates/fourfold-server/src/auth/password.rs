@@ -92,7 +92,7 @@ impl Passwords {
             outcome
         });
         worked.await.map_err(|error| {
-            tracing::error!(%error, "hashing a password ended badly");
+            tracing::error!(%error, "hashing a password failed");
             MatrixError::Internal
         })
     }
@@ -136,8 +136,8 @@ fn hash(
     Ok(hash.to_string())
 }
 
-/// Whether the password is the one of the hash, from which the parameters come. What cannot be read
-/// fits no password.
+/// Returns `true` if the password is the one of the hash, from which the parameters come. What
+/// cannot be read fits no password.
 fn matches(stored: &str, password: &[u8], blocks: &mut Vec<Block>) -> bool {
     let mut check = || {
         let stored = PasswordHash::new(stored).ok()?;

@@ -1,4 +1,4 @@
-//! What authentication works with.
+//! The state of authentication.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::http::rates::Rates;
 use crate::store::Store;
 
-/// Who somebody is, and how often they may be wrong about it.
+/// Authentication, with its rate limits.
 pub(crate) struct Auth {
     pub(crate) names: Names,
     pub(crate) passwords: Passwords,

@@ -35,7 +35,7 @@ impl SyncPoint {
         }
     }
 
-    /// Whether the token was given to this device.
+    /// Returns `true` if the token was given to this device.
     pub(crate) fn is_of(&self, device: &DeviceId) -> bool {
         self.device == device_mark(device)
     }

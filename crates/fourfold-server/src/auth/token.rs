@@ -28,7 +28,7 @@ impl Token {
         Self::generate(REFRESH, localpart)
     }
 
-    /// What the store keeps.
+    /// The token as it is stored.
     pub(crate) fn hash(&self) -> TokenHash {
         hash(&self.0)
     }

@@ -16,9 +16,9 @@ pub struct Limits {
     /// where [`trust_forwarded_for`](crate::NetworkConfig::trust_forwarded_for) says that a proxy is
     /// in front, it may have all.
     pub connections: usize,
-    /// How long a client may take to send the head of a request, and then its body.
+    /// The timeout for receiving the head of a request, and then for its body.
     pub receive_timeout: Duration,
-    /// How long a client may read nothing of an answer that is ready for it.
+    /// The time for which a client may read nothing of a response that is ready.
     pub send_timeout: Duration,
     /// The longest that a sync waits, whatever the client asks.
     pub longest_poll: Duration,
@@ -39,7 +39,7 @@ impl Default for Limits {
     }
 }
 
-/// How large one request body may be.
+/// The maximum size of a request body.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct BodyLimits {
@@ -69,7 +69,7 @@ impl Default for BodyLimits {
     }
 }
 
-/// How much memory bodies and answers may take while their clients take their time.
+/// The memory that bodies and responses of slow clients may take.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct MemoryLimits {

@@ -1,4 +1,4 @@
-//! What an operator may choose.
+//! The configuration by the operator.
 
 mod limits;
 mod rate_limits;
@@ -16,11 +16,11 @@ use crate::store::Quotas;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The part of user IDs after the colon. A data folder belongs to one name for ever.
+    /// The part of user IDs after the colon. The name of a data folder cannot be changed.
     pub server_name: String,
-    /// How the world reaches the server.
+    /// The network configuration of the server.
     pub network: NetworkConfig,
-    /// How accounts are made and used.
+    /// The configuration of accounts.
     pub accounts: AccountConfig,
     /// Where rows are kept, and how many.
     pub storage: StorageConfig,
@@ -59,7 +59,7 @@ impl Config {
     }
 }
 
-/// How the world reaches a server.
+/// The network configuration of a server.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct NetworkConfig {
@@ -72,7 +72,7 @@ pub struct NetworkConfig {
     pub trust_forwarded_for: bool,
 }
 
-/// How accounts are made and used.
+/// The configuration of accounts.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AccountConfig {
@@ -80,7 +80,7 @@ pub struct AccountConfig {
     pub registration: bool,
     /// The work of one password hash.
     pub password_cost: PasswordCost,
-    /// How long an access token lasts that came with a refresh token.
+    /// The lifetime of an access token that came with a refresh token.
     pub access_token_lifetime: Duration,
 }
 
@@ -90,7 +90,7 @@ pub struct AccountConfig {
 pub struct StorageConfig {
     /// The folder of the database and its lock. Made when missing; closed to other users (0700).
     pub data_folder: PathBuf,
-    /// What one user may store.
+    /// The quotas of one user.
     pub quotas: Quotas,
     /// Memory for the rows of users in use, in bytes.
     pub cache_bytes: usize,

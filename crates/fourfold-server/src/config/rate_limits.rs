@@ -1,8 +1,8 @@
-//! How often what may be asked.
+//! The rate limits of requests.
 
 use std::time::Duration;
 
-/// How often what may be asked; beyond it the answer is 429 with `Retry-After`.
+/// The rate limits of requests; beyond them the response is 429 with `Retry-After`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RateLimits {
@@ -20,8 +20,8 @@ pub struct RateLimits {
     pub messages_per_user: Option<Rate>,
     /// Requests without a session.
     pub strangers: StrangerRates,
-    /// How long the refusal of a request that costs too much is held back, so that who asks on without
-    /// heed does not keep the server busy with refusals while others wait.
+    /// The delay of the refusal of a request that costs too much, so that clients that ignore
+    /// `Retry-After` do not keep the server busy with refusals while others wait.
     pub refusal_delay: Duration,
 }
 
@@ -70,7 +70,7 @@ impl Default for RateLimits {
     }
 }
 
-/// How often somebody may log in or refresh a token.
+/// The rate limit of log-ins and token refreshes.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct LoginRates {
@@ -80,7 +80,7 @@ pub struct LoginRates {
     pub per_user: Option<Rate>,
 }
 
-/// How often somebody may ask without a session.
+/// The rate limit of requests without a session.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct StrangerRates {

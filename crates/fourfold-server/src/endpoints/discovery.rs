@@ -1,4 +1,4 @@
-//! What the server is and can do.
+//! Discovery of the server and its features.
 
 use serde_json::json;
 

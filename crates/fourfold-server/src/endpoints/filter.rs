@@ -53,7 +53,7 @@ pub(crate) async fn named(call: &Call, name: Option<&str>) -> Result<TypeFilter,
     }
 }
 
-/// Bytes of a stored filter: whoever keeps as many as there may be keeps them all in memory.
+/// Bytes of a stored filter: anyone who keeps as many as there may be keeps them all in memory.
 const MAX_DEFINITION: usize = 32 * 1024;
 
 const NO_SUCH_FILTER: MatrixError = MatrixError::NotFound("no such filter");

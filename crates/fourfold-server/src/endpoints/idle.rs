@@ -1,4 +1,4 @@
-//! What clients ask for when they start, and what a server without rooms can say to it.
+//! Endpoints that clients use when they start, with the responses of a server without rooms.
 
 use serde_json::json;
 

@@ -23,7 +23,7 @@ pub(crate) fn of(parts: &Parts, trust_forwarded_for: bool) -> IpAddr {
         .unwrap_or(peer)
 }
 
-/// What an address is limited under: its network. Those of IPv6 are handed out as /64.
+/// The network under which an address is limited. Those of IPv6 are handed out as /64.
 pub(crate) fn address_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

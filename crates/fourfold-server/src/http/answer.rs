@@ -12,14 +12,14 @@ use crate::http::error::MatrixError;
 use crate::http::json::write_string;
 use crate::store::Position;
 
-/// What a request is answered with. It becomes bytes on their way in one place, where they are
+/// The response to a request. It becomes bytes on their way in one place, where they are
 /// counted: see [`Unread`](crate::http::unread::Unread).
 pub(crate) type Answer = Response<Content>;
 
-/// What a handler returns.
+/// The result of a handler.
 pub(crate) type Handled = Result<Answer, MatrixError>;
 
-/// What an answer says.
+/// The content of a response.
 pub(crate) enum Content {
     /// All of it.
     Whole(Bytes),
@@ -42,7 +42,7 @@ pub(crate) type Later = Pin<Box<dyn Future<Output = Result<Vec<Part>, MatrixErro
 /// 200 with a value as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<Answer, MatrixError> {
     let body = serde_json::to_vec(value).map_err(|error| {
-        tracing::error!(%error, "an answer does not serialise");
+        tracing::error!(%error, "a response cannot be serialised");
         MatrixError::Internal
     })?;
     Ok(raw(body.into()))

@@ -23,7 +23,7 @@ pub(crate) struct Bodies {
     slow: SlowBodies,
 }
 
-/// What a large body counts, until this is dropped.
+/// The share of a large body in the budget, until this is dropped.
 pub(crate) type Counted = Holding<BytesMut>;
 
 impl Bodies {
@@ -105,8 +105,8 @@ impl Bodies {
 /// The next bytes of a body; `None` at its end.
 async fn next(body: &mut Body) -> Result<Option<Bytes>, MatrixError> {
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| MatrixError::Unknown("the body broke off"))?;
-        // What is no data is trailers, which nobody reads.
+        let frame = frame.map_err(|_| MatrixError::Unknown("the body is incomplete"))?;
+        // Frames without data are trailers, which are ignored.
         if let Ok(piece) = frame.into_data() {
             return Ok(Some(piece));
         }

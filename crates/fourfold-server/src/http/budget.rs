@@ -26,7 +26,7 @@ pub(crate) struct Budget<T> {
 /// Whose memory it is.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Holder {
-    /// Whoever has a session.
+    /// Users with a session.
     User(UserId),
     /// Strangers, by the network that they come from.
     Address(IpAddr),
@@ -39,7 +39,7 @@ struct Held<T> {
     newest: u64,
 }
 
-/// What one request holds.
+/// The memory that one request holds.
 struct Part<T> {
     number: u64,
     holder: Holder,
@@ -58,7 +58,7 @@ struct State<T> {
     waits_since: Option<Instant>,
 }
 
-/// What one request holds, until this is dropped.
+/// The memory that one request holds, until this is dropped.
 pub(crate) struct Holding<T> {
     budget: Arc<Budget<T>>,
     part: Arc<Part<T>>,
@@ -115,7 +115,7 @@ impl<T> Budget<T> {
         })
     }
 
-    /// Whether nothing is held.
+    /// Returns `true` if nothing is held.
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
         let held = self.held();
@@ -272,7 +272,7 @@ impl<T> Part<T> {
 }
 
 impl<T> State<T> {
-    /// Whether it can be taken away and the client is the cause that it is still there.
+    /// Returns `true` if it can be taken away and the client is the cause that it is still there.
     fn is_slow(&self, now: Instant) -> bool {
         if self.waits_since.is_some() {
             return false;

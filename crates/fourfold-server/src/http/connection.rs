@@ -22,7 +22,7 @@ use super::stopping::stopped;
 use super::write_timeout::WriteTimeout;
 use crate::config::Limits;
 
-/// How requests are read: the same for every connection.
+/// The configuration for reading requests: the same for every connection.
 pub(crate) fn protocol(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -53,7 +53,7 @@ pub(crate) fn refuse(stream: TcpStream) {
         .into_std()
         .and_then(|mut stream| stream.write(REFUSAL));
     if let Err(error) = told {
-        tracing::debug!(%error, "a connection was refused without a word");
+        tracing::debug!(%error, "a connection was closed without a response");
     }
 }
 
@@ -88,7 +88,7 @@ pub(crate) async fn serve(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended badly");
+        tracing::debug!(%error, "a connection failed");
     }
 }
 
@@ -97,5 +97,5 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// What the HTTP implementation needs at least.
+/// The minimum that the HTTP implementation needs.
 const MIN_BUFFER: usize = 8192;

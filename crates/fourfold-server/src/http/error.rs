@@ -73,10 +73,10 @@ pub(crate) enum MatrixError {
     #[error("the request took too long to arrive")]
     Timeout,
     /// 403: the keys are for a version of the backup that is not the current one.
-    #[error("the current version of the key backup is another")]
+    #[error("the current version of the key backup is a different one")]
     WrongBackupVersion { current: u64 },
     /// 412: somebody else wrote first.
-    #[error("something else is stored by now; read it again")]
+    #[error("the stored content has changed; read it again")]
     ConcurrentWrite,
     /// 413.
     #[error("{0}")]
@@ -91,11 +91,12 @@ pub(crate) enum MatrixError {
     InboxFull { retry_after: Duration },
     /// 507: too many messages wait for one of the user's own devices.
     #[error(
-        "too many messages wait for one of your devices; use that device or delete it; the others have theirs"
+        "too many messages wait for one of your devices; use that device or delete it; the other \
+         devices received theirs"
     )]
     OwnInboxFull,
     /// 503: too many large requests and answers are on their way.
-    #[error("the server has too much to send and to receive; try again later")]
+    #[error("the server is overloaded; try again later")]
     Busy { retry_after: Duration },
     /// 507: the disk is full.
     #[error("the server has no room left to store anything; nothing was changed")]
@@ -151,8 +152,8 @@ impl MatrixError {
         }
     }
 
-    /// Whether the request was refused for what it costs. Who makes such a one again and again waits for
-    /// each answer.
+    /// Returns `true` if the request was refused for what it costs. Who makes such a one again and
+    /// again waits for each answer.
     pub(crate) fn is_held_back(&self) -> bool {
         matches!(
             self,

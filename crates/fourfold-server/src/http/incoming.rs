@@ -60,9 +60,9 @@ struct Shared {
 impl Connection {
     /// Takes in a request that was read; `false` when it has chunks and a length.
     ///
-    /// Such a request is read differently by different programs, so that whoever stands between can be
-    /// made to see another request than we do. The HTTP implementation goes by the chunks and drops
-    /// the length before anybody sees it; so the lines are counted as they come in.
+    /// Such a request is read differently by different programs, so that anyone who stands between
+    /// can be made to see another request than we do. The HTTP implementation goes by the chunks
+    /// and drops the length before anybody sees it; so the lines are counted as they come in.
     pub(crate) fn admit(&self, headers: &HeaderMap) -> bool {
         let lengths = &self.0.lengths;
         let outstanding = lengths.load(Ordering::Relaxed);
@@ -81,7 +81,7 @@ impl Connection {
     }
 }
 
-/// How far the line that comes in is one that begins with [`NAME`]; `None` when it is not.
+/// The progress of matching the incoming line with [`NAME`]; `None` if it does not match.
 #[derive(Default)]
 struct Line(Option<usize>);
 
@@ -209,7 +209,7 @@ const NAME: &[u8] = b"content-length:";
 /// Bytes that are read after the last answer: more than an honest client has on the way.
 const MAX_DRAINED: usize = 1024 * 1024;
 
-/// How long they may take.
+/// Their timeout.
 const MAX_DRAIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Is this a JSON object that may be stored and given back byte for byte?
 //!
-//! Whoever reads it later may use another parser. So what parsers disagree about is refused: members
-//! that occur twice, lone surrogates, numbers that no double can hold, depth without end. Everything
-//! else (big integers, `-0`, `1.0`, escapes, `\u0000`, member order) stays exactly as it came.
+//! Anyone who reads it later may use another parser. So what parsers disagree about is refused:
+//! members that occur twice, lone surrogates, numbers that no double can hold, depth without end.
+//! Everything else (big integers, `-0`, `1.0`, escapes, `\u0000`, member order) stays exactly as it
+//! came.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -36,7 +37,7 @@ pub(crate) fn check_object(text: &[u8], deepest: usize) -> Result<(), MatrixErro
 /// Writes text as a JSON string.
 pub(crate) fn write_string(body: &mut Vec<u8>, text: &str) -> Result<(), MatrixError> {
     serde_json::to_writer(body, text).map_err(|error| {
-        tracing::error!(%error, "a string does not serialise");
+        tracing::error!(%error, "a string cannot be serialised");
         MatrixError::Internal
     })
 }
@@ -116,7 +117,7 @@ impl<'de> Visitor<'de> for Check<'_> {
         let mut names = Names::default();
         while let Some(name) = members.next_key_seed(Name)? {
             if !names.insert(name) {
-                return Err(self.refuse("the body has a member twice"));
+                return Err(self.refuse("the body has a duplicate member"));
             }
             members.next_value_seed(value)?;
         }

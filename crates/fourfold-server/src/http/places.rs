@@ -1,9 +1,9 @@
-//! Who may have how many connections.
+//! The limits on connections.
 //!
 //! An address may have as many connections as are free: alone it takes half of them, two take a third
-//! each, and a hundred still leave a hundredth for the next. So nobody can take all, and there is no
-//! number to be chosen for each address. Connections beyond that wait for the others of their address,
-//! a few at least, and are not served in the meantime.
+//! each, and a hundred still leave a hundredth for the next. So nobody can take all, and there is
+//! no number to be chosen for each address. Connections beyond that wait for the others of their
+//! address, a few at least, and are not served in the meantime.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -33,7 +33,7 @@ struct Address {
     waiting: usize,
 }
 
-/// What becomes of a new connection.
+/// The decision about a new connection.
 pub(crate) enum Entry {
     /// It is served.
     Place(Place),

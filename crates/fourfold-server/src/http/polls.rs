@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::store::{DeviceId, Session, UserId};
 
-/// Who waits.
+/// The waiting request.
 #[derive(Default)]
 pub(crate) struct Polls(Mutex<HashMap<UserId, Vec<Waiting>>>);
 

@@ -1,4 +1,4 @@
-//! How often anybody may ask what.
+//! Rate limits by client and route.
 
 use super::rate_limit::RateLimiter;
 use crate::config::Config;
@@ -65,7 +65,7 @@ impl Rates {
     }
 }
 
-/// What a device is limited under.
+/// The name under which a device is limited.
 fn device_key(session: &Session) -> (&UserId, &DeviceId) {
     (&session.user, &session.device)
 }

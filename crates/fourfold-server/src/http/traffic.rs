@@ -1,4 +1,4 @@
-//! How often anybody may ask, and how much memory what they send and read may take.
+//! The limits on requests, and on the memory of bodies and responses.
 
 use std::sync::Arc;
 

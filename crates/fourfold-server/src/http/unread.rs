@@ -87,7 +87,7 @@ impl Large {
             }
             Some(part)
         });
-        next.ok_or_else(|| io::Error::other("the answer was not read in time"))
+        next.ok_or_else(|| io::Error::other("the response was not read in time"))
     }
 
     /// Takes in what was read from the store.
@@ -235,7 +235,7 @@ mod tests {
         let mut held: Vec<_> = (0..4).map(|_| unread.ask("alice", ONE).unwrap()).collect();
         let refused = unread.ask("alice", ONE).unwrap_err();
         assert!(matches!(refused, MatrixError::LimitExceeded { .. }));
-        // What is small is never refused.
+        // Small responses are never refused.
         drop(unread.ask("alice", SMALL).unwrap());
         drop(unread.ask("bob", 4 * ONE).unwrap());
         let whole = held.pop().unwrap().collect().await.unwrap().to_bytes();

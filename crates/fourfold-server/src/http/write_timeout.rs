@@ -1,7 +1,7 @@
 //! A stream whose other side must go on reading.
 //!
 //! A client that asks and never reads fills the buffers of the system; then its connection, and the
-//! answer that waits for it, would stay for ever.
+//! answer that waits for it, would stay forever.
 
 use std::io;
 use std::pin::Pin;

@@ -24,7 +24,7 @@ impl Scope {
         Self(room_id.into())
     }
 
-    /// Whether this is the account itself.
+    /// Returns `true` if this is the account itself.
     #[must_use]
     pub fn is_global(&self) -> bool {
         self.0.is_empty()
@@ -37,7 +37,7 @@ impl Scope {
     }
 }
 
-/// What must be there for account data to be replaced. How two writers notice each other.
+/// The precondition for replacing account data. With it, two writers detect each other.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
@@ -51,12 +51,12 @@ pub enum Condition {
     Absent,
     /// Something is stored, whatever it is.
     Present,
-    /// What the change with this number stored.
+    /// The content that the change with this number stored.
     Unchanged(Position),
 }
 
 impl Condition {
-    /// Whether it holds for the position of what is stored.
+    /// Returns `true` if it holds for the position of what is stored.
     #[must_use]
     pub fn holds(self, stored: Option<Position>) -> bool {
         match self {
@@ -149,7 +149,7 @@ impl fmt::Debug for Filter {
     }
 }
 
-/// What a sync must show.
+/// The changes that a sync must return.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Changes {
     /// Where the user's stream stands in this snapshot.

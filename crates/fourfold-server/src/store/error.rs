@@ -13,7 +13,7 @@ pub enum StoreError {
     #[error("there is no such user")]
     NoSuchUser,
     /// The condition of a write does not hold: somebody else wrote first.
-    #[error("something else is stored by now")]
+    #[error("the stored content has changed")]
     Changed,
     /// One of the [`Quotas`](super::Quotas) of the user is used up.
     #[error("the user has too many {0}")]
@@ -32,7 +32,7 @@ pub enum StoreError {
     #[error("there is no such device")]
     NoSuchDevice,
     /// A one-time key with this ID is published and has other content.
-    #[error("a one-time key with this ID exists and is another")]
+    #[error("a different one-time key with this ID exists")]
     KeyInUse,
     /// The store is shutting down.
     #[error("the store is closed")]

@@ -48,7 +48,7 @@ pub trait InboxStore {
         messages: Vec<Outgoing>,
     ) -> Result<Sent, StoreError>;
 
-    /// What waits for a device.
+    /// The messages that wait for a device.
     async fn inbox(&self, user: &UserId, device: &DeviceId) -> Result<Inbox, StoreError>;
 
     /// The oldest messages after a position, at most `most`, in the order of arrival. What waits now
@@ -70,7 +70,7 @@ pub trait InboxStore {
     ) -> Result<(), StoreError>;
 }
 
-/// What makes a request happen once: the device that sends it, its route and the ID it chose.
+/// The identity of a request, which is done once: its device, its route and the ID it chose.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     /// The sending device.
@@ -81,11 +81,11 @@ pub struct Transaction {
     pub at: Timestamp,
 }
 
-/// What became of the messages of a request.
+/// The outcome of the messages of a request.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Sent {
-    /// How many copies there were, one for each device: what the request cost.
+    /// The number of copies, one for each device: the cost of the request.
     pub copies: usize,
     /// Those of other users' devices that were refused, because too much of the sender or of others
     /// waits there.
@@ -103,7 +103,7 @@ pub struct Outgoing {
     pub recipient: Recipient,
     /// The event as the receiver gets it: JSON text of an object with type, sender and content.
     pub event: Bytes,
-    /// What decides how long it waits, when it is an `m.secret.request`.
+    /// The data that decides how long it waits, if it is an `m.secret.request`.
     pub secret_request: Option<SecretRequest>,
 }
 
@@ -130,7 +130,7 @@ pub struct SecretRequest {
     pub requesting_device: DeviceId,
 }
 
-/// How long a request for a secret is of use; devices give up asking after the same time.
+/// The lifetime of a request for a secret; devices stop asking after the same time.
 pub const SECRET_REQUEST_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Which devices of a user get a message.
@@ -143,10 +143,10 @@ pub enum Recipient {
     Every,
 }
 
-/// What waits for a device.
+/// The messages that wait for a device.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Inbox {
-    /// How many messages wait.
+    /// The number of messages.
     pub messages: u64,
     /// The position of the last message that ever came.
     pub newest: Position,

@@ -99,18 +99,18 @@ pub trait KeyBackupStore {
 pub struct KeyBackup {
     /// Its number.
     pub version: u64,
-    /// How its keys are encrypted.
+    /// The algorithm that its keys are encrypted with.
     pub algorithm: String,
-    /// What belongs to the algorithm, as JSON text, exactly as it was stored.
+    /// The data of the algorithm, as JSON text, exactly as it was stored.
     pub auth_data: Bytes,
-    /// How it stands.
+    /// Its state.
     pub state: KeyBackupState,
 }
 
-/// How a version stands.
+/// The state of a version.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct KeyBackupState {
-    /// How many room keys it has.
+    /// The number of room keys.
     pub count: u64,
     /// Another number after each change of a room key, and after nothing else.
     pub etag: u64,
@@ -125,7 +125,7 @@ pub struct BackedUpKey {
     pub session_id: String,
     /// The first message that the key opens.
     pub first_message_index: u64,
-    /// How often the key was forwarded.
+    /// The number of times that the key was forwarded.
     pub forwarded_count: u64,
     /// Whether the device that backed it up had verified where it came from.
     pub is_verified: bool,
@@ -134,7 +134,7 @@ pub struct BackedUpKey {
 }
 
 impl BackedUpKey {
-    /// How good this key is.
+    /// The rank of this key.
     #[must_use]
     pub fn rank(&self) -> KeyRank {
         KeyRank {
@@ -145,20 +145,21 @@ impl BackedUpKey {
     }
 }
 
-/// How good a room key is beside another of its session.
+/// The rank of a room key among those of its session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct KeyRank {
     /// Whether the device that backed it up had verified where it came from.
     pub is_verified: bool,
     /// The first message that the key opens.
     pub first_message_index: u64,
-    /// How often the key was forwarded.
+    /// The number of times that the key was forwarded.
     pub forwarded_count: u64,
 }
 
 impl KeyRank {
-    /// Whether a key of this rank takes the place of one of `other`: a verified key before one that is
-    /// not; then the one that opens more messages; then the one that was forwarded less.
+    /// Returns `true` if a key of this rank replaces one of `other`: a verified key
+    /// before one that is not; then the one that opens more messages; then the one that was
+    /// forwarded less.
     #[must_use]
     pub fn is_better_than(self, other: Self) -> bool {
         // True is greater than false; of the numbers the smaller is better.

@@ -29,7 +29,7 @@ pub trait KeyStore {
     /// [`StoreError::NoSuchDevice`] when the device of the one-time keys is gone.
     async fn put_keys(&self, user: &UserId, change: KeyChange) -> Result<(), StoreError>;
 
-    /// How many one-time keys wait on a device, and which fallback keys are unused.
+    /// The number of one-time keys of a device, and its unused fallback keys.
     async fn key_counts(&self, user: &UserId, device: &DeviceId) -> Result<KeyCounts, StoreError>;
 
     /// Takes one key for each wanted device and algorithm: the one-time key that was uploaded first,
@@ -127,7 +127,7 @@ pub struct UserSignature {
     pub signature: String,
 }
 
-/// What changes together.
+/// The changes that are made together.
 #[derive(Clone, Debug, Default)]
 pub struct KeyChange {
     /// Key objects, replaced if they are still those of the revision.
@@ -173,7 +173,7 @@ pub struct OneTimeKey {
     pub key: Bytes,
 }
 
-/// What a device has left to be claimed.
+/// The keys of a device that are left to be claimed.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct KeyCounts {
     /// One-time keys by algorithm. An algorithm without any is absent.

@@ -1,4 +1,4 @@
-//! What the server remembers: the trait [`Store`], its values and its one implementation.
+//! Storage: the trait [`Store`], its values and its one implementation.
 //!
 //! # The user is the shard
 //!

@@ -127,7 +127,7 @@ pub trait Store:
         event_type: &str,
     ) -> Result<Option<Stored>, StoreError>;
 
-    /// What changed after `since`, or everything when there is no `since`, as one snapshot.
+    /// The changes after `since`, or everything if there is no `since`, as one snapshot.
     ///
     /// Each type of global account data appears once, with its latest content, in the order of the
     /// last change; contents of a large account may be left out, to be read one by one. A `since`

@@ -1,6 +1,6 @@
-//! How much one user may store.
+//! The quotas of one user.
 
-/// How much one user may store.
+/// The quotas of one user.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Quotas {
@@ -20,7 +20,7 @@ pub struct Quotas {
     pub inbox: InboxQuota,
 }
 
-/// How much account data a user may store.
+/// The quota of account data of a user.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "operators and tests make them")]
 pub struct AccountDataQuota {
@@ -30,7 +30,7 @@ pub struct AccountDataQuota {
     pub bytes: u64,
 }
 
-/// How large the key backups of a user may be.
+/// The quota of key backups of a user.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "operators and tests make them")]
 pub struct BackupQuota {
@@ -42,7 +42,7 @@ pub struct BackupQuota {
     pub bytes: u64,
 }
 
-/// How much may wait for one device.
+/// The quota of messages for one device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "operators and tests make them")]
 pub struct InboxQuota {
@@ -58,9 +58,9 @@ pub struct InboxQuota {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "stores make them")]
 pub struct Amount {
-    /// How many.
+    /// The maximum number.
     pub messages: u64,
-    /// How many bytes all of them have.
+    /// The maximum number of bytes of all of them.
     pub bytes: u64,
 }
 

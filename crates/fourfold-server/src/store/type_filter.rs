@@ -48,7 +48,7 @@ impl TypeFilter {
         }))))
     }
 
-    /// Whether events of this type are shown.
+    /// Returns `true` if events of this type are shown.
     pub(crate) fn shows(&self, event_type: &str) -> bool {
         self.0.as_ref().is_none_or(|lists| {
             let wanted = lists.types.as_ref();

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use super::model::UserId;
 
-/// Who waits for changes of whom, in this process. Holds nothing for a user whom nobody watches. A store
-/// keeps one and wakes it after its commits.
+/// The watchers of users' changes in this process. Holds nothing for a user whom nobody watches. A
+/// store keeps one and wakes it after its commits.
 #[derive(Debug)]
 pub struct Wakeups {
     hasher: RandomState,

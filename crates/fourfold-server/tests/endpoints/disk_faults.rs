@@ -160,8 +160,8 @@ async fn a_file_that_cannot_grow_refuses_writes_and_nothing_else() {
     // One line when it begins and one when it ends, however many writes were refused.
     let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count();
     assert_eq!(lines("ERROR"), 6, "{log}");
-    assert_eq!(lines("the database takes no writes"), 6, "{log}");
-    assert_eq!(lines("the database takes writes again"), 6, "{log}");
+    assert_eq!(lines("the database accepts no writes"), 6, "{log}");
+    assert_eq!(lines("the database accepts writes again"), 6, "{log}");
     assert!(!log.contains("panicked"), "{log}");
 }
 
@@ -236,8 +236,8 @@ async fn db_04_a_write_that_was_not_synced_is_not_acknowledged() {
     }
     let log = victim.kill();
     assert_eq!(failed_syncs(&folder), 10);
-    assert!(log.contains("the database takes no writes"), "{log}");
-    assert!(log.contains("the database takes writes again"), "{log}");
+    assert!(log.contains("the database accepts no writes"), "{log}");
+    assert!(log.contains("the database accepts writes again"), "{log}");
     let running = Running::start(&folder).await;
     alice.wire = Wire::open(running.address).await;
     alice.reads().await;

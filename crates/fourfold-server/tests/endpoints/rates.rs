@@ -186,7 +186,7 @@ async fn messages_are_limited_by_their_copies() {
         .await
         .ok();
     message(&server, &alice, 2, &bob, &["*"]).await.ok();
-    // Eight are gone. The same again delivers nothing and counts as one.
+    // Eight are gone. Repeat the passphrase delivers nothing and counts as one.
     message(&server, &alice, 2, &bob, &["*"]).await.ok();
     message(&server, &alice, 3, &bob, &["*"]).await.ok();
     let refused = message(&server, &alice, 4, &bob, &["B"]).await;

@@ -7,9 +7,9 @@
 //!
 //! # Security
 //!
-//! The MAC covers neither the IV nor the key ID. Whoever stores the entry can change `iv` so that
-//! another text comes out although the MAC verifies. Secrets of a known kind are therefore compared
-//! with their public keys ([`crate::secret_kind`]).
+//! The MAC covers neither the IV nor the key ID. Anyone who stores the entry can change `iv` so
+//! that another text comes out although the MAC verifies. Secrets of a known kind are therefore
+//! compared with their public keys ([`crate::secret_kind`]).
 
 use aes::Aes256;
 use ctr::Ctr128BE;
@@ -154,8 +154,8 @@ impl DerivedKeys {
     }
 }
 
-/// Whether the low 64 bits of the counter overflow, where a 64-bit counter wraps and a 128-bit
-/// counter carries.
+/// Returns `true` if the low 64 bits of the counter overflow, where a 64-bit counter wraps and a
+/// 128-bit counter carries.
 fn is_ambiguous(iv: &[u8; 16], length: usize) -> bool {
     let low = u128::from_be_bytes(*iv) & u128::from(u64::MAX);
     low + length.div_ceil(16) as u128 > 1 << 64

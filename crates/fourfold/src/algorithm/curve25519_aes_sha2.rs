@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::{MemberProblem, OpenEntryError, array_member, bytes_member, expand, extract, hmac};
 use crate::{Content, Secret};
 
-/// What the MAC of an entry was computed over. Both exist because the world did not follow the
+/// The input of the MAC of an entry. Both variants exist because implementations did not follow the
 /// text.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(

@@ -73,10 +73,10 @@ pub enum OpenEntryError {
     Malformed {
         /// The name of the member.
         member: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         problem: MemberProblem,
     },
-    /// What was decrypted is no text, although the MAC verified: the IV was changed.
+    /// The plaintext is not text, although the MAC verified: the IV was changed.
     #[error("the entry decrypts to something that is not text")]
     NotText,
 }
@@ -89,14 +89,14 @@ crate::error_code::error_codes! {
     Self::NotText { .. } => "entry_not_text",
 }
 
-/// What is wrong with a member of an entry or of a key description.
+/// The problem with a member of an entry or of a key description.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemberProblem {
     /// Not base64, or of the wrong size.
     #[error("{0}")]
     Base64(#[from] DecodeError),
-    /// A ciphertext of AES-CBC that is no whole number of blocks.
+    /// A ciphertext of AES-CBC that is not a whole number of blocks.
     #[error("is not a whole number of cipher blocks")]
     Blocks,
     /// A Curve25519 public key without which no shared secret can be made.

@@ -13,12 +13,13 @@ use crate::signed_json::PublicKey;
 #[derive(Debug)]
 #[expect(
     clippy::exhaustive_structs,
-    reason = "whoever decides must say all of it"
+    reason = "every input of the decision must be given"
 )]
 pub struct KnownIdentity<'a> {
-    /// What the server publishes now.
+    /// The identity that the server publishes now.
     pub published: &'a PublishedIdentity,
-    /// What this machine trusts, also of an earlier log-in; `None` when it never knew anything.
+    /// The identity that this machine trusts, also from an earlier log-in; `None` if it never knew
+    /// one.
     pub trust: Option<&'a Trust>,
     /// Keys that were made on this machine and are kept here, published or not.
     pub made_here: Option<CrossSigningKeys>,
@@ -29,7 +30,7 @@ pub struct KnownIdentity<'a> {
 }
 
 impl KnownIdentity<'_> {
-    /// What to do so that the account has an identity.
+    /// Decides how the account gets an identity.
     ///
     /// # Errors
     ///
@@ -38,7 +39,7 @@ impl KnownIdentity<'_> {
         match self.published.master_key() {
             Ok(published) => self.judge_published(published),
             Err(CrossSigningKeyError::NotPublished) => self.decide_unpublished(),
-            // Whether it can be relied on is for whoever uses it; it is there.
+            // Whether it can be relied on is for its user to decide; it is there.
             Err(_) => Ok(IdentityChoice::Keep),
         }
     }
@@ -97,11 +98,11 @@ impl KnownIdentity<'_> {
     }
 }
 
-/// What to do so that an account has an identity.
+/// The decision about the identity of an account.
 #[derive(Debug)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "whoever carries it out must do each of them"
+    reason = "the caller must handle each of them"
 )]
 #[expect(
     clippy::large_enum_variant,
@@ -125,8 +126,8 @@ pub enum IdentityAtRisk {
     Alarm(IdentityAlarm),
     /// Another identity is published than this machine knows.
     #[error(
-        "the server shows another identity than this machine knows: the master key {published} in \
-         place of {pinned}"
+        "the server shows a different identity than this machine knows: the master key {published} \
+         instead of {pinned}"
     )]
     Changed {
         /// The master key that is pinned.
@@ -145,8 +146,8 @@ pub enum IdentityAtRisk {
     },
     /// No identity is published, and secret storage holds private keys of one.
     #[error(
-        "the server shows no identity, and secret storage holds private keys of one that do not \
-         open or do not belong together"
+        "the server shows no identity, and secret storage holds private keys of one that cannot be \
+         opened or do not belong together"
     )]
     Stored,
 }
@@ -235,7 +236,7 @@ mod tests {
         let pinned = master(&ours);
         let hidden = known(&nothing, Some(&trust)).decide().unwrap_err();
         assert_eq!(hidden, IdentityAtRisk::Hidden { pinned });
-        // Whatever else is at hand, made here or stored.
+        // Whatever else is available, made here or stored.
         for (made_here, stored) in [(Some(&others), None), (None, Some(&others))] {
             let known = KnownIdentity {
                 made_here: made_here.map(again),

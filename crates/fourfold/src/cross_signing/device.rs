@@ -10,12 +10,12 @@ use crate::{Content, PublishedIdentity};
 
 /// The keys of one of the user's own devices, of which it is certain that they are the right ones.
 ///
-/// A server can show other keys under the ID of a device. Whoever signs what the server shows signs
-/// whatever the server likes; so only what this type holds can be signed.
+/// A server can show other keys under the ID of a device. Anyone who signs what the server shows
+/// signs whatever the server likes; so only what this type holds can be signed.
 #[derive(Clone, Debug)]
 pub struct ConfirmedDevice {
     keys: DeviceKeys,
-    /// What is signed: what is known of the device, without any signature.
+    /// The object to sign: the known members of the device keys, without any signature.
     to_sign: Signable,
 }
 
@@ -171,19 +171,22 @@ pub enum NotConfirmed {
     #[error("the server shows other {} for the device than the device has", .0.member)]
     Differs(#[from] OwnDeviceMismatch),
     /// The server shows no such device.
-    #[error("the server shows no keys of the device")]
+    #[error("the server shows no keys for the device")]
     NotShown,
     /// The keys of the device cannot be used.
     #[error(transparent)]
     Keys(#[from] DeviceKeysError),
     /// The device publishes more than is known here, which a signature would cover.
     #[error(
-        "the keys of the device have members that are not known here, so they are not signed; \
+        "the keys of the device have unknown members, so they are not signed; \
          verify the device from another client"
     )]
     UnknownMembers,
     /// The fingerprint is another.
-    #[error("the server shows another key for the device than the fingerprint that was given")]
+    #[error(
+        "the key that the server shows for the device does not match the fingerprint that was \
+         given"
+    )]
     OtherFingerprint,
 }
 
@@ -202,13 +205,13 @@ crate::error_code::error_codes! {
 #[non_exhaustive]
 pub enum SignDeviceError {
     /// It is a dehydrated device, at which nobody sits who could have compared anything.
-    #[error("this is a dehydrated device: nobody can have compared its fingerprint")]
+    #[error("this is a dehydrated device: its fingerprint cannot have been compared")]
     Dehydrated,
     /// The device is not the one that was confirmed.
     #[error(transparent)]
     Device(#[from] NotConfirmed),
     /// The published self-signing key cannot be relied on.
-    #[error("the published self-signing key cannot be relied on: {0}")]
+    #[error("the published self-signing key cannot be trusted: {0}")]
     Identity(#[from] CrossSigningKeyError),
     /// The ID of the device, or of another one of the user, is a cross-signing key.
     #[error("a device of the account has a cross-signing key for its ID: log that device out")]

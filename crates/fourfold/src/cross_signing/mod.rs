@@ -67,7 +67,7 @@ impl CrossSigningKeys {
         }
     }
 
-    /// The key that the other two hang on, and by which others know the user.
+    /// The key that signs the other two, and by which others know the user.
     #[must_use]
     pub fn master_key(&self) -> &SigningKey {
         &self.master
@@ -85,7 +85,7 @@ impl CrossSigningKeys {
         &self.user_signing
     }
 
-    /// What is published: always all three, because a server drops what an older master key signed.
+    /// The public keys: always all three, because a server drops what an older master key signed.
     ///
     /// # Errors
     ///
@@ -250,8 +250,8 @@ impl From<CrossSigningKeys> for KnownKeys {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LearnError {
-    /// The secret of this name is no cross-signing key.
-    #[error("the secret of this name is no cross-signing key")]
+    /// The secret of this name is not a cross-signing key.
+    #[error("the secret of this name is not a cross-signing key")]
     OtherName,
     /// It is not what its name says.
     #[error(transparent)]

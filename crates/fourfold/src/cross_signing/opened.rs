@@ -6,7 +6,7 @@ use crate::{
     Verdict,
 };
 
-/// What a key of secret storage opens of the published identity.
+/// The private keys of the published identity that a key of secret storage opens.
 ///
 /// ```
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
@@ -125,7 +125,7 @@ crate::error_code::error_codes! {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnusableKeys {
-    /// A secret is no key of the published identity.
+    /// A secret is not a key of the published identity.
     #[error("{name} does not belong to the published identity: {error}")]
     Foreign {
         /// The secret.

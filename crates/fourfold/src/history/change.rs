@@ -19,7 +19,7 @@ use crate::{DefaultKey, KeyId, SecretName};
 /// assert!(change.is_suspicious());
 /// assert_eq!(
 ///     change.to_string(),
-///     "m.megolm_backup.v1 is back at what it was before it was replaced",
+///     "m.megolm_backup.v1 was rolled back to an earlier value",
 /// );
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -55,9 +55,9 @@ pub enum Change {
     KeyDescriptionChanged {
         /// The key.
         key_id: KeyId,
-        /// What kind of change it is.
+        /// The kind of change.
         kind: DescriptionChange,
-        /// What changed, in words.
+        /// A description of the change.
         what: String,
     },
     /// The content, or the entry of one key in it, is one that was there before and had been
@@ -80,8 +80,8 @@ pub enum Change {
 }
 
 impl Change {
-    /// Whether it looks like a server that takes something back, makes something weaker or puts
-    /// something else in its place: then nothing is written before the user accepts it.
+    /// Returns `true` if it looks like a server that takes something back, makes something weaker
+    /// or puts something else in its place: then nothing is written before the user accepts it.
     ///
     /// A default where there was none is not: the user's other client has set one up.
     #[must_use]
@@ -97,8 +97,9 @@ impl Change {
         }
     }
 
-    /// Whether nothing may be opened before the user accepts it: no key is derived and none is
-    /// tried. With a name, this is about opening that secret; without, about the keys alone.
+    /// Returns `true` if nothing may be opened before the user accepts it: no key is derived and
+    /// none is tried. With a name, this is about opening that secret; without, about the keys
+    /// alone.
     ///
     /// What is gone makes things unavailable and opens nothing wrong, and what happened to another
     /// secret says nothing about this one.
@@ -153,12 +154,12 @@ impl fmt::Display for Change {
                 )
             }
             Self::Disappeared { event_type } => {
-                write!(f, "{} was there and is gone", event_type.escape_debug())
+                write!(f, "{} disappeared", event_type.escape_debug())
             }
             Self::IvChanged { name, key_id } => write!(
                 f,
-                "the entry of {} under the key {} has another IV than before, so that it opens to \
-                 something else",
+                "the entry of {} under the key {} has a different IV than before, so that it \
+                 decrypts to a different value",
                 name.escape_debug(),
                 key_id.as_str().escape_debug()
             ),
@@ -168,7 +169,7 @@ impl fmt::Display for Change {
             }
             Self::RolledBack { event_type } => write!(
                 f,
-                "{} is back at what it was before it was replaced",
+                "{} was rolled back to an earlier value",
                 event_type.escape_debug()
             ),
             Self::SecretChanged { name } => {
@@ -177,7 +178,7 @@ impl fmt::Display for Change {
             Self::TooManyVersions { name } => write!(
                 f,
                 "{} was changed elsewhere more often than this machine can remember without opening \
-                 it, and may be back at an older version",
+                 it, and may have been rolled back to an older version",
                 name.escape_debug()
             ),
         }
@@ -195,7 +196,7 @@ mod tests {
         };
         assert_eq!(
             change.to_string(),
-            r"org.\u{202e}example\u{1b}[2J is back at what it was before it was replaced"
+            r"org.\u{202e}example\u{1b}[2J was rolled back to an earlier value"
         );
     }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::Change;
 use crate::SecretName;
 
-/// What changed since this machine looked last: the suspicious changes first, and no more than anybody
-/// would read.
+/// The changes since this machine last read the account: the suspicious ones first, and no more
+/// than anybody would read.
 ///
 /// ```
 /// use fourfold::history::{Change, Changes};
@@ -18,12 +18,12 @@ use crate::SecretName;
 #[serde(from = "Kept")]
 pub struct Changes {
     changes: Vec<Change>,
-    /// Whether suspicious ones are left out.
+    /// Whether suspicious ones are omitted.
     is_cut_short: bool,
 }
 
 impl Changes {
-    /// How many changes are kept.
+    /// The maximum number of changes that are kept.
     pub const MAX: usize = 200;
 
     /// Takes what [`History::compare`](super::History::compare) gave.
@@ -50,7 +50,7 @@ impl Changes {
     }
 
     /// Whether keys may be looked for in the account and this secret be opened: no change
-    /// [forbids it](Change::forbids_opening), and none is left out that could.
+    /// [forbids it](Change::forbids_opening), and none is omitted that could.
     ///
     /// # Errors
     ///
@@ -94,13 +94,14 @@ impl From<Kept> for Changes {
     }
 }
 
-/// The server shows an older or weaker state than this machine has seen, or other keys. Nothing is
-/// opened or written before the user says that the changes are their own.
+/// The server shows an older or weaker state than this machine has seen, or different keys. Nothing
+/// is opened or written before the user says that the changes are their own.
 ///
 /// Its text names the first three changes, and with them event types and key IDs, which are untrusted.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "the homeserver shows an older or weaker state than this machine has seen, or other keys: {}",
+    "the homeserver shows an older or weaker state than this machine has seen, or different keys: \
+     {}",
     first(changes)
 )]
 #[non_exhaustive]
@@ -114,7 +115,7 @@ crate::error_code::error_codes! {
     Self { .. } => "suspicious_changes",
 }
 
-/// How many changes the text of an error names.
+/// The maximum number of changes in the text of an error.
 const SHOWN: usize = 3;
 
 fn first(changes: &[Change]) -> String {

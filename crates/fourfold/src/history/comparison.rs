@@ -5,7 +5,7 @@ use super::{Change, Fingerprint, History, Place, Reading, description};
 use crate::{AccountData, DefaultKey, KeyId};
 
 impl History {
-    /// What changed since it was last accepted, in the order of event types. Before anything was
+    /// The changes since it was last accepted, in the order of event types. Before anything was
     /// seen there is nothing to compare with, and nothing is reported.
     #[must_use]
     pub fn compare(&self, account_data: &AccountData) -> Vec<Change> {
@@ -17,7 +17,7 @@ impl History {
         changes
     }
 
-    /// How an event with this content stands to what it was when it was last looked at.
+    /// The change of an event with this content since it was last read.
     pub(super) fn last_whole(&self, event_type: &str, json: Option<&str>) -> Last {
         Comparison::of(self, event_type, json).last_whole()
     }
@@ -141,7 +141,7 @@ impl<'a> Comparison<'a> {
                 .is_some_and(|text| self.history.was_seen(&self.place("", Reading::Text), text))
     }
 
-    /// Whether an entry is an older one that had been replaced.
+    /// Returns `true` if an entry is an older one that had been replaced.
     fn has_older_entry(&self) -> bool {
         let is_older = |(key_id, reading, now): &(String, Reading, Fingerprint)| {
             let place = self.place(key_id, *reading);
@@ -154,8 +154,8 @@ impl<'a> Comparison<'a> {
         self.now.entries.iter().any(is_older)
     }
 
-    /// Whether an entry is a further one where no more are remembered. What was forgotten could not
-    /// be told from it.
+    /// Returns `true` if an entry is a further one where no more are remembered. What was forgotten
+    /// could not be told from it.
     fn is_beyond_memory(&self) -> bool {
         let is_further = |(key_id, reading, now): &(String, Reading, Fingerprint)| {
             let place = self.place(key_id, *reading);
@@ -164,8 +164,8 @@ impl<'a> Comparison<'a> {
         self.now.entries.iter().any(is_further)
     }
 
-    /// Whether an earlier version saw the entry. Its last sighting is the one before, until there is
-    /// a newer one.
+    /// Returns `true` if an earlier version saw the entry. Its last sighting is the one before,
+    /// until there is a newer one.
     fn was_older_text(&self, key_id: &str, is_followed: bool) -> bool {
         let place = self.place(key_id, Reading::Text);
         let last = self.history.last(&place).flatten();
@@ -204,7 +204,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// What an event was when it was last looked at.
+/// The content of an event when it was last read.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Last {
     Never,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{Content, base64};
 
-/// What kind of change the description of a key went through.
+/// The kind of change of a key description.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -22,20 +22,20 @@ pub enum DescriptionChange {
 }
 
 impl DescriptionChange {
-    /// Whether no client of the user has a reason for it.
+    /// Returns `true` if no client of the user has a reason for it.
     #[must_use]
     pub fn is_suspicious(self) -> bool {
         self != Self::Noted
     }
 }
 
-/// What kind of change it is, and what changed, in words; `None` when nothing did.
+/// The kind of change and a description of it; `None` if nothing changed.
 pub(super) fn difference(
     pinned: &Content,
     now: Option<&str>,
 ) -> Option<(DescriptionChange, String)> {
     let Some(Ok(now)) = now.map(Content::from_json) else {
-        let words = "it cannot be read any more".to_owned();
+        let words = "it can no longer be read".to_owned();
         return Some((DescriptionChange::Replaced, words));
     };
     if pinned.is_same(&now) {
@@ -48,9 +48,9 @@ pub(super) fn difference(
     check_data(pinned, &now, &mut differences);
     match (object(pinned, "passphrase"), object(&now, "passphrase")) {
         (Some(pinned), Some(now)) => passphrase(&pinned, &now, &mut differences),
-        // Whoever types the recovery key could be made to derive a key from it.
+        // Anyone who types the recovery key could be made to derive a key from it.
         (None, Some(_)) => differences.weaker("a passphrase was added"),
-        (Some(_), None) => differences.note("the passphrase is gone"),
+        (Some(_), None) => differences.note("the passphrase was removed"),
         (None, None) => {}
     }
     if differs(pinned, &now, "name") {
@@ -109,23 +109,23 @@ impl Differences {
 fn check_data(pinned: &Content, now: &Content, differences: &mut Differences) {
     let has = |content: &Content| ["iv", "mac"].map(|member| content.raw(member).is_some());
     if has(pinned).contains(&true) && has(now).contains(&false) {
-        differences.weaker("the check data is gone");
+        differences.weaker("the check data was removed");
     } else if differs(pinned, now, "iv") || differs(pinned, now, "mac") {
         if has(pinned).contains(&true) {
-            differences.replaced("other check data");
+            differences.replaced("different check data");
         } else {
             differences.note("check data was added");
         }
     }
     // Who writes to a key of 2019 encrypts to this.
     if differs(pinned, now, "pubkey") {
-        differences.weaker("another public key");
+        differences.weaker("a different public key");
     }
 }
 
 fn passphrase(pinned: &Content, now: &Content, differences: &mut Differences) {
     if differs(pinned, now, "salt") {
-        differences.weaker("another salt for the passphrase");
+        differences.weaker("a different salt for the passphrase");
     }
     let iterations = |content: &Content| content.get::<u64>("iterations").and_then(Result::ok);
     match (iterations(pinned), iterations(now)) {
@@ -138,13 +138,13 @@ fn passphrase(pinned: &Content, now: &Content, differences: &mut Differences) {
             }
         }
         (None, None) => {}
-        _ => differences.weaker("another number of iterations"),
+        _ => differences.weaker("a different number of iterations"),
     }
     if differs(pinned, now, "bits") {
-        differences.weaker("another size of the key");
+        differences.weaker("a different key size");
     }
     if differs(pinned, now, "algorithm") {
-        differences.weaker("another way to derive the key");
+        differences.weaker("a different key derivation");
     }
 }
 
@@ -195,15 +195,23 @@ mod tests {
         for (from, to, words) in [
             ("500000", "499999", "499999 instead of 500000 iterations"),
             ("500000", "1", "1 instead of 500000 iterations"),
-            ("500000", "null", "another number of iterations"),
-            ("500000", "\"500000\"", "another number of iterations"),
-            ("\"S\"", "\"T\"", "another salt for the passphrase"),
-            ("500000", "500000, \"bits\": 8", "another size of the key"),
-            ("m.pbkdf2", "m.other", "another way to derive the key"),
+            ("500000", "null", "a different number of iterations"),
+            ("500000", "\"500000\"", "a different number of iterations"),
+            ("\"S\"", "\"T\"", "a different salt for the passphrase"),
+            ("500000", "500000, \"bits\": 8", "a different key size"),
+            ("m.pbkdf2", "m.other", "a different key derivation"),
             ("\"A\"", "\"B\"", "another algorithm"),
-            (r#""iv": "I", "mac": "M","#, "", "the check data is gone"),
-            (r#""mac": "M","#, "", "the check data is gone"),
-            ("\"N\"", "\"N\", \"pubkey\": \"P\"", "another public key"),
+            (
+                r#""iv": "I", "mac": "M","#,
+                "",
+                "the check data was removed",
+            ),
+            (r#""mac": "M","#, "", "the check data was removed"),
+            (
+                "\"N\"",
+                "\"N\", \"pubkey\": \"P\"",
+                "a different public key",
+            ),
         ] {
             assert_eq!(
                 difference_after(from, to),
@@ -217,7 +225,7 @@ mod tests {
     fn a_salt_is_a_text_and_not_the_bytes_that_it_may_stand_for() {
         let of = |salt: &str| format!(r#"{{"passphrase":{{"salt":"{salt}"}}}}"#);
         let pinned = Content::from_json(&of("c2FsdA")).unwrap();
-        let words = "another salt for the passphrase".to_owned();
+        let words = "a different salt for the passphrase".to_owned();
         assert_eq!(
             difference(&pinned, Some(&of("c2FsdA=="))),
             Some((DescriptionChange::Weakened, words))
@@ -228,9 +236,9 @@ mod tests {
     fn what_makes_another_key_is_replaced() {
         for (from, to, words) in [
             ("500000", "600000", "600000 instead of 500000 iterations"),
-            ("\"M\"", "\"L\"", "other check data"),
-            ("\"I\"", "\"J\"", "other check data"),
-            (PINNED, "7", "it cannot be read any more"),
+            ("\"M\"", "\"L\"", "different check data"),
+            ("\"I\"", "\"J\"", "different check data"),
+            (PINNED, "7", "it can no longer be read"),
         ] {
             assert_eq!(
                 difference_after(from, to),
@@ -245,7 +253,7 @@ mod tests {
         for (from, to, words) in [
             ("\"N\"", "\"O\"", "another name"),
             ("\"N\"", "\"N\", \"x\": 1", "other members"),
-            ("passphrase", "passphrasf", "the passphrase is gone"),
+            ("passphrase", "passphrasf", "the passphrase was removed"),
         ] {
             assert_eq!(
                 difference_after(from, to),

@@ -8,7 +8,7 @@ use crate::algorithm::{aes_hmac_sha2, curve25519_aes_sha2};
 use crate::key::is_passthrough;
 use crate::{AccountData, Content, DefaultKey, EventState, KeyId, SecretState, canonical_json};
 
-/// What something says, without saying it: hashes of ciphertexts and of descriptions.
+/// Fingerprints: hashes of ciphertexts and of descriptions, which reveal neither.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[expect(clippy::exhaustive_structs, reason = "it is a column of what is kept")]
 pub struct Fingerprint {
@@ -18,8 +18,8 @@ pub struct Fingerprint {
     pub iv: Option<[u8; 16]>,
 }
 
-/// How something is read. An entry that two algorithms can read has two readings, because the server
-/// says which algorithm a key has.
+/// A reading of a content. An entry that two algorithms can read has two readings, because the
+/// server says which algorithm a key has.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[expect(clippy::exhaustive_enums, reason = "it is a column of what is kept")]
 pub enum Reading {

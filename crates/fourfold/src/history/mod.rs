@@ -2,8 +2,8 @@
 //!
 //! A server can show older account data than it has shown before, describe a key in another way, or
 //! move the default key. Nothing in secret storage tells that by itself: it takes a memory. A
-//! [`History`] is that memory as a value: whoever uses this crate keeps its rows somewhere and gives
-//! them back. [`compare`](History::compare) says what [changed](Change), and
+//! [`History`] is that memory as a value: anyone who uses this crate keeps its rows somewhere and
+//! gives them back. [`compare`](History::compare) says what [changed](Change), and
 //! [`Change::is_suspicious`] and [`Change::forbids_opening`] what follows from it.
 //!
 //! Everything is compared by what it says, not by how it is written: entries by their decoded
@@ -55,7 +55,7 @@ pub use vouching::Vouched;
 
 use crate::{Content, KeyId};
 
-/// What is remembered of the account data of one user.
+/// The history of the account data of one user, as remembered on this machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// Whether all account data was ever looked at: before that, nothing is new.
@@ -107,7 +107,7 @@ impl History {
         history
     }
 
-    /// Whether all account data was ever looked at.
+    /// Returns `true` if all account data was ever looked at.
     #[must_use]
     pub fn is_begun(&self) -> bool {
         self.is_begun

@@ -69,7 +69,7 @@ impl History {
     }
 }
 
-/// What each event of a plan goes through: what is expected first, and what is written.
+/// The states of each event of a plan: the one expected first, and those written.
 fn contents(plan: &Plan) -> BTreeMap<&str, Vec<Option<String>>> {
     let mut contents: BTreeMap<&str, Vec<Option<String>>> = BTreeMap::new();
     for put in plan.account_data() {

@@ -7,7 +7,7 @@ use super::{Description, Fingerprint, History, Origin, Place, Reading, Sighting}
 use crate::{AccountData, Content, DefaultKey, KeyDescription, KeyId, SecretName, SecretState};
 
 impl History {
-    /// How many sightings of a place are kept that were merely read.
+    /// The maximum number of sightings kept for a place that were merely read.
     ///
     /// A server that shows as many forged versions of an entry could otherwise push out the true ones
     /// and then show an older one of these, or one with another IV, as if it were new. So a further
@@ -15,7 +15,7 @@ impl History {
     /// accepts it, and only then the older half of them goes. For whole events the newest are kept:
     /// what matters of them is in the entries, in the descriptions of keys and in the default key.
     pub const MAX_READ: usize = 32;
-    /// How many sightings of a place are kept that this machine opened or wrote.
+    /// The maximum number of sightings kept for a place that this machine opened or wrote.
     pub const MAX_OWN: usize = 256;
 
     /// Accepts everything that the server shows: later comparisons are with this.
@@ -129,7 +129,7 @@ impl History {
         }
     }
 
-    /// Whether nothing more is remembered of a place that is merely read.
+    /// Returns `true` if nothing more is remembered of a place that is merely read.
     pub(super) fn is_full(&self, place: &Place) -> bool {
         let sightings = self.sightings.get(place).into_iter().flatten();
         sightings.filter(|one| one.origin == Origin::Read).count() >= Self::MAX_READ

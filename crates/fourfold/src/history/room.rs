@@ -16,7 +16,7 @@ impl History {
     /// The largest description that is remembered when it was merely read.
     pub const MAX_DESCRIPTION_BYTES: usize = 16 * 1024;
 
-    /// Whether the description of a key is remembered that came like this.
+    /// Returns `true` if the description of a key is remembered that came like this.
     pub(super) fn has_room_for(&self, id: &KeyId, bytes: usize, origin: Origin) -> bool {
         origin != Origin::Read
             || self.descriptions.contains_key(id)
@@ -55,7 +55,7 @@ impl History {
         }
     }
 
-    /// What every account has, and the keys that are remembered.
+    /// The events that every account has, and the remembered keys.
     fn is_kept(&self, event_type: &str) -> bool {
         event_type == DefaultKey::EVENT_TYPE
             || KeyId::from_event_type(event_type)

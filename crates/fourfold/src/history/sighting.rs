@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fingerprint, Reading};
 
-/// What a sighting is of: a whole event, or one reading of one entry of a secret.
+/// The place of a sighting: a whole event, or one reading of one entry of a secret.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Place {
     /// The type of the event, untrusted text.
@@ -21,13 +21,13 @@ pub struct Place {
 pub struct Sighting {
     /// The place in the order of all sightings: the highest is the newest.
     pub counter: u64,
-    /// How this machine came to know it.
+    /// The way in which this machine learned of it.
     pub origin: Origin,
-    /// What was seen; `None`: nothing was there.
+    /// The content that was seen; `None` if there was none.
     pub seen: Option<Fingerprint>,
 }
 
-/// How this machine came to know what it saw. The later ones count for more.
+/// The way in which this machine learned of what it saw. Later variants take precedence.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(clippy::exhaustive_enums, reason = "it is a column of what is kept")]

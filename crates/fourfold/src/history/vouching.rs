@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::Origin;
 use crate::{Authenticity, Verdict};
 
-/// What vouches for a value that was opened, the strongest first.
+/// The evidence for a value that was opened, the strongest first.
 ///
-/// The MAC of an entry covers its ciphertext and not its IV. Whoever stores the entry can change the
-/// IV, so that another text comes out although the MAC verifies.
+/// The MAC of an entry covers its ciphertext and not its IV. Anyone who stores the entry can change
+/// the IV, so that another text comes out although the MAC verifies.
 ///
 /// ```
 /// use fourfold::{Authenticity, Verdict, history::{Origin, Vouched}};
@@ -51,7 +51,7 @@ impl Vouched {
         }
     }
 
-    /// Whether it is certain that the IV is the one that the value was encrypted with.
+    /// Returns `true` if it is certain that the IV is the one that the value was encrypted with.
     #[must_use]
     pub fn is_iv_authenticated(self) -> bool {
         matches!(self, Self::PublishedKey | Self::WrittenHere)
@@ -62,13 +62,13 @@ impl fmt::Display for Vouched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PublishedKey => "it belongs to the published key",
-            Self::WrittenHere => "it is as this machine wrote it",
-            Self::OpenedBefore => "it is as when this machine opened it first",
+            Self::WrittenHere => "it is unchanged since this machine wrote it",
+            Self::OpenedBefore => "it is unchanged since this machine first opened it",
             Self::MacOnly => {
-                "only its MAC vouches for it: the homeserver may have changed the IV, and with it \
+                "only its MAC vouches for it: the homeserver may have changed the IV, and thereby \
                  the text"
             }
-            Self::Nothing => "nothing vouches for it: anybody may have written it",
+            Self::Nothing => "nothing vouches for it: anyone may have written it",
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::signed_json::PublicKeyError;
 
 /// The public Curve25519 key of a device, which Olm sessions with it are bound to.
 ///
-/// Points of small order are refused: a shared secret with one is no secret.
+/// Points of small order are refused: a shared secret with one is not a secret.
 #[derive(Clone, Copy, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Curve25519PublicKey([u8; 32]);

@@ -8,7 +8,7 @@ use crate::signed_json::{PublicKey, PublicKeyError, SignatureError};
 /// The identity keys of a device, whose self-signature is verified
 /// ([Device keys](https://spec.matrix.org/v1.19/client-server-api/#device-keys)).
 ///
-/// The self-signature shows that whoever holds the device's Ed25519 key wrote the object; whether
+/// The self-signature shows that the holder of the device's Ed25519 key wrote the object; whether
 /// the device belongs to the user is for [`Trust`](super::Trust) to say.
 #[derive(Clone, Debug)]
 pub struct DeviceKeys {
@@ -102,21 +102,21 @@ impl DeviceKeys {
         self.curve25519
     }
 
-    /// What the server says that the device is called. Anybody may have written it: show it
+    /// The display name of the device from the server. Anybody may have written it: show it
     /// escaped, and decide nothing by it.
     #[must_use]
     pub fn display_name(&self) -> Option<&str> {
         self.display_name.as_deref()
     }
 
-    /// Whether it is a dehydrated device (MSC3814): kept on the server, with nobody behind it who
-    /// could use a secret.
+    /// Returns `true` if it is a dehydrated device (MSC3814): kept on the server, with nobody
+    /// behind it who could use a secret.
     #[must_use]
     pub const fn is_dehydrated(&self) -> bool {
         self.dehydrated
     }
 
-    /// What is known of the device, built anew: that may be signed, and nothing else of it.
+    /// The known members of the device keys, rebuilt: only these may be signed.
     pub(crate) fn to_sign(&self) -> Signable {
         let (curve25519, ed25519) = (self.curve25519, self.ed25519);
         let built = Signable::device_keys(
@@ -144,7 +144,7 @@ impl DeviceKeys {
 #[non_exhaustive]
 pub enum DeviceKeysError {
     /// The ID is empty, too long, or has control characters.
-    #[error("the device ID is not one that a device can have")]
+    #[error("the device ID is invalid")]
     DeviceId,
     /// It could be taken for something else that carries signatures, such as a cross-signing key.
     #[error("the object of the device {0}")]
@@ -156,7 +156,7 @@ pub enum DeviceKeysError {
     #[error("the device has no Ed25519 or no Curve25519 key")]
     MissingKey,
     /// `user_id` or `device_id` in the object is not where it was found.
-    #[error("the device keys are those of another device")]
+    #[error("the device keys belong to another device")]
     OtherDevice,
     /// Not a public key.
     #[error(transparent)]

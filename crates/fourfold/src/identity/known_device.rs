@@ -16,9 +16,9 @@ pub struct KnownDevice {
     pub device_id: String,
     /// Its fingerprint.
     pub ed25519: PublicKey,
-    /// What Olm sessions with it are bound to.
+    /// The Curve25519 key that Olm sessions with it are bound to.
     pub curve25519: Curve25519PublicKey,
-    /// What the server says that it is called: untrusted text of at most 128 characters.
+    /// Its display name from the server: untrusted text of at most 128 characters.
     pub display_name: Option<String>,
     /// Whether nobody is behind it (MSC3814).
     pub dehydrated: bool,
@@ -63,7 +63,7 @@ impl KnownDevice {
     }
 }
 
-/// How far a device is trusted. Only [`Verified`](Self::Verified) ever receives a secret, and
+/// The trust in a device. Only [`Verified`](Self::Verified) ever receives a secret, and
 /// only from such a device is one taken.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[non_exhaustive]
@@ -116,14 +116,15 @@ impl DeviceTrust {
         }
     }
 
-    /// Whether it is [`Verified`](Self::Verified).
+    /// Returns `true` if it is [`Verified`](Self::Verified).
     #[must_use]
     pub fn is_verified(self) -> bool {
         self == Self::Verified
     }
 
-    /// Whether it makes sense that the user verifies the device: the device is one that somebody can
-    /// sit at, and what speaks against it, if anything, is what a verification settles.
+    /// Returns `true` if it makes sense that the user verifies the device: the device is one that
+    /// somebody can sit at, and what speaks against it, if anything, is what a verification
+    /// settles.
     #[must_use]
     pub const fn may_be_verified(self) -> bool {
         match self {
@@ -143,7 +144,8 @@ impl DeviceTrust {
         }
     }
 
-    /// Whether the device is one that went: what it asks for or sends, somebody sends in its name.
+    /// Returns `true` if the device is one that went: what it asks for or sends, somebody sends in
+    /// its name.
     #[must_use]
     pub const fn is_gone(self) -> bool {
         matches!(self, Self::NotLoggedIn | Self::Tombstoned(_))
@@ -157,20 +159,23 @@ impl fmt::Display for DeviceTrust {
             Self::CollidingId => "its ID is a cross-signing key",
             Self::Dehydrated => "a dehydrated device",
             Self::IdentityChanged => "the identity of the user has changed",
-            Self::IdentityUnusable => "the identity of the user is not published as it should be",
+            Self::IdentityUnusable => "the published identity of the user is not as expected",
             Self::LogInUnknown => "the server does not say whether it is logged in",
             Self::NotLoggedIn => "it is not logged in",
             Self::NotPinned => "the identity of the user is not verified on this machine",
             Self::NotSigned => "not signed by the user's identity",
             Self::ThisDevice => "this device",
-            Self::Tombstoned(reason) => return write!(f, "it was here before and {reason}"),
-            Self::TooManyTombstones => "too many devices have come and gone to tell it from them",
-            Self::Unknown => "it has no keys that can be used",
+            Self::Tombstoned(reason) => return write!(f, "it was known before and {reason}"),
+            Self::TooManyTombstones => {
+                "too many devices were removed to tell whether it was one \
+                 of them"
+            }
+            Self::Unknown => "it has no usable keys",
         })
     }
 }
 
-/// What is remembered of a device that is gone, or is no longer what it was.
+/// The record of a device that is gone or has changed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Tombstone {
@@ -182,7 +187,7 @@ pub struct Tombstone {
     pub was_signed: bool,
 }
 
-/// What happened to a device that is not trusted again without the user.
+/// The reason why a device is not trusted again without the user.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[non_exhaustive]
 pub enum TombstoneReason {

@@ -19,7 +19,7 @@ pub struct LoggedInDevices {
 }
 
 impl LoggedInDevices {
-    /// Whether a device is among them.
+    /// Returns `true` if a device is among them.
     #[must_use]
     pub fn contains(&self, device_id: &str) -> bool {
         self.ids.contains(device_id)
@@ -34,7 +34,7 @@ impl<S: Into<String>> FromIterator<S> for LoggedInDevices {
     }
 }
 
-/// What is known of a device's log-in.
+/// The log-in state of a device.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum LogIn {
@@ -43,6 +43,6 @@ pub enum LogIn {
     Unknown,
     /// The server listed it when it said so last.
     Listed,
-    /// The server did not list it when it said so last, and shows its keys all the same.
+    /// The server did not list it when it said so last, and shows its keys anyway.
     Missing,
 }

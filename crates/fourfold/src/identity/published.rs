@@ -18,8 +18,8 @@ impl PublishedIdentity {
     ///
     /// # Errors
     ///
-    /// [`ContentError`] when it is no JSON object at all. A key that is missing or malformed does
-    /// not hide the others: it is reported when it is asked for.
+    /// [`ContentError`] when it is not a JSON object at all. A key that is missing or malformed
+    /// does not hide the others: it is reported when it is asked for.
     pub fn from_keys_query(user_id: &str, body: &str) -> Result<Self, ContentError> {
         let body = Content::from_json(body)?;
         let key = |member, usage| CrossSigningKey::find(&body, member, user_id, usage);

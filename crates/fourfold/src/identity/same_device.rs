@@ -3,8 +3,8 @@
 use crate::{Content, canonical_json};
 
 /// Checks that the server serves the device that was built or confirmed here: `keys`, `user_id`,
-/// `device_id` and `algorithms` must be the same. Whoever signs what the server says that a device
-/// is, signs whatever the server likes.
+/// `device_id` and `algorithms` must be the same. Anyone who signs what the server says that a
+/// device is, signs whatever the server likes.
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub fn check_same_device(local: &Content, served: &Content) -> Result<(), OwnDev
 /// The server serves another device under the ID of this one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "the server serves other device keys than this device has: `{member}` differs; nothing was \
+    "the device keys on the server differ from those of this device in `{member}`; nothing was \
      signed"
 )]
 #[non_exhaustive]

@@ -94,12 +94,12 @@ pub enum UserKeysError {
     Content(#[from] ContentError),
     /// More devices than [`UserKeys::MAX_DEVICES`].
     #[error(
-        "the server lists more than {} devices; log out those that are not used",
+        "the server lists more than {} devices; log out unused ones",
         UserKeys::MAX_DEVICES
     )]
     TooManyDevices,
     /// The server left the user out, as it does when it could not look.
-    #[error("the server says nothing about the devices of this user")]
+    #[error("the server did not return the devices of this user")]
     UserMissing,
 }
 

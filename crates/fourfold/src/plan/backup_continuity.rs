@@ -15,7 +15,8 @@ pub struct RememberedBackup {
 }
 
 impl RememberedBackup {
-    /// Whether this is the backup that is published, of whatever version: the one with the same key.
+    /// Returns `true` if this is the backup that is published, of whatever version: the one with
+    /// the same key.
     #[must_use]
     pub fn is(&self, published: &BackupVersion) -> bool {
         self.public_key == published.public_key()
@@ -35,16 +36,16 @@ impl From<&BackupVersion> for RememberedBackup {
 #[derive(Debug)]
 #[expect(
     clippy::exhaustive_structs,
-    reason = "whoever decides must say all of it"
+    reason = "every input of the decision must be given"
 )]
 pub struct KnownBackup<'a> {
     /// Whether the server shows one, of whatever kind.
     pub is_published: bool,
-    /// What it shows; `None` also when that cannot be read.
+    /// The backup that it shows; `None` also if that cannot be read.
     pub published: Option<&'a BackupVersion>,
     /// The backup whose private key this machine knew last.
     pub remembered: Option<&'a RememberedBackup>,
-    /// The private keys at hand: values of `m.megolm_backup.v1`.
+    /// The available private keys: values of `m.megolm_backup.v1`.
     pub private_keys: Vec<&'a Secret>,
     /// Whether the user turned backups off.
     pub is_unwanted: bool,
@@ -85,11 +86,11 @@ impl<'a> KnownBackup<'a> {
         }
     }
 
-    /// What to do so that the account has a key backup.
+    /// Decides how the account gets a key backup.
     ///
-    /// A backup is the user's only if a private key at hand belongs to it. Any other may have been
-    /// made by the server: it is not signed, and replaced by the user alone, because what only an
-    /// earlier one holds is lost with its key.
+    /// A backup is the user's only if an available private key belongs to it. Any other may have
+    /// been made by the server: it is not signed, and replaced by the user alone, because what only
+    /// an earlier one holds is lost with its key.
     ///
     /// # Errors
     ///
@@ -151,11 +152,11 @@ impl<'a> KnownBackup<'a> {
     }
 }
 
-/// What to do about the key backup.
+/// The decision about the key backup.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "whoever carries it out must do each of them"
+    reason = "the caller must handle each of them"
 )]
 pub enum BackupChoice<'a> {
     /// There is none, or one that the user replaces: make one. On the homeserver that one stays beside
@@ -194,13 +195,13 @@ pub enum BackupState {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnknownBackup {
-    /// No private key is at hand: another device of the user may have it.
+    /// No private key is available: another device of the user may have it.
     #[error("its private key is not in secret storage")]
     NoKey {
         /// The version that is published.
         version: String,
     },
-    /// The private key at hand is that of another backup.
+    /// The available private key is that of another backup.
     #[error(
         "the private key in secret storage belongs to another version of the key backup than the \
          published one: {error}"
@@ -213,17 +214,17 @@ pub enum UnknownBackup {
     },
     /// The backup that this machine knew is not the published one any more.
     #[error(
-        "the server shows another key backup than this machine knows, and no private key at hand \
-         belongs to it"
+        "the server shows a different key backup than this machine knows, and none of the \
+         available private keys belongs to it"
     )]
     Replaced {
         /// The version that is remembered.
         remembered: String,
     },
-    /// What is published cannot be read here. Whether it is one that this machine knew, nobody can
-    /// tell.
+    /// The published backup cannot be read here. Whether it is one that this machine knew, nobody
+    /// can tell.
     #[error(
-        "what the server shows of it is damaged, or of an unknown algorithm, and cannot be compared \
+        "it is damaged on the server, or uses an unknown algorithm, and cannot be compared \
          with anything"
     )]
     Unreadable,
@@ -232,7 +233,7 @@ pub enum UnknownBackup {
     UnusableKey {
         /// The version that is published.
         version: String,
-        /// What is wrong with the value.
+        /// The problem with the value.
         error: SecretValueError,
     },
 }

@@ -69,7 +69,7 @@ pub fn remove_device(keys: &UserKeys, is_logged_in: bool, device_id: &str) -> Pl
     }
     plan.step("log it out and delete its keys", Action::RemoveDevice(step));
     plan.warn(
-        "what the device has read already stays with it; if it was stolen, rotate the keys of \
+        "the device keeps what it has read already; if it was stolen, rotate the keys of \
          secret storage",
     );
     plan

@@ -30,7 +30,8 @@ pub fn publish_identity(user_id: &str, published: &PublishedIdentity, keys: &Pub
     }
     if step.replaces() {
         plan.warn(
-            "the identity of the account is replaced: everybody who verified it has to do so again",
+            "the identity of the account is replaced: everybody who verified it has to verify it \
+             again",
         );
     }
     plan.step(

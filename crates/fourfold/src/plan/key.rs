@@ -191,7 +191,7 @@ pub enum RemoveKeyError {
     /// What the remaining keys open does not fit the published keys: the removed key may hold the
     /// last right value. Give that key too, so that the values are compared.
     #[error(
-        "what the remaining keys open of these secrets is wrong: {}",
+        "the remaining keys open wrong values of these secrets: {}",
         list(names)
     )]
     OnlyWrongCopies {

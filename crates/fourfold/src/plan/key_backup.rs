@@ -10,10 +10,10 @@ use crate::{BackupVersion, NewKeyBackup, Secret, SecretName, SecretValueError, V
 /// that there is. The plan is empty when that one has this key already.
 #[must_use]
 pub fn create_key_backup(current: Option<&BackupVersion>, new: &NewKeyBackup) -> Plan {
-    let mut plan = Plan::new("make a key backup");
+    let mut plan = Plan::new("create a key backup");
     let step = CreateKeyBackup::over(current, new);
     if step.state(current) != StepState::Done {
-        plan.step("make a key backup", Action::CreateKeyBackup(step));
+        plan.step("create a key backup", Action::CreateKeyBackup(step));
     }
     plan
 }
@@ -22,9 +22,9 @@ pub fn create_key_backup(current: Option<&BackupVersion>, new: &NewKeyBackup) ->
 /// server beside it.
 #[must_use]
 pub fn replace_unreadable_key_backup(new: &NewKeyBackup) -> Plan {
-    let mut plan = Plan::new("make a key backup");
+    let mut plan = Plan::new("create a key backup");
     plan.step(
-        "make a key backup in place of the one that cannot be read",
+        "create a key backup in place of the one that cannot be read",
         Action::CreateKeyBackup(CreateKeyBackup::over_unreadable(new)),
     );
     plan
@@ -34,7 +34,7 @@ pub fn replace_unreadable_key_backup(new: &NewKeyBackup) -> Plan {
 /// identity write to it. The plan is empty when it is signed already.
 ///
 /// What is signed is built here: the public key, and how a passphrase became the private one if the
-/// version says so. Whatever else the server shows in `auth_data` is left out, and the plan warns.
+/// version says so. Whatever else the server shows in `auth_data` is omitted, and the plan warns.
 ///
 /// `private_key` is the secret `m.megolm_backup.v1`: only who knows it knows that the backup is the
 /// user's and not one that a server made up.
@@ -64,8 +64,8 @@ pub fn sign_key_backup(
     let mut signed = current.to_sign();
     if !signed.is_same(current.auth_data()) {
         plan.warn(
-            "the server shows more in the data of the backup than is known here: that is left out, \
-             and signatures of other devices with it",
+            "the data of the backup on the server has unknown members: they are removed, \
+             and so are signatures of other devices",
         );
     }
     master_key.sign(&mut signed, user_id)?;

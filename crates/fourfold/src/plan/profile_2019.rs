@@ -11,7 +11,7 @@ use crate::signed_json::{SignatureError, SigningKey};
 use crate::{Algorithm, Content, KeyDescription, NewKey, SecretStorage};
 
 /// Adds a key of 2019. When it is named `m.default`, whatever key had that name loses it first. The
-/// description of such a key is signed anew if the master key had signed it, and only then: the
+/// description of such a key is signed again if the master key had signed it, and only then: the
 /// server may have put it there.
 ///
 /// # Errors
@@ -54,7 +54,7 @@ fn without_name(
     {
         if was_signed || old.algorithm() == Some(Algorithm::Curve25519AesSha2) {
             draft.warn(format!(
-                "the description of {} was not signed by the master key, so it is not signed now",
+                "the description of {} was not signed by the master key, so it is not signed",
                 old.id()
             ));
         }
@@ -69,13 +69,13 @@ fn without_name(
         return Ok(rebuilt.into_content());
     }
     draft.warn(format!(
-        "the description of {} has members that are not known here, so it is not signed now",
+        "the description of {} has unknown members, so it is not signed",
         old.id()
     ));
     Ok(content)
 }
 
-/// What is known of a key of 2019, without its name.
+/// The known members of a 2019 key description, without its name.
 fn rebuilt(description: &KeyDescription) -> Option<Signable> {
     if description.algorithm() != Some(Algorithm::Curve25519AesSha2) {
         return None;

@@ -23,7 +23,7 @@ pub enum WritingKey<'a> {
     Profile2019 {
         /// The public key.
         recipient: &'a TrustedPublicKey,
-        /// What the MAC is computed over. Clients of that time read [`MacMode::Libolm`] only.
+        /// The input of the MAC. Clients of that time read [`MacMode::Libolm`] only.
         mac_mode: MacMode,
     },
     /// With `aes-hmac-sha2`.
@@ -138,7 +138,7 @@ pub fn store(
             "the key {id} loses access to {name}: it could open the old value only"
         ));
     }
-    // What is there is a secret, an emptied one or nothing.
+    // The event is a secret, an emptied one or absent.
     let mut content = match (&existing, storage.account_data().state(name.as_str())) {
         (Some(secret), _) if secret.is_passthrough_without_encrypted() => Content::default(),
         (_, EventState::Content(content)) => content,
@@ -168,7 +168,7 @@ pub fn delete(storage: &SecretStorage<'_>, name: &SecretName) -> Result<Plan, De
     }
     let mut draft = Draft::new(storage, format!("delete {name}"));
     draft.warn(format!(
-        "all copies of {name} are deleted; nothing can bring it back"
+        "all copies of {name} are deleted; this cannot be undone"
     ));
     draft.put(name.as_str(), Content::default(), format!("delete {name}"));
     Ok(draft.finish())
@@ -194,7 +194,10 @@ pub fn add_key(
     let SecretState::Encrypted(existing) = storage.secret(name) else {
         return Err(AddKeyError::Open(OpenError::NoSuchSecret));
     };
-    let mut draft = Draft::new(storage, format!("let the key {} open {name}", to.id()));
+    let mut draft = Draft::new(
+        storage,
+        format!("give the key {} access to {name}", to.id()),
+    );
     if is_doubtful(opened.authenticity, &verdict) {
         draft.warn(could_be_anybodys(name));
     }
@@ -239,7 +242,7 @@ pub fn take_key_away(
     }
     let opened = storage.open(name, remaining)?;
     opened.judge(name, published_keys)?;
-    let mut draft = Draft::new(storage, format!("take {name} away from the key {id}"));
+    let mut draft = Draft::new(storage, format!("revoke the key {id}'s access to {name}"));
     draft.warn_of_old_ciphertext();
     let reason = format!("{name} stays readable with the key {}", remaining.id());
     draft.put(name.as_str(), existing.without_entry(id), reason);
@@ -250,11 +253,11 @@ pub fn take_key_away(
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// What is there now is damaged; storing would destroy it.
+    /// The existing entry is damaged; storing would destroy it.
     #[error("{0}")]
     Damaged(EncryptedSecretError),
     /// A key of 2019 needs [`WritingKey::Profile2019`].
-    #[error("this is a key of the 2019 algorithm: it is written in the 2019 profile only")]
+    #[error("this is a key of the 2019 algorithm: it is only written in the 2019 profile")]
     Needs2019Profile,
     /// No key was given.
     #[error("no key to encrypt under was given")]
@@ -293,7 +296,7 @@ crate::error_code::error_codes! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeleteError {
-    /// What is there is damaged.
+    /// The existing entry is damaged.
     #[error("{0}")]
     Damaged(EncryptedSecretError),
     /// Nothing of that name, or it was deleted before.
@@ -316,7 +319,7 @@ crate::error_code::error_codes! {
 #[non_exhaustive]
 pub enum AddKeyError {
     /// The new key is a key of 2019.
-    #[error("this is a key of the 2019 algorithm: it is written in the 2019 profile only")]
+    #[error("this is a key of the 2019 algorithm: it is only written in the 2019 profile")]
     Needs2019Profile,
     /// Account data does not describe the new key, so that nobody would find it.
     #[error(transparent)]
@@ -325,9 +328,9 @@ pub enum AddKeyError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The copy under the new key holds another value. Which one is right is not decided here.
-    #[error("the key opens another value already; store the right one")]
+    #[error("the key already opens a different value; store the right one")]
     OtherValue,
-    /// What opens is not what its name says. It is not copied.
+    /// The value that opens is not of the kind that its name says. It is not copied.
     #[error("the secret is not copied: {0}; store the right one")]
     Value(#[from] SecretValueError),
 }
@@ -355,9 +358,9 @@ pub enum TakeKeyAwayError {
     /// The secret does not open with the remaining key.
     #[error("the secret would become unreadable with the remaining key: {0}")]
     Open(#[from] OpenError),
-    /// What the remaining key opens is not what its name says: the right value may be the one that
-    /// would be taken away.
-    #[error("what the remaining key opens is wrong: {0}; store the right one")]
+    /// The value that the remaining key opens is not of the kind that its name says: the right
+    /// value may be the one that would be taken away.
+    #[error("the remaining key opens a wrong value: {0}; store the right one")]
     Value(#[from] SecretValueError),
 }
 
@@ -369,7 +372,8 @@ crate::error_code::error_codes! {
     Self::Value { .. } => "take_key_away_value",
 }
 
-/// Whether a value proves nothing about who wrote it, and there is nothing to compare it with.
+/// Returns `true` if a value proves nothing about who wrote it, and there is nothing to compare it
+/// with.
 pub(super) fn is_doubtful(authenticity: Authenticity, verdict: &Verdict) -> bool {
     !matches!(authenticity, Authenticity::Authenticated)
         && !matches!(verdict, Verdict::Matches { .. })
@@ -383,7 +387,7 @@ pub(super) fn could_be_anybodys(name: &SecretName) -> String {
     )
 }
 
-/// Whether a key writes with today's algorithm.
+/// Returns `true` if a key writes with today's algorithm.
 pub(super) fn is_current(key: &ProvenKey) -> bool {
     key.key().algorithm() == Algorithm::AesHmacSha2
 }

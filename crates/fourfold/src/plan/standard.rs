@@ -68,7 +68,7 @@ pub fn complete(
                 return Err(CompleteError::OtherValue { name: name.clone() });
             }
             draft.warn(format!(
-                "the value of {name} under {} is another one, and is replaced",
+                "the value of {name} under {} is different, and is replaced",
                 key.id()
             ));
         }
@@ -95,7 +95,7 @@ pub fn complete(
 #[non_exhaustive]
 pub enum CompleteError {
     /// The key opens another value already, and no public key tells which one is right.
-    #[error("{name} holds another value already; delete it or store the right one")]
+    #[error("{name} already holds a different value; delete it or store the right one")]
     OtherValue {
         /// The secret.
         name: SecretName,
@@ -132,7 +132,7 @@ fn enable_backup(draft: &mut Draft) {
         EventState::Content(content) => content,
         _ => Content::default(),
     };
-    // What the user said, on or off, is the user's word.
+    // Respect the user's setting, on or off.
     if matches!(content.get::<bool>("enabled"), Some(Ok(_))) {
         return;
     }

@@ -11,18 +11,18 @@ use crate::{AccountData, ContentError};
 /// those names, so the texts are untrusted: one line each, but escape what a terminal or a page would
 /// take for more than text.
 ///
-/// Whoever applies a plan reads what each step is about, asks [`state_of`](Self::state_of), writes
-/// when the step is [`Due`](StepState::Due), skips it when it is [`Done`](StepState::Done), stops at
-/// a [`Conflict`](StepState::Conflict), and after a write reads again: then the step must be `Done`.
-/// To resume a plan is to apply it again from the first step.
+/// A driver that applies a plan reads what each step is about, asks [`state_of`](Self::state_of),
+/// writes when the step is [`Due`](StepState::Due), skips it when it is [`Done`](StepState::Done),
+/// stops at a [`Conflict`](StepState::Conflict), and after a write reads again: then the step must
+/// be `Done`. To resume a plan is to apply it again from the first step.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
-    /// What the plan achieves, in a few words.
+    /// The title: what the plan achieves, in a few words.
     pub title: String,
-    /// What is done, in this order.
+    /// The steps, in this order.
     pub steps: Vec<Step>,
-    /// What the user should know before agreeing.
+    /// The warnings that the user should read before agreeing.
     pub warnings: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl Plan {
         whole
     }
 
-    /// Whether there is nothing to do.
+    /// Returns `true` if there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
@@ -135,12 +135,12 @@ impl Plan {
 pub struct Step {
     /// Why, in words for the user.
     pub reason: String,
-    /// What is done.
+    /// The action.
     pub action: Action,
 }
 
-/// Whether a later action goes on from what an earlier one made, and what is there is on its way or
-/// done.
+/// Returns `true` if a later action goes on from what an earlier one made, and what is there is on
+/// its way or done.
 fn continues(earlier: &Action, later: &Action, found: Found<'_>) -> bool {
     match (earlier, later) {
         (Action::PutAccountData(earlier), Action::PutAccountData(put)) => {

@@ -101,7 +101,7 @@ pub enum TransferError {
     #[error(transparent)]
     NotDescribed(#[from] NotDescribed),
     /// No key to move from, or the destination is among them.
-    #[error("the new key must be another one than the old key")]
+    #[error("the new key must differ from the old key")]
     SameKey,
     /// An old key opens nothing and is not the key of its ID.
     #[error("this is not the right key for {id}")]
@@ -148,14 +148,14 @@ fn transfer(
     let mut left: BTreeSet<(SecretName, KeyId)> = BTreeSet::new();
     for key in old {
         for name in storage.unreadable_secrets(key.id()) {
-            draft.warn(format!("{name} is damaged and left as it is"));
+            draft.warn(format!("{name} is damaged and is not changed"));
             left.insert((name, key.id().clone()));
         }
     }
     for (name, existing) in storage.secrets() {
         let copies = Copies::open(storage, &name, &existing, old, new, published_keys);
         for (id, reason) in copies.left {
-            draft.warn(format!("{name} under {id} is left as it is: {reason}"));
+            draft.warn(format!("{name} under {id} is not changed: {reason}"));
             left.insert((name.clone(), id));
         }
         let Some(chosen) = copies.chosen else {
@@ -182,8 +182,8 @@ fn transfer(
     Ok(draft.finish())
 }
 
-/// Whether an old key is not the one of its ID: nothing opens with it, although its key check or
-/// the entries under it say that something should.
+/// Returns `true` if an old key is not the one of its ID: nothing opens with it, although its key
+/// check or the entries under it say that something should.
 ///
 /// When the new key opens something, damaged entries may be all that an interrupted plan has left.
 fn is_wrong(storage: &SecretStorage<'_>, old: &SecretStorageKey, new: &SecretStorageKey) -> bool {
@@ -219,7 +219,7 @@ fn retire(draft: &mut Draft, id: &KeyId, left: &BTreeSet<(SecretName, KeyId)>) {
     }
     if left.iter().any(|(_, left_id)| left_id == id) {
         draft.warn(format!(
-            "the key {id} is kept, because entries under it are left"
+            "the key {id} is kept, because entries under it remain"
         ));
     } else {
         retire_description(draft, id);

@@ -29,7 +29,7 @@ impl WritingKeys {
         let with_recipient = |key: ProvenKey| match TrustedPublicKey::from_proven_key(&key) {
             Ok(_) if !allows_2019 => Err(StoreError::Needs2019Profile),
             Ok(recipient) => Ok((key, Some(recipient))),
-            // It is no key of 2019.
+            // It is not a key of 2019.
             Err(_) => Ok((key, None)),
         };
         keys.into_iter()

@@ -6,14 +6,14 @@
 use crate::identity::{DeviceTrust, KnownDevice};
 use crate::sharing::effects::Effects;
 use crate::sharing::open_request::Request;
-use crate::sharing::{Alert, Channel, Context, Ignored, Policy, Standing};
+use crate::sharing::{Alert, Assurance, Channel, Context, Ignored, Policy};
 use crate::{BackupVersion, Secret, SecretKind, SecretName, Verdict};
 
 /// An answer whose every check passed.
 #[derive(Debug)]
 pub(super) struct Accepted<'a> {
     pub(super) device: &'a KnownDevice,
-    pub(super) standing: Standing,
+    pub(super) standing: Assurance,
 }
 
 /// Checks an answer against the open request that has its ID.
@@ -94,9 +94,9 @@ fn sender<'a>(
     }
 }
 
-/// What a value is worth; `None` when it is not what its name says, or when nothing is known that
-/// a value of such a name must be compared with.
-fn value(name: &SecretName, secret: &Secret, context: &Context<'_>) -> Option<Standing> {
+/// The assurance about a value; `None` if it is not of the kind that its name says, or when nothing
+/// is known that a value of such a name must be compared with.
+fn value(name: &SecretName, secret: &Secret, context: &Context<'_>) -> Option<Assurance> {
     let size = secret.expose_secret().len();
     if size == 0 || size > Secret::MAX_BYTES {
         return None;
@@ -105,7 +105,7 @@ fn value(name: &SecretName, secret: &Secret, context: &Context<'_>) -> Option<St
     let (public_key, is_published) = match context.published_keys.judge(name, secret).ok()? {
         Verdict::Matches { public_key } => (public_key, true),
         Verdict::NothingToCompare { derived } => (derived, false),
-        Verdict::Untyped => return Some(Standing::Untyped),
+        Verdict::Untyped => return Some(Assurance::Untyped),
     };
     let pinned = match SecretKind::of(name) {
         SecretKind::MasterKey => trust.pinned().map(|(key, _)| key.to_base64()),
@@ -124,18 +124,18 @@ fn value(name: &SecretName, secret: &Secret, context: &Context<'_>) -> Option<St
         }
         _ => None,
     };
-    (pinned? == public_key).then_some(Standing::Pinned { public_key })
+    (pinned? == public_key).then_some(Assurance::Pinned { public_key })
 }
 
 /// A backup that the pinned master key signed is the user's; any other may be the server's.
-fn of_backup(backup: &BackupVersion, context: &Context<'_>) -> Standing {
+fn of_backup(backup: &BackupVersion, context: &Context<'_>) -> Assurance {
     let version = backup.version().to_owned();
     let (auth_data, user_id) = (backup.auth_data(), context.trust.user_id());
     let pinned = context.trust.pinned();
     if pinned.is_some_and(|(key, _)| key.verify(auth_data, user_id).is_ok()) {
-        Standing::SignedBackup { version }
+        Assurance::SignedBackup { version }
     } else {
-        Standing::ServerBackup { version }
+        Assurance::ServerBackup { version }
     }
 }
 

@@ -18,12 +18,12 @@ pub(super) struct Announcements {
 }
 
 impl Announcements {
-    /// The most outputs that wait before alerts and lines for the log are left out. All other
+    /// The most outputs that wait before alerts and lines for the log are omitted. All other
     /// outputs are bounded by what they are about.
     const MAX_WAITING: usize = 1024;
-    /// The most sayings that are remembered; what is new is not said while there are so many.
+    /// The maximum number of remembered alerts; while there are so many, new ones are not reported.
     const MAX_SAID: usize = 512;
-    /// How long the same thing is not said again.
+    /// The time for which the same alert is not repeated.
     const SILENCE: Duration = Duration::from_hours(1);
 
     pub(super) fn push(&mut self, output: Output) {

@@ -20,7 +20,7 @@ use crate::sharing::{
 };
 use crate::{SecretName, Timestamp};
 
-/// What other devices are to get.
+/// The state of answering other devices.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(super) struct Answers {
     pending: Vec<Pending>,
@@ -300,7 +300,8 @@ impl Answers {
         true
     }
 
-    /// Whoever was asked and gave no answer, before a restart or until it was too late, said "No".
+    /// A user who was asked and gave no answer, before a restart or until it was too late, said
+    /// "No".
     fn deny_unanswered(&mut self, io: &mut Announcements, now: Timestamp) {
         let is_denied = |one: &Pending| matches!(one.stage, Stage::Prompted(Some(prompt)) if !self.prompts.is_open(prompt));
         for pending in self.pending.extract_if(.., |one| is_denied(one)) {
@@ -345,8 +346,8 @@ impl Answers {
         });
     }
 
-    /// Whether so many requests of a device for one secret wait already that one more would not be
-    /// answered in an hour.
+    /// Returns `true` if so many requests of a device for one secret wait already that one more
+    /// would not be answered in an hour.
     fn is_over_rate(&self, device_id: &str, name: &SecretName) -> bool {
         let is_same = |one: &&Pending| {
             one.kind == ShareKind::Answer && one.device_id == device_id && one.name == *name
@@ -354,7 +355,7 @@ impl Answers {
         self.pending.iter().filter(is_same).count() >= RateLimit::PER_DEVICE_AND_SECRET
     }
 
-    /// Whether one more request has room.
+    /// Returns `true` if one more request has room.
     ///
     /// A server can forge requests in the name of any device. So that a flood of them does not shut
     /// out what the device really asks for, what waits for the user, without having been shown, gives

@@ -3,7 +3,7 @@
 use super::announce::Announcements;
 use super::outbox::Outbox;
 
-/// What the parts of the machine write to.
+/// The queues that the parts of the machine write to.
 pub(super) struct Effects<'a> {
     pub(super) outbox: &'a mut Outbox,
     pub(super) announcements: &'a mut Announcements,

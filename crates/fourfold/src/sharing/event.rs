@@ -20,7 +20,7 @@ pub enum SharingEvent {
         name: SecretName,
         /// The device that says that it asks.
         device_id: String,
-        /// What binds the answer to the request.
+        /// The request ID, which binds the answer to the request.
         request_id: RequestId,
     },
     /// `m.secret.request` with the action `request_cancellation`. Some clients name the secret,
@@ -93,7 +93,7 @@ pub enum SharingEventError {
     #[error("the event has no usable `{0}`")]
     Member(&'static str),
     /// No JSON object, or one that has a member of sharing twice.
-    #[error("the event is no JSON object, or one that has a member of sharing twice")]
+    #[error("the event is not a JSON object, or one that has a member of sharing twice")]
     NotAnObject,
     /// Larger than [`Content::MAX_BYTES`].
     #[error("the event is larger than {} bytes", Content::MAX_BYTES)]

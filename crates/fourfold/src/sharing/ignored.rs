@@ -39,7 +39,7 @@ pub enum Ignored {
     UnknownDevice,
 }
 
-/// How often something was ignored since the machine was made or restored.
+/// Counters of ignored events since the machine was created or restored.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts(BTreeMap<Ignored, u64>);
 

@@ -94,7 +94,7 @@ pub enum Recipients {
     /// These, as far as they are verified.
     Devices(Vec<String>),
     /// All devices, as `*`: for peers that this machine does not know yet. Only answers of devices
-    /// that were verified when the request was sent are taken all the same.
+    /// that were verified when the request was sent are taken anyway.
     Everyone,
 }
 
@@ -104,11 +104,11 @@ pub struct ToDeviceEvent {
     pub event_type: String,
     /// Its content as JSON; for an encrypted event that of the plaintext. It may hold a secret.
     pub content: Secret,
-    /// How it came.
+    /// The way in which it arrived.
     pub channel: Channel,
 }
 
-/// How a to-device event came.
+/// The way in which a to-device event arrived.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(
     clippy::large_enum_variant,

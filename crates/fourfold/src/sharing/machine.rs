@@ -34,8 +34,8 @@ use crate::{SecretName, Timestamp};
 /// - A value is taken only over Olm, from a verified device, for an open request that went to that
 ///   device, and if it fits the pinned or published key where its name has one. The first that
 ///   passes wins; one that does not pass does not end the request.
-/// - Whoever asks and gets nothing cannot tell whether the secret is not held, denied, or the device
-///   not trusted: in all cases nothing is sent, and nothing fetched from the network.
+/// - Anyone who asks and gets nothing cannot tell whether the secret is not available, denied, or the
+///   device not trusted: in all cases nothing is sent, and nothing fetched from the network.
 /// - Everything is bounded, however much comes in; what is ignored is counted
 ///   ([`ignored`](Self::ignored)).
 ///
@@ -98,7 +98,7 @@ pub struct SecretSharing {
 }
 
 impl SecretSharing {
-    /// How long a request stays open, and how long one of another device waits here.
+    /// The time for which a request stays open, and for which one of another device waits here.
     pub const REQUEST_LIFETIME: Duration = Requests::LIFETIME;
     /// The most secrets that can be shared.
     pub const MAX_SHAREABLE: usize = 1000;
@@ -132,13 +132,13 @@ impl SecretSharing {
         &self.policy
     }
 
-    /// Whether the machine is locked. That is kept over a restart.
+    /// Returns `true` if the machine is locked. That is kept over a restart.
     #[must_use]
     pub const fn is_locked(&self) -> bool {
         self.locked
     }
 
-    /// How often events were ignored for this reason, since the machine was made or restored.
+    /// The number of events ignored for this reason since the machine was created or restored.
     #[must_use]
     pub fn ignored(&self, reason: Ignored) -> u64 {
         self.ignored.of(reason)
@@ -198,7 +198,7 @@ impl SecretSharing {
         self.advance(context);
     }
 
-    /// What to do next; `None` when there is nothing left until the next input.
+    /// The next output; `None` if there is none until the next input.
     pub fn poll(&mut self) -> Option<Output> {
         if let Some(output) = self.announcements.pop() {
             return Some(output);

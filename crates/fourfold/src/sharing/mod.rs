@@ -35,8 +35,8 @@ pub use self::ignored::Ignored;
 pub use self::input::{Channel, Input, Recipients, ToDeviceEvent};
 pub use self::machine::SecretSharing;
 pub use self::output::{
-    Alert, AskRefusal, Audit, AuditDecision, DeviceSummary, Origin, Outcome, Output, Prompt,
-    PromptId, Received, Send, SendId, Settled, Share, ShareId, Standing,
+    Alert, AskRefusal, Assurance, Audit, AuditDecision, DeviceSummary, Origin, Outcome, Output,
+    Prompt, PromptId, Received, Send, SendId, Settled, Share, ShareId,
 };
 pub use self::policy::{Policy, Rule};
 pub use self::request_id::{RequestId, RequestIdError};

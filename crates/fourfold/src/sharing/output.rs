@@ -31,7 +31,7 @@ pub enum Output {
         request_id: RequestId,
         /// The secret it was for.
         name: SecretName,
-        /// How it ended.
+        /// The outcome.
         outcome: Outcome,
     },
     /// Something that the user should know now.
@@ -73,19 +73,19 @@ pub struct Share {
     pub id: ShareId,
     /// The secret.
     pub name: SecretName,
-    /// Who gets it.
+    /// The recipient.
     pub device: DeviceSummary,
 }
 
 /// A question to the user: may this device have these secrets?
 ///
-/// The default is "No", and so is no answer.
+/// The default is "No", and a missing answer means the same.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Prompt {
     /// For [`Input::PromptAnswered`](super::Input::PromptAnswered).
     pub id: PromptId,
-    /// Who asks.
+    /// The requesting device.
     pub device: DeviceSummary,
     /// For what.
     pub names: Vec<SecretName>,
@@ -101,9 +101,9 @@ pub struct DeviceSummary {
     pub device_id: String,
     /// Its fingerprint.
     pub ed25519: PublicKey,
-    /// What Olm sessions with it are bound to.
+    /// The Curve25519 key that Olm sessions with it are bound to.
     pub curve25519: Curve25519PublicKey,
-    /// What it says that it is called: untrusted, to be escaped.
+    /// Its display name: untrusted, to be escaped.
     pub display_name: Option<String>,
     /// When this machine saw it first.
     pub first_seen: Timestamp,
@@ -134,12 +134,12 @@ impl From<&KnownDevice> for DeviceSummary {
 pub struct Received {
     /// The secret.
     pub name: SecretName,
-    /// Who sent it.
+    /// The sender.
     pub from: DeviceSummary,
     /// Why it came.
     pub origin: Origin,
-    /// What is known about the value.
-    pub standing: Standing,
+    /// The assurance about the value.
+    pub standing: Assurance,
     pub(super) value: Secret,
 }
 
@@ -156,7 +156,7 @@ impl Received {
     }
 }
 
-/// What to do with a received secret.
+/// The handling of a received secret.
 #[derive(Debug)]
 #[expect(
     clippy::exhaustive_enums,
@@ -181,10 +181,10 @@ pub enum Origin {
     Requested(RequestId),
 }
 
-/// What is known about the value of a received secret.
+/// The assurance about the value of a received secret.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
-pub enum Standing {
+pub enum Assurance {
     /// It belongs to this cross-signing key, which is pinned or which the pinned master key signed.
     Pinned {
         /// The public key, in base64.
@@ -206,7 +206,7 @@ pub enum Standing {
     Untyped,
 }
 
-/// How a request of this machine ended.
+/// The outcome of a request of this machine.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -242,21 +242,21 @@ pub enum Alert {
     ConflictingAnswers {
         /// The secret.
         name: SecretName,
-        /// Who sent the second value.
+        /// The sender of the second value.
         device_id: String,
     },
     /// A device that is gone or was blocked asks for a secret, or sends one.
     GoneDevice {
         /// Which.
         device_id: String,
-        /// What speaks against it.
+        /// The reason for distrust.
         trust: DeviceTrust,
     },
     /// A verified device sent a value that is not what its name says.
     InvalidValue {
         /// The secret.
         name: SecretName,
-        /// Who sent it.
+        /// The sender.
         device_id: String,
     },
     /// A device asks for more than it may have in an hour. Somebody may be forging its requests.
@@ -278,11 +278,11 @@ pub struct Audit {
     pub name: SecretName,
     /// The other device; none when a request goes out or ends.
     pub device: Option<DeviceSummary>,
-    /// What was decided.
+    /// The decision.
     pub decision: AuditDecision,
 }
 
-/// What was decided.
+/// The decision.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -21,7 +21,7 @@ pub(super) struct Pending {
     pub(super) stage: Stage,
 }
 
-/// How far it has come.
+/// The progress.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) enum Stage {
     /// To be looked at, from this moment on.
@@ -32,7 +32,7 @@ pub(super) enum Stage {
     Shared(ShareId),
 }
 
-/// What a share is for.
+/// The purpose of a share.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) enum ShareKind {
     Answer,

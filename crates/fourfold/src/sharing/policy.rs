@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::KnownDevice;
 use crate::{SecretName, Timestamp};
 
-/// What happens when a verified device asks for a secret.
+/// The rule for requests of verified devices.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -46,7 +46,8 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// How long the verification of a device on this machine counts as the user's consent.
+    /// The time for which the verification of a device on this machine counts as the user's
+    /// consent.
     pub const JUST_CONFIRMED: Duration = Duration::from_mins(10);
 
     /// Sets the rule of one secret.
@@ -80,19 +81,19 @@ impl Policy {
         }
     }
 
-    /// Whether pushes of a secret are taken.
+    /// Returns `true` if pushes of a secret are taken.
     #[must_use]
     pub fn accepts_pushes_of(&self, name: &SecretName) -> bool {
         self.accepted_pushes.contains(name)
     }
 
-    /// Whether a secret may be asked for.
+    /// Returns `true` if a secret may be asked for.
     #[must_use]
     pub fn may_request(&self, name: &SecretName) -> bool {
         self.may_request_master_key || *name != SecretName::master_key()
     }
 
-    /// What the rules say to one device now.
+    /// The decision of the rules for one device now.
     pub(super) fn consent(
         &self,
         name: &SecretName,

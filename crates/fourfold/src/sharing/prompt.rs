@@ -20,7 +20,7 @@ pub(super) struct Prompts {
 }
 
 impl Prompts {
-    /// How long a device waits for its next prompt.
+    /// The time for which a device waits for its next prompt.
     pub(super) const INTERVAL: Duration = Duration::from_mins(10);
 
     pub(super) fn open(

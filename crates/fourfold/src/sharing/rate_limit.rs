@@ -20,7 +20,7 @@ impl RateLimit {
     pub(super) const ALTOGETHER: usize = 20;
     const WINDOW: Duration = Duration::from_hours(1);
 
-    /// Whether one more answer is too many.
+    /// Returns `true` if one more answer is too many.
     pub(super) fn is_exceeded(&self, device_id: &str, name: &SecretName, now: Timestamp) -> bool {
         let recent = || {
             self.answers

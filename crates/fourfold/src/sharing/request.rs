@@ -27,7 +27,7 @@ pub(super) struct Requests {
 struct Over {
     name: SecretName,
     until: Timestamp,
-    /// What was accepted, to notice a device that says something else. Not kept over a restart.
+    /// The accepted value, to detect a device that sends a different one. Not kept over a restart.
     #[serde(skip)]
     value: Option<Secret>,
 }
@@ -37,7 +37,7 @@ impl Requests {
     const MAX_OPEN: usize = 64;
     /// The most requests that are over and remembered.
     const MAX_OVER: usize = 256;
-    /// How long a request stays open, and how long one of another device waits here.
+    /// The time for which a request stays open, and for which one of another device waits here.
     pub(super) const LIFETIME: Duration = Duration::from_mins(15);
 
     pub(super) fn ask(

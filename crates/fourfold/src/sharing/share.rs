@@ -14,7 +14,7 @@ use crate::identity::{DeviceTrust, KnownDevice};
 use crate::sharing::{Context, DeviceSummary, Policy, RequestId};
 use crate::{Secret, SecretName};
 
-/// What holds for every share at the moment.
+/// The current conditions for every share.
 #[derive(Debug)]
 pub(super) struct Rules<'a> {
     pub(super) policy: &'a Policy,
@@ -71,7 +71,7 @@ pub(super) fn check<'a>(
 /// The permission to encrypt one secret to one device, now.
 /// [`authorise`](super::SecretSharing::authorise) gives it once, and it must not be kept.
 #[derive(Debug)]
-#[must_use = "whoever was authorised sends, or the device waits in vain"]
+#[must_use = "an authorised share must be sent, or the device waits for nothing"]
 pub struct Authorised {
     pub(super) device: DeviceSummary,
     pub(super) name: SecretName,
@@ -80,7 +80,7 @@ pub struct Authorised {
 }
 
 impl Authorised {
-    /// Who gets it: encrypt to exactly these keys.
+    /// The recipient: encrypt to exactly these keys.
     #[must_use]
     pub const fn device(&self) -> &DeviceSummary {
         &self.device
@@ -133,7 +133,7 @@ pub enum ShareRefusal {
     #[error("locked")]
     Locked,
     /// This machine does not have the secret.
-    #[error("the secret is not held")]
+    #[error("the secret is not available")]
     NotHeld,
     /// The device is not verified, or no longer.
     #[error("the device is not trusted: {0}")]
@@ -163,7 +163,7 @@ crate::error_code::error_codes! {
 }
 
 impl ShareRefusal {
-    /// Whether it may pass before the request is too old.
+    /// Returns `true` if it may pass before the request is too old.
     pub(super) fn may_pass(self) -> bool {
         match self {
             Self::ConsentNeeded | Self::Locked | Self::Stale => true,

@@ -8,7 +8,7 @@ use crate::{Content, Secret, SecretName, canonical_json};
 pub(super) const REQUEST: &str = "m.secret.request";
 pub(super) const SEND: &str = "m.secret.send";
 pub(super) const PUSH: &str = "m.secret.push";
-/// What clients send until MSC4385 is accepted.
+/// The event type that clients use until MSC4385 is accepted.
 pub(super) const UNSTABLE_PUSH: &str = "io.element.msc4385.secret.push";
 
 /// `m.secret.request` with the action `request`.

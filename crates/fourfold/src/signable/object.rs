@@ -122,7 +122,7 @@ impl Signable {
         self.0
     }
 
-    /// Whether a signature of the one fits the other, too.
+    /// Returns `true` if a signature of the one fits the other, too.
     pub(crate) fn is_same(&self, object: &Content) -> bool {
         let message = |object: &Content| canonical_json::of_signed(&object.to_json()).ok();
         message(&self.0) == message(object)
@@ -161,7 +161,7 @@ impl Signable {
     }
 }
 
-/// What a cross-signing key is for.
+/// The usage of a cross-signing key.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum KeyUsage {
@@ -185,8 +185,8 @@ impl KeyUsage {
     }
 }
 
-/// How a passphrase became the key of a backup, as clients wrote it into `auth_data` before secret
-/// storage existed.
+/// The derivation of the key of a backup from a passphrase, as clients wrote it into `auth_data`
+/// before secret storage existed.
 #[derive(Clone, Debug)]
 pub(crate) struct BackupPassphrase {
     iterations: u32,

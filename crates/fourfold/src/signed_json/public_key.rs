@@ -53,9 +53,9 @@ impl PublicKey {
         self.verify_as(object, entity, &self.key_id())
     }
 
-    /// Whether a device ID is this key, as text or decoded: padded, with other unused bits, in the
-    /// alphabet of URLs. Devices and cross-signing keys share one space of names, in which such a
-    /// device would turn its own signature into one of the key.
+    /// Returns `true` if a device ID is this key, as text or decoded: padded, with other unused
+    /// bits, in the alphabet of URLs. Devices and cross-signing keys share one space of names, in
+    /// which such a device would turn its own signature into one of the key.
     #[must_use]
     pub fn is_device_id(&self, device_id: &str) -> bool {
         let in_base64: String = device_id
@@ -140,8 +140,8 @@ crate::error_code::error_codes! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {
-    /// The signature does not fit the object.
-    #[error("the signature does not fit")]
+    /// The signature is not valid for the object.
+    #[error("the signature is not valid")]
     Bad,
     /// The object cannot be signed.
     #[error("the object {0}")]
@@ -149,7 +149,7 @@ pub enum SignatureError {
     /// The object could be taken for one of another kind.
     #[error("the object {0}")]
     Foreign(#[from] ForeignMember),
-    /// The signature is not base64 of 64 bytes, or `signatures` is no object of objects.
+    /// The signature is not base64 of 64 bytes, or `signatures` is not an object of objects.
     #[error("the signature is malformed")]
     Malformed,
     /// There is no signature by this key.

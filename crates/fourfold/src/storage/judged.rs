@@ -15,13 +15,13 @@ pub struct JudgedSecret {
     pub secret: Secret,
     /// The key that opened it.
     pub key_id: KeyId,
-    /// Who can have written it.
+    /// The evidence of who wrote it.
     pub authenticity: Authenticity,
     /// The outcome of the comparison with what is published.
     pub verdict: Verdict,
-    /// How the entry, or the value where its name says what it is, deviates from the specification.
+    /// The deviations from the specification, of the entry and of a value of a known kind.
     pub quirks: BTreeSet<Quirk>,
-    /// What vouches for the value, the strongest that is known. A [`Snapshot`](crate::Snapshot) has
+    /// The strongest known evidence for the value. A [`Snapshot`](crate::Snapshot) has
     /// no memory: [`known_before`](Self::known_before) adds what this machine remembers.
     pub vouched_by: Vouched,
 }
@@ -48,7 +48,7 @@ impl JudgedSecret {
         }
     }
 
-    /// Whether it belongs to the published public key.
+    /// Returns `true` if it belongs to the published public key.
     #[must_use]
     pub fn matches_published_key(&self) -> bool {
         matches!(self.verdict, Verdict::Matches { .. })
@@ -79,7 +79,7 @@ pub enum ReadError {
     /// It does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// What changed since this machine looked last forbids it.
+    /// A change since this machine last read the account forbids it.
     #[error(transparent)]
     Suspicious(#[from] Suspicious),
     /// It opens, and is not what its name says, or belongs to another public key than the published

@@ -10,7 +10,7 @@ use crate::{
     KeyInputError, SecretName, SecretState, SecretStorageKey,
 };
 
-/// What a person typed to unlock secret storage, and what they say that it is.
+/// The text that a person typed to unlock secret storage, and the kind that they say it is.
 ///
 /// A text is [`Either`](Self::Either) unless the person was asked for one of the two, or chose.
 #[derive(Clone, Copy)]
@@ -21,7 +21,7 @@ use crate::{
 pub enum KeyText<'a> {
     /// A recovery key if it reads as one, else a passphrase.
     Either(&'a str),
-    /// A passphrase. What reads as a recovery key is taken for one all the same: nobody chooses the
+    /// A passphrase. What reads as a recovery key is taken for one anyway: nobody chooses the
     /// recovery key of another key as a passphrase.
     Passphrase(&'a str),
     /// A recovery key.
@@ -105,7 +105,8 @@ impl SecretStorage<'_> {
     ///
     /// # Errors
     ///
-    /// [`UnlockError`]: there is no key, the text is neither of the two, or it fits no candidate.
+    /// [`UnlockError`]: there is no key, the text is neither of the two, or it fits no
+    /// candidate.
     ///
     /// ```
     /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
@@ -242,7 +243,7 @@ impl SecretStorage<'_> {
     }
 }
 
-/// Why a text is no key of secret storage. Its texts may name key IDs, which are untrusted.
+/// Why a text is not a key of secret storage. Its texts may name key IDs, which are untrusted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnlockError {
@@ -256,11 +257,11 @@ pub enum UnlockError {
     /// were.
     #[error(
         "the passphrase fits none of the keys that were tried, and {left_out} more would take more \
-         than {} iterations in all",
+         than {} iterations in total",
         Budget::TOTAL
     )]
     NotAllTried {
-        /// How many keys were not tried.
+        /// The number of keys that were not tried.
         left_out: usize,
     },
     /// It is the key, but it may not write ([`Snapshot::unlock`](crate::Snapshot::unlock) only).
@@ -327,7 +328,7 @@ pub enum NoWritingKey {
     Damaged {
         /// The key. Untrusted text.
         id: KeyId,
-        /// What is wrong with its description.
+        /// The problem with its description.
         error: KeyDescriptionError,
     },
     /// The default key has no description.

@@ -40,8 +40,8 @@ impl<'a> SecretStorage<'a> {
         self.account_data
     }
 
-    /// Whether nothing of secret storage was ever there: no default key, no key, no secret, not
-    /// even deleted or damaged ones.
+    /// Returns `true` if nothing of secret storage was ever there: no default key, no key, no
+    /// secret, not even deleted or damaged ones.
     ///
     /// Deleted account data is `{}`, whatever it was: it only counts under the names that Matrix
     /// itself gives to secrets.
@@ -130,7 +130,7 @@ impl<'a> SecretStorage<'a> {
         matches!(self.secret(name), SecretState::Encrypted(secret) if secret.entry(id).is_some())
     }
 
-    /// What the account data under a secret's name is.
+    /// The state of the account data under a secret's name.
     #[must_use]
     pub fn secret(&self, name: &SecretName) -> SecretState {
         match self.account_data.raw(name.as_str()) {
@@ -310,9 +310,9 @@ impl<'a> SecretStorage<'a> {
 pub struct OpenedSecret {
     /// The secret.
     pub secret: Secret,
-    /// Who can have written it.
+    /// The evidence of who wrote it.
     pub authenticity: Authenticity,
-    /// How the entry, or the value where its name says what it is, deviates from the specification.
+    /// The deviations from the specification, of the entry and of a value of a known kind.
     pub quirks: BTreeSet<Quirk>,
 }
 

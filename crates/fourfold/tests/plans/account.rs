@@ -345,7 +345,7 @@ fn add_secret(account: &mut Account, name: &SecretName, dice: &mut Dice) {
     }
 }
 
-/// An entry that is no object, or names a member twice.
+/// An entry that is not an object, or names a member twice.
 fn damage(account: &mut Account, name: &SecretName, id: &str) {
     let twice = Content::from_json(r#"{"a":{"mac":1,"mac":2}}"#).unwrap();
     let twice: &serde_json::value::RawValue =

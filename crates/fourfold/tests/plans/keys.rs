@@ -257,7 +257,7 @@ fn a_key_that_a_damaged_secret_mentions_is_kept() {
     assert_eq!(account.data.raw("org.example.twice"), Some(json.as_str()));
     assert!(
         plan.warnings
-            .contains(&"org.example.twice is damaged and left as it is".to_owned())
+            .contains(&"org.example.twice is damaged and is not changed".to_owned())
     );
 }
 

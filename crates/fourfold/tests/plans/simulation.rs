@@ -308,7 +308,7 @@ impl Run<'_> {
                 key.id()
             );
             for name in left {
-                let warning = format!("{name} under {} is left", key.id());
+                let warning = format!("{name} under {} is not changed", key.id());
                 let is_said = plan.warnings.iter().any(|said| said.starts_with(&warning));
                 assert!(is_said, "seed {}: {warning}", self.seed);
             }

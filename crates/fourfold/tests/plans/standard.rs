@@ -99,7 +99,7 @@ fn another_default_key_and_what_is_said_about_backups_stay() {
     let plan = complete(&account, &Identity::ALICE.published_keys()).unwrap();
     assert!(!event_types(&plan).contains(&"m.secret_storage.default_key"));
     assert!(!event_types(&plan).contains(&"m.key_backup"));
-    // What is no answer is replaced, and what stands beside it stays.
+    // What is not an answer is replaced, and what stands beside it stays.
     wish.insert("enabled", "maybe");
     account.data.insert("m.key_backup", &wish);
     let plan = complete(&account, &Identity::ALICE.published_keys()).unwrap();
@@ -140,7 +140,7 @@ fn another_value_is_replaced_only_when_the_published_key_says_so() {
         CompleteError::OtherValue { name: name.clone() }
     );
     let plan = complete(&account, &Identity::ALICE.published_keys()).unwrap();
-    assert!(plan.warnings[0].contains("is another one"));
+    assert!(plan.warnings[0].contains("is different"));
     plan.apply_to(&mut account.data);
     let opened = account.storage().open(&name, account.key(0)).unwrap();
     assert!(opened.secret.is_same(&Identity::ALICE.secret(&name)));

@@ -2,7 +2,7 @@
 
 use fourfold::identity::{PinnedBy, TombstoneReason};
 use fourfold::sharing::{
-    Alert, Channel, Ignored, Input, Origin, Output, Policy, Settled, Standing,
+    Alert, Assurance, Channel, Ignored, Input, Origin, Output, Policy, Settled,
 };
 use fourfold::{BackupVersion, Content, Secret, SecretName};
 
@@ -32,7 +32,7 @@ fn takes_the_answer_of_a_verified_device_that_was_asked() {
     let received = received.pop().unwrap();
     assert_eq!(received.name, name(TOKEN));
     assert_eq!(received.from.device_id, "B");
-    assert_eq!(received.standing, Standing::Untyped);
+    assert_eq!(received.standing, Assurance::Untyped);
     assert!(matches!(&received.origin, Origin::Requested(id) if id.as_str() == "1"));
     let Settled::New(value) = received.settle(None) else {
         panic!("nothing was held");
@@ -292,10 +292,10 @@ fn compares_keys_with_what_is_pinned_or_published() {
         let standing = &story.received()[0].standing;
         let is_backup = secret == SecretName::backup_key();
         assert_eq!(
-            matches!(standing, Standing::ServerBackup { version } if version == "1"),
+            matches!(standing, Assurance::ServerBackup { version } if version == "1"),
             is_backup
         );
-        assert_eq!(matches!(standing, Standing::Pinned { .. }), !is_backup);
+        assert_eq!(matches!(standing, Assurance::Pinned { .. }), !is_backup);
     }
 }
 
@@ -326,9 +326,9 @@ fn tells_a_backup_that_the_pinned_master_key_signed_from_any_other() {
         let (olm, value) = (story.account.olm("B"), story.account.secret(&secret));
         story.answer("1", &value, olm);
         let standing = &story.received()[0].standing;
-        let is_said = matches!(standing, Standing::SignedBackup { version } if version == "1");
+        let is_said = matches!(standing, Assurance::SignedBackup { version } if version == "1");
         assert_eq!(is_said, is_signed, "{} signers", signers.len());
-        let is_not = matches!(standing, Standing::ServerBackup { version } if version == "1");
+        let is_not = matches!(standing, Assurance::ServerBackup { version } if version == "1");
         assert_eq!(is_not, !is_signed, "{} signers", signers.len());
     }
 }

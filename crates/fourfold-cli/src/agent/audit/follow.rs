@@ -13,7 +13,7 @@ use crate::error::Result;
 pub(crate) struct Following {
     log: AuditLog,
     tails: [Tail; 3],
-    /// What was shared stands in two places when an earlier version wrote it.
+    /// Lines about shared secrets that an earlier version wrote are in two files.
     shared: HashSet<Record>,
 }
 
@@ -39,7 +39,7 @@ impl Following {
         }
     }
 
-    /// What was written since the last call; the first time, everything that is kept.
+    /// The lines written since the last call; at the first call, all lines.
     pub(crate) fn more(&mut self) -> Result<Vec<Record>> {
         let mut records = Vec::new();
         for tail in &mut self.tails {

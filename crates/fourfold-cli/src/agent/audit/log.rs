@@ -18,7 +18,7 @@ use crate::terminal::shown::Json;
 pub(crate) struct Record {
     /// Milliseconds since 1970, by the clock on the wall.
     pub(crate) time: u64,
-    /// What happened: `shared`, `refused`, `asked`, `received`, `unlocked`, `locked`, `alert`, …
+    /// The event: `shared`, `refused`, `asked`, `received`, `unlocked`, `locked`, `alert`, …
     pub(crate) event: String,
     /// The secret that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,7 +101,7 @@ impl AuditLog {
         self.append(&record)
     }
 
-    /// As [`write`](Self::write), unless the very same line is there: whoever tells it does not know
+    /// As [`write`](Self::write), unless the very same line is there: the caller does not know
     /// whether it was written before a crash.
     pub(crate) fn write_once(&self, record: Record) -> Result<()> {
         if self.read()?.contains(&record) {
@@ -110,7 +110,7 @@ impl AuditLog {
         self.write(record)
     }
 
-    /// All lines that are kept, the oldest first. Of a line that is damaged nothing is left out but
+    /// All lines that are kept, the oldest first. Of a line that is damaged nothing is omitted but
     /// itself.
     pub(crate) fn read(&self) -> Result<Vec<Record>> {
         let shared = self.lines_of(Place::Shared)?;
@@ -212,11 +212,11 @@ impl AuditLog {
 /// Where a line is kept. Lines of one place never push out those of another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Place {
-    /// What left this machine.
+    /// Secrets that left this machine.
     Shared,
-    /// What was asked, decided and received otherwise, and the locks.
+    /// Other requests, decisions and received secrets, and locking.
     Decisions,
-    /// What a homeserver can bring about as often as it likes.
+    /// Events that a homeserver can trigger as often as it likes.
     Notices,
 }
 
@@ -234,7 +234,7 @@ impl Place {
 
 /// A secret was given to another device.
 pub(crate) const SHARED: &str = "shared";
-/// Who is trusted, or which devices there are, changed.
+/// The trust in a device, or the list of devices, changed.
 pub(crate) const TRUST: &str = "trust";
 /// Something that is not as it should be.
 pub(crate) const ALERT: &str = "alert";

@@ -52,5 +52,5 @@ pub(crate) fn detach() -> Result<()> {
         .map_err(|error| Error::usage(format!("standard output: {error}")))
 }
 
-/// How much of what the agent says at its start is shown.
+/// The maximum length of the agent's output at its start that is shown.
 const MAX_MESSAGES: u64 = 64 * 1024;

@@ -17,7 +17,7 @@ use crate::{runtime, state};
 /// Options of `agent log`.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Options {
-    /// Go on with what is written from now on, until Ctrl-C
+    /// Keep printing new lines until Ctrl-C
     #[arg(long, short)]
     follow: bool,
 }
@@ -82,5 +82,5 @@ fn line(record: &Record) -> String {
     line
 }
 
-/// How soon a new line is seen.
+/// The interval at which new lines are read.
 const PAUSE: Duration = Duration::from_millis(200);

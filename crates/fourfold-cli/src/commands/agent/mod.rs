@@ -27,19 +27,21 @@ pub(crate) struct Options {
     start: StartOptions,
 }
 
-/// How the agent works.
+/// Options of the agent.
 #[derive(Args, Clone, Debug)]
 struct StartOptions {
-    /// Stay in the foreground, and ask at this terminal
+    /// Stay in the foreground, and ask on this terminal
     #[arg(long)]
     foreground: bool,
     /// Forget the key after this time without use
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "15m")]
     idle: Duration,
-    /// What other devices may have [default: the user's configuration, fourfold/policy.toml]
+    /// The policy file, which says what other devices may have [default: fourfold/policy.toml in
+    /// the user's configuration folder]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Ask by running PROGRAM: the question is JSON on its standard input, and 0 means Yes
+    /// Ask by running PROGRAM: it reads the question as JSON from standard input, and exits with 0
+    /// for Yes
     #[arg(long, value_name = "PROGRAM")]
     ask: Option<PathBuf>,
     #[command(flatten)]
@@ -51,13 +53,13 @@ struct StartOptions {
 
 #[derive(Clone, Debug, Subcommand)]
 enum Command {
-    /// Show how the agent is
+    /// Show the agent's status
     Status,
-    /// Show what was asked of this device, and what came of it; the agent need not run
+    /// Show the audit log: requests, decisions and alerts. The agent need not run
     Log(log::Options),
-    /// Show which requests of other devices wait for an answer
+    /// List the requests of other devices that wait for an answer
     Questions,
-    /// Answer one of them
+    /// Answer a request
     Answer {
         /// The number of the question
         question: u64,
@@ -65,7 +67,7 @@ enum Command {
         #[arg(value_enum)]
         answer: YesOrNo,
     },
-    /// End the agent
+    /// Stop the agent
     Stop,
 }
 

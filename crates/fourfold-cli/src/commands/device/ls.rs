@@ -29,7 +29,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let lists = own_device::lists(&logged_in)?;
     if let Err(error) = &lists.devices {
         messages::warn(format_args!(
-            "the homeserver does not say who is logged in: {error}"
+            "the homeserver does not say which devices are logged in: {error}"
         ));
     }
     let judge = Judge::new(&mut logged_in, &options.sealing, &lists)?;
@@ -112,7 +112,7 @@ fn devices(judge: &Judge<'_>, lists: &DeviceLists) -> Vec<Device> {
         .collect()
 }
 
-/// Whether the published identity signed a device, whatever that is worth here.
+/// Returns `true` if the published identity signed a device, whatever that is worth here.
 fn is_signed(published: &UserKeys, device_id: &str, key: &PublicKey) -> bool {
     ConfirmedDevice::with_fingerprint(published, device_id, key)
         .is_ok_and(|device| device.check_signed(published).is_ok())

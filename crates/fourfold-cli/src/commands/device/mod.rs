@@ -11,19 +11,19 @@ use clap::Subcommand;
 use crate::error::Result;
 use crate::options::Global;
 
-/// What to do with the devices.
+/// Commands that manage devices.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// List the devices, and tell which are verified and why not
+    /// List the devices, and show which are verified and why others are not
     Ls(ls::Options),
-    /// Verify this device with a recovery key or a passphrase, or another one by emoji
+    /// Verify this device with a recovery key or passphrase, or another device by emoji
     #[command(
         after_help = "Examples:\n  fourfold device verify               asks for the recovery key\n  fourfold device verify --recovery-key-file key.txt --store-key-file state.key\n  fourfold device verify JLAFKJWSCS    compares emoji with that device\n  fourfold device verify --emoji       waits until another device asks for it"
     )]
     Verify(verify::Options),
-    /// Sign another device of yours, whose fingerprint you have compared
+    /// Sign another of your devices, after comparing its fingerprint
     #[command(
-        after_help = "The fingerprint is shown on the other device, as its session key.\n\nExample:\n  fourfold device sign JLAFKJWSCS --fingerprint \"xmiq 5L4p ...\""
+        after_help = "The other device shows its fingerprint as its session key.\n\nExample:\n  fourfold device sign JLAFKJWSCS --fingerprint \"xmiq 5L4p ...\""
     )]
     Sign(sign::Options),
     /// Log a device out and forget it

@@ -23,7 +23,8 @@ pub(super) fn self_signing_key(
     Ok(self_signing_key.ok_or(UnusableKeys::NoSelfSigningKey)?)
 }
 
-/// What a key of secret storage opens of the published identity. Says what it leaves out.
+/// The private keys of the published identity that a key of secret storage opens. Says what it
+/// leaves out.
 pub(super) fn open(snapshot: &Judged, key: &SecretStorageKey, published: &UserKeys) -> OpenedKeys {
     let published_keys = PublishedKeys {
         identity: Some(published.identity().clone()),

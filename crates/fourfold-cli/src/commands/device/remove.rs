@@ -49,13 +49,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if !change::agree(global, &plan, options.change)? {
         return Ok(());
     }
-    // Remembered first: whoever has the device keeps its signature, which nothing takes back.
+    // Remembered first: anyone who has the device keeps its signature, which nothing takes back.
     let own = own_device::existing(&mut logged_in, &options.sealing)?;
     if let Some(mut own) = own {
         own.distrust(&options.device_id, TombstoneReason::LoggedOut)?;
     }
     let cleared = Cleared::that_only_removes(&plan)
-        .ok_or_else(|| Error::refused("more would be changed than the device"))?;
+        .ok_or_else(|| Error::refused("the plan would change more than the device"))?;
     change::apply_asking(&mut logged_in, cleared, &options.password)?;
     if global.json {
         return output::json(&serde_json::json!({"changed": true, "device_id": options.device_id}));

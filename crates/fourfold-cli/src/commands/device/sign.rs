@@ -21,7 +21,7 @@ pub(crate) struct Options {
     /// The ID of the device
     #[arg(value_name = "DEVICE")]
     device_id: String,
-    /// The fingerprint that the device itself shows; spaces do not matter
+    /// The fingerprint that the device itself shows; spaces are ignored
     #[arg(long, value_name = "FINGERPRINT")]
     fingerprint: String,
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         return Ok(());
     }
     change::apply(&mut logged_in, snapshot.clear(&plan))?;
-    // What this machine remembers against the device is lifted by the comparison.
+    // The comparison lifts any distrust of the device on this machine.
     if let Some(mut own) = own_device::existing(&mut logged_in, &options.sealing)? {
         own_device::refresh(&logged_in, &mut own)?;
         own.confirm(&options.device_id, fingerprint)?;

@@ -91,7 +91,7 @@ fn check(
     Err(Error::new(
         Exit::NotVerified,
         format!(
-            "this may be the key {}, but nothing can prove it",
+            "this may be the key {}, but it cannot be verified",
             unlock::label(&storage, id)
         ),
     )

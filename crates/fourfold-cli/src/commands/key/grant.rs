@@ -13,7 +13,7 @@ use crate::storage::unlock;
 /// Options of `key grant`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct GrantOptions {
-    /// The key that is to open the secrets
+    /// The ID of the key that gets access to the secrets
     #[arg(value_name = "ID")]
     id: String,
     /// The names of the secrets [default: all that the other key opens]
@@ -29,7 +29,7 @@ pub(crate) struct GrantOptions {
 /// Options of `key revoke`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RevokeOptions {
-    /// The key that is to lose the secrets
+    /// The ID of the key that loses access to the secrets
     #[arg(value_name = "ID")]
     id: String,
     /// The names of the secrets
@@ -74,7 +74,7 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
             let plan = plan::add_key(&storage, &name, &from, &to, &published_keys, &mut rng())?;
             plans.push(plan);
         }
-        joined(format!("let the key {id} open secrets"), plans)
+        joined(format!("give the key {id} access to secrets"), plans)
     })
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
             let plan = plan::take_key_away(&storage, &name, &id, &remaining, &published_keys)?;
             plans.push(plan);
         }
-        joined(format!("take secrets away from the key {id}"), plans)
+        joined(format!("revoke the key {id}'s access to secrets"), plans)
     })
 }
 

@@ -1,4 +1,4 @@
-//! `fourfold key migrate`: bring an account of 2019 to today's form.
+//! `fourfold key migrate`: migrate an account from the 2019 algorithm to the current one.
 
 use clap::Args;
 use fourfold::Algorithm;
@@ -36,7 +36,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         .collect();
     if old.is_empty() {
         return Err(Error::refused("there is no key of the 2019 algorithm")
-            .hint("fourfold key rotate replaces a key of today"));
+            .hint("fourfold key rotate replaces a current key"));
     }
     new_key::check_delivery(&options.new, options.change)?;
     let mut keys = Vec::new();

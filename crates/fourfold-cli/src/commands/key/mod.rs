@@ -1,4 +1,4 @@
-//! `fourfold key`: look after the keys.
+//! `fourfold key`: manage keys.
 
 mod check;
 mod grant;
@@ -18,39 +18,39 @@ use crate::options::{AcceptOptions, ChangeOptions, Global, KeyInput, ReadOptions
 use crate::storage::unlock;
 use crate::terminal::output;
 
-/// What to do with the keys.
+/// Commands that manage keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make another key
+    /// Create another key
     #[command(after_help = "Example:\n  fourfold key new --name paper --kit kit.html")]
     New(new::Options),
     /// List the keys
     Ls(LsOptions),
-    /// Tell which key a recovery key or passphrase is, and where a typing error is
+    /// Identify the key of a recovery key or passphrase, and locate typing errors
     #[command(after_help = "Example:\n  fourfold key check   asks for it")]
     Check(check::Options),
     /// Make a key the default
     #[command(
-        after_help = "The key must be given, so that no key becomes the default that nobody has.\n\nExample:\n  fourfold key default ID"
+        after_help = "The key itself must be given, so that the default is always a key that you have.\n\nExample:\n  fourfold key default ID"
     )]
     Default(DefaultOptions),
-    /// Replace a key by a new one, for all secrets
+    /// Replace a key with a new one, for all secrets
     #[command(after_help = "Example:\n  fourfold key rotate --kit kit.html")]
     Rotate(rotate::Options),
     /// Remove a key
     #[command(after_help = "Example:\n  fourfold key rm ID")]
     Rm(remove::Options),
-    /// Let a key open secrets that another key opens
+    /// Give a key access to secrets that another key opens
     #[command(
-        after_help = "Both keys are needed: the one that opens the secrets now, and the one that is to.\n\nExamples:\n  fourfold key grant ID                     all that the other key opens\n  fourfold key grant ID org.example.token"
+        after_help = "Both keys are needed: the one that opens the secrets now, and the one that gets access.\n\nExamples:\n  fourfold key grant ID                     all that the other key opens\n  fourfold key grant ID org.example.token"
     )]
     Grant(grant::GrantOptions),
-    /// Take secrets away from a key
+    /// Remove a key's access to secrets
     #[command(
-        after_help = "A key that remains must be given, to prove that nothing becomes unreadable.\n\nExample:\n  fourfold key revoke ID org.example.token"
+        after_help = "A remaining key must be given, to prove that nothing becomes unreadable.\n\nExample:\n  fourfold key revoke ID org.example.token"
     )]
     Revoke(grant::RevokeOptions),
-    /// Bring an account of 2019 to today's form
+    /// Migrate an account from the 2019 algorithm to the current one
     #[command(after_help = "Example:\n  fourfold key migrate --kit kit.html")]
     Migrate(migrate::Options),
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         None => Ok(()),
         Some(report) => report.print(
             global,
-            format_args!("made the key {id}; fourfold key grant lets it open secrets"),
+            format_args!("created the key {id}; fourfold key grant gives it access to secrets"),
         ),
     }
 }

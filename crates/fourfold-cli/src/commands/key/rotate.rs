@@ -1,4 +1,4 @@
-//! `fourfold key rotate`: replace a key by a new one, for all secrets.
+//! `fourfold key rotate`: replace a key with a new one, for all secrets.
 
 use clap::Args;
 use fourfold::plan::{self, Destination};

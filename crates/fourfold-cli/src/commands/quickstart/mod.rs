@@ -18,7 +18,7 @@ use crate::terminal::signals::Stop;
 /// Options of `quickstart`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Keep the server running and its data in this new folder
+    /// Keep the server running, with its data in this new folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
@@ -47,12 +47,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let running = tokio::spawn(server.run(async { drop(stopped.await) }));
         let told = tokio::select! {
             told = tell(&address, folder) => told,
-            () = &mut signalled => Err(Error::refused("stopped before the end of the story")),
+            () = &mut signalled => Err(Error::refused("stopped before the end of the \
+                                                       demonstration")),
         };
         if told.is_ok() && options.keep.is_some() {
             output::line("")?;
             output::line(format_args!(
-                "The server goes on at {address}, with everything in {}. Try:",
+                "The server keeps running at {address}, with its data in {}. Try:",
                 folder.display()
             ))?;
             let laptop = folder.join("laptop");
@@ -65,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         drop(stop);
         running
             .await
-            .map_err(|_| Error::new(Exit::Network, "the server broke down"))?;
+            .map_err(|_| Error::new(Exit::Network, "the server failed"))?;
         told
     })
 }

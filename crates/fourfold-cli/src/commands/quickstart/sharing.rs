@@ -32,9 +32,9 @@ pub(super) async fn tell(address: &str, folder: &Path, laptop: Device) -> Result
         "master key {}",
         identity.master_key().public_key()
     ))?;
-    detail("and it holds a secret that is in nobody's secret storage")?;
+    detail("and it has a secret that is not in secret storage")?;
 
-    title("9. A tablet logs in, which nobody verified, and asks every device for the secret.")?;
+    title("9. An unverified tablet logs in, and asks every device for the secret.")?;
     let tablet = Device::log_in(address, folder, "tablet").await?;
     let mut tablet = Party::new(tablet).await?;
     let request = tablet
@@ -48,15 +48,15 @@ pub(super) async fn tell(address: &str, folder: &Path, laptop: Device) -> Result
         tablet.device.received_secrets()?.is_empty(),
         "an unverified device got a secret",
     )?;
-    detail("Nothing comes: not the secret, and not a word why.")?;
+    detail("There is no answer, not even a refusal.")?;
     tablet.device.abort_request(request)?;
 
-    title("10. Their user compares what both show, and says that it is the same.")?;
+    title("10. Their user compares the emoji on both, and confirms that they match.")?;
     let shown = verify(&mut tablet, &mut laptop, &identity).await?;
     for emoji in shown.emoji {
         detail(format_args!("{}  {}", emoji.symbol, emoji.name))?;
     }
-    detail("The laptop signs the tablet, and the tablet holds on to the master key.")?;
+    detail("The laptop signs the tablet, and the tablet pins the master key.")?;
 
     title("11. The tablet asks again, and gets it.")?;
     tablet.device.refresh(&tablet.account).await?;
@@ -239,12 +239,12 @@ async fn verify(
             return Ok(shown);
         }
     }
-    Err(broken("the verification did not come to an end"))
+    Err(broken("the verification did not finish"))
 }
 
 const DIARY: &str = "what four friends folded into one letter";
 
-/// How much of a message is shown.
+/// The length of a message that is shown.
 const MAX_SHOWN: usize = 300;
 
 /// After so many exchanges of messages something is broken.

@@ -110,7 +110,7 @@ pub(super) async fn tell(address: &str, folder: &Path) -> Result<Device> {
     let new_recovery_key = new_key.key().key().expose_recovery_key();
     detail(format_args!("The new recovery key: {}", *new_recovery_key))?;
 
-    title("7. The phone opens them with the new key, and the old one no longer fits.")?;
+    title("7. The phone opens them with the new key, and the old one no longer works.")?;
     for (name, secret) in &secrets {
         let opened = open(&phone, name, &new_recovery_key)
             .await?

@@ -1,4 +1,4 @@
-//! What both halves of the story are told with.
+//! Functions that both parts of the demonstration use.
 
 use std::fs;
 use std::path::Path;
@@ -63,7 +63,7 @@ pub(super) fn check(holds: bool, otherwise: &str) -> Result<()> {
 pub(super) fn broken(what: impl std::fmt::Display) -> Error {
     Error::new(
         Exit::NotVerified,
-        format!("the story does not hold: {what}"),
+        format!("the demonstration failed: {what}"),
     )
 }
 

@@ -51,7 +51,7 @@ pub(super) fn ask(
             ended = timeout(limit, wait(&mut exchange, &mut requests, answer)) => {
                 ended.unwrap_or_else(|_| Err(unanswered(limit)))
             }
-            () = stopped => Err(Error::refused("stopped: the request is taken back")),
+            () = stopped => Err(Error::refused("stopped: the request was cancelled")),
         };
         if ended.is_err() {
             // Best effort: without it, the request ends by itself.
@@ -87,5 +87,5 @@ async fn take_back(exchange: &mut Exchange<NoSecrets>, requests: &mut Requests) 
     exchange.abort(id, requests).await
 }
 
-/// How long to try to tell the other devices that nothing is wanted any more.
+/// The time to try to tell the other devices that the request is cancelled.
 const FAREWELL: Duration = Duration::from_secs(3);

@@ -45,7 +45,10 @@ fn deliver(global: &Global, options: &Options, received: &Received, secret: &str
             "it opens the backup that the homeserver shows, which your identity did not sign: the \
              homeserver may have made it; fourfold setup signs it",
         ),
-        _ => messages::warn("there is nothing to compare it with: it is as good as that device is"),
+        _ => messages::warn(
+            "there is nothing to compare it with: it is only as trustworthy as the \
+             device that sent it",
+        ),
     }
     if received.differs_from_stored {
         messages::warn("secret storage holds another value under this name");

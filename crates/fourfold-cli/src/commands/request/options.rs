@@ -15,7 +15,7 @@ pub(crate) struct Options {
     /// The name of the secret
     #[arg(value_name = "SECRET")]
     pub(super) name: String,
-    /// Ask this device only
+    /// Ask only this device
     #[arg(long, value_name = "DEVICE")]
     pub(super) from: Option<String>,
     /// How long to wait for an answer

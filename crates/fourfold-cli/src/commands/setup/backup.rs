@@ -43,8 +43,8 @@ pub(super) fn check(state: BackupState) -> Result<()> {
         BackupState::Unknown(unknown) => Err(unknown.into()),
         BackupState::Missing => Err(Error::new(
             Exit::Conflict,
-            "the homeserver does not show the key backup any more",
+            "the homeserver no longer shows the key backup",
         )
-        .hint("try again; if it stays so, ask who runs the homeserver")),
+        .hint("try again; if that does not help, ask the administrator of the homeserver")),
     }
 }

@@ -115,7 +115,7 @@ fn prepare(logged_in: &LoggedIn, device: &mut Device, bootstrap: &Bootstrap) -> 
     Ok(logged_in.wait(prepared)?)
 }
 
-/// What this machine does for itself once everything is on the homeserver.
+/// The local work once everything is on the homeserver.
 fn settle(logged_in: &LoggedIn, device: &mut Device, bootstrap: &Bootstrap) -> Result<()> {
     let _busy = messages::busy("reading the published keys");
     let settled = logged_in.wait(device.settle_bootstrap(&logged_in.account, bootstrap));
@@ -140,7 +140,7 @@ fn backup_state(
     Ok(state)
 }
 
-/// What is there in the end.
+/// The resulting state.
 #[derive(Serialize)]
 struct Done<'a> {
     changed: bool,
@@ -234,5 +234,5 @@ fn report(global: &Global, done: &Done<'_>) -> Result<()> {
         Exit::NotVerified,
         "this device could not be signed: the self-signing key is not known",
     )
-    .hint("store it from another client, or start anew: fourfold setup --reset-identity"))
+    .hint("store it from another client, or start over: fourfold setup --reset-identity"))
 }

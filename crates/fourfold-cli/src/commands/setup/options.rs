@@ -9,11 +9,11 @@ use crate::options::{AcceptOptions, ChangeOptions, KeyInput, NewKeyOptions};
 /// Options of `setup`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Make the first key of secret storage, and nothing else
+    /// Create the first key of secret storage, and nothing else
     #[arg(long, conflicts_with = "reset_identity")]
     pub(super) storage_only: bool,
-    /// Replace the identity of the account by a new one: everybody who verified it has to do so
-    /// again. Asks for your user ID first, unless --yes is given
+    /// Replace the identity of the account with a new one: everybody who verified it has to verify
+    /// it again. Asks for your user ID first, unless --yes is given
     #[arg(long)]
     pub(super) reset_identity: bool,
     /// Make a new key backup when the homeserver does not show the one that this machine knows, or

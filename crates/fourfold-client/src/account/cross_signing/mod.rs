@@ -85,10 +85,10 @@ impl Account {
 
 /// A signature that a server did not take.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the server did not take the signature of {object}: {message} ({errcode})")]
+#[error("the server rejected the signature of {object}: {message} ({errcode})")]
 #[non_exhaustive]
 pub struct RefusedSignature {
-    /// What was signed: a device ID or a master key, escaped.
+    /// The signed object: a device ID or a master key, escaped.
     pub object: String,
     /// The code, such as `M_INVALID_SIGNATURE`, escaped.
     pub errcode: String,

@@ -167,7 +167,7 @@ async fn signatures_that_were_not_taken_are_named() {
     let refused = account.upload_signatures(&[("A", &object)]).await.unwrap();
     assert_eq!(
         refused[0].to_string(),
-        r"the server did not take the signature of A\u{202e}: bad (M_INVALID_SIGNATURE)"
+        r"the server rejected the signature of A\u{202e}: bad (M_INVALID_SIGNATURE)"
     );
     assert_eq!(refused[1].errcode, "no code");
     assert!(account.upload_signatures(&[("A", &object)]).await.is_err());

@@ -31,9 +31,9 @@ impl OwnDevice {
     /// Decrypts the content of an `m.room.encrypted` event and checks what is inside.
     ///
     /// `known` finds the devices that claim a Curve25519 key, the likeliest first; a key of no device
-    /// is not tried. Whoever encrypted holds the private half and says, inside, which Ed25519 key
-    /// goes with it: the event is from the claimant that has it, and others do not disturb. What
-    /// changes is pending in the rows, also after an [`OlmError`]: the caller commits.
+    /// is not tried. The side that encrypted holds the private half and says, inside, which Ed25519
+    /// key goes with it: the event is from the claimant that has it, and others do not disturb.
+    /// What changes is pending in the rows, also after an [`OlmError`]: the caller commits.
     pub(crate) fn decrypt(
         &self,
         rows: &mut SealedRows,

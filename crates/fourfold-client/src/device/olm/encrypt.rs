@@ -18,7 +18,7 @@ use crate::local_state::SealedRows;
 /// Why a one-time key that the server handed out is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OneTimeKeyError {
-    #[error("the key agreement would be with a key that everybody knows")]
+    #[error("the key agreement would use a key of low order")]
     Insecure,
     #[error("it is malformed")]
     Malformed,

@@ -23,7 +23,7 @@ pub enum OlmError {
     #[error("sender_device_keys is of another user")]
     DeviceKeysUser,
     /// Too many messages of this device did not decrypt within an hour.
-    #[error("too much of this device did not decrypt")]
+    #[error("too many messages of this device could not be decrypted")]
     Exhausted,
     /// It is not what an encrypted event looks like.
     #[error("the event is malformed")]
@@ -34,7 +34,7 @@ pub enum OlmError {
     /// It is encrypted by something else than Olm, such as Megolm.
     #[error("it is not encrypted by Olm")]
     NotOlm,
-    /// What it decrypts to is not what an Olm payload looks like.
+    /// The plaintext is not an Olm payload.
     #[error("the payload is malformed")]
     Payload,
     /// It was meant for another user.
@@ -44,13 +44,13 @@ pub enum OlmError {
     #[error("the recipient has another key")]
     RecipientKey,
     /// The sender inside is another than the one outside.
-    #[error("the sender is another one inside than outside")]
+    #[error("the sender of the payload is not the sender of the event")]
     Sender,
     /// The device says to have another Ed25519 key than it is listed with.
     #[error("the sender has another key")]
     SenderKey,
     /// It begins a session with a one-time key that is used up, or never was one of this device.
-    #[error("it uses a one-time key that is not there")]
+    #[error("it uses an unknown one-time key")]
     UnknownOneTimeKey,
     /// No device of the user is listed with this key.
     #[error("no device is listed with this key")]

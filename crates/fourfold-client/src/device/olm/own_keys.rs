@@ -20,11 +20,11 @@ pub(crate) struct OwnKeys {
     times: Times,
 }
 
-/// What of the keys is on the server, as far as is known.
+/// The keys that are on the server, as far as known.
 #[derive(Clone, Default, Deserialize, Serialize)]
 struct Published {
     device_keys: bool,
-    /// How many one-time keys the server holds; `None` when it never said.
+    /// The number of one-time keys that the server holds; `None` if it never said.
     one_time_keys: Option<u64>,
     /// Whether the server holds a fallback key that was not used yet.
     fallback_key: bool,
@@ -79,7 +79,7 @@ impl OwnKeys {
         Ok(rows.put(Table::Account, "", &row)?)
     }
 
-    /// What the server lacks, made here where it has to be; `None` when it has everything.
+    /// The keys that the server lacks, created if necessary; `None` if it has everything.
     pub(crate) fn unpublished(&mut self, now: u64) -> Result<Option<Content>, DeviceError> {
         self.make_missing(now);
         let mut body = Content::default();
@@ -105,7 +105,7 @@ impl OwnKeys {
         self.published.fallback_key = true;
     }
 
-    /// Whether the keys of the device were uploaded before.
+    /// Returns `true` if the keys of the device were uploaded before.
     pub(crate) fn are_published(&self) -> bool {
         self.published.device_keys
     }
@@ -139,8 +139,8 @@ impl OwnKeys {
         Some(count.is_some_and(|count| count > stored))
     }
 
-    /// Begins anew after the files turned out to be an older copy; `false` when that was done within
-    /// a day.
+    /// Begins again after the files turned out to be an older copy; `false` when that was done
+    /// within a day.
     pub(crate) fn start_over(&mut self, now: u64) -> bool {
         if !self.times.start_over(now) {
             return false;
@@ -149,7 +149,7 @@ impl OwnKeys {
         // as can be told from here.
         self.account.generate_one_time_keys(SKIPPED_IDS);
         self.account.mark_keys_as_published();
-        // The keys of the device stay: uploaded anew, some servers forget who signed them.
+        // The keys of the device stay: uploaded again, some servers forget who signed them.
         self.published.one_time_keys = None;
         self.published.fallback_key = false;
         true
@@ -241,15 +241,16 @@ fn core_key(key: Curve25519PublicKey) -> Result<identity::Curve25519PublicKey, D
     identity::Curve25519PublicKey::from_bytes(key.to_bytes()).map_err(|_| DeviceError::Unsignable)
 }
 
-/// What this device says to understand. It has no rooms, but other clients take a device without
-/// the second for one that cannot encrypt at all.
+/// The algorithms that this device announces. It has no rooms, but other clients take a device
+/// without the second for one that cannot encrypt at all.
 const ALGORITHMS: [&str; 2] = ["m.olm.v1.curve25519-aes-sha2", "m.megolm.v1.aes-sha2"];
 
-/// How many one-time keys the server is filled up to.
+/// The number of one-time keys that are kept on the server.
 const MAX_ONE_TIME_KEYS: u64 = 50;
 
 /// With fewer than this, the server is filled up.
 const MIN_ONE_TIME_KEYS: u64 = 25;
 
-/// How many IDs of one-time keys are left out after the files turned out to be an older copy.
+/// The number of IDs of one-time keys that are skipped after the files turned out to be an older
+/// copy.
 const SKIPPED_IDS: usize = 100;

@@ -34,7 +34,7 @@ impl From<&KnownDevice> for Peer {
     }
 }
 
-/// What is remembered about a device, whatever sessions there are.
+/// The state of a device that does not depend on its sessions.
 #[derive(Default, Deserialize, Serialize)]
 pub(crate) struct PeerNotes {
     /// Failures since [`failures_since`](Self::failures_since).
@@ -69,12 +69,12 @@ impl PeerNotes {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// Whether so much failed within an hour that nothing more is tried.
+    /// Returns `true` if so much failed within an hour that nothing more is tried.
     pub(crate) fn is_exhausted(&self, now: u64) -> bool {
         self.failures >= MAX_FAILURES && is_within(self.failures_since, now, HOUR)
     }
 
-    /// Whether a new session may be begun because the others do not work: once an hour.
+    /// Returns `true` if a new session may be begun because the others do not work: once an hour.
     pub(crate) fn may_replace(&self, now: u64) -> bool {
         self.is_wedged && !self.replaced_at.is_some_and(|at| is_within(at, now, HOUR))
     }
@@ -108,10 +108,10 @@ impl PeerNotes {
     }
 }
 
-/// How many messages of one device may fail within an hour.
+/// The maximum number of messages of one device that may fail within an hour.
 const MAX_FAILURES: u32 = 100;
 
-/// How many sessions are remembered that are gone, and how many one-time keys that were used.
+/// The maximum number of past sessions, and of used one-time keys, that are remembered.
 const MAX_GONE: usize = 64;
 
 #[cfg(test)]

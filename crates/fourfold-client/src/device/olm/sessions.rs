@@ -141,7 +141,7 @@ impl Held {
     }
 }
 
-/// How many sessions are kept with one device.
+/// The maximum number of sessions with one device.
 const MAX_SESSIONS: usize = 8;
 
 /// More than the chains that a session keeps: a key that is not among these is new.

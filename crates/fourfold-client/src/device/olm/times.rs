@@ -16,8 +16,8 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    /// How many one-time keys may be made now, of so many that are wanted. A server that says again
-    /// and again that they are used up gets no more than these in an hour.
+    /// The number of one-time keys that may be created now, out of those wanted. A server that says
+    /// again and again that they are used up gets no more than these in an hour.
     pub(crate) fn allow_one_time_keys(&mut self, wanted: u64, now: u64) -> u64 {
         if !is_within(self.one_time_keys_made_since, now, HOUR) {
             self.one_time_keys_made = 0;
@@ -28,7 +28,7 @@ impl Times {
         allowed
     }
 
-    /// Whether the fallback key may be replaced: once an hour.
+    /// Returns `true` if the fallback key may be replaced: once an hour.
     pub(crate) fn may_make_fallback_key(&self, now: u64) -> bool {
         !self
             .fallback_key_made
@@ -41,7 +41,7 @@ impl Times {
         self.fallback_key_made = Some(now);
     }
 
-    /// Whether the older fallback key is to be forgotten: an hour after it was replaced.
+    /// Returns `true` if the older fallback key is to be forgotten: an hour after it was replaced.
     pub(crate) fn is_older_fallback_key_over(&self, now: u64) -> bool {
         self.has_older_fallback_key && self.may_make_fallback_key(now)
     }
@@ -51,8 +51,8 @@ impl Times {
         self.has_older_fallback_key = false;
     }
 
-    /// Notes that everything is begun anew; `false`, and nothing is noted, within a day of the last
-    /// time.
+    /// Notes that everything is begun again; `false`, and nothing is noted, within a day of the
+    /// last time.
     pub(crate) fn start_over(&mut self, now: u64) -> bool {
         if self.restored.is_some_and(|at| is_within(at, now, DAY)) {
             return false;
@@ -62,7 +62,7 @@ impl Times {
     }
 }
 
-/// How many one-time keys are made within an hour.
+/// The maximum number of one-time keys that are created within an hour.
 const MAX_ONE_TIME_KEYS_AN_HOUR: u64 = 500;
 
 const DAY: u64 = 24 * HOUR;

@@ -30,9 +30,9 @@ pub(crate) struct Sharing {
     is_changed: bool,
     /// Events about secrets that the machine has not seen yet.
     arrived: Vec<ToDeviceEvent>,
-    /// What the machine let through and is not kept yet.
+    /// The secrets that the machine accepted and that are not stored yet.
     received: Vec<Received>,
-    /// What the machine wants to share.
+    /// The secrets that the machine wants to share.
     shares: VecDeque<Share>,
     audit: AuditLog,
 }
@@ -76,7 +76,7 @@ impl Sharing {
     }
 
     /// Carries out what the machine wants, as far as it needs neither the network nor a secret.
-    /// What is to be shared waits for [`next_share`](Self::next_share).
+    /// Secrets to be shared wait for [`next_share`](Self::next_share).
     pub(crate) fn poll(
         &mut self,
         rows: &mut SealedRows,
@@ -138,7 +138,7 @@ impl Sharing {
         decrypted: &Decrypted,
     ) -> Result<(), DeviceError> {
         if self.is_locked() && !(self.is_awaited(decrypted) && held::keep(rows, decrypted)?) {
-            debug!("a secret is left out: sharing is locked");
+            debug!("a secret is ignored: sharing is locked");
         }
         let curve25519 = Curve25519PublicKey::from_bytes(decrypted.from.curve25519.to_bytes());
         let Ok(curve25519) = curve25519 else {
@@ -172,7 +172,7 @@ impl Sharing {
         Ok(!self.is_locked() && held::is_any(rows)?)
     }
 
-    /// What arrived since the machine was shown it.
+    /// The events that arrived since the machine last handled them.
     pub(crate) fn take_arrived(&mut self) -> Vec<ToDeviceEvent> {
         std::mem::take(&mut self.arrived)
     }
@@ -252,7 +252,7 @@ impl Sharing {
         self.machine.is_locked()
     }
 
-    /// Whether it answers a request that is open. Anything else is of no use later.
+    /// Returns `true` if it answers a request that is open. Anything else is of no use later.
     fn is_awaited(&self, decrypted: &Decrypted) -> bool {
         let answer: Option<Answer<'_>> = serde_json::from_str(&decrypted.content).ok();
         answer.is_some_and(|answer| {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fourfold::sharing::{DeviceSummary, Origin, Received, Settled, Standing};
+use fourfold::sharing::{Assurance, DeviceSummary, Origin, Received, Settled};
 use fourfold::{Secret, SecretName};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -16,14 +16,14 @@ use crate::local_state::{SealedRows, Table};
 /// A secret that came, kept sealed until it is [taken](crate::Device::discard_received).
 #[non_exhaustive]
 pub struct ReceivedSecret {
-    /// What it is kept under.
+    /// The ID under which it is stored.
     pub id: String,
     /// Its name.
     pub name: SecretName,
-    /// Who sent it.
+    /// The sender.
     pub from: DeviceSummary,
-    /// What is known about the value.
-    pub standing: Standing,
+    /// The assurance about the value.
+    pub standing: Assurance,
     /// Whether nobody asked for it (MSC4385).
     pub is_pushed: bool,
     /// Whether another value was held under this name when it came. It must not be put in the place
@@ -47,7 +47,7 @@ impl fmt::Debug for ReceivedSecret {
 struct Row {
     name: SecretName,
     from: DeviceSummary,
-    standing: Standing,
+    standing: Assurance,
     is_pushed: bool,
     is_conflict: bool,
     #[serde(deserialize_with = "secret")]
@@ -62,7 +62,7 @@ pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secre
 struct RowToKeep<'a> {
     name: &'a SecretName,
     from: &'a DeviceSummary,
-    standing: &'a Standing,
+    standing: &'a Assurance,
     is_pushed: bool,
     is_conflict: bool,
     secret: &'a str,

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use fourfold::{Secret, SecretName};
 
-/// Whoever holds the secrets of this machine. It is asked at the moment at which one is needed, and
+/// A source of the secrets of this machine. It is queried at the moment at which one is needed, and
 /// may say no at that moment.
 pub trait SecretSource: Send {
     /// A secret; `None` when it is not held, or not to be shared now.

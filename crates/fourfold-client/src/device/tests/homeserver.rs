@@ -46,7 +46,7 @@ pub(super) struct World {
     pub(super) log: Vec<(String, String)>,
 }
 
-/// At which request, and whether it is carried out all the same.
+/// At which request, and whether it is carried out anyway.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failure {
     pub(super) at: usize,

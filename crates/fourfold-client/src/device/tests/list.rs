@@ -240,7 +240,7 @@ async fn a_session_that_ends_while_the_devices_are_asked_for_is_over() {
     assert!(error.is_logged_out());
 }
 
-// Whoever holds none of these keys claims the one of the device that answers.
+// Anyone who holds none of these keys claims the one of the device that answers.
 #[tokio::test]
 async fn a_device_that_claims_the_key_of_another_one_does_not_deafen_it() {
     let mut household = household().await;

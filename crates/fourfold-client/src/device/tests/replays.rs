@@ -14,7 +14,7 @@ fn asked_about() -> SecretName {
     SecretName::new("org.example.asked").unwrap()
 }
 
-/// ONE shares one secret with whoever asks, and asks its user about another one.
+/// ONE shares one secret with anyone who asks, and asks its user about another one.
 async fn household() -> Household {
     let mut household = Household::new(&["ONE", "TWO", "THREE"]).await;
     household.give("ONE", &token(), "s3cret");
@@ -104,7 +104,7 @@ async fn a_request_that_comes_an_hour_late_is_answered_once_and_helps_nobody() {
         give_three_times(&mut household, &requests).await;
     }
     assert_eq!(counts(&household, "TWO"), (1, 0));
-    // Whoever asked has given up long ago.
+    // The side that asked has given up long ago.
     household.sync("TWO").await.unwrap();
     assert!(household.received("TWO").is_empty());
 }

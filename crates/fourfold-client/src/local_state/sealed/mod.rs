@@ -15,9 +15,9 @@ use crate::wiped_json::to_wiped_json;
 
 /// The sealed rows of an account: read one by one, written all or nothing.
 ///
-/// What is put here is visible to later reads at once, and on disk when [`commit`](Self::commit)
-/// returns. Dropped before that, it never was. Each row is sealed for its user, its table and its
-/// name, so that none can be put in the place of another.
+/// Rows that are put here are visible to later reads at once, and on disk when
+/// [`commit`](Self::commit) returns. Dropped before that, it never was. Each row is sealed for its
+/// user, its table and its name, so that none can be put in the place of another.
 pub(crate) struct SealedRows {
     user_id: String,
     /// Held so that the state stays ours for as long as the device is used.
@@ -28,7 +28,7 @@ pub(crate) struct SealedRows {
     pending: BTreeMap<(Table, String), Option<Zeroizing<Vec<u8>>>>,
 }
 
-/// What a row is about. The name is part of what is sealed: it never changes.
+/// The kind of a row. The name is part of the sealed data: it never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Table {
     /// One row that tells whether the key fits.
@@ -43,15 +43,15 @@ pub(crate) enum Table {
     Held,
     /// The state of secret sharing; one row.
     Machine,
-    /// What waits to be sent; a row for each event, in order.
+    /// The events that wait to be sent; a row for each, in order.
     Outbox,
-    /// What is known about a device that is encrypted with; a row for each.
+    /// The state of a peer, a device that messages are encrypted for; a row for each.
     Peer,
     /// Secrets that came and were not taken yet; a row for each.
     Received,
     /// Olm sessions; a row for each.
     Session,
-    /// How far the device has read what was sent to it, and what the server was told; one row.
+    /// The position of the device in its inbox, and what was uploaded to the server; one row.
     Sync,
     /// Secrets that were made here and are not in secret storage yet; one row.
     Unstored,
@@ -91,7 +91,7 @@ impl LocalState {
         }
     }
 
-    /// Begins anew with a key. What was sealed before is gone with the first commit, except for
+    /// Begins again with a key. What was sealed before is gone with the first commit, except for
     /// these tables where the key opens them.
     pub(crate) fn new_sealed_rows(
         &self,
@@ -279,7 +279,7 @@ impl SealedRows {
             .map_err(|error| self.database(error))
     }
 
-    /// What a row is sealed for: each part with its length, so that none runs into the next.
+    /// The associated data of a row: each part with its length, so that they cannot be confused.
     fn place(&self, table: Table, row: &str) -> Vec<u8> {
         let mut place = b"fourfold sealed row 1".to_vec();
         for part in [&self.user_id, table.name(), row] {

@@ -115,7 +115,7 @@ fn another_key_is_told_from_damage() {
         rows.get::<String>(Table::Account, "x"),
         Err(SealedError::Unreadable)
     ));
-    // Beginning anew leaves nothing of it.
+    // Beginning again leaves nothing of it.
     let mut rows = state.new_sealed_rows(&key(2), &[]).unwrap();
     rows.commit().unwrap();
     assert!(rows.names(Table::Account, "").unwrap().is_empty());

@@ -22,7 +22,7 @@ pub(crate) async fn all_keys(call: Call) -> Handled {
     Ok(answer::in_parts(parts))
 }
 
-/// `GET /room_keys/keys/{roomId}`. A room without keys has no sessions; that is no error.
+/// `GET /room_keys/keys/{roomId}`. A room without keys has no sessions; that is not an error.
 pub(crate) async fn room_keys(call: Call) -> Handled {
     let download = Download::new(&call, Shape::Sessions).await?;
     let parts = download.read(b"{\"sessions\":{".to_vec()).await?;

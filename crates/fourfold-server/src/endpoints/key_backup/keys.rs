@@ -133,5 +133,5 @@ impl Session {
 
 const MAX_ID: usize = 255;
 
-/// What canonical JSON allows.
+/// The range that canonical JSON allows.
 const MAX_INTEGER: u64 = (1 << 53) - 1;

@@ -34,7 +34,7 @@ pub(crate) async fn show(call: Call) -> Handled {
     body(&backup.ok_or(NO_SUCH_VERSION)?)
 }
 
-/// `PUT /room_keys/version/{version}`: other `auth_data`. The algorithm stays for ever.
+/// `PUT /room_keys/version/{version}`: other `auth_data`. The algorithm cannot be changed.
 pub(crate) async fn replace(call: Call) -> Handled {
     let named = call.parameter("version")?;
     let version = parse(named)?;
@@ -105,7 +105,7 @@ impl Description {
 
 fn body(backup: &KeyBackup) -> Handled {
     let auth_data: &RawValue = serde_json::from_slice(&backup.auth_data).map_err(|error| {
-        tracing::error!(%error, "stored auth_data is broken");
+        tracing::error!(%error, "stored auth_data is malformed");
         MatrixError::Internal
     })?;
     answer::json(&Body {

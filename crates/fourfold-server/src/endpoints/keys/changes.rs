@@ -18,9 +18,7 @@ pub(crate) async fn changes(call: Call) -> Handled {
     let to = query.to.ok_or(MatrixError::MissingParam("to"))?;
     let tokens = &call.app.sync_tokens;
     let (Some(from), Some(_)) = (tokens.open(user, &from), tokens.open(user, &to)) else {
-        return Err(MatrixError::InvalidParam(
-            "the sync token is not one of ours",
-        ));
+        return Err(MatrixError::InvalidParam("the sync token is invalid"));
     };
     let moved = call.app.store.changes(user, Some(from.position)).await?;
     let changed: &[&str] = if moved.device_list {

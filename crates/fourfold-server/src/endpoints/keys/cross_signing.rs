@@ -63,7 +63,7 @@ struct Upload {
     user_signing_key: Option<CanonicalJsonValue>,
 }
 
-/// What was uploaded, each key well-formed.
+/// The upload, with well-formed keys.
 struct Uploaded {
     master: Option<UploadedKey>,
     self_signing: Option<UploadedKey>,
@@ -121,7 +121,7 @@ impl Uploaded {
         for device in &published.devices {
             let object = SignedObject::from_stored(&device.keys)?;
             if public_keys(&object).iter().any(|key| seen.contains(&key)) {
-                return Err(MatrixError::InvalidParam("a key is that of a device"));
+                return Err(MatrixError::InvalidParam("a key belongs to a device"));
             }
         }
         Ok(())

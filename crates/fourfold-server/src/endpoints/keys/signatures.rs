@@ -94,7 +94,7 @@ impl<'k> Signing<'k> {
         object: &Value,
     ) -> Result<(), MatrixError> {
         let parsed = CanonicalJsonValue::try_from(object.clone())
-            .map_err(|_| Fault::Invalid("the key is no canonical JSON"))
+            .map_err(|_| Fault::Invalid("the key is not canonical JSON"))
             .and_then(|value| {
                 SignedObject::parse(value).map_err(|_| Fault::Invalid("the key is malformed"))
             });
@@ -199,7 +199,7 @@ impl<'k> Signing<'k> {
         Ok(merged)
     }
 
-    /// What is to be stored; `None` when all of it is there.
+    /// The keys to store; `None` if all are stored.
     fn objects(self) -> Result<Option<KeyObjects>, MatrixError> {
         let mut objects = KeyObjects {
             revision: self.own.revision,
@@ -240,7 +240,7 @@ fn unpadded(key: &str) -> &str {
     key.trim_end_matches('=')
 }
 
-/// What became of one key.
+/// The result for one key.
 type Taken = Result<(), Fault>;
 
 /// Why one key was not taken in.

@@ -11,7 +11,7 @@ use ruma::canonical_json::{CanonicalJsonObject, CanonicalJsonValue};
 
 use crate::http::error::MatrixError;
 
-/// An object with its signatures. What is `unsigned` is left out: the server writes that itself.
+/// An object with its signatures. What is `unsigned` is omitted: the server writes that itself.
 #[derive(Clone, Debug)]
 pub(super) struct SignedObject {
     members: CanonicalJsonObject,
@@ -41,7 +41,7 @@ impl SignedObject {
     /// Reads what [`SignedObject::to_bytes`] wrote.
     pub(super) fn from_stored(stored: &[u8]) -> Result<Self, MatrixError> {
         let value = serde_json::from_slice(stored).map_err(|error| {
-            tracing::error!(%error, "a stored key is broken");
+            tracing::error!(%error, "a stored key is malformed");
             MatrixError::Internal
         })?;
         Self::parse(value)
@@ -90,18 +90,18 @@ impl SignedObject {
         &mut self.signatures
     }
 
-    /// Whether two objects are equal, whoever signed them.
+    /// Returns `true` if two objects are equal, whoever signed them.
     pub(super) fn same_content(&self, other: &Self) -> bool {
         self.members == other.members
     }
 
-    /// Whether `user` has signed this with the key of that ID.
+    /// Returns `true` if `user` has signed this with the key of that ID.
     pub(super) fn is_signed_by(&self, user: &str, key_id: &str, public_key: &str) -> bool {
         let signature = self.signatures.get(user).and_then(|keys| keys.get(key_id));
         signature.is_some_and(|signature| self.is_valid(signature, public_key))
     }
 
-    /// Whether a signature on this object is valid.
+    /// Returns `true` if a signature on this object is valid.
     pub(super) fn is_valid(&self, signature: &str, public_key: &str) -> bool {
         let verify = || {
             let key = VerifyingKey::from_bytes(&decode(public_key)?).ok()?;

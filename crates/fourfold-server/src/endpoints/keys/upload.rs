@@ -217,7 +217,7 @@ fn fallback_keys(keys: Keys) -> Result<Vec<OneTimeKey>, MatrixError> {
         let twice = keys.iter().skip(index + 1);
         if twice.clone().any(|it| it.algorithm == key.algorithm) {
             return Err(MatrixError::InvalidParam(
-                "there is one fallback key an algorithm",
+                "there may be only one fallback key for each algorithm",
             ));
         }
     }

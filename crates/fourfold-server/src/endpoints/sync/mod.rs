@@ -28,9 +28,12 @@ pub(crate) async fn sync(call: Call) -> Handled {
     let query: Query = call.query()?;
     let filter = filter::named(&call, query.filter.as_deref()).await?;
     let since = match query.since.as_deref() {
-        Some(token) => Some(call.app.sync_tokens.open(&session.user, token).ok_or(
-            MatrixError::InvalidParam("the sync token is not one of ours"),
-        )?),
+        Some(token) => Some(
+            call.app
+                .sync_tokens
+                .open(&session.user, token)
+                .ok_or(MatrixError::InvalidParam("the sync token is invalid"))?,
+        ),
         None => None,
     };
     let full = since.is_none() || query.full_state == Some(true);
@@ -86,7 +89,7 @@ impl Query {
     }
 }
 
-/// What a device is told.
+/// The content of a sync response for a device.
 struct News {
     changes: Changes,
     messages: Vec<InboxMessage>,
@@ -152,7 +155,7 @@ impl News {
     }
 }
 
-/// How many of the messages go into one answer: up to a number, up to a size, and one at least.
+/// The number of messages in one response: up to a number, up to a size, and at least one.
 fn fitting(messages: &[InboxMessage]) -> usize {
     let mut bytes = 0;
     let fits = |message: &&InboxMessage| {

@@ -2,7 +2,7 @@
 
 use crate::store::{AccountDataQuota, Condition, Position, StoreError};
 
-/// What the account data of a user counts, over all rooms and the account.
+/// The usage of account data by a user, over all rooms and the account.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "stores make them")]
 pub struct Totals {

@@ -6,13 +6,13 @@
 
 use crate::store::{Amount, InboxQuota, UserId};
 
-/// What waits in an inbox.
+/// The usage of an inbox.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "stores make them")]
 pub struct Waiting {
     /// From whomever.
     pub all: Amount,
-    /// What other users sent.
+    /// The messages of other users.
     pub of_others: Amount,
 }
 
@@ -48,8 +48,8 @@ impl Sender {
     }
 }
 
-/// Whether there is room for a message of `length` bytes. `of_sender` is what waits of this very
-/// sender; it counts only where [`depends_on_sender`] says so.
+/// Returns `true` if there is room for a message of `length` bytes. `of_sender` is what waits of
+/// this very sender; it counts only where [`depends_on_sender`] says so.
 #[must_use]
 pub fn admits(
     quota: &InboxQuota,
@@ -64,8 +64,8 @@ pub fn admits(
                 && fits(of_sender, quota.of_sender, length))
 }
 
-/// Whether the answer of [`admits`] depends on how much of this sender waits. While all other users
-/// together are within what one may send, it does not, so that no store has to count.
+/// Returns `true` if the answer of [`admits`] depends on how much of this sender waits. While all
+/// other users together are within what one may send, it does not, so that no store has to count.
 #[must_use]
 pub fn depends_on_sender(
     quota: &InboxQuota,

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::store::{BackedUpKey, BackupQuota, KeyBackup, KeyBackupState, KeyRank, StoreError};
 
-/// What the backups of a user count, over all versions.
+/// The usage of key backups by a user, over all versions.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "stores make them")]
 pub struct Totals {
@@ -131,7 +131,7 @@ pub struct Upload<'k> {
     better: BTreeMap<(&'k str, &'k str), &'k BackedUpKey>,
 }
 
-/// What an upload stores.
+/// The result of an upload.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "stores take them apart")]
 pub struct Accepted<'k> {
@@ -139,7 +139,7 @@ pub struct Accepted<'k> {
     pub keys: Vec<&'k BackedUpKey>,
     /// The state of the version then.
     pub state: KeyBackupState,
-    /// What the user's backups count then.
+    /// The resulting usage of the user's backups.
     pub totals: Totals,
 }
 
@@ -155,8 +155,8 @@ impl<'k> Upload<'k> {
         }
     }
 
-    /// Whether this upload brought a key of the same session already, so that what is stored of it
-    /// does not matter any more.
+    /// Returns `true` if this upload brought a key of the same session already, so that what is
+    /// stored of it does not matter any more.
     #[must_use]
     pub fn holds(&self, key: &BackedUpKey) -> bool {
         self.better.contains_key(&place(key))
@@ -225,7 +225,7 @@ pub fn parts(keys: &[BackedUpKey]) -> Vec<Range<usize>> {
     parts
 }
 
-/// What a key counts: its data and its IDs.
+/// The size of a key: its data and its IDs.
 #[must_use]
 pub fn weight(key: &BackedUpKey) -> u64 {
     length(key.room_id.len() + key.session_id.len() + key.session_data.len())

@@ -1,4 +1,4 @@
-//! What every store must decide the same way: pure functions over what the rows say.
+//! Decisions that every store must make in the same way: pure functions of the rows.
 //!
 //! A store reads the rows that a rule asks for, lets the rule decide, and writes what it returns, all
 //! in one transaction. So a second store needs queries only. A rule that refuses does so before

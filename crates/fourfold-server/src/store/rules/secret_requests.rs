@@ -8,7 +8,7 @@ use crate::store::{
     DeviceId, Outgoing, Position, SECRET_REQUEST_LIFETIME, SecretRequest, Timestamp, UserId,
 };
 
-/// What a store keeps beside a message that asks for a secret.
+/// The data that a store keeps with a message that requests a secret.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Marks<'a> {
     /// The request: see [`name`].
@@ -41,8 +41,8 @@ pub fn cancelled(sender: &UserId, message: &Outgoing) -> Option<[u8; 32]> {
     Some(name(sender, request))
 }
 
-/// Whether a cancellation goes together with the requests that it took away from these positions:
-/// only when the device can have seen none of them.
+/// Returns `true` if a cancellation goes together with the requests that it took away from these
+/// positions: only when the device can have seen none of them.
 pub fn goes_unseen(
     cancelled: impl IntoIterator<Item = Position>,
     mut is_unseen: impl FnMut(Position) -> bool,

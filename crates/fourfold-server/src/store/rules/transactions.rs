@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::store::{DeviceId, Timestamp, Transaction};
 
-/// What was done of a transaction before.
+/// The part of a transaction that was done before.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores make them")]
 pub enum Begun {
@@ -19,11 +19,11 @@ pub enum Begun {
     Done,
 }
 
-/// What a store keeps of a transaction at its end.
+/// The record of a transaction that a store keeps at its end.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores match on it")]
 pub enum Kept {
-    /// What it has kept already.
+    /// The record that it has kept already.
     AsBefore,
     /// Nothing: nothing was delivered, so that nothing happened.
     Nothing,
@@ -32,7 +32,7 @@ pub enum Kept {
 }
 
 impl Begun {
-    /// Whether a copy is still to be delivered.
+    /// Returns `true` if a copy is still to be delivered.
     #[must_use]
     pub fn wants(&self, copy: impl FnOnce() -> [u8; COPY]) -> bool {
         match self {
@@ -70,7 +70,7 @@ pub fn copy(index: usize, device: &DeviceId) -> [u8; COPY] {
     [a, b, c, d, e, f, g, h]
 }
 
-/// Whether a transaction, on its way, looks for others that may be forgotten: one in
+/// Returns `true` if a transaction, on its way, looks for others that may be forgotten: one in
 /// [`FORGET_EVERY`], by chance.
 #[must_use]
 pub fn looks_for_old(transaction: &Transaction) -> bool {
@@ -101,7 +101,7 @@ pub const COPY: usize = 8;
 /// One in so many transactions looks for what may be forgotten.
 pub const FORGET_EVERY: u8 = 64;
 
-/// How long a transaction is remembered.
+/// The time for which a transaction is remembered.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 
 /// Transactions of one device that are remembered; of more, the oldest are forgotten early.

@@ -5,7 +5,7 @@
 
 use crate::store::Scope;
 
-/// What of a user a write changed.
+/// The parts of a user's data that a write changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores name what they change")]
 pub enum Change<'a> {
@@ -33,7 +33,7 @@ pub enum Change<'a> {
 }
 
 impl Change<'_> {
-    /// Whether the watchers of the user are woken after the commit.
+    /// Returns `true` if the watchers of the user are woken after the commit.
     #[must_use]
     pub fn wakes(self) -> bool {
         match self {

@@ -22,7 +22,7 @@ pub(super) struct Batch<'a> {
     unseen: Option<Locked<'a>>,
 }
 
-/// What the row of a user counts; kept while the transaction lasts and written once at its end.
+/// The counters in the row of a user; kept while the transaction lasts and written once at its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counters {
     pub(super) position: Position,
@@ -30,7 +30,7 @@ pub(super) struct Counters {
     pub(super) account_data: Totals,
 }
 
-/// What is done after the commit: the cache takes the effects in, then the watchers are woken.
+/// The work after the commit: the cache applies the effects, then the watchers are woken.
 pub(super) struct Committed {
     pub(super) effects: Vec<Effect>,
     pub(super) wake: HashSet<UserId>,
@@ -129,7 +129,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// What is left to do once the transaction is committed.
+    /// The work that remains once the transaction is committed.
     pub(super) fn committed(self) -> Committed {
         Committed {
             effects: self.effects,

@@ -28,7 +28,7 @@ use super::unseen::Unseen;
 use crate::bounded::generations::Generations;
 use crate::store::{DeviceId, Inbox, Position, Scope, UserId};
 
-/// What a committed write changes in the cache.
+/// The effect of a committed write on the cache.
 pub(super) enum Effect {
     /// One content was replaced.
     AccountData {
@@ -43,7 +43,7 @@ pub(super) enum Effect {
         user: UserId,
         /// Of which device.
         device: DeviceId,
-        /// How it stands now.
+        /// Its current state.
         inbox: Inbox,
         /// Where the user's stream stands.
         position: Position,
@@ -93,11 +93,11 @@ pub(super) struct Cache {
     hasher: RandomState,
     shards: Vec<Mutex<Shard>>,
     capacity: usize,
-    /// What all shards weigh.
+    /// The weight of all shards.
     held: AtomicUsize,
-    /// How many shards have given way.
+    /// The number of shards that were evicted.
     given_way: AtomicUsize,
-    /// What is known of inboxes that is not in the file.
+    /// The knowledge about inboxes that is not in the file.
     pub(super) unseen: Unseen,
 }
 

@@ -1,9 +1,9 @@
 //! Moves what was committed from the write-ahead log into the file, beside the writer.
 //!
-//! Left to itself, SQLite does so at the end of the commit that makes the log long, and whoever waits
-//! for that commit or for the next one waits for the file too. Here a thread of its own does most of
-//! it. The log begins anew with the first commit that finds all of it in the file; when commits come so
-//! fast that none does, the writer moves the rest itself.
+//! Left to itself, SQLite does so at the end of the commit that makes the log long, and anyone who
+//! waits for that commit or for the next one waits for the file too. Here a thread of its own does
+//! most of it. The log begins again with the first commit that finds all of it in the file; when
+//! commits come so fast that none does, the writer moves the rest itself.
 
 use std::ffi::c_int;
 use std::path::Path;
@@ -42,23 +42,23 @@ impl Checkpoints {
         // With the hook goes the other end of the channel.
         let unhooked = writer.wal_hook(None::<fn(&mut Wal, c_int) -> rusqlite::Result<()>>);
         if let Err(error) = unhooked {
-            tracing::error!(%error, "the log is watched on");
+            tracing::error!(%error, "the WAL hook could not be removed");
             return;
         }
         if self.0.join().is_err() {
-            tracing::error!("the thread that moves the log into the file ended badly");
+            tracing::error!("the checkpoint thread failed");
         }
     }
 }
 
-/// What the writer knows of its log.
+/// The writer's view of its log.
 #[derive(Default)]
 struct Log {
     /// How long it was when the thread was last told of it, in pages.
     told: c_int,
 }
 
-/// Who is to move the log into the file.
+/// The thread that moves the log into the file.
 #[derive(Debug, Eq, PartialEq)]
 enum Due {
     Nobody,
@@ -79,7 +79,7 @@ impl Log {
 
     fn due(&mut self, pages: c_int) -> Due {
         if pages < self.told {
-            // It has begun anew.
+            // It has begun again.
             self.told = 0;
         }
         if pages >= LONG {
@@ -102,10 +102,10 @@ fn run(connection: &Connection, signals: &Receiver<()>) {
     }
 }
 
-/// What is committed is on the disk, in the log: nothing is lost by what fails here.
+/// Committed data is on the disk, in the log: a failure here loses nothing.
 fn note(moved: Result<(), rusqlite::Error>) {
     if let Err(error) = moved {
-        tracing::debug!(%error, "the log could not be moved into the file");
+        tracing::debug!(%error, "the checkpoint failed");
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(due(PART), Due::Thread);
         assert_eq!(due(2 * PART - 1), Due::Nobody);
         assert_eq!(due(2 * PART), Due::Thread);
-        // It began anew, with one commit or with a large one.
+        // It began again, with one commit or with a large one.
         assert_eq!(due(1), Due::Nobody);
         assert_eq!(due(PART), Due::Thread);
         assert_eq!(due(LONG), Due::Writer);

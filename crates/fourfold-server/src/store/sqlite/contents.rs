@@ -16,13 +16,13 @@ use crate::store::{AccountDataEvent, Position, Scope, Stored};
 pub(super) struct AccountDataRows {
     global: HashMap<Arc<str>, Row>,
     rooms: HashMap<(Scope, Arc<str>), Row>,
-    /// What the contents take in the file.
+    /// The size of the contents in the file.
     length: usize,
     /// Whether contents are left in the file.
     is_large: bool,
 }
 
-/// What is known of one content.
+/// The knowledge about one content.
 struct Row {
     position: Position,
     length: usize,
@@ -30,7 +30,7 @@ struct Row {
     content: Option<Bytes>,
 }
 
-/// What was found of one content.
+/// The result of looking up one content.
 pub(super) enum Found {
     /// There is none.
     Nothing,
@@ -40,7 +40,7 @@ pub(super) enum Found {
     InFile,
 }
 
-/// What a write did to the memory that the account takes.
+/// The effect of a write on the memory of the account.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Growth {
     /// It grew by so much at most.
@@ -190,7 +190,7 @@ pub(super) const MAX_WHOLE: u64 = 1024 * 1024;
 /// Bytes of a content that lies in its row; the schema's step `LARGE_CONTENTS` has the same.
 pub(super) const MAX_SMALL: usize = 1024;
 
-/// What a row costs beside its text: keys, pointers, hash map slots. A guess on the high side.
+/// The overhead of a row beside its text: keys, pointers, hash map slots. A high estimate.
 pub(super) const ROW_OVERHEAD: usize = 256;
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ impl From<rusqlite::Error> for WriteError {
     }
 }
 
-/// What a rule refused.
+/// A refusal by a rule.
 impl From<StoreError> for WriteError {
     fn from(error: StoreError) -> Self {
         Self::Refused(error)

@@ -68,7 +68,7 @@ impl Faulty {
         self.store.changes(user, None).await.unwrap().position
     }
 
-    /// How many messages wait for each of the two devices.
+    /// The number of messages that wait for each of the two devices.
     async fn waiting(&self, user: &UserId) -> [u64; 2] {
         let mut waiting = [0; 2];
         for (device, waiting) in ["D", "E"].into_iter().zip(&mut waiting) {

@@ -1,4 +1,4 @@
-//! How the file is opened, and whose it is.
+//! Opening the file, and checking which server it belongs to.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use super::errors::OpenError;
 use super::schema;
 use crate::store::Quotas;
 
-/// How the store is opened.
+/// The options for opening the store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// The server whose users live here. A file belongs to one server for ever.
+    /// The server whose users live here. The server of a file cannot be changed.
     pub server_name: String,
-    /// How much one user may store.
+    /// The quotas of one user.
     pub quotas: Quotas,
     /// Memory for the users in use, in bytes.
     pub cache_bytes: usize,
@@ -32,7 +32,7 @@ impl Options {
     }
 }
 
-/// What the writer works with, and the key of sync tokens that lies in the file.
+/// The state of the writer, and the key of sync tokens from the file.
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) batch_key: [u8; 32],

@@ -22,7 +22,7 @@ pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
     turns: Arc<Semaphore>,
-    /// What was read so far.
+    /// The data read so far.
     #[cfg(test)]
     pub(super) work: super::work::Counter,
 }

@@ -96,5 +96,5 @@ impl UserState {
     }
 }
 
-/// What a row costs beside its text: keys, pointers, hash map slots. A guess on the high side.
+/// The overhead of a row beside its text: keys, pointers, hash map slots. A high estimate.
 const ROW_OVERHEAD: usize = 256;

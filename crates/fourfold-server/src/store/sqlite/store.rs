@@ -16,7 +16,7 @@ use super::rows::account_data;
 use super::writer::Writer;
 use crate::store::{Quotas, Scope, StoreError, Stored, UserId, Wakeups};
 
-/// The embedded store. One process at a time: whoever opens it must hold the folder's lock.
+/// The embedded store. One process at a time: anyone who opens it must hold the folder's lock.
 pub struct SqliteStore {
     pub(super) writer: Writer,
     pub(super) readers: Arc<Readers>,
@@ -59,7 +59,7 @@ impl SqliteStore {
         })
     }
 
-    /// How often the file was read, and how often for all rows of an account.
+    /// The number of reads of the file, and of reads of all rows of an account.
     #[cfg(test)]
     pub(crate) fn work(&self) -> [usize; 2] {
         self.readers.work.counts()
@@ -85,7 +85,7 @@ impl SqliteStore {
                 return Ok(Some(entry));
             }
         }
-        // Commits of the neighbours keep slipping in. Ask the writer's queue for a quiet moment:
+        // Other commits keep invalidating the load. Ask the writer's queue for a quiet moment:
         // what is loaded between two transactions cannot be overtaken by one.
         let (readers, cache, owned) = (
             Arc::clone(&self.readers),
@@ -151,5 +151,5 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-/// Loads that a neighbour's commit may spoil before the writer is asked.
+/// The number of loads that other commits may invalidate before the writer is asked.
 const MAX_LOAD_ATTEMPTS: usize = 4;

@@ -1,4 +1,4 @@
-//! What no device can have seen: known in memory alone, and in doubt not known.
+//! Messages that no device can have seen: tracked in memory only, and treated as seen if in doubt.
 //!
 //! A request for a secret may vanish together with its cancellation only when its device has not seen
 //! it. Whatever is read from an inbox counts as seen, whether or not the answer arrived.
@@ -65,7 +65,7 @@ impl Locked<'_> {
         }
     }
 
-    /// Whether the device cannot have seen the message at a position.
+    /// Returns `true` if the device cannot have seen the message at a position.
     pub(super) fn holds(&mut self, user: &UserId, device: &DeviceId, position: Position) -> bool {
         self.entry(user, device)
             .is_some_and(|after| position > *after)

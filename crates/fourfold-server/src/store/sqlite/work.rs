@@ -1,4 +1,4 @@
-//! What was read of the file, counted for the tests that compare the work of requests.
+//! Counters of reads of the file, for the tests that compare the work of requests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,7 +18,7 @@ impl Counter {
         self.loads.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// How often the file was read, and how often for all rows of an account.
+    /// The number of reads of the file, and of reads of all rows of an account.
     pub(super) fn counts(&self) -> [usize; 2] {
         [&self.reads, &self.loads].map(|count| count.load(Ordering::SeqCst))
     }

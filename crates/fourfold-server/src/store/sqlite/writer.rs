@@ -117,7 +117,7 @@ impl Writer {
         if let Some(thread) = thread {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!("the writing thread ended badly");
+                tracing::error!("the writer thread failed");
             }
         }
     }
@@ -133,7 +133,7 @@ trait Job: Send {
     /// Does the work inside the transaction and keeps the outcome.
     fn run(&mut self, batch: &mut Batch<'_>) -> Result<(), rusqlite::Error>;
 
-    /// Sends the outcome, or the error that undid it, to whoever waits.
+    /// Sends the outcome, or the error that undid it, to the caller that waits.
     fn answer(&mut self, undone: Option<StoreError>);
 }
 
@@ -175,12 +175,12 @@ where
             Some(error) => Err(error),
             None => self.outcome.take().unwrap_or(Err(StoreError::Closed)),
         };
-        // Whoever asked may have hung up. The write stands.
+        // The client may have disconnected. The write is kept.
         let _ = reply.send(outcome);
     }
 }
 
-/// What the thread works with.
+/// The state of the thread.
 struct Desk<'a> {
     connection: &'a Connection,
     cache: &'a Cache,
@@ -240,7 +240,8 @@ impl Desk<'_> {
             self.note_broken(&error);
             job.answer(Some(refused(error)));
         } else {
-            tracing::debug!(%error, writes = jobs.len(), "a transaction broke; each write alone");
+            tracing::debug!(%error, writes = jobs.len(), "a transaction failed; each write is \
+                                                          tried alone");
             for job in jobs {
                 self.commit_together(std::slice::from_mut(job));
             }
@@ -266,7 +267,7 @@ impl Desk<'_> {
             return Err(error);
         }
         if connection.total_changes() != before && self.broken.replace(false) {
-            tracing::info!("the database takes writes again");
+            tracing::info!("the database accepts writes again");
         }
         Ok(batch.committed())
     }
@@ -283,7 +284,8 @@ impl Desk<'_> {
     fn note_broken(&self, error: &rusqlite::Error) {
         if !self.broken.replace(true) {
             let code = error.sqlite_extended_error_code();
-            tracing::error!(%error, code, "the database takes no writes; each is refused until it does");
+            tracing::error!(%error, code, "the database accepts no writes; each is refused until \
+                                           it does");
         }
     }
 }

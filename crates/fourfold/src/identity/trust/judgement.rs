@@ -5,7 +5,7 @@ use crate::identity::{Curve25519PublicKey, DeviceTrust, KnownDevice, LogIn};
 use crate::signed_json::PublicKey;
 
 impl Trust {
-    /// Whether a device is trusted, and if not, why. Whoever lists devices, asks one, answers it,
+    /// Whether a device is trusted, and if not, why. Code that lists devices, asks one, answers it,
     /// takes something from it or verifies it goes by this and nothing else. Freshness is another
     /// question: [`is_fresh`](Self::is_fresh).
     #[must_use]

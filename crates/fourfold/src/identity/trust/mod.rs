@@ -1,4 +1,4 @@
-//! What this machine knows of the user's devices, and which of them it trusts.
+//! The state of trust: the user's devices that this machine knows, and which of them it trusts.
 
 pub(super) mod asking;
 mod judgement;
@@ -15,19 +15,19 @@ use crate::Timestamp;
 use crate::identity::{KnownDevice, PublishedIdentity, Tombstone, TombstoneReason};
 use crate::signed_json::PublicKey;
 
-/// What one machine knows and trusts of one user: the pinned master key, the devices, and the
+/// The state of trust in one user on one machine: the pinned master key, the devices, and the
 /// devices that are gone.
 ///
 /// A device is verified when its self-signed keys are signed by the self-signing key, that one by
 /// the master key, and the master key is **pinned**: known on this machine from its private half or
 /// because the user verified it. What a server showed first is never enough.
 ///
-/// What the server says can take trust away and never give it:
+/// Answers of the server can remove trust, but never grant it:
 ///
 /// - Another master key than the pinned one, or another self-signing key than the one that came
 ///   with it, raises an [`IdentityAlarm`]. It stays over restarts, and until [`pin`](Self::pin)
 ///   ends it no device is verified. That holds for a new self-signing key that the pinned master
-///   key signed, too: whoever replaces it should know, and say so here.
+///   key signed, too: anyone who replaces it should know, and say so here.
 /// - A device must be [logged in](crate::identity::LoggedInDevices) too: the server shows its keys in
 ///   one answer, and says in another who is logged in. One whose keys are shown alone is trusted with
 ///   nothing.
@@ -241,14 +241,14 @@ impl Trust {
         self.freshness.query_started();
     }
 
-    /// Whether the devices were queried since they last changed.
+    /// Returns `true` if the devices were queried since they last changed.
     #[must_use]
     pub const fn is_fresh(&self) -> bool {
         self.freshness.fresh
     }
 }
 
-/// How the master key came to be pinned.
+/// The reason why the master key is pinned.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[non_exhaustive]
 pub enum PinnedBy {
@@ -305,12 +305,12 @@ impl fmt::Display for IdentityAlarm {
         write!(
             f,
             "the {which} key of the account changed from {pinned} to {published}; if nobody reset \
-             the identity, the server is not to be trusted"
+             the identity, do not trust the server"
         )
     }
 }
 
-/// What the answers of the server changed.
+/// A change of trust caused by answers of the server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
@@ -358,7 +358,7 @@ struct Pin {
     how: PinnedBy,
 }
 
-/// What was published when the server was asked last.
+/// The identity that the server published in its last answer.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 struct Published {
     master: Option<PublicKey>,
@@ -390,7 +390,7 @@ impl Freshness {
         self.changed_since_query = false;
     }
 
-    /// What came was no answer.
+    /// Handles an invalid answer.
     fn unanswered(&mut self) {
         *self = Self::default();
     }

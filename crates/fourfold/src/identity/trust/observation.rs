@@ -149,8 +149,8 @@ impl Trust {
         self.devices.insert(keys.device_id().to_owned(), device);
     }
 
-    /// Whether a device would be trusted if the server said that it is logged in: then it is worth
-    /// asking again.
+    /// Returns `true` if a device would be trusted if the server said that it is logged in: then it
+    /// is worth asking again.
     #[must_use]
     pub fn waits_for_log_ins(&self) -> bool {
         let mut ids = self.devices.keys();

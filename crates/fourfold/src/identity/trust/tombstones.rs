@@ -29,7 +29,7 @@ impl Tombstones {
         self.by_device.get(device_id)
     }
 
-    /// Whether some device that should be remembered could not be.
+    /// Returns `true` if some device that should be remembered could not be.
     pub(super) const fn is_full(&self) -> bool {
         self.full
     }

@@ -15,7 +15,7 @@ use crate::{Content, canonical_json};
 pub struct PutAccountData {
     /// The event type of the account data.
     pub event_type: String,
-    /// What is put there.
+    /// The new content.
     pub content: Content,
     /// The JSON text that was there when the plan was made, or the step before left there; `None`
     /// for nothing. An event may hold `null`, which is not nothing.
@@ -49,13 +49,13 @@ impl PutAccountData {
         }
     }
 
-    /// What the step expects to find, as JSON text; `None` for nothing.
+    /// The content that the step expects to find, as JSON text; `None` for none.
     #[must_use]
     pub fn expects(&self) -> Option<&str> {
         self.expects.as_ref().map(|raw| raw.get())
     }
 
-    /// Whether the step empties the event, which is how account data is deleted.
+    /// Returns `true` if the step empties the event, which is how account data is deleted.
     #[must_use]
     pub fn is_removal(&self) -> bool {
         self.content.is_empty()

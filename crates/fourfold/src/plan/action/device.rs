@@ -32,7 +32,7 @@ impl PublishDevice {
         &self.device_id
     }
 
-    /// What is uploaded as `device_keys`.
+    /// The upload, as `device_keys`.
     #[must_use]
     pub fn device_keys(&self) -> &Content {
         &self.device_keys
@@ -82,7 +82,7 @@ impl SignDevice {
         &self.device_id
     }
 
-    /// What is uploaded for the device.
+    /// The upload for the device.
     #[must_use]
     pub fn signed(&self) -> &Content {
         &self.signed

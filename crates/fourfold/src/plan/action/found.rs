@@ -3,8 +3,8 @@
 use crate::BackupVersion;
 use crate::identity::UserKeys;
 
-/// What is at the server now, as far as one step is about it: what whoever applies a plan reads
-/// before writing, and again after it.
+/// The current state at the server, as far as one step depends on it: what the driver of a plan
+/// reads before writing, and again after it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Found<'a> {

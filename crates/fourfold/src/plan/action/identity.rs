@@ -33,7 +33,7 @@ impl PublishIdentity {
         }
     }
 
-    /// What is uploaded.
+    /// The upload.
     #[must_use]
     pub fn keys(&self) -> &PublicKeys {
         &self.keys
@@ -52,7 +52,7 @@ impl PublishIdentity {
         }
     }
 
-    /// Whether another identity than the one of these keys is published, and goes.
+    /// Returns `true` if another identity than the one of these keys is published, and goes.
     pub(in crate::plan) fn replaces(&self) -> bool {
         self.expects.is_some() && self.expects != master_key(&self.identity())
     }

@@ -18,8 +18,8 @@ pub use self::identity::PublishIdentity;
 pub use self::key_backup::{CreateKeyBackup, SignKeyBackup};
 pub use self::state::StepState;
 
-/// What a step does. Each action knows what it expects to find, and tells from what is there now
-/// whether it is [due](StepState).
+/// The action of a step. Each action knows the state that it expects, and tells from the current
+/// state whether it is [due](StepState).
 ///
 /// Its `Display` is a few words, such as `put m.secret_storage.default_key`; they may hold untrusted
 /// text.
@@ -47,8 +47,8 @@ impl Action {
     /// Compares what is there now with what the action expects and with what it makes of it. What it
     /// is not about is a [conflict](StepState::Conflict).
     ///
-    /// Whoever applies a plan asks [`Plan::state_of`](super::Plan::state_of), which knows the steps
-    /// after it too.
+    /// A driver that applies a plan asks [`Plan::state_of`](super::Plan::state_of), which knows the
+    /// steps after it too.
     #[must_use]
     pub fn state(&self, found: Found<'_>) -> StepState {
         match (self, found) {

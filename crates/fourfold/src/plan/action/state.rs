@@ -6,8 +6,8 @@
 pub enum StepState {
     /// Something else is there than was expected: somebody changed it in the meantime. Stop.
     Conflict,
-    /// What the step would do is done already.
+    /// The step is already done.
     Done,
-    /// What the step expects is there: go on.
+    /// The expected state is there: the step can be applied.
     Due,
 }

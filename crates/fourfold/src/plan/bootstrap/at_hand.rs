@@ -78,7 +78,7 @@ impl<'a> AtHand<'a> {
                 published_keys.judge(name, secret),
                 Ok(Verdict::Matches { .. })
             ) {
-                // The key of a backup is no key of an identity.
+                // The key of a backup is not a key of an identity.
                 let _ = keys.learn(name, secret, &published_keys);
             }
         }
@@ -116,12 +116,12 @@ impl<'a> AtHand<'a> {
             BackupChoice::Create => Backup::Make(NewKeyBackup::random(rng)),
             BackupChoice::DoWithout => {
                 warnings
-                    .push("no key backup is made: the user turned it off (m.key_backup)".into());
+                    .push("no key backup is created: the user turned it off (m.key_backup)".into());
                 Backup::Unwanted
             }
             BackupChoice::Keep(secret) => Backup::Known(Secret::new(secret.expose_secret())),
             BackupChoice::Leave(unknown) => {
-                warnings.push(format!("the key backup is left as it is: {unknown}"));
+                warnings.push(format!("the key backup is not changed: {unknown}"));
                 Backup::Unknown
             }
         })

@@ -39,7 +39,7 @@ pub enum BootstrapError {
     #[error(transparent)]
     SignDevice(#[from] SignDeviceError),
     /// What is published of the identity is damaged or does not hang together.
-    #[error("the published identity cannot be relied on: {0}")]
+    #[error("the published identity cannot be trusted: {0}")]
     UnreliableIdentity(CrossSigningKeyError),
 }
 

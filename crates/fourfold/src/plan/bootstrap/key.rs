@@ -7,7 +7,7 @@ use crate::{KeyDescription, NewKey, ProvenKey, SecretStorage};
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "whoever carries it out must do each of them"
+    reason = "the caller must handle each of them"
 )]
 pub enum KeyChoice {
     /// Nothing is or was there: make one.

@@ -8,7 +8,7 @@ use crate::{AccountData, BackupVersion, Secret, SecretName};
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::exhaustive_structs,
-    reason = "whoever decides must say all of it"
+    reason = "every input of the decision must be given"
 )]
 pub struct KnownAccount<'a> {
     /// What secret storage is in.
@@ -19,18 +19,19 @@ pub struct KnownAccount<'a> {
     pub has_key_backup: bool,
     /// What it shows of it; `None` also when that cannot be read.
     pub key_backup: Option<&'a BackupVersion>,
-    /// What this machine trusts, also of an earlier log-in; `None` when it never knew anything.
+    /// The identity that this machine trusts, also from an earlier log-in; `None` if it never knew
+    /// one.
     pub trust: Option<&'a Trust>,
     /// The key backup whose private key this machine knew last.
     pub remembered_backup: Option<&'a RememberedBackup>,
     /// Secrets that were made on this machine and are kept here, because it is not known whether they
     /// were stored.
     pub made_here: &'a [(SecretName, Secret)],
-    /// What the user said to replace.
+    /// The parts that the user asked to replace.
     pub replaced: Replaced,
 }
 
-/// What the user said to replace.
+/// The parts that the user asked to replace.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(
     clippy::exhaustive_structs,

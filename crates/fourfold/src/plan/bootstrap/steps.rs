@@ -17,11 +17,11 @@ use crate::{
     SecretStorage,
 };
 
-/// What is to be done, with everything that it takes.
+/// The work to do, with everything that it needs.
 pub(super) struct Work {
     /// The private keys of the identity, as far as they are known.
     pub(super) keys: KnownKeys,
-    /// What is to be published of them.
+    /// The keys of them to publish.
     pub(super) new_identity: Option<PublicKeys>,
     pub(super) backup: Backup,
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fourfold::identity::Curve25519PublicKey;
-use fourfold::sharing::{RequestId, Send, Standing};
+use fourfold::sharing::{Assurance, RequestId, Send};
 use fourfold::{Secret, SecretName, base64};
 
 use super::backup::Shown;
@@ -222,7 +222,7 @@ impl Ledger {
 
     /// The oracle of what a backup key is worth that the machine took: it is the key of the backup that
     /// is shown, and verified only where the user's master key signed that.
-    pub(super) fn keeps_backup_key(&self, standing: &Standing, value: &Secret) {
+    pub(super) fn keeps_backup_key(&self, standing: &Assurance, value: &Secret) {
         let shown = self.backup.as_ref().unwrap();
         let Some(seed) = shown.seed else {
             panic!("a key was taken for that of no backup");
@@ -230,8 +230,8 @@ impl Ledger {
         let expected = Secret::new(base64::encode([seed; 32]));
         assert!(value.is_same(&expected), "not the key of the backup");
         match standing {
-            Standing::SignedBackup { .. } => assert!(shown.is_signed, "it is not signed"),
-            Standing::ServerBackup { .. } => assert!(!shown.is_signed, "it is signed"),
+            Assurance::SignedBackup { .. } => assert!(shown.is_signed, "it is not signed"),
+            Assurance::ServerBackup { .. } => assert!(!shown.is_signed, "it is signed"),
             other => panic!("{other:?}"),
         }
     }

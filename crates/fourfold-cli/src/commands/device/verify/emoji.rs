@@ -48,7 +48,10 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
             match event {
                 VerificationEvent::Requested { device_id } if verification.is_none() => {
                     let shown = escape_untrusted(&device_id);
-                    let question = format!("The device {shown} asks to be verified. Go on? [y/N]");
+                    let question = format!(
+                        "The device {shown} asks to be verified. Continue? \
+                         [y/N]"
+                    );
                     if ask(global, json!({"requested_by": device_id}), &question)? {
                         device.agree_to_verify(&id)?;
                         verification = Some(id);
@@ -76,9 +79,9 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
                 }
                 VerificationEvent::Cancelled { code, by_us } if is_ours => {
                     let who = if by_us {
-                        "it was given up here"
+                        "cancelled on this device"
                     } else {
-                        "the other device gave it up"
+                        "cancelled by the other device"
                     };
                     return Err(Error::new(
                         Exit::NotVerified,
@@ -94,18 +97,18 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
         if Instant::now() > deadline {
             return Err(Error::new(
                 Exit::NotVerified,
-                "nothing was verified: nobody answered in time",
+                "nothing was verified: the other device did not answer in time",
             ));
         }
     }
 }
 
-/// How long to wait for the other device altogether, as the specification has it.
+/// The timeout of the whole verification, as in the specification.
 const TIMEOUT: Duration = Duration::from_secs(10 * 60);
-/// How long to wait for the homeserver at once.
+/// The time of one long poll.
 const SYNC: Duration = Duration::from_secs(10);
 
-/// What came of it.
+/// The result.
 struct Verified {
     device_id: String,
     ed25519: PublicKey,
@@ -124,8 +127,8 @@ impl Verified {
         if let Some(master_key) = self.master_key {
             if let Err(other) = device.trust().check_same(master_key) {
                 messages::warn(format_args!(
-                    "the identity that the other device vouches for, with the master key {}, takes \
-                     the place of the one that this machine knew, {}",
+                    "the identity that the other device vouches for, with the master key {}, \
+                     replaces the one that this machine knew, {}",
                     other.master, other.pinned
                 ));
             }
@@ -147,9 +150,7 @@ impl Verified {
             return output::json_line(&verified).map(drop);
         }
         let id = escape_untrusted(&self.device_id);
-        messages::say(format_args!(
-            "the device {id} is the one that you compared with"
-        ));
+        messages::say(format_args!("the device {id} is verified"));
         if needs_signature && !is_signed {
             messages::say(format_args!(
                 "so that your other devices trust it too: fourfold device sign {id} --fingerprint \

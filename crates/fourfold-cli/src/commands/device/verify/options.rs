@@ -8,14 +8,14 @@ use crate::options::{AcceptOptions, UnlockOptions};
 /// Options of `device verify`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Compare emoji with this other device of yours
+    /// Compare emoji with this device
     #[arg(value_name = "DEVICE")]
     pub(super) device_id: Option<String>,
-    /// Compare emoji with the device that asks for it
+    /// Wait until another device asks to be verified, and compare emoji with it
     #[arg(long)]
     pub(super) emoji: bool,
-    /// Hold on to the identity that the homeserver shows now, in place of another one that this
-    /// machine knows: you replaced it in another client
+    /// Trust the identity that the homeserver shows now instead of the one that this machine knows.
+    /// Use it only if you replaced the identity in another client
     #[arg(long, conflicts_with_all = ["device_id", "emoji"])]
     pub(super) accept_identity: bool,
     #[command(flatten)]

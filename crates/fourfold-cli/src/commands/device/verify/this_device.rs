@@ -32,7 +32,7 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
     result
 }
 
-/// What came of it, step by step.
+/// The outcome, step by step.
 #[derive(Default, Serialize)]
 struct Outcome {
     device_id: String,
@@ -40,7 +40,7 @@ struct Outcome {
     is_key_valid: bool,
     secrets_opened: Vec<SecretName>,
     identity_matches: bool,
-    /// The public master key that this machine holds on to from now on.
+    /// The public master key that this machine pins from now on.
     pinned_master_key: Option<String>,
     /// Whether the homeserver took the signature; `null` when there was nothing to upload.
     is_signature_accepted: Option<bool>,
@@ -70,7 +70,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
             return Err(DeviceError::from(other).into());
         }
         messages::warn(format_args!(
-            "the identity with the master key {} takes the place of the one that this machine knew, \
+            "the identity with the master key {} replaces the one that this machine knew, \
              {}",
             other.master, other.pinned
         ));

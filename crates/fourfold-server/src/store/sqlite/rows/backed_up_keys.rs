@@ -203,5 +203,5 @@ fn backed_up_key(row: &Row<'_>) -> Result<BackedUpKey, rusqlite::Error> {
     })
 }
 
-/// What a key takes beside its texts.
+/// The overhead of a key beside its texts.
 const ROW: usize = 128;

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use crate::store::sqlite::integers::{integer, unsigned};
 use crate::store::{KeySelection, UserId};
 
-/// How many keys are selected, and how many bytes they count.
+/// The number of selected keys, and of their bytes.
 pub(super) fn measure(
     connection: &Connection,
     user: &UserId,

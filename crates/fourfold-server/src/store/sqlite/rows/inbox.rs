@@ -149,7 +149,7 @@ pub(super) fn amount(row: &Row<'_>, first: usize) -> Result<Amount, rusqlite::Er
     })
 }
 
-/// How an inbox stands, from a row with the three columns in this order.
+/// The state of an inbox, from a row with the three columns in this order.
 pub(super) fn counted(row: &Row<'_>) -> Result<Inbox, rusqlite::Error> {
     Ok(Inbox {
         messages: unsigned(row.get(0)?),
