@@ -1,7 +1,7 @@
 //! A snapshot of an account: everything of it that secret storage is about.
 
 use rand_core::CryptoRng;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::history::{Changes, History};
@@ -10,14 +10,24 @@ use crate::plan::{self, StoreError, WritingKey};
 use crate::storage::{JudgedSecret, KeyText, ReadError, UnlockError};
 use crate::{
     AccountData, BackupVersion, ContentError, Plan, ProvenKey, PublishedIdentity, PublishedKeys,
-    Secret, SecretName, SecretStorage, SecretStorageKey, SecretValueError,
+    Secret, SecretName, SecretStorage, SecretStorageKey, SecretValueError, Timestamp,
 };
 
 /// An account at one moment: what is fetched from a server, or kept in a file.
 ///
-/// `{"user_id": …, "account_data": {type: content, …}, "keys_query": …, "backup_version": …}`; the
-/// last two are the bodies of the answers to `POST /keys/query` and `GET /room_keys/version`, and
-/// optional. Other members are ignored. It holds ciphertext only, so a file of it is safe to keep.
+/// `{"user_id": …, "account_data": {type: content, …}, …}`, and as far as they were asked for:
+///
+/// | member | is |
+/// |---|---|
+/// | `keys_query` | the body of the answer to `POST /keys/query` |
+/// | `backup_version` | that of `GET /room_keys/version`; `null` when there is no key backup |
+/// | `backup_versions` | those of `GET /room_keys/version/{version}` for older versions, as an array |
+/// | `devices` | that of `GET /devices` |
+/// | `device_id` | the device that looked |
+/// | `server` | what else the server said of itself: `versions`, `whoami`, `capabilities`, … |
+/// | `taken_at` | when it was taken, in milliseconds since 1970 |
+///
+/// Other members are ignored. It holds ciphertext only, so a file of it is safe to keep.
 ///
 /// ```
 /// let snapshot = fourfold::Snapshot::from_json(
@@ -35,8 +45,22 @@ pub struct Snapshot {
     pub account_data: AccountData,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     keys_query: Option<Box<RawValue>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     backup_version: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    backup_versions: Vec<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    devices: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<Box<RawValue>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken_at: Option<Timestamp>,
 }
 
 impl Snapshot {
@@ -57,6 +81,11 @@ impl Snapshot {
             account_data,
             keys_query: raw(keys_query).map_err(|_| ContentError::NotJson)?,
             backup_version: raw(backup_version).map_err(|_| ContentError::NotJson)?,
+            backup_versions: Vec::new(),
+            devices: None,
+            device_id: None,
+            server: None,
+            taken_at: None,
         })
     }
 
@@ -207,7 +236,49 @@ impl Snapshot {
     /// Returns `true` if there is a key backup, even one that cannot be read.
     #[must_use]
     pub fn has_key_backup(&self) -> bool {
-        self.backup_version.is_some()
+        self.backup_version().is_some_and(|body| body != "null")
+    }
+
+    /// The answer to `POST /keys/query`.
+    #[must_use]
+    pub fn keys_query(&self) -> Option<&str> {
+        self.keys_query.as_ref().map(|body| body.get())
+    }
+
+    /// The answer to `GET /room_keys/version`; `null` when there is no key backup, and `None` when
+    /// nobody asked.
+    #[must_use]
+    pub fn backup_version(&self) -> Option<&str> {
+        self.backup_version.as_ref().map(|body| body.get())
+    }
+
+    /// The answers to `GET /room_keys/version/{version}` for older versions of the key backup.
+    pub fn backup_versions(&self) -> impl Iterator<Item = &str> {
+        self.backup_versions.iter().map(|body| body.get())
+    }
+
+    /// The answer to `GET /devices`.
+    #[must_use]
+    pub fn devices(&self) -> Option<&str> {
+        self.devices.as_ref().map(|body| body.get())
+    }
+
+    /// The device that looked. Untrusted text.
+    #[must_use]
+    pub fn device_id(&self) -> Option<&str> {
+        self.device_id.as_deref()
+    }
+
+    /// What else the server said of itself.
+    #[must_use]
+    pub fn server(&self) -> Option<&str> {
+        self.server.as_ref().map(|body| body.get())
+    }
+
+    /// When it was taken.
+    #[must_use]
+    pub const fn taken_at(&self) -> Option<Timestamp> {
+        self.taken_at
     }
 
     /// The published keys that secrets can be compared with. Unreadable ones are omitted, as if not
@@ -224,6 +295,11 @@ impl Snapshot {
             .and_then(|body| BackupVersion::from_json(body.get()).ok());
         PublishedKeys { identity, backup }
     }
+}
+
+/// A member that may be `null`, which is not nothing.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::deserialize(deserializer).map(Some)
 }
 
 #[cfg(test)]

@@ -20,7 +20,9 @@ impl Account {
     /// Fetches all global account data, the published keys of the user and the version of the key
     /// backup. Nothing changes on the server by it.
     ///
-    /// A server without device keys or without key backup is fine; those parts are omitted.
+    /// A server without device keys or without key backup is fine; those parts are omitted. That there is
+    /// no version of the key backup is kept as such: then
+    /// [`backup_version`](Snapshot::backup_version) is `null`.
     ///
     /// # Errors
     ///
@@ -32,8 +34,13 @@ impl Account {
         let (account_data, keys_query, backup_version) = tokio::try_join!(
             self.all_account_data(),
             self.published_if_any(),
-            self.backup_version(),
+            self.asked_backup_version(),
         )?;
+        let backup_version = match backup_version {
+            Part::Body(body) => Some(body),
+            Part::NotThere => Some(NULL.to_owned()),
+            Part::NotServed => None,
+        };
         Snapshot::new(self.user_id(), account_data, keys_query, backup_version)
             .map_err(|error| self.malformed("/keys/query").because(error))
     }
@@ -69,28 +76,29 @@ impl Account {
     }
 
     async fn published_if_any(&self) -> Result<Option<String>, Error> {
-        self.optional(keys_query(self.user_id()), "/keys/query")
-            .await
+        let part = self.part(keys_query(self.user_id()), "/keys/query").await?;
+        Ok(part.into_body())
     }
 
     pub(crate) async fn backup_version(&self) -> Result<Option<String>, Error> {
-        let path = Path::fixed("/_matrix/client/v3/room_keys/version");
-        self.optional(Request::get(path), "/room_keys/version")
-            .await
+        Ok(self.asked_backup_version().await?.into_body())
     }
 
-    /// The body of an answer, or `None` when the server has no such thing.
-    async fn optional(
-        &self,
-        request: Request<'_>,
-        to: &'static str,
-    ) -> Result<Option<String>, Error> {
+    async fn asked_backup_version(&self) -> Result<Part, Error> {
+        let path = Path::fixed("/_matrix/client/v3/room_keys/version");
+        self.part(Request::get(path), "/room_keys/version").await
+    }
+
+    async fn part(&self, request: Request<'_>, to: &'static str) -> Result<Part, Error> {
         let request = self.signed(request.with_limit(MAX_PART_BYTES));
         let answer = self.homeserver.transport.send(&request).await?;
-        if matches!(answer.status(), 404 | 405) || answer.is_matrix_error("M_UNRECOGNIZED") {
-            return Ok(None);
+        if answer.status() == 404 && answer.is_matrix_error("M_NOT_FOUND") {
+            return Ok(Part::NotThere);
         }
-        answer.text(to).map(Some)
+        if matches!(answer.status(), 404 | 405) || answer.is_matrix_error("M_UNRECOGNIZED") {
+            return Ok(Part::NotServed);
+        }
+        answer.text(to).map(Part::Body)
     }
 
     pub(super) fn malformed(&self, to: &'static str) -> Error {
@@ -101,6 +109,27 @@ impl Account {
         Error::from(kind).at(self.homeserver.base_url())
     }
 }
+
+/// What a server said of one thing of the account.
+enum Part {
+    Body(String),
+    /// It was asked, and says that there is none.
+    NotThere,
+    /// It does not have such things, or a proxy answered in its place.
+    NotServed,
+}
+
+impl Part {
+    fn into_body(self) -> Option<String> {
+        match self {
+            Self::Body(body) => Some(body),
+            Self::NotThere | Self::NotServed => None,
+        }
+    }
+}
+
+/// What a snapshot says of something that does not exist.
+const NULL: &str = "null";
 
 /// The largest answer with account data that is read: 64 MiB. Held twice for a moment: as it came,
 /// and as the contents in it.

@@ -77,8 +77,7 @@ async fn a_snapshot_is_everything_about_secret_storage() {
 #[tokio::test]
 async fn a_server_without_keys_and_backups_is_fine() {
     for others in [
-        (|_| Reply::error(404, "M_NOT_FOUND")) as fn(&Received) -> Reply,
-        |_| Reply::error(404, "M_UNRECOGNIZED"),
+        (|_| Reply::error(404, "M_UNRECOGNIZED")) as fn(&Received) -> Reply,
         |_| Reply::error(400, "M_UNRECOGNIZED"),
         |_| Reply::html(404),
         |_| Reply::html(405),
@@ -88,7 +87,22 @@ async fn a_server_without_keys_and_backups_is_fine() {
         let snapshot = account.snapshot().await.unwrap();
         assert!(!snapshot.to_json().contains("keys_query"));
         assert!(!snapshot.to_json().contains("backup_version"));
+        assert!(account.key_backup().await.unwrap().is_none());
     }
+}
+
+/// A proxy that does not know the path says nothing of the account; the server does.
+#[tokio::test]
+async fn that_there_is_no_key_backup_is_told_from_not_knowing() {
+    let server = server(|_| Reply::error(404, "M_NOT_FOUND")).await;
+    let (account, _) = server.account(&once());
+    let snapshot = account.snapshot().await.unwrap();
+    assert_eq!(snapshot.backup_version(), Some("null"));
+    assert!(!snapshot.has_key_backup());
+    assert_eq!(snapshot.keys_query(), None);
+    let kept = fourfold::Snapshot::from_json(&snapshot.to_json()).unwrap();
+    assert_eq!(kept.backup_version(), Some("null"));
+    assert!(account.key_backup().await.unwrap().is_none());
 }
 
 /// Synapse answers the same first sync from a cache for two minutes.
