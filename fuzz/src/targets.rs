@@ -5,11 +5,13 @@
 //! function here, a file in fuzz_targets/ with its entry in Cargo.toml, a folder in corpus/, and a
 //! line in the test.
 
+use fourfold::health::{Evidence, OfferedKey, examine};
+use fourfold::passphrase::Bounds;
 use fourfold::qr_login::QrCode;
 use fourfold::sharing::{RequestId, SharingEvent};
 use fourfold::{
-    Content, EncryptedSecret, KeyDescription, KeyId, Secret, SecretName, SecretStorageKey, base64,
-    canonical_json as canonical, recovery_key as recovery,
+    Content, EncryptedSecret, KeyDescription, KeyId, Secret, SecretName, SecretStorageKey,
+    Snapshot, base64, canonical_json as canonical, recovery_key as recovery,
 };
 
 /// The key 00 01 02 … 1f, under which the seeds of the corpus were encrypted.
@@ -60,6 +62,20 @@ pub fn encrypted_secret(input: &[u8]) {
             }
         }
     }
+}
+
+/// There is a report of every snapshot, and it is JSON.
+pub fn health(input: &[u8]) {
+    let Some(snapshot) = text(input).and_then(|text| Snapshot::from_json(text).ok()) else {
+        return;
+    };
+    let mut evidence = Evidence::of(&snapshot);
+    let mut budget = Bounds::DEFAULT.budget();
+    let offered = OfferedKey::read(&snapshot, KEY.into(), &mut budget, |_| {});
+    evidence.keys.push(offered);
+    evidence.baseline = Some(&snapshot);
+    let report = examine(&evidence);
+    assert!(Content::from_json(&report.to_json()).is_ok());
 }
 
 /// A key description is read or refused, is written as it was read, and checks a key.

@@ -160,6 +160,35 @@ impl SecretStorageKey {
     pub(crate) fn material(&self) -> &KeyMaterial {
         &self.material
     }
+
+    /// The same key once more: whoever examines an account keeps the one that was offered.
+    pub(crate) fn duplicate(&self) -> Self {
+        let bytes = match &self.material {
+            KeyMaterial::AesHmacSha2(key) => Zeroizing::new(*key.bytes()),
+            KeyMaterial::Curve25519AesSha2(bytes) => bytes.clone(),
+        };
+        Self {
+            id: self.id.clone(),
+            material: KeyMaterial::new(self.algorithm(), bytes),
+            weak: self.weak,
+        }
+    }
+
+    /// New check data, for the description of the key; none for a key of 2019.
+    pub(crate) fn new_check(&self, rng: &mut impl CryptoRng) -> Option<KeyCheckData> {
+        let KeyMaterial::AesHmacSha2(key) = &self.material else {
+            return None;
+        };
+        let iv = aes_hmac_sha2::random_iv(rng);
+        let mac = aes_hmac_sha2::key_check_mac(key, &iv);
+        Some(KeyCheckData { iv, mac })
+    }
+}
+
+/// What a description says so that a wrong key is noticed.
+pub(crate) struct KeyCheckData {
+    pub(crate) iv: [u8; 16],
+    pub(crate) mac: [u8; 32],
 }
 
 impl KeyMaterial {

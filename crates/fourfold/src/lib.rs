@@ -16,6 +16,7 @@
 //! | unlock, open and store in one call each | [`Snapshot`] |
 //! | read a secret in parts | [`SecretStorage::open`], then [`PublishedKeys::judge`] |
 //! | be allowed to write | [`SecretStorage::prove`] or [`NewKey`], which give a [`ProvenKey`] |
+//! | find out what is wrong with an account, and what mends it | [`health`] |
 //! | notice what a server rolls back, weakens or moves | [`history`], [`judged`] |
 //! | set an account up, or complete it | [`plan::Bootstrap`] |
 //! | change anything | a function of [`plan`], which gives a [`Plan`]; [`Plan::state_of`] to apply it |
@@ -78,6 +79,7 @@ pub mod cross_signing;
 mod default_key;
 mod encrypted_secret;
 mod error_code;
+pub mod health;
 pub mod history;
 mod identifier;
 pub mod identity;

@@ -41,6 +41,7 @@ const TYPES: &[(&str, &[&str])] = &[
         "SignDeviceError",
         fourfold::cross_signing::SignDeviceError::CODES,
     ),
+    ("DraftError", fourfold::health::DraftError::CODES),
     ("Suspicious", fourfold::history::Suspicious::CODES),
     ("CannotAsk", fourfold::identity::CannotAsk::CODES),
     (
@@ -65,6 +66,7 @@ const TYPES: &[(&str, &[&str])] = &[
         "ParametersError",
         fourfold::passphrase::ParametersError::CODES,
     ),
+    ("AddCopyError", fourfold::plan::AddCopyError::CODES),
     ("AddKeyError", fourfold::plan::AddKeyError::CODES),
     ("BackupHidden", fourfold::plan::BackupHidden::CODES),
     ("BootstrapError", fourfold::plan::BootstrapError::CODES),
@@ -81,6 +83,7 @@ const TYPES: &[(&str, &[&str])] = &[
         "SignKeyBackupError",
         fourfold::plan::SignKeyBackupError::CODES,
     ),
+    ("DescribeError", fourfold::plan::DescribeError::CODES),
     ("StoreError", fourfold::plan::StoreError::CODES),
     ("TakeKeyAwayError", fourfold::plan::TakeKeyAwayError::CODES),
     ("TransferError", fourfold::plan::TransferError::CODES),

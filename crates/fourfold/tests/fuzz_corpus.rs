@@ -21,10 +21,11 @@ use std::path::PathBuf;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 7] = [
+const TARGETS: [(&str, Target); 8] = [
     ("base64", targets::base64),
     ("canonical_json", targets::canonical_json),
     ("encrypted_secret", targets::encrypted_secret),
+    ("health", targets::health),
     ("key_description", targets::key_description),
     ("qr_login_code", targets::qr_login_code),
     ("recovery_key", targets::recovery_key),
@@ -58,6 +59,11 @@ fn canonical_json_survives_its_corpus() {
 #[test]
 fn encrypted_secrets_survive_their_corpus() {
     replay("encrypted_secret");
+}
+
+#[test]
+fn health_survives_its_corpus() {
+    replay("health");
 }
 
 // shows: LIB-17

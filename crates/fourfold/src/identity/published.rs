@@ -1,6 +1,6 @@
 //! The cross-signing identity of a user as the server publishes it.
 
-use crate::identity::PublicKeys;
+use crate::identity::{DeviceKeys, PublicKeys};
 use crate::signable::{ForeignMember, KeyUsage, Kind};
 use crate::signed_json::{PublicKey, PublicKeyError, SignatureError};
 use crate::{Content, ContentError};
@@ -68,6 +68,17 @@ impl PublishedIdentity {
     /// As [`self_signing_key`](Self::self_signing_key).
     pub fn user_signing_key(&self) -> Result<PublicKey, CrossSigningKeyError> {
         self.signed_by_master(&self.user_signing_key)
+    }
+
+    /// Whether a device signed the master key, as the device of the client that made it does.
+    pub(crate) fn is_signed_by_device(&self, device: &DeviceKeys) -> bool {
+        let key_id = format!("ed25519:{}", device.device_id());
+        self.master_key.as_ref().is_ok_and(|key| {
+            let signature = device
+                .ed25519()
+                .verify_as(&key.content, &key.user_id, &key_id);
+            signature.is_ok()
+        })
     }
 
     /// The self-signing key that stands there, whether anybody signed it or not: good for noticing

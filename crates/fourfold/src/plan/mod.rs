@@ -19,6 +19,7 @@ mod identity;
 mod key;
 mod key_backup;
 mod profile_2019;
+mod repair;
 mod secret;
 mod standard;
 mod steps;
@@ -46,6 +47,9 @@ pub use self::key_backup::{
     SignKeyBackupError, create_key_backup, replace_unreadable_key_backup, sign_key_backup,
 };
 pub use self::profile_2019::create_key_2019;
+pub use self::repair::{
+    AddCopyError, DescribeError, add_copy, align_backup_flags, describe_again, restore_description,
+};
 pub use self::secret::{
     AddKeyError, DeleteError, StoreError, TakeKeyAwayError, WritingKey, add_key, delete, store,
     take_key_away,

@@ -117,7 +117,7 @@ crate::error_code::error_codes! {
 }
 
 /// `m.key_backup` tells the user's other clients that backups are wanted (MSC4287).
-const KEY_BACKUP: &str = "m.key_backup";
+pub(super) const KEY_BACKUP: &str = "m.key_backup";
 
 /// Whether the user said once that no backup is wanted: other clients ask for it too.
 pub(super) fn is_backup_unwanted(account_data: &AccountData) -> bool {

@@ -289,14 +289,14 @@ impl<'a> SecretStorage<'a> {
     }
 
     /// Names under which there may be a secret.
-    fn names(&self) -> impl Iterator<Item = SecretName> + use<'a> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = SecretName> + use<'a> {
         self.account_data
             .event_types()
             .filter_map(|event_type| SecretName::new(event_type).ok())
     }
 
     /// Only the symmetric MAC proves a key: anybody can encrypt to a public one.
-    fn opens_something(&self, key: &SecretStorageKey) -> bool {
+    pub(crate) fn opens_something(&self, key: &SecretStorageKey) -> bool {
         key.algorithm() == Algorithm::AesHmacSha2
             && self.secrets().any(|(name, secret)| {
                 matches!(secret.entry(key.id()), Some(Ok(entry)) if key.open(&name, entry).is_ok())
