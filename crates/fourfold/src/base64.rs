@@ -58,7 +58,7 @@ pub fn decode(text: &str) -> Result<Decoded, DecodeError> {
 }
 
 /// The deviations of a decodable text from what [`encode`] writes.
-fn quirks(text: &str) -> impl Iterator<Item = Quirk> + use<> {
+pub(crate) fn quirks(text: &str) -> impl Iterator<Item = Quirk> + use<> {
     let symbols = text.trim_end_matches('=');
     let padded = (symbols.len() != text.len()).then_some(Quirk::Padded);
     let trailing_bits = has_trailing_bits(symbols).then_some(Quirk::TrailingBits);

@@ -59,8 +59,10 @@ impl Quirk {
             .filter_map(|member| content.text(member)?.ok());
         let mut quirks = BTreeSet::new();
         for text in texts {
-            if let Ok(decoded) = base64::decode(&text) {
-                quirks.extend(decoded.quirks.into_iter().map(Self::from));
+            let mut found = base64::quirks(&text).peekable();
+            // Most texts have none, and need not be decoded for it.
+            if found.peek().is_some() && base64::decode(&text).is_ok() {
+                quirks.extend(found.map(Self::from));
             }
         }
         quirks
