@@ -366,7 +366,7 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 const FEW: usize = 8;
 
 /// The most events of account data that are read.
-pub(crate) const MAX_EVENTS: usize = 100_000;
+pub(crate) const MAX_EVENTS: usize = 20_000;
 
 fn classify(json: &str, error: &serde_json::Error) -> ContentError {
     if error.to_string().starts_with(DUPLICATE_MEMBER) {
