@@ -47,18 +47,8 @@ impl Passphrase {
     }
 
     /// Returns `true` if it is one of these texts, compared in constant time.
-    ///
-    /// A client that knows the login password refuses it as passphrase: the homeserver sees that
-    /// password, so it could open everything.
-    ///
-    /// ```
-    /// use fourfold::passphrase::Passphrase;
-    /// let passphrase = Passphrase::new("wombat plumage");
-    /// assert!(passphrase.is_one_of(["hubcap", "wombat plumage"]));
-    /// assert!(!passphrase.is_one_of(["wombat plumage "]));
-    /// ```
     #[must_use]
-    pub fn is_one_of<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> bool {
+    pub(crate) fn is_one_of<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> bool {
         let same = texts.into_iter().fold(Choice::from(0), |same, text| {
             same | self.0.as_bytes().ct_eq(text.as_bytes())
         });

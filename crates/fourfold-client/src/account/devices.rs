@@ -69,7 +69,7 @@ impl Account {
     ///
     /// [delete]: https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3delete_devices
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
-    pub async fn delete_device(
+    pub(crate) async fn delete_device(
         &self,
         device_id: &str,
         password: Option<&Password>,

@@ -73,7 +73,11 @@ impl Account {
     ///
     /// [update]: https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3room_keysversionversion
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
-    pub async fn update_key_backup(&self, version: &str, content: &Content) -> Result<(), Error> {
+    pub(crate) async fn update_key_backup(
+        &self,
+        version: &str,
+        content: &Content,
+    ) -> Result<(), Error> {
         let path = Path::fixed("/_matrix/client/v3/room_keys/version")
             .segment(version)
             .map_err(|error| error.at(self.homeserver.base_url()))?;

@@ -14,7 +14,10 @@ impl Device {
     /// # Errors
     ///
     /// [`NotConfirmed`]: it shows none, or others.
-    pub fn confirm_shown(&self, published: &UserKeys) -> Result<ConfirmedDevice, NotConfirmed> {
+    pub(super) fn confirm_shown(
+        &self,
+        published: &UserKeys,
+    ) -> Result<ConfirmedDevice, NotConfirmed> {
         let this = ConfirmedDevice::own(self.device_keys())?;
         this.check_served(published)?;
         Ok(this)

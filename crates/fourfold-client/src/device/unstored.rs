@@ -19,7 +19,10 @@ impl Device {
     /// # Errors
     ///
     /// If the local state cannot be read or written.
-    pub fn keep_unstored(&mut self, secrets: &[(SecretName, Secret)]) -> Result<(), DeviceError> {
+    pub(super) fn keep_unstored(
+        &mut self,
+        secrets: &[(SecretName, Secret)],
+    ) -> Result<(), DeviceError> {
         let before = self.unstored()?;
         let all: BTreeMap<_, _> = before
             .iter()
@@ -43,7 +46,7 @@ impl Device {
     /// # Errors
     ///
     /// If the local state cannot be read or written.
-    pub fn forget_unstored(&mut self) -> Result<(), DeviceError> {
+    pub(super) fn forget_unstored(&mut self) -> Result<(), DeviceError> {
         self.keep(|device| {
             device.rows.delete(Table::Unstored, "");
             Ok(())

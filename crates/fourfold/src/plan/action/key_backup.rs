@@ -61,7 +61,7 @@ impl CreateKeyBackup {
 
     /// The same while the current one cannot be read.
     #[must_use]
-    pub fn state_over_unreadable(&self) -> StepState {
+    pub(crate) fn state_over_unreadable(&self) -> StepState {
         if self.expects_unreadable {
             StepState::Due
         } else {
