@@ -8,8 +8,10 @@ mod failure;
 mod files;
 mod floors;
 mod http;
+mod kept;
 mod lanes;
 mod live;
+mod messages;
 mod process;
 mod public_api;
 mod report;
@@ -53,6 +55,10 @@ fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
             requirements::write(&Workspace::find()?)?;
             Ok(ExitCode::SUCCESS)
         }
+        "messages" if rest == ["--write"] => {
+            messages::write(&Workspace::find()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         "public-api" if rest == ["--write"] => {
             public_api::write(&Workspace::find()?)?;
             Ok(ExitCode::SUCCESS)
@@ -78,6 +84,8 @@ cargo xtask circles [CRATE…]
                             circles of imports, with the names that tie them
 cargo xtask requirements --write
                             makes docs/requirements.md again
+cargo xtask messages --write
+                            makes docs/messages.txt again, which lists what a person reads
 cargo xtask public-api --write
                             keeps what the libraries offer now as what they should offer
 cargo xtask reproduce       builds a release twice and compares (not in CI: it takes long)

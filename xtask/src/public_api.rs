@@ -1,14 +1,11 @@
 //! What the libraries offer to others: kept as text, so that a change of it is seen.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-
 use public_api::{Builder, PublicApi};
 
 use crate::command::{self, cargo};
 use crate::failure::Failure;
+use crate::kept;
 use crate::workspace::Workspace;
-use crate::{files, report};
 
 /// A library that others build on.
 struct Library {
@@ -36,15 +33,9 @@ const LIBRARIES: &[Library] = &[
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     let mut findings = Vec::new();
     for library in LIBRARIES {
-        let kept = workspace.text(Path::new(library.kept))?.unwrap_or_default();
-        let changed = differences(&kept, &text(workspace, library)?);
-        if !changed.is_empty() {
-            findings.push(format!(
-                "{}: the public API changed; when it is meant, run `cargo xtask public-api --write`",
-                library.kept
-            ));
-            findings.extend(changed);
-        }
+        let now = text(workspace, library)?;
+        let again = "cargo xtask public-api --write";
+        findings.extend(kept::compare(workspace, library.kept, &now, again)?);
     }
     Failure::from_findings(findings)
 }
@@ -52,11 +43,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
 /// `cargo xtask public-api --write`: keeps what is public now.
 pub(crate) fn write(workspace: &Workspace) -> Result<(), Failure> {
     for library in LIBRARIES {
-        files::write(
-            &workspace.root.join(library.kept),
-            &text(workspace, library)?,
-        )?;
-        report::line(format_args!("{}: written", library.kept));
+        kept::write(workspace, library.kept, &text(workspace, library)?)?;
     }
     Ok(())
 }
@@ -84,25 +71,4 @@ fn text(workspace: &Workspace, library: &Library) -> Result<String, Failure> {
 
 fn lines(api: &PublicApi) -> String {
     api.items().map(|item| format!("{item}\n")).collect()
-}
-
-/// What is only in one of two texts, each line once.
-fn differences(before: &str, after: &str) -> Vec<String> {
-    let (before, after): (BTreeSet<_>, BTreeSet<_>) =
-        (before.lines().collect(), after.lines().collect());
-    let gone = before.difference(&after).map(|line| format!("- {line}"));
-    let new = after.difference(&before).map(|line| format!("+ {line}"));
-    gone.chain(new).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_what_is_gone_and_what_is_new() {
-        let changed = differences("pub fn a()\npub fn b()\n", "pub fn b()\npub fn c()\n");
-        assert_eq!(changed, ["- pub fn a()", "+ pub fn c()"]);
-        assert!(differences("pub fn a()\n", "pub fn a()\n").is_empty());
-    }
 }

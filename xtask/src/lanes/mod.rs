@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
-use crate::{floors, live, public_api, report, requirements};
+use crate::{floors, live, messages, public_api, report, requirements};
 
 /// One lane of CI.
 #[derive(Debug)]
@@ -39,6 +39,11 @@ const LANES: &[Lane] = &[
         name: "vectors",
         headline: "every known answer has a runner",
         run: vectors::run,
+    },
+    Lane {
+        name: "messages",
+        headline: "every text that a person reads was read",
+        run: messages::run,
     },
     Lane {
         name: "dependencies",

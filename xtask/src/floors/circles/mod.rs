@@ -4,7 +4,7 @@
 //! code. A file that only declares modules and passes their names on is no end of an arrow, because
 //! it defines nothing. Tests are left out.
 
-mod attributes;
+pub(crate) mod attributes;
 mod cycles;
 mod paths;
 mod resolve;
@@ -52,6 +52,15 @@ pub(crate) fn in_crates(
             .extend(circles(&resolve::arrows(&tree)));
     }
     found.into_iter().collect()
+}
+
+/// The files of a crate that are not for tests only, found from its root file on.
+pub(crate) fn shipped_files(
+    root: &Path,
+    read: impl Fn(&Path) -> Option<String>,
+) -> BTreeSet<PathBuf> {
+    let modules = Tree::read(root, &read).modules.into_iter();
+    modules.map(|module| module.file).collect()
 }
 
 fn circles(arrows: &Arrows) -> Vec<Circle> {
