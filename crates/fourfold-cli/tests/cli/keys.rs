@@ -268,13 +268,7 @@ fn a_passphrase_opens_a_new_key_too() {
 #[test]
 fn an_account_of_2019_is_migrated() {
     let server = Homeserver::start();
-    let alice = server.person("alice");
-    let other = server.other_client("alice");
-    let (old, data) = account_of_2019();
-    for event_type in data.account_data.event_types() {
-        other.put(event_type, data.account_data.raw(event_type).unwrap());
-    }
-    alice.folder.write("old", recovery_key(&old));
+    let (alice, old) = person_of_2019(&server);
     let secrets = [
         ("org.example.libolm", SECRET.to_owned()),
         ("org.example.spec", SECRET.to_owned()),
@@ -303,7 +297,7 @@ fn an_account_of_2019_is_migrated() {
     for (name, secret) in &secrets {
         let opened = alice.get(name, "new").run();
         assert_eq!(&opened.succeeds(), secret, "{name}");
-        opened.is_silent_about("anybody");
+        opened.is_silent_about("anyone");
     }
     let keys = alice.call(&["key", "ls", "--json"]).run().json();
     assert_eq!(keys.as_array().unwrap().len(), 1);
@@ -319,13 +313,7 @@ fn an_account_of_2019_is_migrated() {
 #[test]
 fn what_there_is_to_know_is_said_when_there_is_nothing_to_change_too() {
     let server = Homeserver::start();
-    let alice = server.person("alice");
-    let other = server.other_client("alice");
-    let (old, data) = account_of_2019();
-    for event_type in data.account_data.event_types() {
-        other.put(event_type, data.account_data.raw(event_type).unwrap());
-    }
-    alice.folder.write("old", recovery_key(&old));
+    let (alice, _) = person_of_2019(&server);
     let second = alice.new_key("second");
     let grant = ["key", "grant", &second, "org.example.spec"];
     let grant = || alice.change(&grant, &["old", "second"]);
@@ -398,6 +386,18 @@ fn a_passthrough_entry_of_2019_is_the_key_itself_and_only_for_the_backup() {
         .json();
     assert_eq!(got["secret"], value);
     assert_eq!(got["vouched_by"], "published_key");
+}
+
+/// Alice, whose account is one of 2019, with its key in the file `old`.
+fn person_of_2019(server: &Homeserver) -> (Person, NewKey) {
+    let alice = server.person("alice");
+    let other = server.other_client("alice");
+    let (old, data) = account_of_2019();
+    for event_type in data.account_data.event_types() {
+        other.put(event_type, data.account_data.raw(event_type).unwrap());
+    }
+    alice.folder.write("old", recovery_key(&old));
+    (alice, old)
 }
 
 /// What clients of 2019 left behind: both ways to compute the MAC, and the key of a backup as bytes
