@@ -89,6 +89,24 @@ impl Snapshot {
         })
     }
 
+    /// With the device that looked.
+    #[must_use]
+    pub fn seen_by(mut self, device_id: Option<String>) -> Self {
+        self.device_id = device_id;
+        self
+    }
+
+    /// With the answer to `GET /devices`.
+    ///
+    /// # Errors
+    ///
+    /// [`ContentError::NotJson`].
+    pub fn with_devices(mut self, body: impl Into<String>) -> Result<Self, ContentError> {
+        let devices = RawValue::from_string(body.into()).map_err(|_| ContentError::NotJson)?;
+        self.devices = Some(devices);
+        Ok(self)
+    }
+
     /// Reads a snapshot that was kept.
     ///
     /// # Errors

@@ -41,8 +41,39 @@ impl Account {
             Part::NotThere => Some(NULL.to_owned()),
             Part::NotServed => None,
         };
+        let device_id = self.device_id().map(str::to_owned);
         Snapshot::new(self.user_id(), account_data, keys_query, backup_version)
+            .map(|snapshot| snapshot.seen_by(device_id))
             .map_err(|error| self.malformed("/keys/query").because(error))
+    }
+
+    /// As [`snapshot`](Self::snapshot), with the devices that are logged in: for who examines the
+    /// account. Where the server does not tell, they are omitted.
+    ///
+    /// # Errors
+    ///
+    /// As [`snapshot`](Self::snapshot).
+    #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
+    pub async fn snapshot_with_devices(&self) -> Result<Snapshot, Error> {
+        let (snapshot, devices) = tokio::join!(self.snapshot(), self.listed_devices());
+        let snapshot = snapshot?;
+        match devices {
+            Ok(Some(body)) => {
+                let snapshot = snapshot.with_devices(body);
+                snapshot.map_err(|error| self.malformed("/devices").because(error))
+            }
+            Ok(None) => Ok(snapshot),
+            Err(error) => {
+                warn!(%error, "it is unknown which devices are logged in");
+                Ok(snapshot)
+            }
+        }
+    }
+
+    async fn listed_devices(&self) -> Result<Option<String>, Error> {
+        let path = Path::fixed("/_matrix/client/v3/devices");
+        let part = self.part(Request::get(path).with_attempts(1), "/devices");
+        Ok(part.await?.into_body())
     }
 
     async fn all_account_data(&self) -> Result<AccountData, Error> {

@@ -91,6 +91,30 @@ async fn a_server_without_keys_and_backups_is_fine() {
     }
 }
 
+#[tokio::test]
+async fn the_devices_are_there_for_an_examination_where_the_server_tells() {
+    const DEVICES: &str = r#"{"devices": [{"device_id": "A"}]}"#;
+    let told = |request: &Received| match request.target.as_str() {
+        "/_matrix/client/v3/devices" => Reply::json(200, DEVICES),
+        _ => Reply::html(404),
+    };
+    let failed = |request: &Received| match request.target.as_str() {
+        "/_matrix/client/v3/devices" => Reply::error(500, "M_UNKNOWN"),
+        _ => Reply::html(404),
+    };
+    for (others, devices) in [
+        (told as fn(&Received) -> Reply, Some(DEVICES)),
+        (failed, None),
+        (|_| Reply::html(404), None),
+    ] {
+        let server = server(others).await;
+        let (account, _) = server.account(&once());
+        let snapshot = account.snapshot_with_devices().await.unwrap();
+        assert_eq!(snapshot.devices(), devices);
+        assert_eq!(snapshot.device_id(), account.device_id());
+    }
+}
+
 /// A proxy that does not know the path says nothing of the account; the server does.
 #[tokio::test]
 async fn that_there_is_no_key_backup_is_told_from_not_knowing() {

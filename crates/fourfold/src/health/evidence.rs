@@ -90,12 +90,21 @@ pub enum Source {
 pub struct Machine {
     /// The names of the key files that were given and that group or others can read.
     pub readable_files: Vec<String>,
+    /// What was noted here of the account over time; `None` where a program notes nothing, and so
+    /// cannot say what did not happen.
+    pub records: Option<Records>,
+    /// Whether the account changed while it was examined.
+    pub changed_meanwhile: bool,
+}
+
+/// What a program noted of the account over time.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Records {
     /// When the recovery key was last shown to work here.
     pub last_drill: Option<Timestamp>,
     /// Whether earlier snapshots are kept here.
     pub keeps_snapshots: bool,
-    /// Whether the account changed while it was examined.
-    pub changed_meanwhile: bool,
 }
 
 /// What was tried at a server, beyond asking for a snapshot.

@@ -28,7 +28,7 @@ mod treatment;
 pub use self::checks::CONDITIONS;
 pub use self::condition::Condition;
 pub use self::draft::DraftError;
-pub use self::evidence::{Evidence, Machine, Observed, SampledSessions, Source};
+pub use self::evidence::{Evidence, Machine, Observed, Records, SampledSessions, Source};
 pub use self::finding::{Finding, NotChecked, Subject, SubjectKind};
 pub use self::need::Need;
 pub use self::offered::{KeyInput, Offer, OfferedKey};

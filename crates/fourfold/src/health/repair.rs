@@ -104,7 +104,10 @@ impl fmt::Display for Requirement {
 /// What a repair does, in the order in which repairs are made: what adds copies comes first, what
 /// takes something away comes last.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[non_exhaustive]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever offers repairs must say how each of them is made"
+)]
 pub enum Remedy {
     /// Put the description of a key back as it was remembered.
     RestoreDescription(KeyId),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use fourfold::health::{Evidence, OfferedKey, Report, Severity, Verdict, examine};
+use fourfold::health::{Evidence, OfferedKey, Report, Severity, Verdict};
 use fourfold::passphrase::Bounds;
 use fourfold::plan::{self, WritingKey};
 use fourfold::{
@@ -12,6 +12,8 @@ use fourfold::{
 };
 use rand_core::UnwrapErr;
 use serde_json::{Value, json};
+
+use crate::schema;
 
 pub(crate) const DEFAULT: &str = "m.secret_storage.default_key";
 pub(crate) const MASTER: &str = "m.cross_signing.master";
@@ -152,6 +154,13 @@ impl Account {
         let data = snapshot.account_data.to_json();
         self.json["account_data"] = serde_json::from_str(&data).unwrap();
     }
+}
+
+/// As the library examines, and the report is one that the schema allows.
+pub(crate) fn examine(evidence: &Evidence<'_>) -> Report {
+    let report = fourfold::health::examine(evidence);
+    schema::check(&report);
+    report
 }
 
 /// The codes above info, each once. The account has one device, so that every error brings the warning

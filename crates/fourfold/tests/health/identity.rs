@@ -1,10 +1,10 @@
 //! The published identity and the devices.
 
 use fourfold::SecretName;
-use fourfold::health::{Evidence, Severity, Verdict, examine};
+use fourfold::health::{Evidence, Severity, Verdict};
 use serde_json::{Value, json};
 
-use crate::account::{Account, DEVICE, MASTER, finds, has};
+use crate::account::{Account, DEVICE, MASTER, examine, finds, has};
 
 fn published<'a>(account: &'a mut Account, what: &str) -> &'a mut Value {
     let user_id = account.user_id();
@@ -80,6 +80,15 @@ fn lists_of_devices_are_compared() {
     ));
     let this = list(&[DEVICE, "OTHER"]).broken(|json| json["device_id"] = json!("OTHER"));
     finds(&this, &["device-without-keys"], Verdict::NeedsInput);
+    // Where storage is used alone, no device needs keys.
+    let alone = this.broken(|json| {
+        let user_id = json["user_id"].as_str().unwrap().to_owned();
+        json["keys_query"] = json!({"device_keys": {(user_id): {}}});
+        let data = json["account_data"].as_object_mut().unwrap();
+        data.retain(|name, _| !name.starts_with("m.cross_signing."));
+    });
+    finds(&alone, &[], Verdict::Healthy);
+    assert!(has(&alone.report(), "device-without-keys"));
 }
 
 #[test]

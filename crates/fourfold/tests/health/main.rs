@@ -16,6 +16,7 @@ mod memory;
 mod pairs;
 mod repairs;
 mod report;
+mod schema;
 mod secrets;
 mod server;
 mod totality;

@@ -1,11 +1,11 @@
 //! What an earlier snapshot tells.
 
-use fourfold::health::{Evidence, Remedy, Risk, examine};
+use fourfold::health::{Evidence, Remedy, Risk};
 use fourfold::history::History;
 use fourfold::identity::{PinnedBy, Trust};
 use serde_json::json;
 
-use crate::account::{Account, DEVICE, codes, has, rng};
+use crate::account::{Account, DEVICE, codes, examine, has, rng};
 
 #[test]
 fn a_weakened_description_is_found_and_put_back() {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use fourfold::Snapshot;
-use fourfold::health::{Evidence, OfferedKey, Report, examine};
+use fourfold::health::{Evidence, OfferedKey, Report};
 use fourfold::plan::Action;
 use serde_json::json;
 
 use crate::account::{
-    Account, BACKUP, CUSTOM, DEVICE, MASTER, SELF_SIGNING, USER_SIGNING, codes, rng,
+    Account, BACKUP, CUSTOM, DEVICE, MASTER, SELF_SIGNING, USER_SIGNING, codes, examine, rng,
 };
 
 type Break = fn(&mut Account);

@@ -1,12 +1,10 @@
 //! What is chosen mends what it can, finds nothing new, and does it once.
 
-use fourfold::health::{
-    DraftError, Evidence, Finding, Remedy, Repair, Report, Risk, Verdict, examine,
-};
+use fourfold::health::{DraftError, Evidence, Finding, Remedy, Repair, Report, Risk, Verdict};
 use fourfold::{Plan, Secret, SecretName, Snapshot};
 use serde_json::json;
 
-use crate::account::{Account, BACKUP, CUSTOM, DEFAULT, MASTER, codes, rng};
+use crate::account::{Account, BACKUP, CUSTOM, DEFAULT, MASTER, codes, examine, rng};
 
 /// Examines, repairs with what is at hand, and examines again.
 fn treat(account: &Account, secrets: Vec<(SecretName, Secret)>) -> (Plan, Snapshot, Report) {

@@ -1,10 +1,10 @@
 //! The server, the session, this machine, and the device that is left.
 
 use fourfold::Timestamp;
-use fourfold::health::{Evidence, Machine, Observed, SampledSessions, Verdict, examine};
+use fourfold::health::{Evidence, Machine, Observed, Records, SampledSessions, Verdict};
 use serde_json::json;
 
-use crate::account::{Account, DEVICE, MASTER, codes, finds, has};
+use crate::account::{Account, DEVICE, MASTER, codes, examine, finds, has};
 
 #[test]
 fn what_the_server_says_of_the_session_is_looked_at() {
@@ -74,6 +74,11 @@ fn this_machine_is_looked_at() {
     let mut machine = Machine::default();
     machine.readable_files = vec!["key.txt".to_owned()];
     machine.changed_meanwhile = true;
+    evidence.machine = Some(machine.clone());
+    // Nothing is said of what a program that notes nothing cannot know.
+    let report = examine(&evidence);
+    assert!(!has(&report, "drill-overdue") && !has(&report, "no-snapshot-kept"));
+    machine.records = Some(Records::default());
     evidence.machine = Some(machine);
     let report = examine(&evidence);
     assert_eq!(

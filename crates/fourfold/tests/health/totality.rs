@@ -1,10 +1,10 @@
 //! There is a report for every input.
 
-use fourfold::health::{Evidence, examine};
+use fourfold::health::Evidence;
 use fourfold::{AccountData, Snapshot};
 use serde_json::{Value, json};
 
-use crate::account::{Account, rng};
+use crate::account::{Account, examine, rng};
 
 /// Every member of an account, replaced by everything that it should not be.
 #[test]

@@ -33,7 +33,13 @@ fn device_without_keys(account: &Account<'_>, found: &mut Findings<'_>) {
         if keys.device(id).is_none() {
             let message = format!("the device {} has published no keys", shown(id));
             let finding = found.finding(Subject::new(SubjectKind::Device, id), message);
-            found.add(for_this(account, id, finding, Severity::Info));
+            // Where nobody published an identity, storage is used alone.
+            let is_used = account.master_key().is_some();
+            found.add(if is_used {
+                for_this(account, id, finding, Severity::Info)
+            } else {
+                finding
+            });
         }
     }
 }

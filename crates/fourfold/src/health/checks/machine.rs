@@ -3,7 +3,7 @@
 use crate::Timestamp;
 use crate::health::account::Account;
 use crate::health::condition::Condition;
-use crate::health::evidence::Machine;
+use crate::health::evidence::{Machine, Records};
 use crate::health::finding::{Finding, Findings, Subject, SubjectKind};
 use crate::health::severity::Severity;
 use crate::health::shown::shown;
@@ -43,10 +43,10 @@ pub(super) const DRILL_OVERDUE: Condition = Condition {
 };
 
 fn drill_overdue(account: &Account<'_>, found: &mut Findings<'_>) {
-    let Some((machine, now)) = account.evidence.machine.as_ref().zip(account.evidence.now) else {
+    let Some((records, now)) = records(account).zip(account.evidence.now) else {
         return;
     };
-    let age = machine.last_drill.map(|last: Timestamp| now.since(last));
+    let age = records.last_drill.map(|last: Timestamp| now.since(last));
     if age.is_none_or(|age| age.as_secs() > DRILL) && !account.storage.is_untouched() {
         let message = "the recovery key has not been tried here for 180 days";
         found.add(local(found, message));
@@ -65,7 +65,7 @@ pub(super) const NO_SNAPSHOT_KEPT: Condition = Condition {
 };
 
 fn no_snapshot_kept(account: &Account<'_>, found: &mut Findings<'_>) {
-    if machine(account).is_some_and(|machine| !machine.keeps_snapshots) {
+    if records(account).is_some_and(|records| !records.keeps_snapshots) {
         found.add(local(found, "no earlier snapshot is kept here"));
     }
 }
@@ -89,6 +89,10 @@ fn changed_while_examined(account: &Account<'_>, found: &mut Findings<'_>) {
 
 fn machine<'a>(account: &Account<'a>) -> Option<&'a Machine> {
     account.evidence.machine.as_ref()
+}
+
+fn records<'a>(account: &Account<'a>) -> Option<&'a Records> {
+    machine(account)?.records.as_ref()
 }
 
 fn local(found: &Findings<'_>, message: &str) -> Finding {
