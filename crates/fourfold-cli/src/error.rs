@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     Corrupt = 7,
     /// A secret is not what the published keys say.
     NotVerified = 8,
+    /// The account was examined, and something is wrong with it.
+    Unhealthy = 9,
 }
 
 impl Exit {
@@ -36,6 +38,7 @@ impl Exit {
             Self::Policy,
             Self::Corrupt,
             Self::NotVerified,
+            Self::Unhealthy,
         ];
         let found = all.into_iter().find(|exit| *exit as u8 == code);
         found.unwrap_or(Self::Network)
@@ -52,6 +55,7 @@ impl Exit {
             Self::Policy => "policy",
             Self::Corrupt => "corrupt",
             Self::NotVerified => "not_verified",
+            Self::Unhealthy => "unhealthy",
         }
     }
 }
@@ -88,7 +92,8 @@ impl Error {
         Self::new(Exit::Refused, message)
     }
 
-    /// Another process of this command has told the user; only the exit code is left to give.
+    /// The user was told: by another process of this command, or by the data that it printed. Only
+    /// the exit code is left to give.
     pub(crate) fn said_already(exit: Exit) -> Self {
         Self::new(exit, "")
     }
@@ -116,6 +121,7 @@ mod tests {
             (6, Exit::Policy, "policy"),
             (7, Exit::Corrupt, "corrupt"),
             (8, Exit::NotVerified, "not_verified"),
+            (9, Exit::Unhealthy, "unhealthy"),
         ] {
             assert_eq!(exit as u8, code, "{name}");
             assert_eq!(exit.name(), name);

@@ -5,6 +5,7 @@ use fourfold::plan::{Action, PutAccountData, Step};
 use fourfold::{KeyId, NewKey, Plan};
 use fourfold_client::{ApplyError, Password, escape_untrusted};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::account::LoggedIn;
 use crate::account::password::PasswordOptions;
@@ -76,6 +77,9 @@ pub(crate) struct Report<'a> {
     /// The key that it replaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     old_key_id: Option<&'a KeyId>,
+    /// What an examination of the account says afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -134,6 +138,12 @@ impl<'a> Report<'a> {
     /// A key was given up for it.
     pub(crate) fn with_old_key(mut self, id: &'a KeyId) -> Self {
         self.old_key_id = Some(id);
+        self
+    }
+
+    /// The account was examined after it.
+    pub(crate) fn with_health(mut self, report: Box<RawValue>) -> Self {
+        self.health = Some(report);
         self
     }
 

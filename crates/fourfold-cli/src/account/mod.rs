@@ -1,11 +1,13 @@
 //! The account that a command works on: what is read of it, how it is changed, and this device.
 
 pub(crate) mod change;
+mod known_here;
 mod local_state;
 mod logged_in;
 pub(crate) mod own_device;
 pub(crate) mod password;
 mod reading;
 
+pub(crate) use self::known_here::KnownHere;
 pub(crate) use self::logged_in::LoggedIn;
-pub(crate) use self::reading::{look, read, remember_opened};
+pub(crate) use self::reading::{in_file, look, read, remember_opened};

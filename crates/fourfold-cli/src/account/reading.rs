@@ -101,7 +101,8 @@ fn on_homeserver(global: &Global, accept: AcceptOptions) -> Result<(Snapshot, Co
     Ok((snapshot, compared))
 }
 
-fn in_file(path: &Path) -> Result<Snapshot> {
+/// The account as it was kept in a file.
+pub(crate) fn in_file(path: &Path) -> Result<Snapshot> {
     let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
     Snapshot::from_json(&text).map_err(|_| {
         Error::new(

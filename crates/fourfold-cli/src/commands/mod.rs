@@ -2,6 +2,7 @@
 
 mod agent;
 mod device;
+mod doctor;
 mod generate;
 mod get;
 mod key;
@@ -35,7 +36,7 @@ use crate::options::Global;
 #[command(
     after_help = "Exit codes: 0 done, 1 not found or refused, 2 usage, 3 wrong key, \
     4 network or server, 5 conflict or suspected rollback, 6 policy refused, 7 corrupt data, \
-    8 not verified\n\n\
+    8 not verified, 9 something is wrong with the account (fourfold doctor)\n\n\
     With --json, a change prints {\"changed\", \"title\", \"steps\", \"warnings\"} and, if keys \
     are involved,\n\"key_id\" and \"old_key_id\". An error is one JSON object on the last line of \
     standard error:\n{\"error\", \"exit_code\", \"message\", \"hint\"}."
@@ -57,6 +58,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Logout(options) => login::log_out(global, &options),
         Command::Whoami => login::who_am_i(global),
         Command::Status(options) => status::run(global, &options),
+        Command::Doctor(options) => doctor::run(global, &options),
         Command::Setup(options) => setup::run(global, &options),
         Command::Get(options) => get::run(global, &options),
         Command::Put(options) => put::run(global, &options),
@@ -97,6 +99,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  fourfold status\n  fourfold status --snapshot account.json   reads a file, without a server"
     )]
     Status(status::Options),
+    /// Say what is wrong with the account, why, and what repairs it; repair it
+    #[command(
+        after_help = "Without a key everything is examined that can be without one; with --recovery-key-file or\n--passphrase-file also whether the secrets open and match. Nothing is changed without --fix.\n\nExamples:\n  fourfold doctor\n  fourfold doctor --recovery-key-file key.txt --fix\n  fourfold doctor --snapshot account.json        examines a file, without a server\n  fourfold doctor --explain secret-missing"
+    )]
+    Doctor(doctor::Options),
     /// Set up secret storage, the identity, this device and the key backup
     #[command(
         after_help = "What already exists is kept. After an interruption, run it again.\n\nExample:\n  fourfold setup --kit kit.html   with an emergency kit to print"

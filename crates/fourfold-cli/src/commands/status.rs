@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
+use fourfold::health::{Evidence, Verdict, examine};
 use fourfold::{
     DefaultKey, KeyDescription, KeyId, Quirk, SecretName, SecretState, SecretStorage, Snapshot,
 };
@@ -10,6 +11,7 @@ use fourfold_client::escape_untrusted;
 use serde::Serialize;
 
 use crate::account;
+use crate::commands::doctor;
 use crate::error::{Error, Result};
 use crate::options::{AcceptOptions, Global, ReadOptions};
 use crate::terminal::{messages, output};
@@ -49,6 +51,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
 #[derive(Serialize)]
 struct Report {
     user_id: String,
+    /// What the doctor says of the account, without a key and of nothing but what is shown now.
+    verdict: Verdict,
     default_key: Option<KeyId>,
     /// `ok`, `absent`, `deleted`, `dangling` or `malformed`.
     default_key_state: &'static str,
@@ -115,6 +119,7 @@ impl Report {
             .collect();
         Self {
             user_id: snapshot.user_id.clone(),
+            verdict: examine(&Evidence::of(snapshot)).verdict(),
             default_key,
             default_key_state,
             keys: keys(&storage),
@@ -126,6 +131,10 @@ impl Report {
     fn print(&self) -> Result<()> {
         output::line(format_args!("account  {}", escape_untrusted(&self.user_id)))?;
         output::line(format_args!("default  {}", self.default_line()))?;
+        output::line(format_args!(
+            "health   {}",
+            doctor::in_one_line(self.verdict)
+        ))?;
         output::line("")?;
         if self.keys.is_empty() {
             output::line("no keys; fourfold setup makes the first one")?;

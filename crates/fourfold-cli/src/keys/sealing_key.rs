@@ -134,6 +134,15 @@ pub(crate) fn find(state: &LocalState, options: &SealingOptions) -> Result<Seali
     })
 }
 
+/// Whether [`find`] would ask for a passphrase.
+pub(crate) fn asks(state: &LocalState, options: &SealingOptions) -> Result<bool> {
+    if options.store_passphrase_file.is_some() || options.store_key_file.is_some() {
+        return Ok(false);
+    }
+    let noted = Note::read(&state.path().with_extension("sealing"))?;
+    Ok(noted.is_some_and(|noted| matches!(noted.origin, Origin::Passphrase { .. })))
+}
+
 fn sealed_otherwise() -> Error {
     Error::usage("the key that seals this device's state was not given")
         .hint("give it with --store-key-file; or log out and in again to get new keys")

@@ -1,9 +1,10 @@
 //! From what the user gave to the key that it is.
 
+use fourfold::health::OfferedKey;
 use fourfold::judged::Judged;
 use fourfold::passphrase::{Bounds, Budget, PassphraseParameters};
 use fourfold::storage::FoundKey;
-use fourfold::{KeyDescription, KeyId, ProvenKey, SecretStorage};
+use fourfold::{KeyDescription, KeyId, ProvenKey, SecretStorage, Snapshot};
 use fourfold_client::escape_untrusted;
 
 use crate::error::{Error, Result};
@@ -18,16 +19,25 @@ pub(crate) fn find(
     candidates: &[KeyDescription],
     budget: &mut Budget,
 ) -> Result<FoundKey> {
+    let storage = snapshot.storage();
+    Ok(storage.find_key(offer.into(), candidates, budget, deriving())?)
+}
+
+/// Finds out what an offer is, right or wrong, in an account that is examined and not opened.
+pub(crate) fn examine(snapshot: &Snapshot, offer: &Offer, budget: &mut Budget) -> OfferedKey {
+    OfferedKey::read(snapshot, offer.into(), budget, deriving())
+}
+
+/// Tells the user that a key is derived, which takes a while.
+fn deriving() -> impl FnMut(&PassphraseParameters) {
     let mut busy = None;
-    let before_derivation = |parameters: &PassphraseParameters| {
+    move |parameters| {
         busy.get_or_insert_with(|| messages::busy(DERIVING))
             .now(format!(
                 "{DERIVING} ({} iterations)",
                 parameters.iterations()
             ));
-    };
-    let storage = snapshot.storage();
-    Ok(storage.find_key(offer.into(), candidates, budget, before_derivation)?)
+    }
 }
 
 /// The keys to try, in order: the one that was asked for, or the default first and then the others.

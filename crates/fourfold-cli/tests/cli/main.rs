@@ -20,6 +20,7 @@ mod answers;
 mod canary;
 mod changes;
 mod devices;
+mod doctor;
 mod embedded;
 mod environment;
 mod fixtures;

@@ -7,6 +7,10 @@ use super::NAME;
 pub(super) const COMMANDS: &[(&str, Call)] = &[
     ("whoami", Call::With(&[])),
     ("status", Call::With(&[])),
+    (
+        "doctor",
+        Call::With(&["--store-key-file", "SEAL", "--recovery-key-file", "KEY"]),
+    ),
     ("ls", Call::With(&["-l"])),
     ("get", Call::With(&[NAME, "--recovery-key-file", "KEY"])),
     ("key ls", Call::With(&[])),
