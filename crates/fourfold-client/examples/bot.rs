@@ -35,6 +35,6 @@ pub(crate) async fn bot(
     client.device().verify_self(&key).await?;
     let mut rng = UnwrapErr(getrandom::SysRng);
     let plan = snapshot.store(&name, &Secret::new("new"), &key, &mut rng)?;
-    client.apply(&plan).await?;
+    client.apply(snapshot.clear(&plan)).await?;
     Ok(token.secret)
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use fourfold::cross_signing::{ConfirmedDevice, CrossSigningKeys};
 use fourfold::identity::PinnedBy;
+use fourfold::judged::Cleared;
 use fourfold::rand_core::UnwrapErr;
 use fourfold::sharing::{Recipients, Rule};
 use fourfold::{Secret, SecretName, plan};
@@ -117,7 +118,14 @@ impl Party {
         let published = self.account.published_keys().await?;
         let this = ConfirmedDevice::own(self.device.device_keys())?;
         let plan = plan::sign_device(&published, &this, identity.self_signing_key())?;
-        apply(&self.account, &mut self.state, &plan, None, |_| {}).await?;
+        apply(
+            &self.account,
+            &mut self.state,
+            Cleared::without_comparing(&plan),
+            None,
+            |_| {},
+        )
+        .await?;
         Ok(())
     }
 

@@ -16,7 +16,7 @@
 //! client.device().verify_self(&key).await?; // signed, and the signature read back
 //! let mut rng = UnwrapErr(getrandom::SysRng);
 //! let plan = snapshot.store(&name, &Secret::new("new"), &key, &mut rng)?;
-//! client.apply(&plan).await?; // step by step, each read back
+//! client.apply(snapshot.clear(&plan)).await?; // step by step, each read back
 //! # drop(token);
 //! # Ok(())
 //! # }
@@ -34,7 +34,7 @@
 //! | fetch the account | [`Client::snapshot`] | [`Account::snapshot`], [`LocalState::follow`] |
 //! | carry out a [`Plan`](fourfold::Plan) | [`Client::apply`] | [`apply()`], [`resume`] |
 //! | verify this device | [`OwnDevice::verify_self`] | [`NewDevice`], [`Device::sign_self`], [`Device::hold_on_to`] |
-//! | set an account up | | [`Bootstrap`](fourfold::plan::Bootstrap), [`Device::prepare_bootstrap`], [`apply()`], [`Device::settle_bootstrap`] |
+//! | set an account up | [`OwnDevice::set_up`] | [`Bootstrap`](fourfold::plan::Bootstrap), [`Device::prepare_bootstrap`], [`apply()`], [`Device::settle_bootstrap`] |
 //! | ask for a secret | [`OwnDevice::request`] | [`Device::request_secret`] |
 //! | share secrets | [`OwnDevice::share`] | [`Device::set_policy`], [`Device::run`] |
 //! | stay in sync | [`OwnDevice::sync`] | [`Device::wait`], [`Device::take`] |

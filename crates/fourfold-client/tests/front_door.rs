@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use fourfold::cross_signing::{CrossSigningKeys, KnownKeys};
 use fourfold::identity::{CannotAsk, TrustChange};
-use fourfold::plan::{self, WritingKey};
+use fourfold::judged::{Cleared, Writable};
+use fourfold::plan::{self, Action, BootstrapKey, Replaced, WritingKey};
 use fourfold::rand_core::UnwrapErr;
 use fourfold::sharing::{Policy, Rule};
-use fourfold::{NewKey, ProvenKey, Secret, SecretName, SecretStorage};
+use fourfold::{NewKey, Plan, ProvenKey, Secret, SecretName, SecretStorage};
 use fourfold_client::{
     Account, Client, ClientError, DeviceError, DeviceEvent, Homeserver, LoginName, NoSecrets,
     Options, Password, SealingKey, VerifySelfError,
@@ -147,19 +148,95 @@ async fn nothing_is_signed_by_another_identity_than_this_machine_knows() {
         let shown = published.device(device_id(&its)).unwrap().as_ref().unwrap();
         self_signing_key.verify(shown.content(), USER).is_ok()
     };
-    let refused = device.sign_self(&its, &mut state, &other, false).await;
+    let now = Writable::accepted(its.snapshot().await.unwrap());
+    let refused = device
+        .sign_self(&its, &mut state, &now, &other, false)
+        .await;
     assert!(matches!(
         refused,
         Err(VerifySelfError::Device(DeviceError::OtherIdentity(_)))
     ));
     assert!(!is_signed().await);
     // The user says that it takes the place of the first one.
-    let signed = device.sign_self(&its, &mut state, &other, true).await;
+    let signed = device.sign_self(&its, &mut state, &now, &other, true).await;
     assert!(signed.unwrap() && is_signed().await);
 }
 
 fn device_id(account: &Account) -> &str {
     account.device_id().unwrap()
+}
+
+#[tokio::test]
+async fn an_account_is_set_up_in_one_call_and_completed_from_another_device() {
+    let served = Served::new().await;
+    let client = served.log_in().await;
+    let new = BootstrapKey::New(NewKey::random(None, &mut UnwrapErr(SysRng)));
+    let set_up = client.device().set_up(&new, Replaced::default(), None);
+    let done = set_up.await.unwrap();
+    assert!(done.is_complete());
+    let snapshot = client.snapshot().await.unwrap();
+    for (name, secret) in done.secrets() {
+        let opened = snapshot.open(&name, new.proven().key()).unwrap();
+        assert_eq!(opened.secret.expose_secret(), secret.expose_secret());
+    }
+    assert!(snapshot.published_keys().has_signed_backup(USER));
+
+    let BootstrapKey::New(new) = new else {
+        unreachable!("it was made here")
+    };
+    let key = BootstrapKey::Existing(new.into_key());
+    let again = client.device().set_up(&key, Replaced::default(), None);
+    assert!(again.await.unwrap().plan().is_empty());
+
+    // Another device has nothing to make, and signs itself.
+    let other = served.log_in().await;
+    let joined = other.device().set_up(&key, Replaced::default(), None);
+    let joined = joined.await.unwrap();
+    let [step] = &joined.plan().steps[..] else {
+        panic!("{:?}", joined.plan())
+    };
+    assert!(
+        matches!(step.action, Action::SignDevice(_)),
+        "{}",
+        step.action
+    );
+    let master = |keys: &KnownKeys| keys.master_key().unwrap().public_key();
+    assert_eq!(master(joined.keys()), master(done.keys()));
+}
+
+#[tokio::test]
+async fn an_account_that_was_rolled_back_is_neither_set_up_nor_resumed() {
+    let scene = Scene::new().await;
+    let account = scene.owner.account();
+    let older = account.account_data(token().as_str()).await.unwrap();
+    scene.store(&token(), &Secret::new("new")).await;
+    scene.owner.snapshot().await.unwrap();
+    let newer = account.account_data(token().as_str()).await.unwrap();
+    let plan = format!(
+        r#"{{"title":"t","warnings":[],"steps":[{{"reason":"r","action":{{"put_account_data":
+            {{"event_type":"{}","content":{},"expects":{}}}}}}}]}}"#,
+        token(),
+        older.unwrap(),
+        newer.unwrap(),
+    );
+    let plan: Plan = plan.parse().unwrap();
+    let other = Homeserver::discover(&scene.address).await.unwrap();
+    let other = other.log_in(USER, &password()).await.unwrap();
+    other
+        .apply(Cleared::without_comparing(&plan))
+        .await
+        .unwrap();
+
+    let refused = scene.owner.snapshot().await;
+    let Err(ClientError::Suspicious(refused)) = refused else {
+        panic!("{refused:?}")
+    };
+    let key = BootstrapKey::Existing(scene.key);
+    let set_up = scene.owner.device().set_up(&key, Replaced::default(), None);
+    assert!(matches!(set_up.await, Err(ClientError::Suspicious(_))));
+    // The user made the change: what was shown is what is compared with.
+    scene.owner.accept(refused.snapshot).await.unwrap();
+    scene.owner.snapshot().await.unwrap();
 }
 
 /// What stands under the ID of this device and was not made here is not this device.
@@ -315,17 +392,14 @@ async fn a_prompt_is_answered_between_two_times_of_sharing() {
     }
 }
 
-/// A user whose identity and one secret are in secret storage.
-struct Scene {
+/// A server with a user who has nothing yet.
+struct Served {
     address: String,
-    owner: Client,
-    key: ProvenKey,
-    identity: CrossSigningKeys,
     _folder: TempDir,
     _stop: tokio::sync::oneshot::Sender<()>,
 }
 
-impl Scene {
+impl Served {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let mut config = Config::new("localhost", folder.path().join("server"));
@@ -336,13 +410,38 @@ impl Scene {
         let address = format!("http://{}", server.local_addr());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         tokio::spawn(server.run(async { drop(stopped.await) }));
-
         let homeserver = Homeserver::discover(&address).await.unwrap();
         let name = LoginName::new(USER).unwrap();
         let password = password();
         let registered = homeserver.register(&name, &password, None);
         registered.await.map(drop).unwrap();
-        let owner = homeserver.log_in(USER, &password).await.unwrap();
+        Self {
+            address,
+            _folder: folder,
+            _stop: stop,
+        }
+    }
+
+    async fn log_in(&self) -> Client {
+        let homeserver = Homeserver::discover(&self.address).await.unwrap();
+        homeserver.log_in(USER, &password()).await.unwrap()
+    }
+}
+
+/// A user whose identity and one secret are in secret storage.
+struct Scene {
+    _served: Served,
+    address: String,
+    owner: Client,
+    key: ProvenKey,
+    identity: CrossSigningKeys,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let served = Served::new().await;
+        let password = password();
+        let owner = served.log_in().await;
         let identity = CrossSigningKeys::generate(&mut UnwrapErr(SysRng));
         let keys = identity.public_keys(USER).unwrap();
         let account = owner.account();
@@ -351,17 +450,14 @@ impl Scene {
         let new = NewKey::random(None, &mut UnwrapErr(SysRng));
         let snapshot = owner.snapshot().await.unwrap();
         let storage = SecretStorage::new(&snapshot.account_data);
-        owner
-            .apply(&plan::set_up(&storage, &new).unwrap())
-            .await
-            .unwrap();
+        let set_up = plan::set_up(&storage, &new).unwrap();
+        owner.apply(snapshot.clear(&set_up)).await.unwrap();
         let scene = Self {
-            address,
+            address: served.address.clone(),
+            _served: served,
             owner,
             key: new.into_key(),
             identity,
-            _folder: folder,
-            _stop: stop,
         };
         for (name, secret) in scene.identity.secrets() {
             scene.store(&name, &secret).await;
@@ -375,15 +471,9 @@ impl Scene {
         let storage = SecretStorage::new(&snapshot.account_data);
         let keys = [WritingKey::Proven(&self.key)];
         let mut rng = UnwrapErr(SysRng);
-        let plan = plan::store(
-            &storage,
-            name,
-            secret,
-            &keys,
-            &snapshot.published_keys(),
-            &mut rng,
-        );
-        self.owner.apply(&plan.unwrap()).await.unwrap();
+        let published = snapshot.published_keys();
+        let plan = plan::store(&storage, name, secret, &keys, &published, &mut rng).unwrap();
+        self.owner.apply(snapshot.clear(&plan)).await.unwrap();
     }
 
     async fn stored(&self) -> String {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "test helpers")]
 
+use fourfold::judged::Cleared;
 use fourfold::plan::{self, WritingKey};
 use fourfold::rand_core::UnwrapErr;
 use fourfold::{NewKey, ProvenKey, PublishedKeys, Secret, SecretName, SecretState, SecretStorage};
@@ -52,7 +53,15 @@ impl Writer {
             &snapshot.published_keys(),
             &mut UnwrapErr(SysRng),
         );
-        match apply(&self.account, &mut self.state, &plan.unwrap(), None, |_| {}).await {
+        match apply(
+            &self.account,
+            &mut self.state,
+            Cleared::without_comparing(&plan.unwrap()),
+            None,
+            |_| {},
+        )
+        .await
+        {
             Ok(()) => true,
             Err(ApplyError::Conflict { .. } | ApplyError::ReadBack { .. }) => {
                 self.state.abandon().unwrap();
@@ -63,9 +72,15 @@ impl Writer {
     }
 
     async fn carry_out(&mut self, plan: &plan::Plan) {
-        apply(&self.account, &mut self.state, plan, None, |_| {})
-            .await
-            .unwrap();
+        apply(
+            &self.account,
+            &mut self.state,
+            Cleared::without_comparing(plan),
+            None,
+            |_| {},
+        )
+        .await
+        .unwrap();
     }
 }
 

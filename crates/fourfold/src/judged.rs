@@ -62,12 +62,12 @@ impl Compared {
     ///
     /// # Errors
     ///
-    /// [`Suspicious`] when a change forbids that, and the user did not accept it.
+    /// [`Refused`] when a change forbids that, and the user did not accept it.
     pub fn for_opening(
         &self,
         snapshot: Snapshot,
         name: Option<&SecretName>,
-    ) -> Result<Judged, Suspicious> {
+    ) -> Result<Judged, Box<Refused>> {
         self.judge(snapshot, self.changes.check_opening(name))
     }
 
@@ -75,8 +75,8 @@ impl Compared {
     ///
     /// # Errors
     ///
-    /// [`Suspicious`] when anything is, and the user did not accept it.
-    pub fn for_writing(&self, snapshot: Snapshot) -> Result<Writable, Suspicious> {
+    /// [`Refused`] when anything is suspicious, and the user did not accept it.
+    pub fn for_writing(&self, snapshot: Snapshot) -> Result<Writable, Box<Refused>> {
         self.judge(snapshot, self.changes.check_writing())
             .map(Writable)
     }
@@ -85,15 +85,29 @@ impl Compared {
         &self,
         snapshot: Snapshot,
         checked: Result<(), Suspicious>,
-    ) -> Result<Judged, Suspicious> {
-        if !self.is_accepted {
-            checked?;
+    ) -> Result<Judged, Box<Refused>> {
+        match checked {
+            Err(suspicious) if !self.is_accepted => Err(Box::new(Refused {
+                suspicious,
+                snapshot,
+            })),
+            _ => Ok(Judged {
+                snapshot,
+                is_accepted: self.is_accepted,
+            }),
         }
-        Ok(Judged {
-            snapshot,
-            is_accepted: self.is_accepted,
-        })
     }
+}
+
+/// An account that was not let through, with the reason.
+#[derive(Debug, thiserror::Error)]
+#[error("{suspicious}")]
+#[non_exhaustive]
+pub struct Refused {
+    /// The changes that forbid it.
+    pub suspicious: Suspicious,
+    /// The account, as it was given.
+    pub snapshot: Snapshot,
 }
 
 /// An account at one moment, of which nothing forbids what is to be done with it.
@@ -136,6 +150,15 @@ impl Deref for Judged {
 pub struct Writable(Judged);
 
 impl Writable {
+    /// Takes an account as it is, because the user made the changes in it.
+    #[must_use]
+    pub fn accepted(snapshot: Snapshot) -> Self {
+        Self(Judged {
+            snapshot,
+            is_accepted: true,
+        })
+    }
+
     /// Lets a plan be carried out that was made of it, or that was interrupted before.
     #[must_use]
     pub fn clear<'a>(&self, plan: &'a Plan) -> Cleared<'a> {
@@ -156,10 +179,13 @@ impl Deref for Writable {
 pub struct Cleared<'a>(&'a Plan);
 
 impl<'a> Cleared<'a> {
-    /// A plan that another process of the user made, which makes none of an account that may not be
-    /// changed.
+    /// A plan of an account that was not compared here: another process of the user did that before it
+    /// made the plan, or nothing is remembered to compare with.
+    ///
+    /// It is the only way around [`Compared`], so that a search for its name finds every place that
+    /// takes it.
     #[must_use]
-    pub fn by_other_process(plan: &'a Plan) -> Self {
+    pub fn without_comparing(plan: &'a Plan) -> Self {
         Self(plan)
     }
 

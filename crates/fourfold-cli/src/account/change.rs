@@ -265,13 +265,13 @@ pub(crate) fn try_apply(
     plan: Cleared<'_>,
     password: Option<&Password>,
 ) -> std::result::Result<(), ApplyError> {
-    let plan = plan.plan();
-    let busy = messages::busy(plan.title.clone());
+    let title = &plan.plan().title;
+    let busy = messages::busy(title.clone());
     logged_in.with_state(async |account, state| {
         fourfold_client::apply(account, state, plan, password, |progress| {
             busy.now(format!(
                 "{} ({}/{})",
-                plan.title,
+                title,
                 progress.index + 1,
                 progress.total
             ));

@@ -142,18 +142,16 @@ pub(crate) fn publish(logged_in: &LoggedIn, device: &mut Device) -> Result<()> {
 }
 
 /// Signs a device, unless it is signed already. Whether it was signed now.
-///
-/// The account must be one that may be changed: `_snapshot` shows that it is.
 pub(crate) fn sign(
     logged_in: &mut LoggedIn,
-    _snapshot: &Writable,
+    now: &Writable,
     device: &ConfirmedDevice,
     self_signing_key: &SigningKey,
     published: &UserKeys,
 ) -> Result<bool> {
     let _busy = messages::busy("signing the device");
     let signed = logged_in.with_state(async |account, state| {
-        fourfold_client::sign_device(account, state, device, self_signing_key, published).await
+        fourfold_client::sign_device(account, state, now, device, self_signing_key, published).await
     });
     Ok(signed?)
 }
@@ -161,14 +159,16 @@ pub(crate) fn sign(
 /// The same for this device.
 pub(crate) fn sign_self(
     logged_in: &mut LoggedIn,
-    _snapshot: &Writable,
+    now: &Writable,
     device: &mut Device,
     keys: &KnownKeys,
     replaces_pin: bool,
 ) -> std::result::Result<bool, VerifySelfError> {
     let _busy = messages::busy("signing this device");
     logged_in.with_state(async |account, state| {
-        device.sign_self(account, state, keys, replaces_pin).await
+        device
+            .sign_self(account, state, now, keys, replaces_pin)
+            .await
     })
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         {
             drop(agent);
             let mut logged_in = LoggedIn::open(global)?;
-            let plan = Cleared::by_other_process(&plan);
+            let plan = Cleared::without_comparing(&plan);
             return change::carry_out(global, &mut logged_in, plan, options.change);
         }
     }

@@ -78,12 +78,14 @@ impl Compared {
         snapshot: Snapshot,
         name: Option<&SecretName>,
     ) -> Result<Judged> {
-        Ok(self.0.for_opening(snapshot, name)?)
+        let judged = self.0.for_opening(snapshot, name);
+        judged.map_err(|refused| refused.suspicious.into())
     }
 
     /// Lets it be changed, unless anything is suspicious.
     pub(crate) fn for_writing(&self, snapshot: Snapshot) -> Result<Writable> {
-        Ok(self.0.for_writing(snapshot)?)
+        let writable = self.0.for_writing(snapshot);
+        writable.map_err(|refused| refused.suspicious.into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Carrying out a plan, so that an interruption at any point loses nothing.
 
 use fourfold::Plan;
+use fourfold::judged::{Cleared, Writable};
 use fourfold::plan::Step;
 use tracing::{debug, instrument};
 
@@ -10,7 +11,8 @@ use crate::{Account, LocalState, Password};
 
 /// Carries out a plan, step by step.
 ///
-/// The plan is written to the journal first. Before each step what it is about is read again, and
+/// The plan was made of an account that was compared with what this machine remembers, which the
+/// type of it shows. It is written to the journal first. Before each step what it is about is read again, and
 /// after it too: nothing is overwritten that somebody else changed in the meantime, and nothing
 /// counts as done that the server does not show. At the end what was written is pinned and the
 /// journal is cleared. `observe` is told about every step; what it does takes time from the plan.
@@ -20,9 +22,10 @@ use crate::{Account, LocalState, Password};
 /// it, goes on.
 ///
 /// ```no_run
+/// use fourfold::judged::Cleared;
 /// use fourfold_client::{Account, LocalState, StepProgress, apply};
 /// # async fn example(
-/// #     account: &Account, state: &mut LocalState, plan: &fourfold::Plan,
+/// #     account: &Account, state: &mut LocalState, plan: Cleared<'_>,
 /// # ) -> Result<(), fourfold_client::ApplyError> {
 /// apply(account, state, plan, None, |progress| {
 ///     if progress.state == StepProgress::Written {
@@ -43,14 +46,15 @@ use crate::{Account, LocalState, Password};
 /// # Cancellation
 ///
 /// When the future is dropped, it is as after a crash: [`resume`] goes on.
-#[instrument(level = "debug", skip_all, fields(user = account.user_id(), steps = plan.steps.len()))]
+#[instrument(level = "debug", skip_all, fields(user = account.user_id(), steps = plan.plan().steps.len()))]
 pub async fn apply(
     account: &Account,
     state: &mut LocalState,
-    plan: &Plan,
+    plan: Cleared<'_>,
     password: Option<&Password>,
     mut observe: impl FnMut(Progress<'_>),
 ) -> Result<(), ApplyError> {
+    let plan = plan.plan();
     if account.user_id() != state.user_id() {
         return Err(ApplyError::OtherAccount);
     }
@@ -87,8 +91,8 @@ pub async fn apply(
 
 /// Goes on with a plan that was begun and not finished, and returns it; `None` when there is none.
 ///
-/// As before any plan, [compare](LocalState::compare) first what is there with what is remembered:
-/// nobody knows how long ago the plan was made. What it has done itself is no change.
+/// `now` is the account as it is: nobody knows how long ago the plan was made, so what is there is
+/// compared again before it. What the plan has done itself is no change.
 ///
 /// # Errors
 ///
@@ -96,13 +100,14 @@ pub async fn apply(
 pub async fn resume(
     account: &Account,
     state: &mut LocalState,
+    now: &Writable,
     password: Option<&Password>,
     observe: impl FnMut(Progress<'_>),
 ) -> Result<Option<Plan>, ApplyError> {
     let Some(plan) = state.journal()? else {
         return Ok(None);
     };
-    apply(account, state, &plan, password, observe).await?;
+    apply(account, state, now.clear(&plan), password, observe).await?;
     Ok(Some(plan))
 }
 

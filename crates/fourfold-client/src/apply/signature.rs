@@ -2,6 +2,7 @@
 
 use fourfold::cross_signing::{ConfirmedDevice, SignDeviceError};
 use fourfold::identity::UserKeys;
+use fourfold::judged::Writable;
 use fourfold::plan::{self, Action};
 use fourfold::signed_json::SigningKey;
 
@@ -12,7 +13,7 @@ use crate::{Account, LocalState, LocalStateError};
 /// Signs a device, unless it is signed already, and reads the signature back. Whether it was signed
 /// now.
 ///
-/// An interrupted attempt is not resumed: the signature is made again.
+/// `now` shows that the account may be changed. An interrupted attempt is not resumed: the signature is made again.
 ///
 /// # Errors
 ///
@@ -20,6 +21,7 @@ use crate::{Account, LocalState, LocalStateError};
 pub async fn sign_device(
     account: &Account,
     state: &mut LocalState,
+    now: &Writable,
     device: &ConfirmedDevice,
     self_signing_key: &SigningKey,
     published: &UserKeys,
@@ -29,7 +31,7 @@ pub async fn sign_device(
     if plan.is_empty() {
         return Ok(false);
     }
-    if let Err(error) = apply(account, state, &plan, None, |_| {}).await {
+    if let Err(error) = apply(account, state, now.clear(&plan), None, |_| {}).await {
         forget_signature(state)?;
         return Err(error.into());
     }

@@ -4,16 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use fourfold::judged::{Cleared, Writable};
 use fourfold::plan::{Destination, Found, StepState, WritingKey};
 use fourfold::{
     AccountData, Content, NewKey, Plan, PublishedKeys, Secret, SecretName, SecretStorage,
-    SecretStorageKey, plan,
+    SecretStorageKey, Snapshot, plan,
 };
 use tokio::sync::Notify;
 
 use super::*;
 use crate::testing::{Fixed, Received, Reply, Server, Store, USER, once, session};
 use crate::{ErrorKind, LocalState, Options};
+
+/// The account as it is now, which the user accepts.
+fn now() -> Writable {
+    Writable::accepted(Snapshot::new(USER, Default::default(), None, None).unwrap())
+}
 
 /// An account whose key is going to be rotated.
 struct Rotation {
@@ -170,7 +176,7 @@ async fn survives(crash: Crash, secrets: usize) {
         let (account, _) = server.account(&once());
         let is_over = tokio::select! {
             biased;
-            result = apply(&account, &mut local, &rotation.plan, None, |_| {}) => match result {
+            result = apply(&account, &mut local, Cleared::without_comparing(&rotation.plan), None, |_| {}) => match result {
                 Ok(()) => true,
                 Err(ApplyError::Request { .. }) => false,
                 Err(error) => panic!("{when}: {error}"),
@@ -190,12 +196,12 @@ async fn survives(crash: Crash, secrets: usize) {
         // Another process goes on.
         drop(local);
         let mut local = LocalState::open(&folder.path().join("state"), USER).unwrap();
-        let resumed = resume(&account, &mut local, None, |_| {}).await;
+        let resumed = resume(&account, &mut local, &now(), None, |_| {}).await;
         let plan = resumed.unwrap_or_else(|error| panic!("{when}: {error}"));
         assert!(plan.is_some(), "{when}");
         rotation.assert_complete(&store, &local, &when);
         assert!(
-            resume(&account, &mut local, None, |_| {})
+            resume(&account, &mut local, &now(), None, |_| {})
                 .await
                 .unwrap()
                 .is_none()
@@ -240,14 +246,20 @@ async fn every_step_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let mut local = state(folder.path());
     let mut told = Vec::new();
-    apply(&account, &mut local, &rotation.plan, None, |progress| {
-        assert_eq!(progress.total, 5);
-        assert_eq!(
-            progress.step.reason,
-            rotation.plan.steps[progress.index].reason
-        );
-        told.push((progress.index, progress.state));
-    })
+    apply(
+        &account,
+        &mut local,
+        Cleared::without_comparing(&rotation.plan),
+        None,
+        |progress| {
+            assert_eq!(progress.total, 5);
+            assert_eq!(
+                progress.step.reason,
+                rotation.plan.steps[progress.index].reason
+            );
+            told.push((progress.index, progress.state));
+        },
+    )
     .await
     .unwrap();
     let expected: Vec<_> = (0..5)
@@ -264,7 +276,7 @@ async fn every_step_is_told() {
     local.begin(&rotation.plan).unwrap();
     let before = server.received().len();
     told.clear();
-    resume(&account, &mut local, None, |progress| {
+    resume(&account, &mut local, &now(), None, |progress| {
         told.push((progress.index, progress.state))
     })
     .await
@@ -347,7 +359,14 @@ async fn a_change_by_somebody_else_stops_the_plan_and_keeps_the_journal() {
         let (account, _) = server.account(&once());
         let folder = tempfile::tempdir().unwrap();
         let mut local = state(folder.path());
-        let result = apply(&account, &mut local, &rotation.plan, None, |_| {}).await;
+        let result = apply(
+            &account,
+            &mut local,
+            Cleared::without_comparing(&rotation.plan),
+            None,
+            |_| {},
+        )
+        .await;
         // The step before it is read back in between: then that is where it is noticed.
         match result.unwrap_err() {
             ApplyError::Conflict { action, step } => {
@@ -393,9 +412,15 @@ async fn a_server_that_forgets_or_alters_what_was_written_is_found_out() {
             let (account, _) = server.account(&once());
             let folder = tempfile::tempdir().unwrap();
             let mut local = state(folder.path());
-            let error = apply(&account, &mut local, &rotation.plan, None, |_| {})
-                .await
-                .unwrap_err();
+            let error = apply(
+                &account,
+                &mut local,
+                Cleared::without_comparing(&rotation.plan),
+                None,
+                |_| {},
+            )
+            .await
+            .unwrap_err();
             let ApplyError::ReadBack { action, step } = error else {
                 panic!("{error}");
             };
@@ -409,7 +434,9 @@ async fn a_server_that_forgets_or_alters_what_was_written_is_found_out() {
                 .count();
             assert_eq!(puts, index + 1, "nothing is written after it");
             if lie.is_none() {
-                resume(&account, &mut local, None, |_| {}).await.unwrap();
+                resume(&account, &mut local, &now(), None, |_| {})
+                    .await
+                    .unwrap();
                 rotation.assert_complete(&store, &local, "afterwards");
             }
         }
@@ -432,9 +459,15 @@ async fn a_log_out_in_the_middle_is_survived_by_logging_in_again() {
     let (account, _) = server.account(&Options::default());
     let folder = tempfile::tempdir().unwrap();
     let mut local = state(folder.path());
-    let error = apply(&account, &mut local, &rotation.plan, None, |_| {})
-        .await
-        .unwrap_err();
+    let error = apply(
+        &account,
+        &mut local,
+        Cleared::without_comparing(&rotation.plan),
+        None,
+        |_| {},
+    )
+    .await
+    .unwrap_err();
     let ApplyError::Request {
         source, step: 2, ..
     } = error
@@ -446,12 +479,12 @@ async fn a_log_out_in_the_middle_is_survived_by_logging_in_again() {
     drop(local);
     let mut local = state(folder.path());
     drop(
-        resume(&account, &mut local, None, |_| {})
+        resume(&account, &mut local, &now(), None, |_| {})
             .await
             .unwrap_err(),
     );
     assert!(
-        resume(&account, &mut local, None, |_| {})
+        resume(&account, &mut local, &now(), None, |_| {})
             .await
             .unwrap()
             .is_some()
@@ -467,11 +500,17 @@ async fn what_was_written_is_pinned() {
     let (account, _) = server.account(&once());
     let folder = tempfile::tempdir().unwrap();
     let mut local = state(folder.path());
-    apply(&account, &mut local, &rotation.plan, None, |_| {})
-        .await
-        .unwrap();
+    apply(
+        &account,
+        &mut local,
+        Cleared::without_comparing(&rotation.plan),
+        None,
+        |_| {},
+    )
+    .await
+    .unwrap();
     let compare = |account_data: &AccountData| {
-        let snapshot = fourfold::Snapshot::new(USER, account_data.clone(), None, None).unwrap();
+        let snapshot = Snapshot::new(USER, account_data.clone(), None, None).unwrap();
         local.compare(&snapshot).unwrap()
     };
     assert_eq!(compare(&rotation.after), []);
@@ -496,7 +535,14 @@ async fn the_state_of_another_account_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
     let other = crate::Session::new("https://h", "@bob:h", None, crate::AccessToken::new("t"));
     let mut local = LocalState::create(&folder.path().join("state"), &other).unwrap();
-    let result = apply(&account, &mut local, &rotation.plan, None, |_| {}).await;
+    let result = apply(
+        &account,
+        &mut local,
+        Cleared::without_comparing(&rotation.plan),
+        None,
+        |_| {},
+    )
+    .await;
     assert!(matches!(result, Err(ApplyError::OtherAccount)));
     assert!(local.journal().unwrap().is_none());
     assert!(server.received().is_empty());

@@ -1,16 +1,24 @@
 //! What can go wrong with a client.
 
-use fourfold::history::Change;
+use fourfold::SecretName;
+use fourfold::judged::Refused;
+use fourfold::plan::BootstrapError;
 use fourfold::sharing::Outcome;
-use fourfold::{SecretName, Snapshot};
+use fourfold::signed_json::SignatureError;
 
-use crate::{DeviceError, Error, LocalStateError, VerifySelfError};
+use crate::{ApplyError, DeviceError, Error, LocalStateError, VerifySelfError};
 
 /// Why a client did not do what it was asked to. The text says what to do; it never holds a key or a
 /// secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
+    /// A plan was not carried out, or not to its end.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The account cannot be set up as it is.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
     /// The device cannot do it.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -20,19 +28,13 @@ pub enum ClientError {
     /// The homeserver did not do it.
     #[error(transparent)]
     Server(#[from] Error),
-    /// The server shows an older or weaker state than this machine has seen, or different keys.
-    #[error(
-        "the homeserver shows an older or weaker state than this machine has seen, or different \
-         keys: \
-         {}; accept it if you made these changes yourself",
-        first(changes)
-    )]
-    Suspicious {
-        /// The changes, none that an honest server would show by itself.
-        changes: Vec<Change>,
-        /// The changes that the server shows.
-        snapshot: Box<Snapshot>,
-    },
+    /// Something has no form that can be signed.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The server shows an older or weaker state than this machine has seen, or different keys. It
+    /// holds the account as the server shows it, to be [accepted](crate::Client::accept).
+    #[error("{0}; accept it if you made these changes yourself")]
+    Suspicious(#[from] Box<Refused>),
     /// No secret came.
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
@@ -51,18 +53,3 @@ pub struct Unanswered {
     /// The outcome of the request.
     pub outcome: Outcome,
 }
-
-fn first(changes: &[Change]) -> String {
-    let mut words: Vec<_> = changes
-        .iter()
-        .take(SHOWN)
-        .map(ToString::to_string)
-        .collect();
-    if changes.len() > SHOWN {
-        words.push("and more".to_owned());
-    }
-    words.join("; ")
-}
-
-/// The maximum number of changes that an error names.
-const SHOWN: usize = 3;

@@ -6,7 +6,7 @@ mod own_device;
 
 use std::path::Path;
 
-use fourfold::history::Change;
+use fourfold::judged::{Cleared, Writable};
 use fourfold::{Plan, Snapshot};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -101,25 +101,18 @@ impl Client {
     }
 
     /// Fetches everything that secret storage is about, and compares it with what this machine has
-    /// seen: [`Account::snapshot`] and [`LocalState::follow`] in one.
+    /// seen: [`Account::snapshot`] and [`LocalState::judge`] in one. Secrets are opened in it, and
+    /// plans are [cleared](Writable::clear) by it.
     ///
     /// # Errors
     ///
     /// [`ClientError::Suspicious`] when the server shows an older or weaker state than was seen, or
     /// other keys; [`accept`](Self::accept) takes it when the user made these changes. And the errors
     /// of every call and of the file system.
-    pub async fn snapshot(&self) -> Result<Snapshot, ClientError> {
+    pub async fn snapshot(&self) -> Result<Writable, ClientError> {
         let snapshot = self.account.snapshot().await?;
-        let mut changes = self.state().await.follow(&snapshot)?;
-        changes.retain(Change::is_suspicious);
-        if changes.is_empty() {
-            Ok(snapshot)
-        } else {
-            Err(ClientError::Suspicious {
-                changes,
-                snapshot: Box::new(snapshot),
-            })
-        }
+        let compared = self.state().await.judge(&snapshot, false)?;
+        Ok(compared.for_writing(snapshot)?)
     }
 
     /// Takes a snapshot as it is, because the user made the changes in it: later ones are compared
@@ -128,8 +121,9 @@ impl Client {
     /// # Errors
     ///
     /// If the local state cannot be read or written.
-    pub async fn accept(&self, snapshot: &Snapshot) -> Result<(), ClientError> {
-        Ok(self.state().await.pin(snapshot)?)
+    pub async fn accept(&self, snapshot: Snapshot) -> Result<Writable, ClientError> {
+        self.state().await.pin(&snapshot)?;
+        Ok(Writable::accepted(snapshot))
     }
 
     /// Carries out a plan, step by step, so that a crash loses nothing: [`apply()`](crate::apply())
@@ -139,7 +133,7 @@ impl Client {
     ///
     /// [`ApplyError`]. A plan that [needs the password](ApplyError::needs_password) goes on with
     /// [`apply_with`](Self::apply_with).
-    pub async fn apply(&self, plan: &Plan) -> Result<(), ApplyError> {
+    pub async fn apply(&self, plan: Cleared<'_>) -> Result<(), ApplyError> {
         self.apply_with(plan, None, |_| {}).await
     }
 
@@ -151,7 +145,7 @@ impl Client {
     /// As [`apply`](Self::apply).
     pub async fn apply_with(
         &self,
-        plan: &Plan,
+        plan: Cleared<'_>,
         password: Option<&Password>,
         observe: impl FnMut(Progress<'_>),
     ) -> Result<(), ApplyError> {
@@ -160,14 +154,18 @@ impl Client {
     }
 
     /// Goes on with a plan that an earlier run of the program has begun, and returns it; `None` when
-    /// there is none. Before it, take a [`snapshot`](Self::snapshot).
+    /// there is none. The account is compared before, as by [`snapshot`](Self::snapshot).
     ///
     /// # Errors
     ///
-    /// As [`apply`](Self::apply).
-    pub async fn resume(&self, password: Option<&Password>) -> Result<Option<Plan>, ApplyError> {
+    /// As [`snapshot`](Self::snapshot) and [`apply`](Self::apply).
+    pub async fn resume(&self, password: Option<&Password>) -> Result<Option<Plan>, ClientError> {
+        if self.state().await.journal()?.is_none() {
+            return Ok(None);
+        }
+        let now = self.snapshot().await?;
         let mut state = self.state().await;
-        resume(&self.account, &mut state, password, |_| {}).await
+        Ok(resume(&self.account, &mut state, &now, password, |_| {}).await?)
     }
 
     /// Ends the session, on the server and here. What was seen before stays remembered, so that the

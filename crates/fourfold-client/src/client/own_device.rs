@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use fourfold::cross_signing::OpenedKeys;
+use fourfold::cross_signing::{ConfirmedDevice, OpenedKeys};
+use fourfold::plan::{Bootstrap, BootstrapError, BootstrapKey, KnownAccount, Replaced};
+use fourfold::rand_core::UnwrapErr;
 use fourfold::sharing::{Policy, PromptId};
+use fourfold::signable::Signable;
 use fourfold::{PublishedKeys, Secret, SecretName, SecretStorageKey};
 use tokio::sync::{MappedMutexGuard, MutexGuard};
 
 use super::{Client, ClientError, Unanswered};
 use crate::{
-    Device, DeviceError, DeviceEvent, NewDevice, SecretSource, SelfVerification, VerifySelfError,
+    Device, DeviceError, DeviceEvent, NewDevice, Password, SecretSource, SelfVerification,
+    VerifySelfError,
 };
 
 impl Client {
@@ -31,6 +35,77 @@ pub struct OwnDevice<'a> {
 }
 
 impl<'a> OwnDevice<'a> {
+    /// Sets the account up, or completes what is missing: the key of secret storage, the identity,
+    /// this device and the key backup. Returns what was done.
+    ///
+    /// [`KeyChoice`](fourfold::plan::KeyChoice) says whether `key` must be one that is there. A new one
+    /// must reach its owner before this is called. What is replaced is what the user asked to replace.
+    /// An interruption loses nothing: calling this again with the same key goes on.
+    ///
+    /// ```no_run
+    /// use fourfold::NewKey;
+    /// use fourfold::plan::{BootstrapKey, Replaced};
+    /// use fourfold::rand_core::UnwrapErr;
+    /// # async fn example(client: &fourfold_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let new = NewKey::random(None, &mut UnwrapErr(getrandom::SysRng));
+    /// let recovery_key = new.key().key().expose_recovery_key();
+    /// println!("keep this: {}", &*recovery_key);
+    /// let key = BootstrapKey::New(new);
+    /// let done = client.device().set_up(&key, Replaced::default(), None).await?;
+    /// assert!(done.is_complete());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Bootstrap`] when the account cannot be set up without replacing something;
+    /// [`ClientError::Apply`] that [needs the password](crate::ApplyError::needs_password) when the
+    /// homeserver wants it: call this again with it. And as [`Client::snapshot`].
+    pub async fn set_up(
+        self,
+        key: &BootstrapKey,
+        replaced: Replaced,
+        password: Option<&Password>,
+    ) -> Result<Bootstrap, ClientError> {
+        let client = self.client;
+        client.resume(password).await?;
+        let snapshot = client.snapshot().await?;
+        let mut device = self.lock().await?;
+        let published = client.account.published_keys().await?;
+        let shown = snapshot.published_keys();
+        let remembered = device.remembered()?;
+        let account = KnownAccount {
+            account_data: &snapshot.account_data,
+            published: &published,
+            has_key_backup: snapshot.has_key_backup(),
+            key_backup: shown.backup.as_ref(),
+            trust: remembered.trust.as_ref(),
+            remembered_backup: remembered.backup.as_ref(),
+            made_here: &remembered.unstored,
+            replaced,
+        };
+        let this = ConfirmedDevice::own(device.device_keys()).map_err(BootstrapError::from)?;
+        let sign = |object: &mut Signable| Ok::<(), ClientError>(device.sign(object)?);
+        let mut rng = UnwrapErr(getrandom::SysRng);
+        let bootstrap = Bootstrap::new(&account, key, &this, sign, &mut rng)?;
+        device
+            .prepare_bootstrap(&client.account, &bootstrap)
+            .await?;
+        client
+            .apply_with(snapshot.clear(bootstrap.plan()), password, |_| {})
+            .await?;
+        device.settle_bootstrap(&client.account, &bootstrap).await?;
+        let done = client.snapshot().await?;
+        let state = bootstrap.backup_state(&done, remembered.backup.as_ref(), key.proven());
+        if state.is_ours()
+            && let Some(backup) = &done.published_keys().backup
+        {
+            device.remember_backup(backup)?;
+        }
+        Ok(bootstrap)
+    }
+
     /// Verifies this device with a key of secret storage: opens the keys of the identity, compares
     /// them with what is published, signs this device, reads the signature back, and holds on to the
     /// master key. Afterwards the other devices of the user share secrets with it.
@@ -56,7 +131,7 @@ impl<'a> OwnDevice<'a> {
             .map_err(VerifySelfError::from)?;
         let mut state = client.state().await;
         let verified = device
-            .verify_self(&client.account, &mut state, &keys, false)
+            .verify_self(&client.account, &mut state, &snapshot, &keys, false)
             .await;
         Ok(verified?)
     }

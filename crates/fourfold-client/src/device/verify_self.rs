@@ -2,6 +2,7 @@
 
 use fourfold::cross_signing::{KnownKeys, NotConfirmed, UnusableKeys};
 use fourfold::identity::PinnedBy;
+use fourfold::judged::Writable;
 use fourfold::signed_json::PublicKey;
 
 use super::error::DeviceError;
@@ -16,7 +17,7 @@ impl Device {
     /// The signed object is built from the private keys on this machine, never from what the server
     /// shows; and the server must show the same.
     ///
-    /// `keys` come from [`OpenedKeys`](fourfold::cross_signing::OpenedKeys): they belong to what is
+    /// `now` shows that the account may be changed. `keys` come from [`OpenedKeys`](fourfold::cross_signing::OpenedKeys): they belong to what is
     /// published. `replaces_pin` is whether the user said that this identity replaces
     /// another one that this machine knew.
     ///
@@ -27,10 +28,13 @@ impl Device {
         &mut self,
         account: &Account,
         state: &mut LocalState,
+        now: &Writable,
         keys: &KnownKeys,
         replaces_pin: bool,
     ) -> Result<SelfVerification, VerifySelfError> {
-        let was_signed = self.sign_self(account, state, keys, replaces_pin).await?;
+        let was_signed = self
+            .sign_self(account, state, now, keys, replaces_pin)
+            .await?;
         let master_key = keys.master_key().map(|key| key.public_key());
         if let Some(master_key) = master_key {
             self.hold_on_to(account, master_key, replaces_pin).await?;
@@ -52,6 +56,7 @@ impl Device {
         &mut self,
         account: &Account,
         state: &mut LocalState,
+        now: &Writable,
         keys: &KnownKeys,
         replaces_pin: bool,
     ) -> Result<bool, VerifySelfError> {
@@ -65,7 +70,7 @@ impl Device {
             checked.map_err(DeviceError::from)?;
         }
         let this = self.confirm_shown(&published)?;
-        Ok(sign_device(account, state, &this, self_signing_key, &published).await?)
+        Ok(sign_device(account, state, now, &this, self_signing_key, &published).await?)
     }
 
     /// The second part of it: holds on to the master key, whose private half is known. From now on

@@ -190,6 +190,14 @@ pub enum BackupState {
     Unwanted,
 }
 
+impl BackupState {
+    /// Returns `true` if there is a backup that is known to be the user's, signed or not.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::SetUp | Self::Unsigned)
+    }
+}
+
 /// Why a key backup that the server shows is not known to be the user's. The versions are untrusted
 /// text, and not in the message.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fourfold::cross_signing::{ConfirmedDevice, CrossSigningKeys};
 use fourfold::identity::PinnedBy;
+use fourfold::judged::Cleared;
 use fourfold::sharing::Recipients;
 use fourfold::{Secret, SecretName, plan};
 use fourfold_client::{
@@ -140,7 +141,14 @@ impl Party {
     async fn sign(&mut self, device: &ConfirmedDevice, identity: &CrossSigningKeys) -> Result<()> {
         let published = self.account.published_keys().await?;
         let plan = plan::sign_device(&published, device, identity.self_signing_key())?;
-        Ok(apply(&self.account, &mut self.state, &plan, None, |_| {}).await?)
+        Ok(apply(
+            &self.account,
+            &mut self.state,
+            Cleared::without_comparing(&plan),
+            None,
+            |_| {},
+        )
+        .await?)
     }
 
     fn hold(&mut self, name: SecretName, secret: &Secret) -> Result<()> {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use fourfold::judged::Cleared;
 use fourfold::{Secret, plan};
 use fourfold_client::{Account, Homeserver, LocalState, Password};
 
@@ -45,7 +46,14 @@ impl Device {
         for step in &plan.steps {
             output::line(format_args!("      {}: {}", step.action, step.reason))?;
         }
-        Ok(fourfold_client::apply(&self.account, &mut self.state, plan, None, |_| {}).await?)
+        Ok(fourfold_client::apply(
+            &self.account,
+            &mut self.state,
+            Cleared::without_comparing(plan),
+            None,
+            |_| {},
+        )
+        .await?)
     }
 }
 

@@ -132,7 +132,7 @@ fn backup_state(
 ) -> Result<BackupState> {
     let remembered = device.remembered()?.backup;
     let state = bootstrap.backup_state(snapshot, remembered.as_ref(), key.proven());
-    if let BackupState::SetUp | BackupState::Unsigned = state
+    if state.is_ours()
         && let Some(backup) = &snapshot.published_keys().backup
     {
         device.remember_backup(backup)?;
