@@ -239,6 +239,42 @@ async fn bad_uploads_are_refused_and_leave_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_left_out_is_named() {
+    let server = UnderTest::start().await;
+    let alice = server.register("alice").await;
+    let version = create(&server, &alice).await;
+    let path = format!("/room_keys/keys/!r:x/s?version={version}");
+    for member in [
+        "first_message_index",
+        "forwarded_count",
+        "is_verified",
+        "session_data",
+    ] {
+        let mut body: Value = serde_json::from_str(&key(0, "{}")).unwrap();
+        for null in [true, false] {
+            if null {
+                body[member] = Value::Null;
+            } else {
+                body.as_object_mut().unwrap().remove(member);
+            }
+            let reply = send(&server, &alice, "PUT", &path, &body.to_string()).await;
+            reply.is(400, "M_BAD_JSON");
+            let error = reply.json()["error"].as_str().unwrap().to_owned();
+            assert!(error.ends_with(member), "{error}");
+        }
+        server.get(&alice, &path).await.is(404, "M_NOT_FOUND");
+    }
+    for body in [
+        r#"{"algorithm":"","auth_data":{}}"#,
+        r#"{"algorithm":"","auth_data":{},"version":"1"}"#,
+    ] {
+        send(&server, &alice, "POST", CURRENT, body)
+            .await
+            .is(400, "M_INVALID_PARAM");
+    }
+}
+
+#[tokio::test]
 async fn a_backup_outlives_its_devices_and_the_server() {
     let server = UnderTest::start().await;
     let alice = server.register("alice").await;

@@ -101,10 +101,10 @@ struct Sessions<S> {
 /// A key as it is uploaded.
 #[derive(Deserialize)]
 struct Session {
-    first_message_index: u64,
-    forwarded_count: u64,
-    is_verified: bool,
-    session_data: Box<RawValue>,
+    first_message_index: Option<u64>,
+    forwarded_count: Option<u64>,
+    is_verified: Option<bool>,
+    session_data: Option<Box<RawValue>>,
 }
 
 impl Session {
@@ -117,18 +117,28 @@ impl Session {
                 "a room ID or session ID is empty or longer than 255 bytes",
             ));
         }
-        if self.first_message_index.max(self.forwarded_count) > MAX_INTEGER {
+        let first_message_index = there(self.first_message_index, "first_message_index")?;
+        let forwarded_count = there(self.forwarded_count, "forwarded_count")?;
+        if first_message_index.max(forwarded_count) > MAX_INTEGER {
             return Err(MatrixError::BadJson("an integer is out of range".into()));
         }
         Ok(BackedUpKey {
             room_id: room.to_owned(),
             session_id: session,
-            first_message_index: self.first_message_index,
-            forwarded_count: self.forwarded_count,
-            is_verified: self.is_verified,
-            session_data: Bytes::copy_from_slice(self.session_data.get().as_bytes()),
+            first_message_index,
+            forwarded_count,
+            is_verified: there(self.is_verified, "is_verified")?,
+            session_data: {
+                let session_data = there(self.session_data, "session_data")?;
+                Bytes::copy_from_slice(session_data.get().as_bytes())
+            },
         })
     }
+}
+
+/// Whoever wrote the client wants to know which member it leaves out.
+fn there<T>(member: Option<T>, name: &str) -> Result<T, MatrixError> {
+    member.ok_or_else(|| MatrixError::BadJson(format!("a room key has no {name}").into()))
 }
 
 const MAX_ID: usize = 255;

@@ -90,6 +90,9 @@ impl Description {
         let auth_data = self
             .auth_data
             .ok_or(MatrixError::MissingParam("auth_data"))?;
+        if algorithm.is_empty() {
+            return Err(MatrixError::InvalidParam("the algorithm is empty"));
+        }
         if algorithm.len() > MAX_ALGORITHM {
             return Err(MatrixError::InvalidParam("the algorithm is too long"));
         }
