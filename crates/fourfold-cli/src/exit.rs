@@ -9,9 +9,9 @@ use fourfold::cross_signing::{IdentityAtRisk, NotConfirmed, SignDeviceError, Unu
 use fourfold::history::Suspicious;
 use fourfold::passphrase::ParametersError;
 use fourfold::plan::{
-    Action, AddKeyError, BackupHidden, BootstrapError, ChangeDefaultError, CompleteError,
-    DeleteError, RemoveKeyError, SetUpError, SignKeyBackupError, StoreError, TakeKeyAwayError,
-    TransferError, UnknownBackup,
+    Action, AddKeyError, BackupHidden, BackupKeyError, BootstrapError, ChangeDefaultError,
+    CompleteError, DeleteError, DeleteKeyBackupError, RemoveKeyError, SetUpError,
+    SignKeyBackupError, StoreError, TakeKeyAwayError, TransferError, UnknownBackup,
 };
 use fourfold::recovery_key::RecoveryKeyError;
 use fourfold::signed_json::SignatureError;
@@ -226,6 +226,7 @@ impl From<BootstrapError> for Error {
     fn from(error: BootstrapError) -> Self {
         match error {
             BootstrapError::Backup(error) => error.into(),
+            BootstrapError::BackupKey(error) => error.into(),
             BootstrapError::Complete(error) => error.into(),
             BootstrapError::Device(error) => error.into(),
             BootstrapError::Identity(error) => error.into(),
@@ -324,7 +325,7 @@ impl From<BackupHidden> for Error {
         row(Exit::Conflict)
             .hint(
                 "nothing was changed; ask the administrator of the homeserver; if you deleted the \
-                 backup, or can do without its contents: fourfold setup --new-backup",
+                 backup, or can do without its contents: fourfold backup new (or setup --new-backup)",
             )
             .of(escape_untrusted(&error.to_string()))
     }
@@ -346,15 +347,45 @@ impl From<UnknownBackup> for Error {
                 ),
             ),
             UnknownBackup::Unreadable => row(Exit::NotVerified).hint(
-                "if you made that backup, delete it in the client that made it, and run fourfold setup \
-                 again; to make a new one in its place: fourfold setup --new-backup; if you made \
-                 none, ask the administrator of the homeserver",
+                "to create a new version beside it: fourfold backup new (or setup --new-backup); fourfold \
+                 backup rm deletes it; if you made none, ask the administrator of the homeserver",
+            ),
+            UnknownBackup::Unavailable { .. } => row(Exit::Network).hint(
+                "everything else works without it; try again later, or ask the administrator of the \
+                 homeserver; if only the record of the current version is damaged: fourfold backup new",
             ),
             _ => row(Exit::NotVerified).hint(OTHER_BACKUP),
         };
         row.of(format_args!(
             "the key backup{version} is not set up, and was not changed: {error}"
         ))
+    }
+}
+
+impl From<BackupKeyError> for Error {
+    fn from(error: BackupKeyError) -> Self {
+        match &error {
+            BackupKeyError::Damaged { name, .. } => row(Exit::Conflict).hint(format!(
+                "look at it first: fourfold status; fourfold rm {} deletes it",
+                escape_untrusted(name.as_str())
+            )),
+            BackupKeyError::NamesTaken => row(Exit::Conflict).hint("fourfold ls -l"),
+            BackupKeyError::Needs2019Profile => row(Exit::Policy).hint("fourfold key migrate"),
+            BackupKeyError::OtherVersion => row(Exit::NotVerified).hint("fourfold backup status"),
+            _ => row(Exit::Corrupt),
+        }
+        .of(escape_untrusted(&error.to_string()))
+    }
+}
+
+impl From<DeleteKeyBackupError> for Error {
+    fn from(error: DeleteKeyBackupError) -> Self {
+        row(Exit::Policy)
+            .hint(
+                "fourfold backup new creates another one first, beside it; or say that it is to go all \
+                 the same: --in-use",
+            )
+            .of(error)
     }
 }
 
@@ -454,7 +485,10 @@ fn row_of_apply(error: &ApplyError) -> Row {
             row(Exit::NotVerified).hint(RESUME)
         }
         ApplyError::ReadBack { .. } => row(Exit::Conflict)
-            .hint("the homeserver did not store the value; nothing was removed; check its logs"),
+            .hint(
+                "the homeserver did not store the value; nothing was removed; check its logs; then fourfold \
+                 resume, or resume --abandon",
+            ),
         ApplyError::Refused { .. } => row(Exit::NotVerified).hint(RESUME),
         ApplyError::Request { source, .. } => match source.kind() {
             ErrorKind::NeedsPassword | ErrorKind::WrongPassword | ErrorKind::NeedsOther { .. } => {
@@ -550,10 +584,8 @@ fn is_about_identity(action: &Action) -> bool {
 const RESUME: &str = "once the problem is fixed: fourfold resume";
 
 /// What to do about a key backup whose private key is elsewhere.
-const OTHER_BACKUP: &str = "if you made that backup, get its key from a device that has it: \
-    fourfold request m.megolm_backup.v1 --out FILE, then fourfold put m.megolm_backup.v1 FILE (or \
-    what another client shows as its recovery key), then fourfold setup; to make a new one in its \
-    place: fourfold setup --new-backup";
+const OTHER_BACKUP: &str = "if you made that backup: fourfold backup restore-key looks for its \
+    private key; to create a new version beside it: fourfold backup new (or setup --new-backup)";
 
 /// The hint about an identity that this machine does not know.
 const OTHER_IDENTITY: &str = "if you replaced the identity in another client, confirm it: \

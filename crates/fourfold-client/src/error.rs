@@ -52,6 +52,18 @@ impl Error {
         }
     }
 
+    /// Whether the server answered, and the answer is of no use: another request may be answered well.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Malformed { .. }
+                | ErrorKind::Matrix { .. }
+                | ErrorKind::NotAHomeserver { .. }
+                | ErrorKind::Server { .. }
+                | ErrorKind::TooLarge { .. }
+        )
+    }
+
     /// Whether it may be over after a while: the server could not be reached, or is not well.
     pub(crate) fn may_pass(&self) -> bool {
         match self.kind {

@@ -70,7 +70,7 @@ mod transport;
 mod verification;
 mod wiped_json;
 
-pub use account::{Account, DeviceInfo, DeviceLists, RefusedSignature};
+pub use account::{Account, BackupSample, DeviceInfo, DeviceLists, RefusedSignature, ShownBackup};
 pub use apply::{
     ApplyError, Progress, SignError, StepProgress, apply, forget_signature, resume, sign_device,
 };

@@ -56,6 +56,10 @@ impl BackupVersion {
         base64::encode(self.public_key)
     }
 
+    pub(crate) fn public_key_bytes(&self) -> &[u8; 32] {
+        &self.public_key
+    }
+
     /// `{"public_key", "signatures", …}` as it was received. Who signed it is for the reader to
     /// verify.
     #[must_use]

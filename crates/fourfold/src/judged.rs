@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::history::{Change, Changes, Suspicious};
 use crate::plan::Action;
 use crate::storage::{JudgedSecret, ReadError};
-use crate::{Plan, SecretName, SecretStorageKey, Snapshot};
+use crate::{Plan, SecretName, SecretStorageKey, SecretValueError, Snapshot};
 
 /// The changes since this machine last read the account, and whether the user accepts them.
 ///
@@ -133,6 +133,25 @@ impl Judged {
             self.snapshot.open_accepted(name, key)
         } else {
             self.snapshot.open(name, key)
+        }
+    }
+
+    /// As [`open`](Self::open), for handing the secret to its owner ([`Snapshot::open_for_owner`]).
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`].
+    pub fn open_for_owner(
+        &self,
+        name: &SecretName,
+        key: impl AsRef<SecretStorageKey>,
+    ) -> Result<JudgedSecret, ReadError> {
+        let key = key.as_ref();
+        match self.open(name, key) {
+            Err(ReadError::Value(SecretValueError::Mismatch { .. })) => {
+                self.snapshot.open_for_owner(name, key)
+            }
+            result => result,
         }
     }
 }

@@ -46,6 +46,10 @@ impl NewKeyBackup {
         }
     }
 
+    /// Said of a version that the master key does not sign, because it is not at hand.
+    pub const UNSIGNED: &'static str = "the master key is not at hand, so that it does not sign the new \
+        version: other devices may not use it until fourfold setup or fourfold doctor --fix signs it";
+
     /// Adds a signature to what is published: that of the master cross-signing key, as
     /// [`SigningKey::sign`] makes it, or that of a device, as [`signed_json::sign_with`] does.
     ///

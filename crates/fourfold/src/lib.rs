@@ -19,6 +19,7 @@
 //! | find out what is wrong with an account, and what mends it | [`health`] |
 //! | notice what a server rolls back, weakens or moves | [`history`], [`judged`] |
 //! | set an account up, or complete it | [`plan::Bootstrap`] |
+//! | look at the versions of the key backup and their private keys | [`backup`] |
 //! | change anything | a function of [`plan`], which gives a [`Plan`]; [`Plan::state_of`] to apply it |
 //! | tell errors apart in a program | their `code()`, such as [`UnlockError::code`](storage::UnlockError::code) |
 //!
@@ -71,6 +72,7 @@ compile_error!("checks of dependencies are off under cfg(fuzzing): build without
 
 mod account_data;
 pub mod algorithm;
+pub mod backup;
 mod backup_version;
 pub mod base64;
 pub mod canonical_json;

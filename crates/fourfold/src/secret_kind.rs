@@ -148,6 +148,14 @@ pub enum Verdict {
         /// The public key that belongs to it, as unpadded base64.
         derived: String,
     },
+    /// It is the private key of another version of the key backup than the current one. Only its owner
+    /// is given one ([`Snapshot::open_for_owner`](crate::Snapshot::open_for_owner)).
+    OtherVersion {
+        /// The public key that belongs to it, as unpadded base64.
+        derived: String,
+        /// That of the current version.
+        published: String,
+    },
     /// Nothing is defined for this name.
     Untyped,
 }

@@ -1,5 +1,7 @@
 //! A snapshot of an account: everything of it that secret storage is about.
 
+use std::collections::BTreeMap;
+
 use rand_core::CryptoRng;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -26,6 +28,7 @@ use crate::{
 /// | `device_id` | the device that looked |
 /// | `server` | what else the server said of itself: `versions`, `whoami`, `capabilities`, … |
 /// | `taken_at` | when it was taken, in milliseconds since 1970 |
+/// | `unavailable` | which of these members were asked for and could not be had: for each, why, in words |
 ///
 /// Other members are ignored. It holds ciphertext only, so a file of it is safe to keep.
 ///
@@ -61,9 +64,14 @@ pub struct Snapshot {
     server: Option<Box<RawValue>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     taken_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    unavailable: BTreeMap<String, String>,
 }
 
 impl Snapshot {
+    /// The name of the member that says which version of the key backup is the current one.
+    pub const BACKUP_VERSION: &'static str = "backup_version";
+
     /// Puts together what was fetched.
     ///
     /// # Errors
@@ -86,7 +94,31 @@ impl Snapshot {
             device_id: None,
             server: None,
             taken_at: None,
+            unavailable: BTreeMap::new(),
         })
+    }
+
+    /// Says that a member was asked for and could not be had, and why, in words.
+    #[must_use]
+    pub fn without(mut self, member: &str, why: impl Into<String>) -> Self {
+        self.unavailable.insert(member.to_owned(), why.into());
+        self
+    }
+
+    /// With older versions of the key backup: each a body of `GET /room_keys/version/{version}`.
+    ///
+    /// # Errors
+    ///
+    /// [`ContentError::NotJson`].
+    pub fn with_backup_versions(
+        mut self,
+        bodies: impl IntoIterator<Item = String>,
+    ) -> Result<Self, ContentError> {
+        for body in bodies {
+            let version = RawValue::from_string(body).map_err(|_| ContentError::NotJson)?;
+            self.backup_versions.push(version);
+        }
+        Ok(self)
     }
 
     /// With the device that looked.
@@ -227,6 +259,24 @@ impl Snapshot {
         }
     }
 
+    /// As [`open`](Self::open), for handing the secret to its owner: the private key of a former version
+    /// of the key backup is no use with the current one, and is theirs all the same
+    /// ([`Verdict::OtherVersion`]). Another device is never given one.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_for_owner(
+        &self,
+        name: &SecretName,
+        key: impl AsRef<SecretStorageKey>,
+    ) -> Result<JudgedSecret, ReadError> {
+        let (key, storage) = (key.as_ref(), self.storage());
+        let opened = storage.open(name, key)?;
+        let verdict = opened.judge_for_owner(name, &self.published_keys())?;
+        Ok(JudgedSecret::new(opened, key.id().clone(), verdict))
+    }
+
     /// Plans to store a secret under one key, compared with what is published: [`plan::store`] in
     /// short.
     ///
@@ -273,6 +323,12 @@ impl Snapshot {
     /// The answers to `GET /room_keys/version/{version}` for older versions of the key backup.
     pub fn backup_versions(&self) -> impl Iterator<Item = &str> {
         self.backup_versions.iter().map(|body| body.get())
+    }
+
+    /// Why a member could not be had, in words, when it was asked for. Untrusted text.
+    #[must_use]
+    pub fn why_unavailable(&self, member: &str) -> Option<&str> {
+        self.unavailable.get(member).map(String::as_str)
     }
 
     /// The answer to `GET /devices`.

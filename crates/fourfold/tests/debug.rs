@@ -115,7 +115,7 @@ fn stored_data_shows_names_only() {
     shown(&storage.secret(&name));
     let snapshot = Snapshot::new("@a:b", data, None, None).unwrap();
     assert_hidden(&snapshot.to_json());
-    assert_snapshot!(shown(&snapshot), @r#"Snapshot { user_id: "@a:b", account_data: {"m.secret_storage.default_key", "m.secret_storage.key.UdWjLirO0wCN787IaZ1VwqAVpCrYoQ7a", "org.example.token"}, keys_query: None, backup_version: None, backup_versions: [], devices: None, device_id: None, server: None, taken_at: None }"#);
+    assert_snapshot!(shown(&snapshot), @r#"Snapshot { user_id: "@a:b", account_data: {"m.secret_storage.default_key", "m.secret_storage.key.UdWjLirO0wCN787IaZ1VwqAVpCrYoQ7a", "org.example.token"}, keys_query: None, backup_version: None, backup_versions: [], devices: None, device_id: None, server: None, taken_at: None, unavailable: {} }"#);
     let mut content = Content::default();
     content.insert("member", "s3cret canary");
     assert_snapshot!(shown(&content), @r#"{"member"}"#);

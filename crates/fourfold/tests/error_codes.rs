@@ -69,6 +69,12 @@ const TYPES: &[(&str, &[&str])] = &[
     ("AddCopyError", fourfold::plan::AddCopyError::CODES),
     ("AddKeyError", fourfold::plan::AddKeyError::CODES),
     ("BackupHidden", fourfold::plan::BackupHidden::CODES),
+    ("BackupKeyError", fourfold::plan::BackupKeyError::CODES),
+    (
+        "DeleteKeyBackupError",
+        fourfold::plan::DeleteKeyBackupError::CODES,
+    ),
+    ("RoomKeyError", fourfold::backup::RoomKeyError::CODES),
     ("BootstrapError", fourfold::plan::BootstrapError::CODES),
     (
         "ChangeDefaultError",

@@ -6,7 +6,7 @@ use fourfold::judged::{Judged, Writable};
 use fourfold::{KeyId, SecretName, Snapshot};
 use fourfold_client::{Account, LocalState, Options};
 
-use crate::account::local_state;
+use crate::account::{local_state, reading};
 use crate::agent::Loan;
 use crate::error::{Error, Exit, Result};
 use crate::options::{AcceptOptions, Global};
@@ -22,6 +22,8 @@ pub(crate) struct LoggedIn {
     _loan: Option<Loan>,
     runtime: tokio::runtime::Runtime,
     json: bool,
+    /// Whether it was said that the key backup cannot be used.
+    has_warned: bool,
 }
 
 impl LoggedIn {
@@ -36,6 +38,7 @@ impl LoggedIn {
             _loan: loan,
             runtime: runtime::new()?,
             json: global.json,
+            has_warned: false,
         })
     }
 
@@ -83,6 +86,18 @@ impl LoggedIn {
 
     /// The current state at the homeserver, compared with what this machine has seen before.
     pub(crate) fn compared(&mut self, accept: AcceptOptions) -> Result<(Snapshot, Compared)> {
+        let (snapshot, compared) = self.compared_in_silence(accept)?;
+        if !std::mem::replace(&mut self.has_warned, true) {
+            reading::warn_of_backup(&snapshot);
+        }
+        Ok((snapshot, compared))
+    }
+
+    /// The same without a word about the key backup, for who tells all of it.
+    pub(crate) fn compared_in_silence(
+        &mut self,
+        accept: AcceptOptions,
+    ) -> Result<(Snapshot, Compared)> {
         let snapshot = {
             let _busy = messages::busy("reading the account data");
             self.wait(self.account.snapshot())?

@@ -10,4 +10,4 @@ mod reading;
 
 pub(crate) use self::known_here::KnownHere;
 pub(crate) use self::logged_in::LoggedIn;
-pub(crate) use self::reading::{in_file, look, read, remember_opened};
+pub(crate) use self::reading::{in_file, look, read, remember_opened, warn_of_backup};

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use fourfold::backup::CurrentBackup;
 use fourfold::history::Origin;
 use fourfold::judged::Judged;
 use fourfold::{KeyId, SecretName, Snapshot};
-use fourfold_client::{Account, Options};
+use fourfold_client::{Account, Options, escape_untrusted};
 
 use crate::account::local_state;
 use crate::agent::Agent;
@@ -98,7 +99,18 @@ fn on_homeserver(global: &Global, accept: AcceptOptions) -> Result<(Snapshot, Co
         (snapshot, compared)
     };
     compared.report(global.json);
+    warn_of_backup(&snapshot);
     Ok((snapshot, compared))
+}
+
+/// Says so when the key backup cannot be used: nothing but the backup depends on it.
+pub(crate) fn warn_of_backup(snapshot: &Snapshot) {
+    if let Some(problem) = CurrentBackup::of(snapshot).problem() {
+        messages::warn(format_args!(
+            "the key backup cannot be used: {} (fourfold backup status says more)",
+            escape_untrusted(&problem)
+        ));
+    }
 }
 
 /// The account as it was kept in a file.

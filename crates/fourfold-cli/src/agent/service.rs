@@ -164,7 +164,7 @@ impl AgentService {
             if !storage.is_encrypted_under(&name, key.id()) || !storage.is_current(key) {
                 return Err(Failure::needs_key(other_key(&storage, key)));
             }
-            Ok(opening::open(&snapshot, &name, key.key())?)
+            Ok(opening::open_for_owner(&snapshot, &name, key.key())?)
         });
         let opened = opened.ok_or_else(Failure::locked)??;
         let account_data = snapshot.account_data.clone();

@@ -8,6 +8,7 @@ use fourfold::judged::Judged;
 use fourfold::passphrase::Budget;
 use fourfold::storage::JudgedSecret;
 use fourfold::{KeyDescription, SecretName};
+use fourfold_client::escape_untrusted;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -137,7 +138,7 @@ fn open(
             key.ok_or(error)?
         }
     };
-    opening::open(snapshot, name, &key)
+    opening::open_for_owner(snapshot, name, &key)
 }
 
 fn deliver(
@@ -156,6 +157,14 @@ fn deliver(
     }
     if provenance.may_be_anybodys {
         messages::warn("anyone who knows the public key of that key may have written this");
+    }
+    if let (Some(published), Some(own)) = (&provenance.published_instead, &provenance.public_key) {
+        let (published, own) = (escape_untrusted(published), escape_untrusted(own));
+        messages::warn(format_args!(
+            "this is the private key of another version of the key backup: it belongs to the public key \
+             {own}, and the current version has {published} (fourfold backup restore-key looks for its \
+             private key)"
+        ));
     }
     for quirk in provenance.quirks.iter().filter(|one| !one.is_harmless()) {
         messages::note(format_args!(

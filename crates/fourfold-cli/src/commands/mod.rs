@@ -1,6 +1,7 @@
 //! The commands, one module each; help, completions and man pages come from here.
 
 mod agent;
+mod backup;
 mod device;
 mod doctor;
 mod generate;
@@ -65,6 +66,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Rm(options) => rm::run(global, &options),
         Command::Ls(options) => ls::run(global, &options),
         Command::Device(command) => device::run(global, &command),
+        Command::Backup(command) => backup::run(global, &command),
         Command::Request(options) => request::run(global, &options),
         Command::Agent(options) => agent::run(global, &options),
         Command::Unlock(options) => unlock::run(global, &options),
@@ -128,6 +130,9 @@ pub(crate) enum Command {
     /// Manage devices
     #[command(subcommand)]
     Device(device::Command),
+    /// Manage the key backup: its versions and their private keys
+    #[command(subcommand)]
+    Backup(backup::Command),
     /// Ask your other devices for a secret
     #[command(after_help = "Example:\n  fourfold request m.megolm_backup.v1 --out backup-key")]
     Request(request::Options),

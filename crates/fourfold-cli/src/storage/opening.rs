@@ -32,6 +32,10 @@ pub(crate) struct Provenance {
     pub(crate) public_key: Option<String>,
     /// The deviations of the account data from the specification.
     pub(crate) quirks: BTreeSet<Quirk>,
+    /// The public key of the current version of the key backup, when this is the private key of another
+    /// one.
+    #[serde(default)]
+    pub(crate) published_instead: Option<String>,
 }
 
 impl Provenance {
@@ -49,6 +53,7 @@ impl Provenance {
             is_iv_authenticated: opened.vouched_by.is_iv_authenticated(),
             public_key: opened.public_key().map(ToOwned::to_owned),
             quirks: opened.quirks.clone(),
+            published_instead: opened.published_instead().map(ToOwned::to_owned),
         }
     }
 }
@@ -86,11 +91,32 @@ pub(crate) fn open(
     name: &SecretName,
     key: &SecretStorageKey,
 ) -> Result<JudgedSecret> {
-    snapshot.open(name, key).map_err(|error| match error {
+    let opened = snapshot.open(name, key);
+    opened.map_err(|error| not_read(snapshot, name, key, error))
+}
+
+/// The same for handing it to its owner, who may have the private key of a former version of the key
+/// backup too.
+pub(crate) fn open_for_owner(
+    snapshot: &Judged,
+    name: &SecretName,
+    key: &SecretStorageKey,
+) -> Result<JudgedSecret> {
+    let opened = snapshot.open_for_owner(name, key);
+    opened.map_err(|error| not_read(snapshot, name, key, error))
+}
+
+fn not_read(
+    snapshot: &Judged,
+    name: &SecretName,
+    key: &SecretStorageKey,
+    error: ReadError,
+) -> Error {
+    match error {
         ReadError::Open(error) => explain(&snapshot.storage(), name, key, error),
         ReadError::Value(error) => wrong_value(name, error),
         error => Error::new(Exit::Corrupt, error),
-    })
+    }
 }
 
 fn wrong_value(name: &SecretName, error: SecretValueError) -> Error {

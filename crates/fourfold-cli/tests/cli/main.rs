@@ -17,6 +17,7 @@ mod agent_memory;
 mod agent_sharing;
 mod agents;
 mod answers;
+mod backups;
 mod canary;
 mod changes;
 mod devices;

@@ -27,19 +27,20 @@ impl Account {
             FoundBackup::Unreadable(error) => {
                 Err(self.malformed("/room_keys/version").because(error))
             }
+            FoundBackup::Unavailable(error) => Err(error),
         }
     }
 
     /// The same, for who goes on with one that cannot be read.
     pub(crate) async fn found_key_backup(&self) -> Result<FoundBackup, Error> {
-        let Some(body) = self.backup_version().await? else {
-            return Ok(FoundBackup::None);
+        let body = match self.found_backup_version().await {
+            Ok(None) => return Ok(FoundBackup::None),
+            Ok(Some(body)) => body,
+            Err(error) if error.is_answer() => return Ok(FoundBackup::Unavailable(error)),
+            Err(error) => return Err(error),
         };
         match BackupVersion::from_json(&body) {
             Ok(version) => Ok(FoundBackup::Readable(version)),
-            Err(error @ BackupVersionError::Content(_)) => {
-                Err(self.malformed("/room_keys/version").because(error))
-            }
             Err(error) => Ok(FoundBackup::Unreadable(error)),
         }
     }
@@ -97,6 +98,8 @@ pub(crate) enum FoundBackup {
     Readable(BackupVersion),
     /// It is of an unknown algorithm, or damaged.
     Unreadable(BackupVersionError),
+    /// The server answers, and fails to say.
+    Unavailable(Error),
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,6 @@
 //! An account: everything that is asked with an access token.
 
+mod backup_versions;
 mod cross_signing;
 mod devices;
 mod key_backup;
@@ -9,6 +10,7 @@ mod snapshot;
 mod sync;
 mod to_device;
 
+pub use backup_versions::{BackupSample, ShownBackup};
 pub use cross_signing::RefusedSignature;
 pub(crate) use devices::logged_in;
 pub use devices::{DeviceInfo, DeviceLists};

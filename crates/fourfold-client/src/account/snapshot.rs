@@ -22,7 +22,9 @@ impl Account {
     ///
     /// A server without device keys or without key backup is fine; those parts are omitted. That there is
     /// no version of the key backup is kept as such: then
-    /// [`backup_version`](Snapshot::backup_version) is `null`.
+    /// [`backup_version`](Snapshot::backup_version) is `null`. Where the server answers, and fails to say
+    /// which version there is, the snapshot [says so](Snapshot::why_unavailable): nothing but the backup
+    /// depends on it.
     ///
     /// # Errors
     ///
@@ -34,21 +36,26 @@ impl Account {
         let (account_data, keys_query, backup_version) = tokio::try_join!(
             self.all_account_data(),
             self.published_if_any(),
-            self.asked_backup_version(),
+            self.shown_backup_version(),
         )?;
-        let backup_version = match backup_version {
-            Part::Body(body) => Some(body),
-            Part::NotThere => Some(NULL.to_owned()),
-            Part::NotServed => None,
+        let (backup_version, unavailable) = match backup_version {
+            Ok(body) => (Some(body), None),
+            Err(unavailable) => (None, unavailable),
         };
         let device_id = self.device_id().map(str::to_owned);
-        Snapshot::new(self.user_id(), account_data, keys_query, backup_version)
-            .map(|snapshot| snapshot.seen_by(device_id))
-            .map_err(|error| self.malformed("/keys/query").because(error))
+        let snapshot = Snapshot::new(self.user_id(), account_data, keys_query, backup_version)
+            .map_err(|error| self.malformed("/keys/query").because(error))?
+            .seen_by(device_id);
+        Ok(match unavailable {
+            None => snapshot,
+            Some(unavailable) => {
+                snapshot.without(Snapshot::BACKUP_VERSION, unavailable.to_string())
+            }
+        })
     }
 
-    /// As [`snapshot`](Self::snapshot), with the devices that are logged in: for who examines the
-    /// account. Where the server does not tell, they are omitted.
+    /// As [`snapshot`](Self::snapshot), with the devices that are logged in and with older versions of
+    /// the key backup: for who examines the account. Where the server does not tell, they are omitted.
     ///
     /// # Errors
     ///
@@ -56,7 +63,7 @@ impl Account {
     #[instrument(level = "debug", skip_all, fields(user = self.user_id()))]
     pub async fn snapshot_with_devices(&self) -> Result<Snapshot, Error> {
         let (snapshot, devices) = tokio::join!(self.snapshot(), self.listed_devices());
-        let snapshot = snapshot?;
+        let snapshot = self.with_older_backups(snapshot?).await;
         match devices {
             Ok(Some(body)) => {
                 let snapshot = snapshot.with_devices(body);
@@ -112,12 +119,51 @@ impl Account {
     }
 
     pub(crate) async fn backup_version(&self) -> Result<Option<String>, Error> {
-        Ok(self.asked_backup_version().await?.into_body())
+        Ok(self.asked_backup_version(u32::MAX).await?.into_body())
     }
 
-    async fn asked_backup_version(&self) -> Result<Part, Error> {
+    /// What the server shows of the current version, or why it does not; nothing of a server that has no
+    /// key backups.
+    async fn shown_backup_version(&self) -> Result<Result<String, Option<Error>>, Error> {
+        // A hiccup is overcome; a record that is damaged keeps nobody waiting.
+        match self.asked_backup_version(2).await {
+            Ok(Part::Body(body)) => Ok(Ok(body)),
+            Ok(Part::NotThere) => Ok(Ok(NULL.to_owned())),
+            Ok(Part::NotServed {
+                is_matrix: true, ..
+            }) => Ok(Err(None)),
+            Ok(Part::NotServed { status, .. }) => Ok(Err(Some(
+                self.at_server(ErrorKind::NotAHomeserver { status }),
+            ))),
+            Err(error) if error.is_answer() => Ok(Err(Some(error))),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn found_backup_version(&self) -> Result<Option<String>, Error> {
+        Ok(self.asked_backup_version(2).await?.into_body())
+    }
+
+    async fn asked_backup_version(&self, attempts: u32) -> Result<Part, Error> {
         let path = Path::fixed("/_matrix/client/v3/room_keys/version");
-        self.part(Request::get(path), "/room_keys/version").await
+        let request = Request::get(path).with_attempts(attempts);
+        self.part(request, "/room_keys/version").await
+    }
+
+    /// What the server shows of one version of the key backup; `None` when it has no such version.
+    pub(super) async fn one_backup_version(&self, version: &str) -> Result<Option<String>, Error> {
+        let path = Path::fixed("/_matrix/client/v3/room_keys/version")
+            .segment(version)
+            .map_err(|error| error.at(self.homeserver.base_url()))?;
+        let request = Request::get(path).with_attempts(2);
+        let part = self.part(request, "/room_keys/version").await?;
+        match part {
+            Part::Body(body) => Ok(Some(body)),
+            Part::NotThere => Ok(None),
+            Part::NotServed { status, .. } => {
+                Err(self.at_server(ErrorKind::NotAHomeserver { status }))
+            }
+        }
     }
 
     async fn part(&self, request: Request<'_>, to: &'static str) -> Result<Part, Error> {
@@ -127,7 +173,10 @@ impl Account {
             return Ok(Part::NotThere);
         }
         if matches!(answer.status(), 404 | 405) || answer.is_matrix_error("M_UNRECOGNIZED") {
-            return Ok(Part::NotServed);
+            return Ok(Part::NotServed {
+                status: answer.status(),
+                is_matrix: answer.has_matrix_error(),
+            });
         }
         answer.text(to).map(Part::Body)
     }
@@ -147,14 +196,18 @@ enum Part {
     /// It was asked, and says that there is none.
     NotThere,
     /// It does not have such things, or a proxy answered in its place.
-    NotServed,
+    NotServed {
+        status: u16,
+        /// Whether the answer is in the words of Matrix.
+        is_matrix: bool,
+    },
 }
 
 impl Part {
     fn into_body(self) -> Option<String> {
         match self {
             Self::Body(body) => Some(body),
-            Self::NotThere | Self::NotServed => None,
+            Self::NotThere | Self::NotServed { .. } => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use fourfold::plan::{Action, Found, Step, StepState};
 use fourfold::{Content, Plan};
 
 use super::error::ApplyError;
-use crate::account::{FoundBackup, Stored};
+use crate::account::{FoundBackup, ShownBackup, Stored};
 use crate::{Account, Error, Password};
 
 /// A step, in the plan that it belongs to.
@@ -104,8 +104,16 @@ impl StepInPlan<'_> {
                 })
             }
             Action::CreateKeyBackup(_) | Action::SignKeyBackup(_) => {
-                account.found_key_backup().await.map(Now::KeyBackup)
+                match account.found_key_backup().await {
+                    // Unless it is what the user wants to get out of.
+                    Ok(FoundBackup::Unavailable(error)) if !self.expects_unreadable() => Err(error),
+                    found => found.map(Now::KeyBackup),
+                }
             }
+            Action::DeleteKeyBackup(delete) => account
+                .shown_key_backup(delete.version())
+                .await
+                .map(Now::KeyBackupVersion),
             // A plan of a later version of the core.
             _ => return Err(self.conflict()),
         };
@@ -154,9 +162,17 @@ impl StepInPlan<'_> {
                 .update_key_backup(sign.version(), sign.content())
                 .await
                 .map(|()| true),
+            (Action::DeleteKeyBackup(delete), _) => account
+                .delete_key_backup(delete.version())
+                .await
+                .map(|()| true),
             _ => return Err(self.conflict()),
         };
         written.map_err(|error| self.failed(error))
+    }
+
+    fn expects_unreadable(&self) -> bool {
+        matches!(&self.step.action, Action::CreateKeyBackup(create) if create.expects_unreadable())
     }
 
     /// The state of the step, in view of those after it.
@@ -185,6 +201,7 @@ enum Now {
     AccountData(Stored),
     Device { keys: UserKeys, is_logged_in: bool },
     KeyBackup(FoundBackup),
+    KeyBackupVersion(ShownBackup),
     Keys(UserKeys),
 }
 
@@ -198,7 +215,12 @@ impl Now {
             },
             Self::KeyBackup(FoundBackup::None) => Found::KeyBackup(None),
             Self::KeyBackup(FoundBackup::Readable(backup)) => Found::KeyBackup(Some(backup)),
-            Self::KeyBackup(FoundBackup::Unreadable(_)) => Found::UnreadableKeyBackup,
+            Self::KeyBackup(FoundBackup::Unreadable(_) | FoundBackup::Unavailable(_))
+            | Self::KeyBackupVersion(ShownBackup::Unavailable(_)) => Found::UnreadableKeyBackup,
+            Self::KeyBackupVersion(ShownBackup::None) => Found::KeyBackupVersion(None),
+            Self::KeyBackupVersion(ShownBackup::Shown(shown)) => {
+                Found::KeyBackupVersion(Some(shown))
+            }
             Self::Keys(keys) => Found::Keys(keys),
         }
     }

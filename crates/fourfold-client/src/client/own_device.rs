@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fourfold::backup::CurrentBackup;
 use fourfold::cross_signing::{ConfirmedDevice, OpenedKeys};
 use fourfold::plan::{Bootstrap, BootstrapError, BootstrapKey, KnownAccount, Replaced};
 use fourfold::rand_core::UnwrapErr;
@@ -73,13 +74,17 @@ impl<'a> OwnDevice<'a> {
         let snapshot = client.snapshot().await?;
         let mut device = self.lock().await?;
         let published = client.account.published_keys().await?;
-        let shown = snapshot.published_keys();
+        let shown = CurrentBackup::of(&snapshot);
+        let older = match replaced.backup {
+            true => client.account.older_key_backups(&snapshot).await,
+            false => Vec::new(),
+        };
         let remembered = device.remembered()?;
         let account = KnownAccount {
             account_data: &snapshot.account_data,
             published: &published,
-            has_key_backup: snapshot.has_key_backup(),
-            key_backup: shown.backup.as_ref(),
+            current_backup: &shown,
+            older_backups: &older,
             trust: remembered.trust.as_ref(),
             remembered_backup: remembered.backup.as_ref(),
             made_here: &remembered.unstored,

@@ -19,6 +19,11 @@ impl Answer {
         self.status
     }
 
+    /// The body, whole or as much of it as was asked for.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The tag of what was read, on servers that tag account data.
     pub(crate) fn entity_tag(&self) -> Option<&HeaderValue> {
         self.entity_tag.as_ref()

@@ -50,7 +50,7 @@ impl Connection {
             200..300 => request.limit,
             _ => request.limit.min(MAX_SMALL_ANSWER),
         };
-        let mut body = read_body(&mut response, limit).await?;
+        let mut body = read_body(&mut response, limit, request.is_cut).await?;
         if status >= 400
             && let Some(token) = request.token
         {
@@ -193,9 +193,18 @@ fn client(base: &Base, options: &Options) -> Result<reqwest::Client, Error> {
 }
 
 /// Counts what arrives: what `Content-Length` promises means nothing.
-async fn read_body(response: &mut Response, limit: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+async fn read_body(
+    response: &mut Response,
+    limit: usize,
+    is_cut: bool,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut body = Zeroizing::new(Vec::with_capacity(limit.min(FIRST_PIECE)));
     while let Some(chunk) = response.chunk().await.map_err(Failure::of_connection)? {
+        let room = limit.saturating_sub(body.len());
+        let (chunk, is_whole) = match chunk.get(..room) {
+            Some(beginning) if is_cut && chunk.len() > room => (beginning, false),
+            _ => (&*chunk, true),
+        };
         let needed = body.len() + chunk.len();
         if needed > limit {
             return Err(Failure::never(ErrorKind::TooLarge { limit }));
@@ -203,7 +212,10 @@ async fn read_body(response: &mut Response, limit: usize) -> Result<Zeroizing<Ve
         if needed > body.capacity() {
             body = moved(&body, needed.max(2 * body.capacity()).min(limit));
         }
-        body.extend_from_slice(&chunk);
+        body.extend_from_slice(chunk);
+        if !is_whole {
+            break;
+        }
     }
     Ok(body)
 }

@@ -17,6 +17,7 @@ pub(crate) struct Request<'a> {
     pub(super) body: Option<Bytes>,
     pub(super) condition: Option<Condition>,
     pub(super) limit: usize,
+    pub(super) is_cut: bool,
     pub(super) is_repeatable: bool,
     pub(super) most_attempts: u32,
 }
@@ -40,6 +41,7 @@ impl<'a> Request<'a> {
             body: None,
             condition: None,
             limit: MAX_SMALL_ANSWER,
+            is_cut: false,
             is_repeatable: true,
             most_attempts: u32::MAX,
         }
@@ -50,6 +52,14 @@ impl<'a> Request<'a> {
         Self {
             method: Method::PUT,
             body: Some(Bytes::from(json)),
+            ..Self::get(path)
+        }
+    }
+
+    /// A `DELETE`: the same twice is the same as once.
+    pub(crate) fn delete(path: Path) -> Self {
+        Self {
+            method: Method::DELETE,
             ..Self::get(path)
         }
     }
@@ -100,6 +110,12 @@ impl<'a> Request<'a> {
     /// The maximum number of bytes of the response that are read before it is rejected.
     pub(crate) fn with_limit(mut self, limit: usize) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Says that the beginning is enough: a response that is longer than the limit ends there.
+    pub(crate) fn cut(mut self) -> Self {
+        self.is_cut = true;
         self
     }
 }

@@ -41,7 +41,10 @@ use crate::identity::PublicKeys;
 use crate::secret_kind::KeyValue;
 use crate::signable::{KeyUsage, Signable};
 use crate::signed_json::{SignatureError, SigningKey};
-use crate::{PublishedKeys, Secret, SecretKind, SecretName, SecretValueError, Verdict, base64};
+use crate::{
+    PublishedKeys, Secret, SecretKind, SecretName, SecretStorage, SecretStorageKey,
+    SecretValueError, Verdict, base64,
+};
 
 /// All three private keys of an identity. Wiped when dropped, never printed.
 #[derive(Debug)]
@@ -147,6 +150,28 @@ pub struct KnownKeys {
 }
 
 impl KnownKeys {
+    /// The keys of the published identity that these keys of secret storage open: those that are
+    /// certain.
+    #[must_use]
+    pub fn stored(
+        storage: &SecretStorage<'_>,
+        keys: &[&SecretStorageKey],
+        published_keys: &PublishedKeys,
+    ) -> Self {
+        let mut known = Self::default();
+        for name in SecretName::cross_signing() {
+            let copies = keys.iter().filter_map(|key| storage.open(&name, key).ok());
+            for copy in copies {
+                let verdict = published_keys.judge(&name, &copy.secret);
+                if matches!(verdict, Ok(Verdict::Matches { .. })) {
+                    // It was judged a moment ago.
+                    let _ = known.learn(&name, &copy.secret, published_keys);
+                }
+            }
+        }
+        known
+    }
+
     /// Takes a seed, as it was opened or received, unless it is not what its name says or belongs to
     /// another public key than the published one.
     ///

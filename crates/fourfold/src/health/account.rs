@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::evidence::Evidence;
 use super::need::Need;
 use super::offered::{Offer, OfferedKey};
+use crate::backup::{BackupKey, CopyFrom, KeyCopy, stored_copies};
 use crate::history::{Change, History};
 use crate::identity::{UserKeys, UserKeysError};
 use crate::signed_json::PublicKey;
@@ -190,6 +191,36 @@ impl<'a> Account<'a> {
         let mut held = self.evidence.secrets.iter();
         let held = held.find(|(held, secret)| is_it(held, secret));
         held.map(|(_, secret)| secret)
+    }
+
+    /// A copy of the private key of the current version of the key backup, wherever it lies: under
+    /// the standard name or one of its own, or on this machine.
+    pub(in crate::health) fn fitting_backup_key(&self) -> Option<BackupKey> {
+        let version = self.backup.version()?;
+        let keys: Vec<_> = self.keys_at_hand().collect();
+        let mut copies = stored_copies(&self.storage, &keys);
+        copies.extend(self.held_backup_keys());
+        let mut copies = copies.into_iter();
+        copies
+            .find(|copy| copy.key.is_key_of(version))
+            .map(|copy| copy.key)
+    }
+
+    /// The private keys of the key backup that this machine, or a file, holds.
+    pub(in crate::health) fn held_backup_keys(&self) -> Vec<KeyCopy> {
+        let name = SecretName::backup_key();
+        let held = self.evidence.secrets.iter();
+        let held = held.filter(|(of, _)| *of == name);
+        held.filter_map(|(_, value)| KeyCopy::of(value, CopyFrom::ThisMachine))
+            .collect()
+    }
+
+    /// The older versions of the key backup that can be read.
+    pub(in crate::health) fn older_versions(&self) -> Vec<BackupVersion> {
+        let older = self.evidence.snapshot.backup_versions();
+        older
+            .filter_map(|body| BackupVersion::from_json(body).ok())
+            .collect()
     }
 
     /// The public half that is published for a standard secret.

@@ -5,14 +5,16 @@ use rand_core::CryptoRng;
 use super::account::Account;
 use super::checks::remembered_description;
 use super::repair::Remedy;
+use crate::backup::CurrentBackup;
 use crate::cross_signing::{KnownKeys, LearnError};
 use crate::plan::{
-    AddCopyError, AddKeyError, ChangeDefaultError, DescribeError, RemoveKeyError,
+    AddCopyError, AddKeyError, BackupKeyError, ChangeDefaultError, DescribeError, RemoveKeyError,
     SignKeyBackupError, TakeKeyAwayError,
 };
 use crate::storage::NotProvenReason;
 use crate::{
-    AccountData, KeyId, Plan, ProvenKey, Secret, SecretName, SecretStorage, SecretStorageKey, plan,
+    AccountData, KeyId, NewKeyBackup, Plan, ProvenKey, Secret, SecretName, SecretStorage,
+    SecretStorageKey, plan,
 };
 
 /// Plans one repair on the account data that the repairs before it leave.
@@ -47,6 +49,8 @@ pub(in crate::health) fn draft(
         }
         Remedy::AlignBackupFlags => Ok(plan::align_backup_flags(&storage)),
         Remedy::SignBackup => sign_backup(account),
+        Remedy::RestoreBackupKey => restore_backup_key(account, &storage, rng),
+        Remedy::NewBackup => new_backup(account, &storage, rng),
         Remedy::WithdrawEntry { name, key_id } => {
             let other = account.good_copy(name).filter(|id| *id != key_id);
             let remaining = at_hand(account, other.ok_or(DraftError::NoOtherCopy)?)?;
@@ -147,6 +151,80 @@ fn sign_backup(account: &Account<'_>) -> Result<Plan, DraftError> {
     )?)
 }
 
+/// Puts the private key of the current version back, from where a copy of it lies.
+fn restore_backup_key(
+    account: &Account<'_>,
+    storage: &SecretStorage<'_>,
+    rng: &mut impl CryptoRng,
+) -> Result<Plan, DraftError> {
+    let version = account.backup.version().ok_or(DraftError::NoKeyBackup)?;
+    let name = SecretName::backup_key();
+    let key = account.fitting_backup_key();
+    let key = key.ok_or(DraftError::NoSecret(name))?;
+    let keys = writing_keys(account, storage)?;
+    let keys: Vec<_> = keys.iter().collect();
+    let older = account.older_versions();
+    Ok(plan::restore_backup_key(
+        storage, version, &older, &key, &keys, rng,
+    )?)
+}
+
+/// A new version beside the others, signed by the master key where that is at hand.
+fn new_backup(
+    account: &Account<'_>,
+    storage: &SecretStorage<'_>,
+    rng: &mut impl CryptoRng,
+) -> Result<Plan, DraftError> {
+    let keys = writing_keys(account, storage)?;
+    let keys: Vec<_> = keys.iter().collect();
+    let mut new = NewKeyBackup::random(rng);
+    let mut known = KnownKeys::default();
+    if let Some(master) = account.matching_copy(&SecretName::master_key()) {
+        known.learn(&SecretName::master_key(), master, &account.published)?;
+    }
+    if let Some(master) = known.master_key() {
+        let user_id = &account.evidence.snapshot.user_id;
+        new.sign(|object| master.sign(object, user_id))
+            .map_err(SignKeyBackupError::from)?;
+    }
+    let current = CurrentBackup::of(account.evidence.snapshot);
+    let older = account.older_versions();
+    let mut plan = plan::renew_key_backup(
+        storage,
+        &current,
+        &older,
+        &new,
+        &keys,
+        &account.held_backup_keys(),
+        rng,
+    )?;
+    if known.master_key().is_none() {
+        plan.warnings.push(NewKeyBackup::UNSIGNED.to_owned());
+    }
+    Ok(plan)
+}
+
+/// The default key first, and every other one at hand that may write.
+fn writing_keys(
+    account: &Account<'_>,
+    storage: &SecretStorage<'_>,
+) -> Result<Vec<ProvenKey>, DraftError> {
+    let default = storage.default_key();
+    let id = default.key_id().ok_or(DraftError::NoDefaultKey)?;
+    let mut keys = vec![proven(account, storage, id)?];
+    for key in account.keys_at_hand().filter(|key| key.id() != id) {
+        let is_there = keys.iter().any(|one| one.id() == key.id());
+        let is_used = storage.is_encrypted_under(&SecretName::backup_key(), key.id());
+        if !is_there
+            && is_used
+            && let Ok(key) = storage.prove(key.duplicate())
+        {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
 fn at_hand<'a>(account: &Account<'a>, id: &KeyId) -> Result<&'a SecretStorageKey, DraftError> {
     let mut keys = account.keys_at_hand();
     keys.find(|key| key.id() == id)
@@ -195,6 +273,9 @@ pub enum DraftError {
     /// A secret is not encrypted under a further key.
     #[error(transparent)]
     AddKey(#[from] AddKeyError),
+    /// A private key of the key backup is not stored.
+    #[error(transparent)]
+    BackupKey(#[from] BackupKeyError),
     /// A key is not made the default.
     #[error(transparent)]
     ChangeDefault(#[from] ChangeDefaultError),
@@ -230,6 +311,7 @@ crate::error_code::error_codes! {
     ;
     Self::AddCopy(error) => error,
     Self::AddKey(error) => error,
+    Self::BackupKey(error) => error,
     Self::ChangeDefault(error) => error,
     Self::Describe(error) => error,
     Self::Learn(error) => error,

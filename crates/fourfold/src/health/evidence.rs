@@ -111,8 +111,8 @@ pub struct Records {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Observed {
-    /// The types of the events of which a sync shows something else.
-    pub stale: Vec<String>,
+    /// The types of the events of which a sync shows something else; `None` where it was not tried.
+    pub stale: Option<Vec<String>>,
     /// Whether an event that was put came back as it was; `None` where none was put.
     pub is_echoed: Option<bool>,
     /// What is odd about the key backup of the server, in words, or that nothing is; `None` where it
@@ -123,7 +123,7 @@ pub struct Observed {
 }
 
 /// A sample of the room keys in the backup.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "two numbers")]
 pub struct SampledSessions {
     /// How many were tried.

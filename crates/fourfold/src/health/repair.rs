@@ -137,6 +137,9 @@ pub enum Remedy {
     Migrate(KeyId),
     /// Say the same about backups under both names.
     AlignBackupFlags,
+    /// Put the private key of the current version of the key backup back under its name, from where a
+    /// copy of it lies.
+    RestoreBackupKey,
     /// Sign the key backup with the master key.
     SignBackup,
     /// Create a new version of the key backup; the old one stays.
@@ -232,6 +235,9 @@ impl fmt::Display for Remedy {
                 )
             }
             Self::AlignBackupFlags => f.write_str("make both settings of key backup agree"),
+            Self::RestoreBackupKey => {
+                f.write_str("put the private key of the key backup back, from where it is kept")
+            }
             Self::SignBackup => f.write_str("sign the key backup with the master key"),
             Self::NewBackup => f.write_str("create a new version of the key backup"),
             Self::SignDevice(id) => write!(f, "sign the device {}", shown(id)),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::standard::is_backup_unwanted;
+use crate::backup::CurrentBackup;
 use crate::{
     AccountData, BackupVersion, PublishedKeys, Secret, SecretName, SecretValueError, Verdict,
 };
@@ -43,6 +44,8 @@ pub struct KnownBackup<'a> {
     pub is_published: bool,
     /// The backup that it shows; `None` also if that cannot be read.
     pub published: Option<&'a BackupVersion>,
+    /// Why the server does not say whether there is one.
+    pub unavailable: Option<&'a str>,
     /// The backup whose private key this machine knew last.
     pub remembered: Option<&'a RememberedBackup>,
     /// The available private keys: values of `m.megolm_backup.v1`.
@@ -58,14 +61,16 @@ impl<'a> KnownBackup<'a> {
     /// What a server shows: in account data whether the user wants a backup, and the backup itself.
     /// No private key is at hand yet, nothing is remembered, and nothing is to be replaced.
     #[must_use]
-    pub fn shown(
-        account_data: &AccountData,
-        is_published: bool,
-        published: Option<&'a BackupVersion>,
-    ) -> Self {
+    pub fn shown(account_data: &AccountData, current: &'a CurrentBackup) -> Self {
         Self {
-            is_published,
-            published,
+            is_published: current.shown().is_some(),
+            published: current.usable(),
+            unavailable: match current {
+                CurrentBackup::Unavailable(why) => {
+                    Some(why.as_deref().unwrap_or("nobody asked for it"))
+                }
+                _ => None,
+            },
             remembered: None,
             private_keys: Vec::new(),
             is_unwanted: is_backup_unwanted(account_data),
@@ -96,6 +101,15 @@ impl<'a> KnownBackup<'a> {
     ///
     /// [`BackupHidden`] when none is shown on a machine that remembers one.
     pub fn decide(&self) -> Result<BackupChoice<'a>, BackupHidden> {
+        if let Some(why) = self.unavailable {
+            // There may be one, and nothing is put beside it that the user did not ask for.
+            return Ok(if self.is_replaced {
+                BackupChoice::Create
+            } else {
+                let reason = why.to_owned();
+                BackupChoice::Leave(UnknownBackup::Unavailable { reason })
+            });
+        }
         if !self.is_published {
             return self.decide_unpublished();
         }
@@ -236,6 +250,12 @@ pub enum UnknownBackup {
          with anything"
     )]
     Unreadable,
+    /// The server does not say whether there is one.
+    #[error("it is not known whether there is one: {reason}")]
+    Unavailable {
+        /// Why, in words. Untrusted text.
+        reason: String,
+    },
     /// The value in secret storage is no private key.
     #[error("its private key is damaged in secret storage: {error}")]
     UnusableKey {
@@ -251,6 +271,7 @@ crate::error_code::error_codes! {
     Self::NoKey { .. } => "unknown_backup_no_key",
     Self::OtherKey { .. } => "unknown_backup_other_key",
     Self::Replaced { .. } => "unknown_backup_replaced",
+    Self::Unavailable { .. } => "unknown_backup_unavailable",
     Self::Unreadable { .. } => "unknown_backup_unreadable",
     Self::UnusableKey { .. } => "unknown_backup_unusable_key",
 }
@@ -273,6 +294,7 @@ crate::error_code::error_codes! {
 mod tests {
     use super::*;
     use crate::NewKeyBackup;
+    use crate::backup::ShownVersion;
     use crate::testing::rng_from;
 
     /// A backup, as the server shows it.
@@ -292,6 +314,7 @@ mod tests {
     const NOTHING: KnownBackup<'static> = KnownBackup {
         is_published: false,
         published: None,
+        unavailable: None,
         remembered: None,
         private_keys: Vec::new(),
         is_unwanted: false,
@@ -425,12 +448,35 @@ mod tests {
         }
     }
 
+    // The server has trouble, or what stands before it has: nobody knows what there is.
+    #[test]
+    fn a_backup_that_is_not_shown_for_a_fault_is_left_alone_unless_the_user_replaces_it() {
+        let nothing = AccountData::default();
+        let current = CurrentBackup::Unavailable(Some("it is ill".to_owned()));
+        let (_, known) = backup(1);
+        let remembered = RememberedBackup::from(&known);
+        for remembered in [None, Some(&remembered)] {
+            let unknown = |is_replaced| KnownBackup {
+                remembered,
+                is_replaced,
+                ..KnownBackup::shown(&nothing, &current)
+            };
+            let reason = "it is ill".to_owned();
+            assert_eq!(left(&unknown(false)), UnknownBackup::Unavailable { reason });
+            let choice = unknown(true).decide().unwrap();
+            assert!(matches!(choice, BackupChoice::Create));
+        }
+    }
+
     #[test]
     fn what_a_server_shows_is_told_as_it_is() {
-        let (own, known) = backup(1);
-        let own = own.secret();
+        let (own_backup, known) = backup(1);
+        let own = own_backup.secret();
         let nothing = AccountData::default();
-        let shown = KnownBackup::shown(&nothing, true, Some(&known));
+        let mut answer = own_backup.to_content();
+        answer.insert("version", "1");
+        let current = CurrentBackup::Shown(Box::new(ShownVersion::from_json(&answer.to_json())));
+        let shown = KnownBackup::shown(&nothing, &current);
         let version = "1".to_owned();
         let no_key = BackupState::Unknown(UnknownBackup::NoKey { version });
         assert_eq!(shown.state(true), no_key);
@@ -454,7 +500,7 @@ mod tests {
         ] {
             let json = format!(r#"{{"m.key_backup":{wish}}}"#);
             let account_data = AccountData::from_json(&json).unwrap();
-            let shown = KnownBackup::shown(&account_data, false, None);
+            let shown = KnownBackup::shown(&account_data, &CurrentBackup::Missing);
             assert_eq!(shown.state(true), expected, "{wish}");
         }
     }

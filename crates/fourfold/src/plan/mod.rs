@@ -12,6 +12,7 @@
 
 mod action;
 mod backup_continuity;
+mod backup_key;
 mod bootstrap;
 mod device;
 mod draft;
@@ -27,12 +28,13 @@ mod transfer;
 mod writing_keys;
 
 pub use self::action::{
-    Action, CreateKeyBackup, Found, PublishDevice, PublishIdentity, PutAccountData, RemoveDevice,
-    SignDevice, SignKeyBackup, StepState,
+    Action, CreateKeyBackup, DeleteKeyBackup, Found, PublishDevice, PublishIdentity,
+    PutAccountData, RemoveDevice, SignDevice, SignKeyBackup, StepState,
 };
 pub use self::backup_continuity::{
     BackupChoice, BackupHidden, BackupState, KnownBackup, RememberedBackup, UnknownBackup,
 };
+pub use self::backup_key::{BackupKeyError, restore_backup_key};
 pub use self::bootstrap::{
     Bootstrap, BootstrapError, BootstrapKey, KeyChoice, KnownAccount, Replaced,
 };
@@ -44,7 +46,8 @@ pub use self::key::{
     remove_key, set_up,
 };
 pub use self::key_backup::{
-    SignKeyBackupError, create_key_backup, replace_unreadable_key_backup, sign_key_backup,
+    DeleteKeyBackupError, KeyOfBackup, SignKeyBackupError, create_key_backup, delete_key_backup,
+    renew_key_backup, replace_unreadable_key_backup, sign_key_backup,
 };
 pub use self::profile_2019::create_key_2019;
 pub use self::repair::{

@@ -3,7 +3,7 @@
 use rand_core::CryptoRng;
 
 use super::draft::{Draft, NotDescribed, check_described};
-use super::standard::KEY_BACKUP;
+use super::standard::{BACKUP_DISABLED, KEY_BACKUP};
 use super::steps::Plan;
 use crate::encrypted_secret::ENCRYPTED;
 use crate::secret_kind::normalise;
@@ -170,6 +170,3 @@ crate::error_code::error_codes! {
     Self::OpensNothing { .. } => "describe_opens_nothing",
     Self::Remembered { .. } => "describe_remembered",
 }
-
-/// What matrix-sdk wrote before `m.key_backup` was specified (MSC4287), with the opposite meaning.
-const BACKUP_DISABLED: &str = "m.org.matrix.custom.backup_disabled";

@@ -289,7 +289,7 @@ impl Copy {
             .open_entry(name, key)
             .map_err(|error| error.to_string())?;
         let verdict = opened
-            .judge(name, published_keys)
+            .judge_for_owner(name, published_keys)
             .map_err(|error| error.to_string())?;
         Ok(Self {
             id: key.id().clone(),

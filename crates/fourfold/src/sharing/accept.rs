@@ -105,6 +105,7 @@ fn value(name: &SecretName, secret: &Secret, context: &Context<'_>) -> Option<As
     let (public_key, is_published) = match context.published_keys.judge(name, secret).ok()? {
         Verdict::Matches { public_key } => (public_key, true),
         Verdict::NothingToCompare { derived } => (derived, false),
+        Verdict::OtherVersion { .. } => return None,
         Verdict::Untyped => return Some(Assurance::Untyped),
     };
     let pinned = match SecretKind::of(name) {

@@ -54,6 +54,16 @@ impl JudgedSecret {
         matches!(self.verdict, Verdict::Matches { .. })
     }
 
+    /// The public key of the current version of the key backup, when it is the private key of another
+    /// one.
+    #[must_use]
+    pub fn published_instead(&self) -> Option<&str> {
+        match &self.verdict {
+            Verdict::OtherVersion { published, .. } => Some(published),
+            _ => None,
+        }
+    }
+
     /// Whether anybody who knows the public key of secret storage may have written it: nothing but
     /// that key was needed to encrypt it, and it belongs to no published key.
     #[must_use]
@@ -66,7 +76,9 @@ impl JudgedSecret {
     pub fn public_key(&self) -> Option<&str> {
         match &self.verdict {
             Verdict::Matches { public_key } => Some(public_key),
-            Verdict::NothingToCompare { derived } => Some(derived),
+            Verdict::NothingToCompare { derived } | Verdict::OtherVersion { derived, .. } => {
+                Some(derived)
+            }
             Verdict::Untyped => None,
         }
     }

@@ -337,6 +337,29 @@ impl OpenedSecret {
             (_, verdict) => verdict,
         }
     }
+
+    /// As [`judge`](Self::judge), where the secret stays its owner's: the private key of a former version
+    /// of the key backup is theirs too ([`Verdict::OtherVersion`]), as long as it is certain that
+    /// somebody with the key of secret storage stored it.
+    ///
+    /// # Errors
+    ///
+    /// As [`judge`](Self::judge).
+    pub(crate) fn judge_for_owner(
+        &self,
+        name: &SecretName,
+        published_keys: &PublishedKeys,
+    ) -> Result<Verdict, SecretValueError> {
+        match self.judge(name, published_keys) {
+            Err(SecretValueError::Mismatch { derived, published })
+                if SecretKind::of(name) == SecretKind::BackupKey
+                    && self.authenticity == Authenticity::Authenticated =>
+            {
+                Ok(Verdict::OtherVersion { derived, published })
+            }
+            verdict => verdict,
+        }
+    }
 }
 
 /// Why a secret does not open.

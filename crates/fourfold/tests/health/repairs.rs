@@ -273,3 +273,63 @@ fn what_cannot_be_planned_comes_back_with_the_reason() {
     let old = account.proven().id().clone();
     assert_eq!(left[0].reason, DraftError::NoKey(old));
 }
+
+/// The private key of the current version lies under the name of a former one, or on this machine.
+#[test]
+fn the_key_of_the_backup_is_put_back_from_where_it_is_kept() {
+    let kept = fourfold::backup::former::name_of_version("9").unwrap();
+    for is_stored in [true, false] {
+        let mut account = Account::healthy().with_key();
+        let key = account.proven();
+        let right = account.plaintext(BACKUP);
+        let held = if is_stored {
+            account.store(kept.as_str(), &right, &key);
+            Vec::new()
+        } else {
+            vec![(SecretName::backup_key(), account.plaintext(BACKUP))]
+        };
+        let other = Secret::new(fourfold::base64::encode([7; 32]));
+        account.put_entry(BACKUP, &other, &key);
+        let (plan, mended, report) = treat(&account, held);
+        assert_eq!((plan.steps.len(), report.verdict()), (2, Verdict::Healthy));
+        let name = SecretName::backup_key();
+        assert!(mended.open(&name, &key).unwrap().secret.is_same(&right));
+        // What lay there is kept.
+        let copies = fourfold::backup::stored_copies(&mended.storage(), &[key.key()]);
+        assert!(copies.iter().any(|copy| copy.key.secret().is_same(&other)));
+    }
+}
+
+/// A new version is a plan of its own: its private key is stored with it, and the master key signs it.
+#[test]
+fn a_new_version_of_the_backup_is_a_plan() {
+    let account = Account::healthy().broken(|json| {
+        json["backup_version"]["algorithm"] = json!("org.example");
+    });
+    let account = account.with_key();
+    let snapshot = account.snapshot();
+    let mut evidence = Evidence::of(&snapshot);
+    evidence.keys = account.offered(&snapshot);
+    let mut report = examine(&evidence);
+    let (plan, left) = report.draft_repairs(&evidence, |_, one| one.is_chosen, &mut rng());
+    assert!(left.is_empty(), "{left:?}");
+    let mut mended = snapshot.clone();
+    plan.apply_to(&mut mended.account_data);
+    let created = plan.steps.iter().find_map(|step| match &step.action {
+        fourfold::plan::Action::CreateKeyBackup(create) => Some(create.content().clone()),
+        _ => None,
+    });
+    let mut created = created.unwrap();
+    created.insert("version", "2");
+    let version = fourfold::BackupVersion::from_json(&created.to_json()).unwrap();
+    let copies = fourfold::backup::stored_copies(&mended.storage(), &[account.proven().key()]);
+    assert!(copies[0].key.is_key_of(&version));
+    // The former private key is kept.
+    let before = account.plaintext(BACKUP);
+    assert!(copies.iter().any(|copy| copy.key.secret().is_same(&before)));
+    let published = fourfold::PublishedKeys {
+        backup: Some(version),
+        ..snapshot.published_keys()
+    };
+    assert!(published.has_signed_backup(&account.user_id()));
+}

@@ -49,7 +49,7 @@ fn what_was_tried_at_the_server_is_told() {
     let mut evidence = Evidence::of(&snapshot);
     evidence.keys = account.offered(&snapshot);
     let mut observed = Observed::default();
-    observed.stale = vec![MASTER.to_owned()];
+    observed.stale = Some(vec![MASTER.to_owned()]);
     observed.is_echoed = Some(false);
     observed.backup_quirk = Some(Some("the newest version is not the current one".to_owned()));
     observed.sampled_sessions = Some(SampledSessions {

@@ -7,6 +7,7 @@
 )]
 
 mod account;
+mod backups;
 mod dice;
 mod keys;
 mod profile_2019;

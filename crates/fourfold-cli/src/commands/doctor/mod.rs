@@ -11,7 +11,7 @@ mod repair;
 mod way;
 mod words;
 
-use fourfold::health::{Report, Source, examine};
+use fourfold::health::{Evidence, Observed, Report, Source, examine};
 use fourfold_client::Account;
 
 use self::answer::{conclude, in_json};
@@ -19,6 +19,7 @@ use self::given::{Given, known_here};
 pub(crate) use self::options::Options;
 pub(crate) use self::words::in_one_line;
 use crate::account::{self, KnownHere};
+use crate::commands::backup;
 use crate::error::Result;
 use crate::options::Global;
 use crate::runtime;
@@ -34,11 +35,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         return repair::run(global, options, codes);
     }
     let given = Given::read(options)?;
-    let (snapshot, source, here) = match &options.read.snapshot {
+    let (snapshot, here, account) = match &options.read.snapshot {
         Some(path) => {
             let snapshot = account::in_file(path)?;
             let here = known_here(global, options, &snapshot.user_id)?;
-            (snapshot, Source::Snapshot, here)
+            (snapshot, here, None)
         }
         None => {
             // The state is not kept locked while the homeserver is asked.
@@ -47,13 +48,44 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             let account = Account::new(session, &fourfold_client::Options::default())?;
             let _busy = messages::busy("reading the account data");
             let snapshot = runtime::new()?.block_on(account.snapshot_with_devices())?;
-            (snapshot, Source::Server, here)
+            account::warn_of_backup(&snapshot);
+            (snapshot, here, Some(account))
         }
     };
     given.check_baseline(&snapshot.user_id)?;
-    let report = examine(&given.evidence(&snapshot, source, &here));
+    let source = match account {
+        Some(_) => Source::Server,
+        None => Source::Snapshot,
+    };
+    let mut evidence = given.evidence(&snapshot, source, &here);
+    if let Some(account) = account {
+        evidence.observed = sampled(&account, &evidence)?;
+    }
+    let report = examine(&evidence);
     show(global, &report)?;
     conclude(&report, options)
+}
+
+/// Tries the private key of the key backup on some of the room keys in it, when it is at hand.
+fn sampled(account: &Account, evidence: &Evidence<'_>) -> Result<Option<Observed>> {
+    let Some((version, copy)) = backup::first_fitting(evidence) else {
+        return Ok(None);
+    };
+    let _busy = messages::busy("reading room keys from the backup");
+    let sample = account.sample_key_backup(version.version(), &copy.key, SAMPLE);
+    Ok(match runtime::new()?.block_on(sample) {
+        Ok(sample) => {
+            let mut observed = Observed::default();
+            observed.sampled_sessions = Some(sample.sessions);
+            Some(observed)
+        }
+        Err(error) => {
+            messages::note(format_args!(
+                "no room keys of the backup were tried: {error}"
+            ));
+            None
+        }
+    })
 }
 
 fn show(global: &Global, report: &Report) -> Result<()> {
@@ -63,3 +95,6 @@ fn show(global: &Global, report: &Report) -> Result<()> {
         words::print(report)
     }
 }
+
+/// How many room keys are tried.
+const SAMPLE: u32 = 10;

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use fourfold::Plan;
 use fourfold::health::{
     Evidence, Finding, NotDrafted, Remedy, Repair, Report, Risk, Source, examine,
 };
+use fourfold::{Plan, Snapshot};
 use fourfold_client::escape_untrusted;
 
 use super::answer::{conclude, in_json};
@@ -40,7 +40,10 @@ fn of_account(global: &Global, options: &Options, codes: &[String]) -> Result<()
     given.check_baseline(logged_in.account.user_id())?;
     let snapshot = logged_in.snapshot_for_change(options.accept)?;
     let plan = {
-        let evidence = given.evidence(&snapshot, Source::Server, &here);
+        // A private key that is replaced is kept under the name of its version.
+        let seen = Snapshot::clone(&snapshot);
+        let seen = logged_in.wait(logged_in.account.with_older_backups(seen));
+        let evidence = given.evidence(&seen, Source::Server, &here);
         draft(&evidence, |finding, repair| {
             is_wanted(codes, finding, repair)
         })
@@ -78,7 +81,8 @@ fn of_file(global: &Global, options: &Options, codes: &[String], path: &Path) ->
     let plan = {
         let evidence = given.evidence(&snapshot, Source::Snapshot, &here);
         draft(&evidence, |finding, repair| {
-            repair.remedy != Remedy::SignBackup && is_wanted(codes, finding, repair)
+            let is_more = matches!(repair.remedy, Remedy::SignBackup | Remedy::NewBackup);
+            !is_more && is_wanted(codes, finding, repair)
         })
     };
     if options.change.dry_run || !plan.is_empty() {

@@ -9,8 +9,6 @@ pub(super) enum Way {
     Fix,
     /// These commands, one after the other.
     Commands(Vec<String>),
-    /// Nothing here does it: the client that made it.
-    OtherClient,
 }
 
 impl Way {
@@ -34,7 +32,9 @@ impl Way {
             | Remedy::Rewrite(_)
             | Remedy::MakeDefault(_)
             | Remedy::AlignBackupFlags
+            | Remedy::RestoreBackupKey
             | Remedy::SignBackup
+            | Remedy::NewBackup
             | Remedy::ReplaceCopies(_)
             | Remedy::WithdrawEntry { .. }
             | Remedy::RetireKey(_) => Self::Fix,
@@ -46,7 +46,6 @@ impl Way {
                 ])
             }
             Remedy::Migrate(_) => Self::command("key migrate"),
-            Remedy::NewBackup => Self::command("setup --new-backup"),
             Remedy::SignDevice(id) => {
                 // On the device itself no fingerprint has to be compared.
                 let id = word(id, "DEVICE");
@@ -61,7 +60,9 @@ impl Way {
                 Self::command(format!("key rotate --key {id}"))
             }
             Remedy::LogOutDevice(id) => Self::command(format!("device rm {}", word(id, "DEVICE"))),
-            Remedy::DeleteBackup(_) => Self::OtherClient,
+            Remedy::DeleteBackup(version) => {
+                Self::command(format!("backup rm {}", word(version, "VERSION")))
+            }
             Remedy::ResetIdentity => Self::command("setup --reset-identity"),
         }
     }
@@ -117,6 +118,7 @@ mod tests {
             Remedy::MakeDefault(key()),
             Remedy::Migrate(key()),
             Remedy::AlignBackupFlags,
+            Remedy::RestoreBackupKey,
             Remedy::SignBackup,
             Remedy::NewBackup,
             Remedy::SignDevice("DEVICE".to_owned()),
@@ -135,7 +137,7 @@ mod tests {
 
     #[test]
     fn every_remedy_has_a_way_and_every_command_is_one() {
-        let (mut by_command, mut elsewhere) = (0, Vec::new());
+        let mut by_command = 0;
         for remedy in every_remedy() {
             match Way::of_remedy(&remedy) {
                 Way::Fix => {}
@@ -147,11 +149,9 @@ mod tests {
                         assert!(parsed.is_ok(), "{command}");
                     }
                 }
-                Way::OtherClient => elsewhere.push(remedy),
             }
         }
         assert_eq!(by_command, 10);
-        assert_eq!(elsewhere, [Remedy::DeleteBackup("1".to_owned())]);
     }
 
     #[test]

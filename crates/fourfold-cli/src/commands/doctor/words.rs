@@ -152,7 +152,6 @@ fn print_repair(finding: &Finding, repair: &Repair, is_first: bool) -> Result<()
         Way::Commands(commands) => commands
             .iter()
             .try_for_each(|command| output::line(format_args!("            {command}"))),
-        Way::OtherClient => output::line("            in the client that made it"),
     }
 }
 

@@ -1,9 +1,25 @@
 //! In which words the state of the key backup is told, and what it means for the command.
 
 use fourfold::plan::{BackupState, UnknownBackup};
+use fourfold::{BackupVersion, Snapshot};
 
+use super::options::Options;
+use crate::account::LoggedIn;
 use crate::error::{Error, Exit, Result};
 use crate::terminal::messages;
+
+/// The older versions that are known, when a new one is to be made: the private key that it replaces is
+/// kept under the name of its version.
+pub(super) fn older(
+    logged_in: &LoggedIn,
+    snapshot: &Snapshot,
+    options: &Options,
+) -> Vec<BackupVersion> {
+    if !options.new_backup {
+        return Vec::new();
+    }
+    logged_in.wait(logged_in.account.older_key_backups(snapshot))
+}
 
 /// The name in `--json` output.
 pub(super) fn name(state: &BackupState) -> &'static str {
@@ -14,6 +30,7 @@ pub(super) fn name(state: &BackupState) -> &'static str {
         BackupState::Unknown(UnknownBackup::OtherKey { .. }) => "other_key",
         BackupState::Unknown(UnknownBackup::Replaced { .. }) => "replaced",
         BackupState::Unknown(UnknownBackup::UnusableKey { .. }) => "unusable_key",
+        BackupState::Unknown(UnknownBackup::Unavailable { .. }) => "unavailable",
         BackupState::Unknown(_) => "unreadable",
         BackupState::Unsigned => "unsigned",
         BackupState::Unwanted => "unwanted",
@@ -45,6 +62,6 @@ pub(super) fn check(state: BackupState) -> Result<()> {
             Exit::Conflict,
             "the homeserver no longer shows the key backup",
         )
-        .hint("try again; if that does not help, ask the administrator of the homeserver")),
+        .hint("try again; if that does not help: fourfold backup new creates a new version")),
     }
 }

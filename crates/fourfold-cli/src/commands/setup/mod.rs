@@ -8,6 +8,7 @@ mod options;
 mod storage;
 mod storage_key;
 
+use fourfold::backup::CurrentBackup;
 use fourfold::judged::Judged;
 use fourfold::plan::{BackupState, Bootstrap, BootstrapKey, KnownAccount, Replaced};
 use fourfold::signable::Signable;
@@ -37,12 +38,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let published = own_device::published(&logged_in)?;
     let device = ThisDevice::find(&mut logged_in, &options.sealing, &published)?;
     let key = storage_key::find(&snapshot, options)?;
-    let key_backup = snapshot.published_keys().backup;
+    let current_backup = CurrentBackup::of(&snapshot);
+    let older_backups = backup::older(&logged_in, &snapshot, options);
     let account = KnownAccount {
         account_data: &snapshot.account_data,
         published: &published,
-        has_key_backup: snapshot.has_key_backup(),
-        key_backup: key_backup.as_ref(),
+        current_backup: &current_backup,
+        older_backups: &older_backups,
         trust: device.remembered.trust.as_ref(),
         remembered_backup: device.remembered.backup.as_ref(),
         made_here: &device.remembered.unstored,
@@ -150,8 +152,8 @@ struct Done<'a> {
     /// The version of the key backup that the homeserver shows, whoever made it.
     backup_version: Option<String>,
     /// `set_up`, or why it is not: `unsigned` (it is the user's, and the master key that would sign it
-    /// is not at hand), `unwanted`, `no_key`, `other_key`, `unusable_key`, `replaced`, `unreadable` or
-    /// `missing`.
+    /// is not at hand), `unwanted`, `no_key`, `other_key`, `unusable_key`, `replaced`, `unreadable`,
+    /// `unavailable` or `missing`.
     backup_state: &'static str,
     /// Standard secrets that are not in secret storage.
     missing: Vec<SecretName>,

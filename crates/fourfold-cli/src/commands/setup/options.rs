@@ -17,8 +17,8 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(super) reset_identity: bool,
     /// Make a new key backup when the homeserver does not show the one that this machine knows, or
-    /// shows one that cannot be read or whose private key is not in secret storage. The homeserver
-    /// keeps the old one, but what only that one holds is lost with its key
+    /// shows one that cannot be read or whose private key is not in secret storage, as fourfold backup
+    /// new does. The homeserver keeps the old one, and a private key that is replaced is kept
     #[arg(long, conflicts_with = "storage_only")]
     pub(super) new_backup: bool,
     #[command(flatten)]

@@ -20,6 +20,8 @@ pub(super) struct World {
     one_time_keys: BTreeMap<String, BTreeMap<String, Value>>,
     fallback_keys: BTreeMap<String, Value>,
     pub(super) backup: Option<Value>,
+    /// Whether the server fails to say which backup there is.
+    pub(super) is_backup_broken: bool,
     /// Whether nothing sensible is answered to a query.
     pub(super) is_query_broken: bool,
     /// Whether a query is not answered at all.
@@ -197,6 +199,7 @@ impl World {
                 self.send(device, event_type, transaction, body)
             }
             ["sync"] => self.sync(device, query),
+            ["room_keys", "version"] if self.is_backup_broken => Reply::error(500, "M_UNKNOWN"),
             ["room_keys", "version"] => match &self.backup {
                 Some(backup) => Reply::json(200, backup.to_string()),
                 None => Reply::error(404, "M_NOT_FOUND"),

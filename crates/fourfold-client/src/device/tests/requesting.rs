@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use fourfold::Secret;
 use fourfold::identity::TrustChange;
 use fourfold::sharing::{Outcome, Recipients};
+use fourfold::{Secret, SecretName};
 
 use super::dropped::{answered, until};
 use super::homeserver::Failure;
@@ -55,6 +55,23 @@ async fn what_else_happens_meanwhile_is_told_later() {
         )
     }));
     assert!(household.received("TWO").is_empty());
+}
+
+/// The homeserver fails to say which key backup there is: the other secrets come all the same, and the
+/// private key of the backup, which must be compared with it, waits.
+#[tokio::test]
+async fn an_answer_does_not_wait_for_a_backup_that_is_broken() {
+    let mut household = answered().await;
+    household.fake.with(|world| world.is_backup_broken = true);
+    let backup_key = SecretName::backup_key();
+    let two = household.device("TWO");
+    let asked = two
+        .request_secret(backup_key, Recipients::Verified)
+        .unwrap();
+    let waiting = request(&mut household, &once()).await.unwrap_err();
+    assert!(matches!(waiting, DeviceError::Server(_)), "{waiting}");
+    household.device("TWO").abort_request(asked).unwrap();
+    assert_eq!(text(request(&mut household, &once()).await), "s3cret");
 }
 
 #[tokio::test]

@@ -84,11 +84,12 @@ pub(super) const ACCOUNT_DATA_STALE: Condition = Condition {
 };
 
 fn account_data_stale(account: &Account<'_>, found: &mut Findings<'_>) {
-    let Some(observed) = &account.evidence.observed else {
+    let observed = account.evidence.observed.as_ref();
+    let Some(stale) = observed.and_then(|one| one.stale.as_ref()) else {
         found.lacks(Need::Server);
         return;
     };
-    for event_type in &observed.stale {
+    for event_type in stale {
         let message = format!("a sync shows outdated content of {}", shown(event_type));
         let finding = found.finding(server(account), message);
         found.add(finding.detail("event_type", event_type.as_str()));

@@ -14,6 +14,9 @@ pub(super) fn ways_to_store(account: &Account<'_>, name: &SecretName) -> Vec<Rep
     if let Some(to) = to {
         ways.extend(ways_to_rewrap(account, name, to));
     }
+    if *name == SecretName::backup_key() && account.fitting_backup_key().is_some() {
+        ways.push(with_default(account, Repair::new(Remedy::RestoreBackupKey)));
+    }
     let held = account.held(name);
     if let Some(held) = held {
         let mut store = Repair::new(Remedy::StoreHeld(name.clone()));

@@ -1,6 +1,7 @@
 //! What is at the server, as far as a step is about it.
 
 use crate::BackupVersion;
+use crate::backup::ShownVersion;
 use crate::identity::UserKeys;
 
 /// The current state at the server, as far as one step depends on it: what the driver of a plan
@@ -35,6 +36,12 @@ pub enum Found<'a> {
     ///
     /// [version]: https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3room_keysversion
     KeyBackup(Option<&'a BackupVersion>),
-    /// There is a current version of the key backup, and it is of an unknown algorithm or damaged.
+    /// One version of the key backup, the current one or not, `None` for none ([`GET
+    /// /room_keys/version/{version}`][one]): for [`DeleteKeyBackup`](super::DeleteKeyBackup).
+    ///
+    /// [one]: https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3room_keysversionversion
+    KeyBackupVersion(Option<&'a ShownVersion>),
+    /// There is a current version of the key backup, and it is of an unknown algorithm or damaged; or
+    /// the server fails to show the version.
     UnreadableKeyBackup,
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::state::StepState;
+use crate::backup::ShownVersion;
 use crate::signable::Signable;
 use crate::signed_json::PublicKey;
 use crate::{BackupVersion, Content, NewKeyBackup};
@@ -57,6 +58,12 @@ impl CreateKeyBackup {
         } else {
             StepState::Conflict
         }
+    }
+
+    /// Whether one that cannot be read, or not even be had, is expected.
+    #[must_use]
+    pub fn expects_unreadable(&self) -> bool {
+        self.expects_unreadable
     }
 
     /// The same while the current one cannot be read.
@@ -124,6 +131,55 @@ impl SignKeyBackup {
             StepState::Done
         } else {
             StepState::Due
+        }
+    }
+}
+
+/// Delete this version with all room keys in it, expecting it to have that public key
+/// ([`DELETE /room_keys/version/{version}`][delete]).
+///
+/// [delete]: https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3room_keysversionversion
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct DeleteKeyBackup {
+    version: String,
+    /// `None` for a version that cannot be read.
+    public_key: Option<String>,
+}
+
+impl DeleteKeyBackup {
+    /// Expects what is shown now.
+    pub(in crate::plan) fn of(version: &str, shown: &ShownVersion) -> Self {
+        Self {
+            version: version.to_owned(),
+            public_key: shown.usable().map(BackupVersion::public_key),
+        }
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Compares what is shown of this very version now, `None` for nothing, with what the step
+    /// expects.
+    #[must_use]
+    pub fn state(&self, now: Option<&ShownVersion>) -> StepState {
+        match now {
+            None => StepState::Done,
+            Some(now) if now.usable().map(BackupVersion::public_key) == self.public_key => {
+                StepState::Due
+            }
+            Some(_) => StepState::Conflict,
+        }
+    }
+
+    /// The same while the server does not show what it has of the version.
+    #[must_use]
+    pub(crate) fn state_over_unreadable(&self) -> StepState {
+        match self.public_key {
+            None => StepState::Due,
+            Some(_) => StepState::Conflict,
         }
     }
 }

@@ -15,7 +15,7 @@ pub use self::account_data::PutAccountData;
 pub use self::device::{PublishDevice, RemoveDevice, SignDevice};
 pub use self::found::Found;
 pub use self::identity::PublishIdentity;
-pub use self::key_backup::{CreateKeyBackup, SignKeyBackup};
+pub use self::key_backup::{CreateKeyBackup, DeleteKeyBackup, SignKeyBackup};
 pub use self::state::StepState;
 
 /// The action of a step. Each action knows the state that it expects, and tells from the current
@@ -41,6 +41,8 @@ pub enum Action {
     CreateKeyBackup(CreateKeyBackup),
     /// Signs the current version of the key backup with the master key.
     SignKeyBackup(SignKeyBackup),
+    /// Deletes a version of the key backup.
+    DeleteKeyBackup(DeleteKeyBackup),
 }
 
 impl Action {
@@ -64,6 +66,10 @@ impl Action {
                 step.state_over_unreadable()
             }
             (Self::SignKeyBackup(step), Found::KeyBackup(now)) => step.state(now),
+            (Self::DeleteKeyBackup(step), Found::KeyBackupVersion(now)) => step.state(now),
+            (Self::DeleteKeyBackup(step), Found::UnreadableKeyBackup) => {
+                step.state_over_unreadable()
+            }
             _ => StepState::Conflict,
         }
     }
@@ -80,6 +86,7 @@ impl fmt::Display for Action {
             Self::RemoveDevice(step) => write!(f, "log out the device {}", step.device_id()),
             Self::CreateKeyBackup(_) => f.write_str("create a key backup"),
             Self::SignKeyBackup(step) => write!(f, "sign the key backup {}", step.version()),
+            Self::DeleteKeyBackup(step) => write!(f, "delete the key backup {}", step.version()),
         }
     }
 }

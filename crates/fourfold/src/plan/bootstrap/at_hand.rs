@@ -106,11 +106,7 @@ impl<'a> AtHand<'a> {
             remembered: account.remembered_backup,
             private_keys: of_backup.map(|(_, secret)| secret).collect(),
             is_replaced: account.replaced.backup,
-            ..KnownBackup::shown(
-                account.account_data,
-                account.has_key_backup,
-                account.key_backup,
-            )
+            ..KnownBackup::shown(account.account_data, account.current_backup)
         };
         Ok(match known.decide()? {
             BackupChoice::Create => Backup::Make(NewKeyBackup::random(rng)),

@@ -3,6 +3,7 @@
 use crate::cross_signing::{IdentityAtRisk, NotConfirmed, SignDeviceError};
 use crate::identity::CrossSigningKeyError;
 use crate::plan::backup_continuity::BackupHidden;
+use crate::plan::backup_key::BackupKeyError;
 use crate::plan::key_backup::SignKeyBackupError;
 use crate::plan::standard::CompleteError;
 
@@ -14,6 +15,10 @@ use crate::plan::standard::CompleteError;
 )]
 #[non_exhaustive]
 pub enum BootstrapError {
+    /// The private key of a new version of the key backup cannot be stored, or that of a former one not
+    /// kept.
+    #[error(transparent)]
+    BackupKey(#[from] BackupKeyError),
     /// The server does not show the key backup that this machine remembers.
     #[error(transparent)]
     Backup(#[from] BackupHidden),
@@ -49,6 +54,7 @@ crate::error_code::error_codes! {
     Self::UnreliableIdentity { .. } => "bootstrap_unreliable_identity",
     ;
     Self::Backup(error) => error,
+    Self::BackupKey(error) => error,
     Self::Complete(error) => error,
     Self::Device(error) => error,
     Self::Identity(error) => error,

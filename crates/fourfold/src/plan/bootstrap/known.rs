@@ -1,5 +1,6 @@
 //! What is known of an account before it is set up.
 
+use crate::backup::CurrentBackup;
 use crate::identity::{Trust, UserKeys};
 use crate::plan::backup_continuity::RememberedBackup;
 use crate::{AccountData, BackupVersion, Secret, SecretName};
@@ -15,10 +16,10 @@ pub struct KnownAccount<'a> {
     pub account_data: &'a AccountData,
     /// The identity and the devices that the server publishes.
     pub published: &'a UserKeys,
-    /// Whether the server shows a key backup, of whatever kind.
-    pub has_key_backup: bool,
-    /// What it shows of it; `None` also when that cannot be read.
-    pub key_backup: Option<&'a BackupVersion>,
+    /// What the server shows of a key backup.
+    pub current_backup: &'a CurrentBackup,
+    /// Older versions of it, as far as they are known.
+    pub older_backups: &'a [BackupVersion],
     /// The identity that this machine trusts, also from an earlier log-in; `None` if it never knew
     /// one.
     pub trust: Option<&'a Trust>,

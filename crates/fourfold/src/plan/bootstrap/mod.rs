@@ -14,6 +14,7 @@ pub use self::error::BootstrapError;
 pub use self::key::{BootstrapKey, KeyChoice};
 pub use self::known::{KnownAccount, Replaced};
 use self::steps::{Backup, Work, plan};
+use crate::backup::CurrentBackup;
 use crate::cross_signing::{ConfirmedDevice, KnownKeys};
 use crate::identity::CrossSigningKeyError;
 use crate::plan::backup_continuity::{BackupState, KnownBackup, RememberedBackup};
@@ -180,14 +181,11 @@ impl Bootstrap {
         let of_backup = stored.iter().filter(|(of, _)| *of == name);
         let of_backup = of_backup.map(|(_, secret)| secret);
         let published = snapshot.published_keys();
+        let current = CurrentBackup::of(snapshot);
         let known = KnownBackup {
             remembered,
             private_keys: self.backup_key.iter().chain(of_backup).collect(),
-            ..KnownBackup::shown(
-                &snapshot.account_data,
-                snapshot.has_key_backup(),
-                published.backup.as_ref(),
-            )
+            ..KnownBackup::shown(&snapshot.account_data, &current)
         };
         known.state(published.has_signed_backup(&snapshot.user_id))
     }

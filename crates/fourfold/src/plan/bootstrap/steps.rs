@@ -5,16 +5,17 @@ use rand_core::CryptoRng;
 use super::error::BootstrapError;
 use super::key::BootstrapKey;
 use super::known::KnownAccount;
+use crate::backup::{CopyFrom, KeyCopy};
 use crate::cross_signing::{ConfirmedDevice, KnownKeys};
 use crate::identity::PublicKeys;
 use crate::plan::device::{publish_device, sign_device};
 use crate::plan::identity::publish_identity;
 use crate::plan::key::create_key;
-use crate::plan::key_backup::{create_key_backup, replace_unreadable_key_backup, sign_key_backup};
+use crate::plan::key_backup::{create_beside, renew_key_backup, sign_key_backup};
 use crate::plan::standard::complete;
 use crate::{
-    BackupVersion, NewKeyBackup, Plan, PublishedIdentity, PublishedKeys, Secret, SecretName,
-    SecretStorage,
+    BackupVersion, NewKeyBackup, Plan, ProvenKey, PublishedIdentity, PublishedKeys, Secret,
+    SecretName, SecretState, SecretStorage,
 };
 
 /// The work to do, with everything that it needs.
@@ -77,9 +78,18 @@ pub(super) fn plan(
     }
     let mut published_keys = PublishedKeys {
         identity: Some(published.identity().clone()),
-        backup: account.key_backup.cloned(),
+        backup: account.current_backup.usable().cloned(),
     };
-    plans.push(for_backup(account, work, &mut published_keys)?);
+    let backup = for_backup(
+        account,
+        &SecretStorage::new(&account_data),
+        key.proven(),
+        work,
+        &mut published_keys,
+        rng,
+    )?;
+    backup.apply_to(&mut account_data);
+    plans.push(backup);
     let mut secrets = work.keys.secrets();
     let backup_key = work.backup.private_key();
     secrets.extend(backup_key.map(|key| (SecretName::backup_key(), key)));
@@ -99,19 +109,39 @@ pub(super) fn plan(
 /// The key backup; `published_keys` becomes what is published when it is done.
 fn for_backup(
     account: &KnownAccount<'_>,
+    storage: &SecretStorage<'_>,
+    key: &ProvenKey,
     work: &Work,
     published_keys: &mut PublishedKeys,
+    rng: &mut impl CryptoRng,
 ) -> Result<Plan, BootstrapError> {
     match (&work.backup, work.keys.master_key(), &published_keys.backup) {
         (Backup::Make(new), ..) => {
-            let plan = match &published_keys.backup {
-                None if account.has_key_backup => replace_unreadable_key_backup(new),
-                current => create_key_backup(current.as_ref(), new),
-            };
             let mut answer = new.to_content();
             answer.insert("version", "new");
             published_keys.backup = BackupVersion::from_json(&answer.to_json()).ok();
-            Ok(plan)
+            let name = SecretName::backup_key();
+            let made_here = account.made_here.iter().filter(|(of, _)| *of == name);
+            // What an interrupted attempt made for a version that was never created is no use.
+            let (current, older) = (account.current_backup, account.older_backups);
+            let versions: Vec<_> = current.usable().into_iter().chain(older).collect();
+            let held: Vec<_> = made_here
+                .filter_map(|(_, value)| KeyCopy::of(value, CopyFrom::ThisMachine))
+                .filter(|copy| versions.iter().any(|version| copy.key.is_key_of(version)))
+                .collect();
+            if held.is_empty() && matches!(storage.secret(&name), SecretState::Absent) {
+                // There is none to lose: its private key is stored with the other secrets.
+                return Ok(create_beside(current, new));
+            }
+            Ok(renew_key_backup(
+                storage,
+                current,
+                older,
+                new,
+                &[key],
+                &held,
+                rng,
+            )?)
         }
         (Backup::Known(secret), Some(master), Some(current)) => {
             let user_id = account.published.user_id();

@@ -4,6 +4,7 @@ use ed25519_dalek::Signer as _;
 use fourfold_hostile::Forger;
 
 use super::*;
+use crate::backup::{BackupKey, ShownVersion, former};
 use crate::cross_signing::{CrossSigningKeys, IdentityAtRisk};
 use crate::identity::{PinnedBy, Trust, UserKeys};
 use crate::plan::Action;
@@ -23,7 +24,7 @@ const SEED: [u8; 32] = [5; 32];
 struct Account {
     account_data: AccountData,
     published: UserKeys,
-    backup: Option<BackupVersion>,
+    current_backup: CurrentBackup,
     trust: Option<Trust>,
     made_here: Vec<(SecretName, Secret)>,
     replaced: Replaced,
@@ -35,7 +36,7 @@ impl Account {
         Self {
             account_data: AccountData::default(),
             published: UserKeys::from_keys_query(USER, &body).unwrap(),
-            backup: None,
+            current_backup: CurrentBackup::Missing,
             trust: None,
             made_here: Vec::new(),
             replaced: Replaced::default(),
@@ -46,8 +47,8 @@ impl Account {
         KnownAccount {
             account_data: &self.account_data,
             published: &self.published,
-            has_key_backup: self.backup.is_some(),
-            key_backup: self.backup.as_ref(),
+            current_backup: &self.current_backup,
+            older_backups: &[],
             trust: self.trust.as_ref(),
             remembered_backup: None,
             made_here: &self.made_here,
@@ -149,6 +150,12 @@ fn backup(number: u64) -> (NewKeyBackup, BackupVersion) {
     (new, version)
 }
 
+fn shown(backup: &NewKeyBackup, version: &str) -> CurrentBackup {
+    let mut answer = backup.to_content();
+    answer.insert("version", version);
+    CurrentBackup::Shown(Box::new(ShownVersion::from_json(&answer.to_json())))
+}
+
 #[test]
 fn a_new_account_gets_everything_in_an_order_that_keeps_it_usable() {
     let account = Account::new();
@@ -195,15 +202,59 @@ fn what_an_interrupted_attempt_has_made_is_published_and_not_made_anew() {
     assert!(second.replaces_pin());
 }
 
+// The user replaces a backup: the private key of the former version stays at hand.
+// shows: STO-08
+#[test]
+fn the_private_key_of_a_replaced_backup_is_kept_under_its_own_name() {
+    let mut account = Account::new();
+    let key = new_key();
+    let first = account.bootstrap(&key, 1000).unwrap();
+    account.carry_out(&first, &of(&first));
+    let secret = |bootstrap: &Bootstrap| {
+        let mut secrets = bootstrap.secrets().into_iter();
+        let name = SecretName::backup_key();
+        secrets.find(|(of, _)| *of == name).unwrap().1
+    };
+    let old = BackupKey::read(&secret(&first)).unwrap();
+    // Somebody made another version. That the own key is one of version 1 is known, or not.
+    let (other, _) = backup(3000);
+    account.current_backup = shown(&other, "2");
+    account.replaced.backup = true;
+    let key = existing(key);
+    let second = account.bootstrap(&key, 2000).unwrap();
+    let mut after = account.account_data.clone();
+    second.plan().apply_to(&mut after);
+    let storage = SecretStorage::new(&after);
+    let kept: Vec<_> = crate::backup::stored_copies(&storage, &[key.proven().key()]);
+    assert_eq!(kept.len(), 2);
+    assert!(kept[0].key.secret().is_same(&secret(&second)));
+    assert!(kept[1].key.secret().is_same(&old.secret()));
+    // Before anything is replaced.
+    let first_put = second.plan().account_data().next().unwrap();
+    assert!(former::is_name(
+        &SecretName::new(first_put.event_type.clone()).unwrap()
+    ));
+    let steps = &second.plan().steps;
+    let place = |event_type: &str| {
+        steps.iter().position(|step| {
+            matches!(&step.action, Action::PutAccountData(put) if put.event_type == event_type)
+        })
+    };
+    let created = steps
+        .iter()
+        .position(|step| matches!(step.action, Action::CreateKeyBackup(_)));
+    assert!(place(&first_put.event_type) < created && created < place("m.megolm_backup.v1"));
+}
+
 #[test]
 fn what_is_there_stays() {
     let mut account = Account::new();
     let key = new_key();
     let first = account.bootstrap(&key, 1000).unwrap();
     account.carry_out(&first, &of(&first));
-    let (_, kept) = backup(1000);
+    let (kept, _) = backup(1000);
     // The server has another backup, of which no private key is known.
-    account.backup = Some(kept);
+    account.current_backup = shown(&kept, "1");
     let key = existing(key);
     let second = account.bootstrap(&key, 2000).unwrap();
     let actions = &second.plan().steps;
