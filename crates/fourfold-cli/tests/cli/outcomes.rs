@@ -331,7 +331,7 @@ fn a_secret_that_belongs_to_another_published_key() {
         "auth_data": {"public_key": "mNHygT1U3pbynaQA9NmvD2HL6L6/XsyGhglYV5sbNlA"},
         "version": "2"
     }));
-    let own = fourfold::backup::BackupKey::read(&fourfold::Secret::new(secret.as_str())).unwrap();
+    let own = fourfold::backup::BackupKey::read(&Secret::new(secret.as_str())).unwrap();
     let public_key = own.public_key();
     let folder = Folder::new();
     let snapshot = made.write(&folder);
