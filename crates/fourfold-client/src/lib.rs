@@ -70,7 +70,9 @@ mod transport;
 mod verification;
 mod wiped_json;
 
-pub use account::{Account, BackupSample, DeviceInfo, DeviceLists, RefusedSignature, ShownBackup};
+pub use account::{
+    Account, BackupSample, DeviceInfo, DeviceLists, HistoryEntry, HistoryPage, RefusedSignature, ShownBackup,
+};
 pub use apply::{
     ApplyError, Progress, SignError, StepProgress, apply, forget_signature, resume, sign_device,
 };

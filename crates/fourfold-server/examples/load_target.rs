@@ -2,7 +2,8 @@
 //!
 //! `load_target FOLDER TOKENS`: writes a line for each device into the file TOKENS (user ID, access token
 //! and sync token, between tabs), prints its address and serves until its standard input ends. PORT and
-//! CACHE_BYTES in the environment replace 8008 and the default. The scripts beside
+//! CACHE_BYTES in the environment replace 8008 and the default, and NO_HISTORY switches off the history of
+//! account data. The scripts beside
 //! `benches/wrk/run.sh` read the tokens.
 
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
@@ -36,6 +37,9 @@ async fn main() {
     config.accounts.password_cost = PasswordCost::minimal();
     if let Ok(bytes) = std::env::var("CACHE_BYTES") {
         config.storage.cache_bytes = bytes.parse().unwrap();
+    }
+    if std::env::var_os("NO_HISTORY").is_some() {
+        config.storage.quotas.history = None;
     }
     let server = Server::bind(config).await.unwrap();
 

@@ -11,8 +11,8 @@ use axum::routing::MethodFilter;
 
 use crate::call::Call;
 use crate::endpoints::{
-    account_data, devices, discovery, filter, idle, key_backup, keys, login, push_rules,
-    registration, session, sync, to_device,
+    account_data, account_data_history, devices, discovery, filter, idle, key_backup, keys, login,
+    push_rules, registration, session, sync, to_device,
 };
 use crate::http::answer::Handled;
 
@@ -181,6 +181,10 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(Get "/user/{userId}/rooms/{roomId}/account_data/{type}", Owner, account_data::show),
     route!(Put "/user/{userId}/rooms/{roomId}/account_data/{type}", Owner, account_data::replace,
         reads AccountData),
+    route!(Get at "/_matrix/client/unstable/org.fourfold/account_data_history", Session,
+        account_data_history::show),
+    route!(Delete at "/_matrix/client/unstable/org.fourfold/account_data_history", Session,
+        account_data_history::forget, reads Ordinary),
     // Key backup
     route!(Post "/room_keys/version", Session, key_backup::create, reads Ordinary),
     route!(Get "/room_keys/version", Session, key_backup::current),

@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Disable rate limits
     #[arg(long)]
     no_rate_limits: bool,
+    /// Keep no history of account data, and delete what was kept before
+    #[arg(long)]
+    no_history: bool,
     /// The maximum number of connections; a single address gets at most half of them
     #[arg(long, value_name = "NUMBER", default_value_t = Limits::default().connections)]
     connections: usize,
@@ -48,6 +51,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     config.accounts.registration = !options.no_registration;
     if options.no_rate_limits {
         config.rate_limits = RateLimits::disabled();
+    }
+    if options.no_history {
+        config.storage.quotas.history = None;
     }
     config.limits.connections = connections(options.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -3,6 +3,7 @@
 mod backup_versions;
 mod cross_signing;
 mod devices;
+mod history;
 mod key_backup;
 mod keys;
 mod names;
@@ -14,6 +15,7 @@ pub use backup_versions::{BackupSample, ShownBackup};
 pub use cross_signing::RefusedSignature;
 pub(crate) use devices::logged_in;
 pub use devices::{DeviceInfo, DeviceLists};
+pub use history::{HistoryEntry, HistoryPage};
 use std::time::Duration;
 
 use fourfold::Content;

@@ -10,7 +10,7 @@ use crate::call::Call;
 use crate::default_rules::PUSH_RULES;
 use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
-use crate::store::Scope;
+use crate::store::{Origin, Scope};
 
 /// `GET`: the content as it was stored.
 pub(crate) async fn show(call: Call) -> Handled {
@@ -44,10 +44,16 @@ pub(crate) async fn replace(call: Call) -> Handled {
     }
     call.check_body()?;
     let content = call.body.clone();
+    let session = call.session()?;
+    let origin = Origin {
+        device: session.device.clone(),
+        at: call.app.config.clock.now(),
+    };
+    let (user, condition) = (&session.user, call.condition);
     let position = call
         .app
         .store
-        .put_account_data(call.user()?, scope, event_type, content, call.condition)
+        .put_account_data(user, scope, event_type, content, condition, origin)
         .await?;
     Ok(answer::tagged(Bytes::from_static(b"{}"), position))
 }

@@ -2,13 +2,18 @@
 
 use serde_json::json;
 
+use super::account_data_history;
 use crate::call::Call;
 use crate::http::answer::{self, Handled};
 use crate::http::error::MatrixError;
 
 /// `GET /_matrix/client/versions`.
-pub(crate) async fn versions(_: Call) -> Handled {
-    answer::json(&json!({ "versions": VERSIONS, "unstable_features": {} }))
+pub(crate) async fn versions(call: Call) -> Handled {
+    let has_history = call.app.config.storage.quotas.history.is_some();
+    answer::json(&json!({
+        "versions": VERSIONS,
+        "unstable_features": { account_data_history::FEATURE: has_history },
+    }))
 }
 
 /// `GET /.well-known/matrix/client`: only an operator knows under which URL the world sees us.

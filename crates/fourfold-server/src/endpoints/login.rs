@@ -90,7 +90,7 @@ mod tests {
     use tower::ServiceExt;
 
     use crate::store::sqlite::{Options, SqliteStore};
-    use crate::store::{Condition, Scope, Store, UserId};
+    use crate::store::{Condition, DeviceId, Origin, Scope, Store, Timestamp, UserId};
     use crate::{Config, Homeserver, PasswordCost};
 
     /// A server with one account, alice, that has a lot of data and was not used since the start.
@@ -117,6 +117,10 @@ mod tests {
                 &event_type,
                 content,
                 Condition::Always,
+                Origin {
+                    device: DeviceId::new("D"),
+                    at: Timestamp(0),
+                },
             );
             put.await.unwrap();
         }

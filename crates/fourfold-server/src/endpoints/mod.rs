@@ -5,6 +5,7 @@
 //! a store or another endpoint must decide the same way.
 
 pub(crate) mod account_data;
+pub(crate) mod account_data_history;
 pub(crate) mod devices;
 pub(crate) mod discovery;
 pub(crate) mod filter;

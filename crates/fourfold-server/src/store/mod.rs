@@ -36,6 +36,7 @@
 
 mod account_data;
 mod error;
+mod history;
 mod inbox;
 mod key_backup;
 mod keys;
@@ -49,6 +50,7 @@ mod wakeup;
 
 pub use self::account_data::{AccountDataEvent, Changes, Condition, Filter, Scope, Stored};
 pub use self::error::StoreError;
+pub use self::history::{HistoryEntry, HistoryPage, HistoryStore, Origin};
 pub use self::inbox::{
     Inbox, InboxMessage, InboxStore, Outgoing, Recipient, SECRET_REQUEST_LIFETIME, SecretRequest,
     Sent, Transaction,
@@ -65,6 +67,6 @@ pub use self::model::{
     UserId,
 };
 pub use self::operations::Store;
-pub use self::quotas::{AccountDataQuota, Amount, BackupQuota, InboxQuota, Quotas};
+pub use self::quotas::{AccountDataQuota, Amount, BackupQuota, HistoryQuota, InboxQuota, Quotas};
 pub(crate) use self::type_filter::TypeFilter;
 pub use self::wakeup::{Wakeups, Watch};

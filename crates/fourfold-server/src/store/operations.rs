@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::account_data::{Changes, Condition, Filter, Scope, Stored};
 use super::error::StoreError;
+use super::history::{HistoryStore, Origin};
 use super::inbox::InboxStore;
 use super::key_backup::KeyBackupStore;
 use super::keys::KeyStore;
@@ -21,7 +22,7 @@ use super::wakeup::Watch;
 /// See the [module documentation](super) for the rules that every implementation keeps.
 #[async_trait]
 pub trait Store:
-    KeyStore + InboxStore + KeyBackupStore + Send + Sync + std::fmt::Debug + 'static
+    KeyStore + InboxStore + KeyBackupStore + HistoryStore + Send + Sync + std::fmt::Debug + 'static
 {
     /// Makes an account and, when asked, its first session, in one change.
     ///
@@ -104,7 +105,8 @@ pub trait Store:
     ///
     /// `content` is stored and returned byte for byte. Storing what is stored already is a change
     /// like any other: it takes a position and wakes the watchers, because clients wait for the
-    /// echo of their write.
+    /// echo of their write. The content that it replaces enters the history, unless it is the same or
+    /// belongs to a room; see [`HistoryStore`].
     ///
     /// # Errors
     ///
@@ -117,6 +119,7 @@ pub trait Store:
         event_type: &str,
         content: Bytes,
         condition: Condition,
+        origin: Origin,
     ) -> Result<Position, StoreError>;
 
     /// The content of one type of account data.

@@ -1,11 +1,15 @@
 //! The quotas of one user.
 
+use std::time::Duration;
+
 /// The quotas of one user.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Quotas {
     /// Account data, over all rooms and the account.
     pub account_data: AccountDataQuota,
+    /// The history of account data; `None` keeps none, and deletes what there is when the store opens.
+    pub history: Option<HistoryQuota>,
     /// Devices.
     pub devices: u64,
     /// Filters.
@@ -28,6 +32,20 @@ pub struct AccountDataQuota {
     pub types: u64,
     /// Bytes: contents, types and room IDs.
     pub bytes: u64,
+}
+
+/// The quota of the history of account data of a user. Beyond it the oldest entries are deleted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "operators and tests make them")]
+pub struct HistoryQuota {
+    /// Earlier contents, over all types.
+    pub entries: u64,
+    /// Earlier contents of one type: a type that changes often does not push out the others.
+    pub entries_of_type: u64,
+    /// Bytes: contents and types.
+    pub bytes: u64,
+    /// The time for which a content is kept after it was replaced.
+    pub age: Duration,
 }
 
 /// The quota of key backups of a user.
@@ -73,7 +91,8 @@ impl Amount {
 }
 
 impl Default for Quotas {
-    /// 2,000 types, 32 MiB, 500 devices, 500 filters; 500 one-time keys; 10,000 signatures; inboxes
+    /// 2,000 types and 32 MiB of account data, a history of 2,000 earlier contents (100 of one type),
+    /// 16 MiB and a year; 500 devices, 500 filters; 500 one-time keys; 10,000 signatures; inboxes
     /// of 5,000 messages and 16 MiB, of them 4,000 and 12 MiB for other users together and 500 and
     /// 2 MiB for one of them; 100 key backups with 100,000 keys and 128 MiB together.
     fn default() -> Self {
@@ -86,6 +105,12 @@ impl Default for Quotas {
                 types: 2_000,
                 bytes: 32 * 1024 * 1024,
             },
+            history: Some(HistoryQuota {
+                entries: 2_000,
+                entries_of_type: 100,
+                bytes: 16 * 1024 * 1024,
+                age: Duration::from_secs(365 * 24 * 60 * 60),
+            }),
             devices: 500,
             filters: 500,
             backups: BackupQuota {

@@ -8,6 +8,7 @@
 #![expect(clippy::indexing_slicing, reason = "test helpers index into JSON")]
 
 mod account_data;
+mod account_data_history;
 mod authorisation;
 mod concurrency;
 mod connections;

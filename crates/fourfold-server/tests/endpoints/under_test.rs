@@ -47,9 +47,14 @@ pub(crate) struct Stopped {
 
 impl Stopped {
     pub(crate) async fn start_again(self) -> UnderTest {
+        self.start_again_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_again_with(self, change: impl FnOnce(&mut Config)) -> UnderTest {
         let Self { clock, folder } = self;
         let mut config = config(&folder);
         config.clock = clock.clone();
+        change(&mut config);
         let homeserver = Homeserver::open(config).await.unwrap();
         UnderTest {
             router: homeserver.router(),

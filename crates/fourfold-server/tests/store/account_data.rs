@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use fourfold_server::store::{Condition, Position, Scope, Store, StoreError, UserId};
 
-use crate::{account, hash, put, session, types_since};
+use crate::{account, hash, origin, put, session, types_since};
 
 pub(crate) async fn account_data_is_replaced_and_kept_apart(store: &dyn Store) {
     let alice = account(store, "alice", None).await;
@@ -18,6 +18,7 @@ pub(crate) async fn account_data_is_replaced_and_kept_apart(store: &dyn Store) {
             "m.x",
             Bytes::from_static(b"room"),
             Condition::Always,
+            origin(),
         )
         .await
         .unwrap();
@@ -43,7 +44,7 @@ pub(crate) async fn a_condition_is_checked_as_it_is_written(store: &dyn Store) {
         let content = Bytes::from_static(content.as_bytes());
         let scope = Scope::global();
         store
-            .put_account_data(&alice, scope, "m.x", content, condition)
+            .put_account_data(&alice, scope, "m.x", content, condition, origin())
             .await
     };
     let refused = put("never", Condition::Present).await;
@@ -118,13 +119,21 @@ pub(crate) async fn quotas_refuse_without_a_trace(store: &dyn Store) {
                 event_type,
                 content,
                 Condition::Always,
+                origin(),
             )
             .await;
         assert!(matches!(refused, Err(StoreError::Quota(_))), "{refused:?}");
     }
     assert_eq!(store.changes(&alice, None).await.unwrap(), before);
     store
-        .put_account_data(&alice, Scope::global(), "a", content(90), Condition::Always)
+        .put_account_data(
+            &alice,
+            Scope::global(),
+            "a",
+            content(90),
+            Condition::Always,
+            origin(),
+        )
         .await
         .unwrap();
     put(store, &alice, "a", "{}").await;

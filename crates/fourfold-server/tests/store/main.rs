@@ -6,16 +6,18 @@
 #![expect(clippy::unwrap_used, reason = "test helpers")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fourfold_server::store::sqlite::{Options, SqliteStore};
 use fourfold_server::store::{
-    Condition, DeviceId, NewAccount, NewSession, Position, Quotas, Scope, Store, StoreError,
-    Timestamp, TokenHash, TokenPair, UserId,
+    Condition, DeviceId, HistoryQuota, NewAccount, NewSession, Origin, Position, Quotas, Scope,
+    Store, StoreError, Timestamp, TokenHash, TokenPair, UserId,
 };
 use tempfile::TempDir;
 
 mod account_data;
+mod history;
 mod inbox;
 mod key_backup;
 mod keys;
@@ -24,6 +26,10 @@ use account_data::{
     a_condition_is_checked_as_it_is_written, account_data_is_replaced_and_kept_apart,
     changes_come_in_order_and_each_once, hostile_names_are_only_names,
     quotas_refuse_without_a_trace,
+};
+use history::{
+    a_history_has_limits_of_its_own, a_history_is_read_in_pages,
+    replaced_contents_enter_the_history, what_is_too_old_is_neither_shown_nor_counted,
 };
 use inbox::{
     a_copy_that_was_refused_comes_with_the_same_transaction, a_request_has_a_cost_and_a_limit,
@@ -50,6 +56,12 @@ fn quotas() -> Quotas {
     let mut quotas = Quotas::default();
     quotas.account_data.types = 4;
     quotas.account_data.bytes = 100;
+    quotas.history = Some(HistoryQuota {
+        entries: 8,
+        entries_of_type: 4,
+        bytes: 60,
+        age: Duration::from_secs(10),
+    });
     quotas.devices = 3;
     quotas.filters = 2;
     quotas.backups.versions = 3;
@@ -95,6 +107,17 @@ fn refreshable(access: u8, refresh: u8) -> TokenPair {
     }
 }
 
+fn origin() -> Origin {
+    at("D", 1_000)
+}
+
+fn at(device: &str, time: u64) -> Origin {
+    Origin {
+        device: DeviceId::new(device),
+        at: Timestamp(time),
+    }
+}
+
 async fn account(store: &dyn Store, name: &str, first: Option<NewSession>) -> UserId {
     let user = user(name);
     let account = NewAccount {
@@ -120,6 +143,7 @@ async fn put(
             event_type,
             content,
             Condition::Always,
+            origin(),
         )
         .await
         .unwrap()
@@ -169,7 +193,14 @@ async fn strangers_have_nothing_and_can_write_nothing(store: &dyn Store) {
     assert_eq!(store.changes(&nobody, None).await.unwrap().account_data, []);
     let content = Bytes::from_static(b"{}");
     let refused = store
-        .put_account_data(&nobody, Scope::global(), "m.x", content, Condition::Always)
+        .put_account_data(
+            &nobody,
+            Scope::global(),
+            "m.x",
+            content,
+            Condition::Always,
+            origin(),
+        )
         .await;
     assert!(
         matches!(refused, Err(StoreError::NoSuchUser)),
@@ -473,7 +504,14 @@ async fn a_closed_store_writes_no_more(store: &dyn Store) {
     store.close().await;
     let content = Bytes::from_static(b"{}");
     let refused = store
-        .put_account_data(&alice, Scope::global(), "m.x", content, Condition::Always)
+        .put_account_data(
+            &alice,
+            Scope::global(),
+            "m.x",
+            content,
+            Condition::Always,
+            origin(),
+        )
         .await;
     assert!(matches!(refused, Err(StoreError::Closed)), "{refused:?}");
     store.close().await;
@@ -513,6 +551,10 @@ macro_rules! conforms {
             hostile_names_are_only_names
             changes_come_in_order_and_each_once
             quotas_refuse_without_a_trace
+            replaced_contents_enter_the_history
+            a_history_is_read_in_pages
+            a_history_has_limits_of_its_own
+            what_is_too_old_is_neither_shown_nor_counted
             filters_are_kept
             watchers_wake
             concurrent_writers_get_a_position_each

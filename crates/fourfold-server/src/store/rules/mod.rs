@@ -10,6 +10,7 @@
 //! | [`admission`] | whether an inbox takes one more message |
 //! | [`backups`] | versions and sums of key backups, which room keys replace others |
 //! | [`devices`] | how many devices and filters there may be, what cannot be a device ID |
+//! | [`history`] | how much of the history of account data is kept, and for how long |
 //! | [`keys`] | revisions, one-time keys, signatures on other users |
 //! | [`messages`] | how large a request to devices may be, what an acknowledgement means |
 //! | [`secret_requests`] | which requests for secrets leave an inbox |
@@ -20,6 +21,7 @@ pub mod account_data;
 pub mod admission;
 pub mod backups;
 pub mod devices;
+pub mod history;
 pub mod keys;
 pub mod messages;
 pub mod secret_requests;

@@ -9,8 +9,9 @@ use super::errors::WriteError;
 use super::integers::{integer, unsigned};
 use super::unseen::Locked;
 use crate::store::rules::account_data::Totals;
+use crate::store::rules::history::Usage;
 use crate::store::rules::wakes::Change;
-use crate::store::{Position, StoreError, UserId};
+use crate::store::{Position, StoreError, Timestamp, UserId};
 
 /// The transaction in which the queued writes run.
 pub(super) struct Batch<'a> {
@@ -28,6 +29,9 @@ pub(super) struct Counters {
     pub(super) position: Position,
     pub(super) device_list_position: Position,
     pub(super) account_data: Totals,
+    pub(super) history: Usage,
+    /// When the contents that are too old were last deleted.
+    pub(super) history_swept_at: Timestamp,
 }
 
 /// The work after the commit: the cache applies the effects, then the watchers are woken.
@@ -61,7 +65,8 @@ impl<'a> Batch<'a> {
                 .connection
                 .prepare_cached(
                     "SELECT position, device_list_position, account_data_types,
-                        account_data_bytes FROM users WHERE user_id = ?1",
+                        account_data_bytes, history_entries, history_bytes, history_swept_at
+                     FROM users WHERE user_id = ?1",
                 )?
                 .query_row([user.as_str()], |row| {
                     Ok(Counters {
@@ -71,6 +76,11 @@ impl<'a> Batch<'a> {
                             types: unsigned(row.get(2)?),
                             bytes: unsigned(row.get(3)?),
                         },
+                        history: Usage {
+                            entries: unsigned(row.get(4)?),
+                            bytes: unsigned(row.get(5)?),
+                        },
+                        history_swept_at: Timestamp(unsigned(row.get(6)?)),
                     })
                 })
                 .optional()?
@@ -115,7 +125,8 @@ impl<'a> Batch<'a> {
     pub(super) fn write_counters(&mut self) -> Result<(), rusqlite::Error> {
         let mut statement = self.connection.prepare_cached(
             "UPDATE users SET position = ?2, device_list_position = ?3,
-                account_data_types = ?4, account_data_bytes = ?5 WHERE user_id = ?1",
+                account_data_types = ?4, account_data_bytes = ?5, history_entries = ?6,
+                history_bytes = ?7, history_swept_at = ?8 WHERE user_id = ?1",
         )?;
         for (user, counters) in &self.counters {
             statement.execute(params![
@@ -124,6 +135,9 @@ impl<'a> Batch<'a> {
                 integer(counters.device_list_position.0),
                 integer(counters.account_data.types),
                 integer(counters.account_data.bytes),
+                integer(counters.history.entries),
+                integer(counters.history.bytes),
+                integer(counters.history_swept_at.0),
             ])?;
         }
         Ok(())

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use super::{Options, SqliteStore};
 use crate::store::{
     Condition, DeviceId, InboxStore, KeyChange, KeyStore, NewAccount, NewSession, OneTimeKey,
-    OneTimeUpload, Outgoing, Position, Recipient, Scope, Sent, Store, StoreError, Timestamp,
-    TokenHash, TokenPair, Transaction, UserId,
+    OneTimeUpload, Origin, Outgoing, Position, Recipient, Scope, Sent, Store, StoreError,
+    Timestamp, TokenHash, TokenPair, Transaction, UserId,
 };
 
 /// A store whose every read goes to the file.
@@ -52,9 +52,13 @@ impl Faulty {
     ) -> Result<(), StoreError> {
         let (scope, content) = (Scope::global(), content.clone());
         let always = Condition::Always;
+        let origin = Origin {
+            device: DeviceId::new("D"),
+            at: Timestamp(0),
+        };
         let put = self
             .store
-            .put_account_data(user, scope, event_type, content, always);
+            .put_account_data(user, scope, event_type, content, always, origin);
         put.await.map(drop)
     }
 

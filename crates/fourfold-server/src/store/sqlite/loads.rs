@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
     use crate::store::sqlite::{Options, SqliteStore};
-    use crate::store::{Condition, NewAccount, Scope, Store, Timestamp};
+    use crate::store::{Condition, DeviceId, NewAccount, Origin, Scope, Store, Timestamp};
 
     // shows: SRV-11
     #[tokio::test]
@@ -146,6 +146,13 @@ mod tests {
         assert!(loads.users.lock().is_empty());
     }
 
+    fn origin() -> Origin {
+        Origin {
+            device: DeviceId::new("D"),
+            at: Timestamp(0),
+        }
+    }
+
     // shows: SRV-10
     #[tokio::test]
     async fn contents_of_large_accounts_are_read_one_after_another_and_others_meanwhile() {
@@ -164,8 +171,9 @@ mod tests {
             for number in 0..contents {
                 let content = Bytes::from(vec![b'x'; 100_000]);
                 let (scope, event_type) = (Scope::global(), format!("m.{number}"));
+                let always = Condition::Always;
                 let put =
-                    store.put_account_data(user, scope, &event_type, content, Condition::Always);
+                    store.put_account_data(user, scope, &event_type, content, always, origin());
                 put.await.unwrap();
             }
         }
@@ -193,7 +201,8 @@ mod tests {
         let stored = store.account_data(&large, &scope, "m.1").await.unwrap();
         let unchanged = Condition::Unchanged(stored.unwrap().position);
         let content = Bytes::from_static(b"{}");
-        let put = store.put_account_data(&large, scope.clone(), "m.1", content, unchanged);
+        let put =
+            store.put_account_data(&large, scope.clone(), "m.1", content, unchanged, origin());
         put.await.unwrap();
         assert_eq!(read(&large).await, 2);
         store.close().await;

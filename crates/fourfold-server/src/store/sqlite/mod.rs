@@ -7,8 +7,8 @@
 //!
 //! From the bottom up: `integers` and `errors`; the tables (`schema`); the rows of one user in memory
 //! (`state`, `cache`, `unseen`); the transaction (`batch`) and the SQL in it (`rows`); who runs it
-//! (`writer`, `reader`, `loads`); and the store itself (`opening`, `store`) with its four traits
-//! (`operations`, `keys`, `inbox`, `key_backup`). What every store decides the same way is in
+//! (`writer`, `reader`, `loads`); and the store itself (`opening`, `store`) with its five traits
+//! (`operations`, `keys`, `inbox`, `key_backup`, `history`). What every store decides the same way is in
 //! [`rules`](crate::store::rules).
 
 mod batch;
@@ -18,6 +18,7 @@ mod contents;
 mod errors;
 #[cfg(test)]
 mod faults;
+mod history;
 mod inbox;
 mod integers;
 mod key_backup;

@@ -11,8 +11,8 @@ use super::errors::unavailable;
 use super::rows::{account_data, accounts, devices, filters, removal, sessions};
 use super::store::SqliteStore;
 use crate::store::{
-    Changes, Condition, Device, DeviceId, Filter, NewAccount, NewSession, Position, Scope, Session,
-    Store, StoreError, Stored, Timestamp, TokenHash, TokenPair, UserId, Watch,
+    Changes, Condition, Device, DeviceId, Filter, NewAccount, NewSession, Origin, Position, Scope,
+    Session, Store, StoreError, Stored, Timestamp, TokenHash, TokenPair, UserId, Watch,
 };
 
 #[async_trait]
@@ -141,6 +141,7 @@ impl Store for SqliteStore {
         event_type: &str,
         content: Bytes,
         condition: Condition,
+        origin: Origin,
     ) -> Result<Position, StoreError> {
         let write = AccountDataWrite {
             user: user.clone(),
@@ -149,9 +150,11 @@ impl Store for SqliteStore {
             // A copy of its own: what came from the network is a slice of a larger buffer.
             content: Bytes::copy_from_slice(&content),
         };
-        let quota = self.quotas.account_data;
+        let (quota, history) = (self.quotas.account_data, self.quotas.history);
         self.writer
-            .write(move |batch| account_data::put(batch, &write, condition, quota))
+            .write(move |batch| {
+                account_data::put(batch, &write, condition, &origin, quota, history)
+            })
             .await
     }
 

@@ -40,7 +40,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
 const APPLICATION_ID: i32 = 0x3453_7276;
 
 /// Step `n` takes a file from version `n` to version `n + 1`. Never edit a step that was released.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     V1,
     V2,
     KEY_BACKUP,
@@ -48,6 +48,7 @@ const MIGRATIONS: [&str; 7] = [
     ARRIVAL_ORDER,
     SENDERS,
     LARGE_CONTENTS,
+    HISTORY,
 ];
 
 /// Every primary key begins with the user ID, and a table is its primary key (`WITHOUT ROWID`) unless
@@ -111,6 +112,32 @@ CREATE TABLE filters (
     definition BLOB    NOT NULL,
     PRIMARY KEY (user_id, filter_id)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Earlier contents of global account data, in the order in which they were replaced: those of one
+/// commit share the last pages of the table.
+const HISTORY: &str = "
+CREATE TABLE account_data_history (
+    user_id     TEXT    NOT NULL,
+    type        TEXT    NOT NULL,
+    -- The number of the change that stored it.
+    position    INTEGER NOT NULL,
+    -- Null when it was stored while no history was kept.
+    written_at  INTEGER,
+    device_id   TEXT,
+    replaced_at INTEGER NOT NULL,
+    -- What the quota counts: bytes of the content and the type.
+    size        INTEGER NOT NULL,
+    content     BLOB    NOT NULL,
+    PRIMARY KEY (user_id, type, position)
+) STRICT;
+ALTER TABLE account_data ADD COLUMN written_at INTEGER;
+ALTER TABLE account_data ADD COLUMN device_id  TEXT;
+
+-- What the quota counts, and when contents that are too old were last looked for.
+ALTER TABLE users ADD COLUMN history_entries  INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN history_bytes    INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN history_swept_at INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// What may be large lies in tables that are not their primary key: there, SQLite reads a row with all
@@ -419,7 +446,7 @@ mod tests {
             refused,
             Err(OpenError::NewerSchema {
                 found: 99,
-                known: 7
+                known: 8
             })
         ));
     }

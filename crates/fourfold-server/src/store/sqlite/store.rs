@@ -12,7 +12,7 @@ use super::errors::{OpenError, unavailable};
 use super::loads::Loads;
 use super::opening::{self, Opened, Options};
 use super::reader::Readers;
-use super::rows::account_data;
+use super::rows::{account_data, history};
 use super::writer::Writer;
 use crate::store::{Quotas, Scope, StoreError, Stored, UserId, Wakeups};
 
@@ -38,6 +38,9 @@ impl SqliteStore {
             mut connection,
             batch_key,
         } = opening::open(path, &options.server_name)?;
+        if options.quotas.history.is_none() {
+            history::forget_all(&mut connection)?;
+        }
         let wakeups = Wakeups::new();
         let cache = Arc::new(Cache::new(options.cache_bytes));
         let checkpoints = Checkpoints::start(path, &mut connection)?;

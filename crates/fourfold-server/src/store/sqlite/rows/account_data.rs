@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::history;
 use crate::store::rules::account_data::{self as rules, Lengths};
 use crate::store::rules::wakes::Change;
 use crate::store::sqlite::batch::Batch;
@@ -12,13 +13,17 @@ use crate::store::sqlite::cache::{AccountDataWrite, Effect};
 use crate::store::sqlite::contents::{AccountDataRows, MAX_SMALL};
 use crate::store::sqlite::errors::WriteError;
 use crate::store::sqlite::integers::{integer, length, unsigned};
-use crate::store::{AccountDataQuota, Condition, Position, Scope, Stored, UserId};
+use crate::store::{
+    AccountDataQuota, Condition, HistoryQuota, Origin, Position, Scope, Stored, UserId,
+};
 
 pub(in crate::store::sqlite) fn put(
     batch: &mut Batch<'_>,
     write: &AccountDataWrite,
     condition: Condition,
+    origin: &Origin,
     quota: AccountDataQuota,
+    history: Option<HistoryQuota>,
 ) -> Result<Position, WriteError> {
     let connection = batch.connection();
     let user = write.user.as_str();
@@ -34,22 +39,33 @@ pub(in crate::store::sqlite) fn put(
         .optional()?;
     rules::check(condition, stored.map(|(position, _)| position))?;
 
-    let counters = batch.counters(&write.user)?;
+    let totals = batch.counters(&write.user)?.account_data;
     let lengths = Lengths {
         name: length(write.event_type.len() + write.scope.as_str().len()),
         content: length(write.content.len()),
     };
     let stored = stored.map(|(_, length)| length);
-    counters.account_data = rules::replace(counters.account_data, stored, lengths, quota)?;
+    let totals = rules::replace(totals, stored, lengths, quota)?;
+    // After the last refusal and before the row changes.
+    let is_change = match history.filter(|_| stored.is_some() && write.scope.is_global()) {
+        Some(history) => history::keep(batch, write, origin.at, history)?,
+        None => true,
+    };
+    let origin = Some(origin).filter(|_| history.is_some());
+
+    let counters = batch.counters(&write.user)?;
+    counters.account_data = totals;
     counters.position = Position(counters.position.0 + 1);
     let position = counters.position;
 
     let is_large = write.content.len() > MAX_SMALL;
     connection
         .prepare_cached(
-            "INSERT INTO account_data (user_id, room_id, type, position, length, content)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT DO UPDATE SET position = ?4, length = ?5, content = ?6",
+            "INSERT INTO account_data
+                (user_id, room_id, type, position, length, content, written_at, device_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT DO UPDATE SET position = ?4, length = ?5, content = ?6,
+                written_at = iif(?9, ?7, written_at), device_id = iif(?9, ?8, device_id)",
         )?
         .execute(params![
             user,
@@ -58,6 +74,9 @@ pub(in crate::store::sqlite) fn put(
             integer(position.0),
             integer(lengths.content),
             if is_large { &[] } else { &*write.content },
+            origin.map(|origin| integer(origin.at.0)),
+            origin.map(|origin| origin.device.as_str()),
+            is_change,
         ])?;
     if is_large {
         connection

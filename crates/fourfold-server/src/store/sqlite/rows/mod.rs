@@ -10,6 +10,7 @@ pub(super) mod backups;
 pub(super) mod delivery;
 pub(super) mod devices;
 pub(super) mod filters;
+pub(super) mod history;
 pub(super) mod inbox;
 pub(super) mod keys;
 pub(super) mod one_time_keys;
