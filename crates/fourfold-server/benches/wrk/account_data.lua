@@ -2,9 +2,10 @@
 -- VERSIONS.
 local requests = {}
 local method = os.getenv("METHOD")
+-- Each device writes a value of its own, so that every write changes something.
 local content = string.format(
   '{"encrypted":{"%s":{"iv":"%s","ciphertext":"%s","mac":"%s"}}}',
-  string.rep("K", 32), string.rep("I", 22), string.rep("C", 86), string.rep("M", 43))
+  string.rep("K", 32), "%022d", string.rep("C", 86), string.rep("M", 43))
 
 function init()
   for line in io.lines(os.getenv("TOKENS")) do
@@ -14,7 +15,7 @@ function init()
       .. "/account_data/m.cross_signing.master"
     if method == "PUT" then
       headers["Content-Type"] = "application/json"
-      requests[#requests + 1] = wrk.format("PUT", path, headers, content)
+      requests[#requests + 1] = wrk.format("PUT", path, headers, content:format(#requests))
     elseif method == "GET" then
       requests[#requests + 1] = wrk.format("GET", path, headers)
     elseif method == "FIRST_SYNC" then

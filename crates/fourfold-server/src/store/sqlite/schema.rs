@@ -114,25 +114,36 @@ CREATE TABLE filters (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Earlier contents of global account data, in the order in which they were replaced: those of one
-/// commit share the last pages of the table.
+/// Earlier contents of global account data, those of one user and type side by side, so that a write
+/// and the deletion of the oldest touch few pages. As in account data, contents beyond 1 KiB lie apart.
 const HISTORY: &str = "
 CREATE TABLE account_data_history (
     user_id     TEXT    NOT NULL,
     type        TEXT    NOT NULL,
-    -- The number of the change that stored it.
+    -- The number of the change that stored it, and of the one that replaced it.
     position    INTEGER NOT NULL,
+    replaced_by INTEGER NOT NULL,
+    replaced_at INTEGER NOT NULL,
     -- Null when it was stored while no history was kept.
     written_at  INTEGER,
     device_id   TEXT,
-    replaced_at INTEGER NOT NULL,
-    -- What the quota counts: bytes of the content and the type.
-    size        INTEGER NOT NULL,
+    length      INTEGER NOT NULL,
     content     BLOB    NOT NULL,
     PRIMARY KEY (user_id, type, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE large_history (
+    user_id  TEXT    NOT NULL,
+    type     TEXT    NOT NULL,
+    position INTEGER NOT NULL,
+    content  BLOB    NOT NULL,
+    PRIMARY KEY (user_id, type, position)
 ) STRICT;
+
 ALTER TABLE account_data ADD COLUMN written_at INTEGER;
 ALTER TABLE account_data ADD COLUMN device_id  TEXT;
+-- How many earlier contents there are at most, so that no write has to count.
+ALTER TABLE account_data ADD COLUMN earlier    INTEGER NOT NULL DEFAULT 0;
 
 -- What the quota counts, and when contents that are too old were last looked for.
 ALTER TABLE users ADD COLUMN history_entries  INTEGER NOT NULL DEFAULT 0;

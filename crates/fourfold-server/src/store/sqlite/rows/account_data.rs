@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::history;
+use super::history::{self, Note, Replaced};
 use crate::store::rules::account_data::{self as rules, Lengths};
 use crate::store::rules::wakes::Change;
 use crate::store::sqlite::batch::Batch;
@@ -27,45 +27,32 @@ pub(in crate::store::sqlite) fn put(
 ) -> Result<Position, WriteError> {
     let connection = batch.connection();
     let user = write.user.as_str();
-    let stored = connection
-        .prepare_cached(
-            "SELECT position, length FROM account_data
-             WHERE user_id = ?1 AND room_id = ?2 AND type = ?3",
-        )?
-        .query_row(
-            params![user, write.scope.as_str(), &*write.event_type],
-            |row| Ok((Position(unsigned(row.get(0)?)), unsigned(row.get(1)?))),
-        )
-        .optional()?;
-    rules::check(condition, stored.map(|(position, _)| position))?;
+    let replaced = Replaced::find(connection, write)?;
+    rules::check(condition, replaced.as_ref().map(|it| it.position))?;
 
-    let totals = batch.counters(&write.user)?.account_data;
+    let counters = batch.counters(&write.user)?;
     let lengths = Lengths {
         name: length(write.event_type.len() + write.scope.as_str().len()),
         content: length(write.content.len()),
     };
-    let stored = stored.map(|(_, length)| length);
-    let totals = rules::replace(totals, stored, lengths, quota)?;
-    // After the last refusal and before the row changes.
-    let is_change = match history.filter(|_| stored.is_some() && write.scope.is_global()) {
-        Some(history) => history::keep(batch, write, origin.at, history)?,
-        None => true,
-    };
-    let origin = Some(origin).filter(|_| history.is_some());
-
-    let counters = batch.counters(&write.user)?;
-    counters.account_data = totals;
+    let stored = replaced.as_ref().map(|it| it.length);
+    counters.account_data = rules::replace(counters.account_data, stored, lengths, quota)?;
     counters.position = Position(counters.position.0 + 1);
     let position = counters.position;
+    let note = match history.filter(|_| write.scope.is_global()) {
+        // Before the row changes.
+        Some(history) => history::keep(batch, write, replaced, (position, origin), history)?,
+        None => Note::default(),
+    };
 
     let is_large = write.content.len() > MAX_SMALL;
     connection
         .prepare_cached(
-            "INSERT INTO account_data
-                (user_id, room_id, type, position, length, content, written_at, device_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+            "INSERT INTO account_data (user_id, room_id, type, position, length, content,
+                written_at, device_id, earlier)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT DO UPDATE SET position = ?4, length = ?5, content = ?6,
-                written_at = iif(?9, ?7, written_at), device_id = iif(?9, ?8, device_id)",
+                written_at = ?7, device_id = ?8, earlier = ?9",
         )?
         .execute(params![
             user,
@@ -74,9 +61,9 @@ pub(in crate::store::sqlite) fn put(
             integer(position.0),
             integer(lengths.content),
             if is_large { &[] } else { &*write.content },
-            origin.map(|origin| integer(origin.at.0)),
-            origin.map(|origin| origin.device.as_str()),
-            is_change,
+            note.written_at,
+            note.device,
+            note.earlier,
         ])?;
     if is_large {
         connection
