@@ -15,7 +15,7 @@ use crate::store::{
 impl KeyStore for SqliteStore {
     async fn keys(&self, user: &UserId) -> Result<Option<Arc<PublishedKeys>>, StoreError> {
         let entry = self.user(user).await?;
-        Ok(entry.map(|entry| Arc::clone(&entry.read().keys)))
+        Ok(entry.map(|entry| Arc::clone(entry.read().keys.published())))
     }
 
     async fn put_keys(&self, user: &UserId, change: KeyChange) -> Result<(), StoreError> {
@@ -27,7 +27,7 @@ impl KeyStore for SqliteStore {
 
     async fn key_counts(&self, user: &UserId, device: &DeviceId) -> Result<KeyCounts, StoreError> {
         let entry = self.user(user).await?;
-        let counts = entry.and_then(|entry| entry.read().key_counts.get(device).cloned());
+        let counts = entry.and_then(|entry| entry.read().keys.counts(device).cloned());
         Ok(counts.unwrap_or_default())
     }
 

@@ -44,7 +44,7 @@ impl Store for SqliteStore {
         access: &TokenHash,
     ) -> Result<Option<Session>, StoreError> {
         if let Ok(entry) = self.cache.lookup(user)
-            && let Some(session) = entry.read().sessions.get(access)
+            && let Some(session) = entry.read().log_ins.session(access)
         {
             return Ok(Some(session.clone()));
         }
@@ -58,7 +58,7 @@ impl Store for SqliteStore {
             return Ok(None);
         }
         let entry = self.user(user).await?;
-        Ok(entry.and_then(|entry| entry.read().sessions.get(&access).cloned()))
+        Ok(entry.and_then(|entry| entry.read().log_ins.session(&access).cloned()))
     }
 
     async fn refresh_session(
@@ -97,7 +97,7 @@ impl Store for SqliteStore {
     async fn devices(&self, user: &UserId) -> Result<Vec<Device>, StoreError> {
         let entry = self.user(user).await?;
         Ok(entry
-            .map(|entry| entry.read().devices.clone())
+            .map(|entry| entry.read().log_ins.devices().to_vec())
             .unwrap_or_default())
     }
 
@@ -105,7 +105,7 @@ impl Store for SqliteStore {
         Ok(self
             .user(user)
             .await?
-            .and_then(|entry| entry.read().device(device)))
+            .and_then(|entry| entry.read().log_ins.device(device).cloned()))
     }
 
     async fn rename_device(
@@ -184,13 +184,9 @@ impl Store for SqliteStore {
 
     async fn put_filter(&self, user: &UserId, definition: Bytes) -> Result<u64, StoreError> {
         if let Some(entry) = self.user(user).await? {
-            let known = entry.read();
-            let same = known
-                .filters
-                .iter()
-                .find(|(_, known)| *known.definition() == definition);
-            if let Some((filter, _)) = same {
-                return Ok(*filter);
+            let known = entry.read().filters.number_of(&definition);
+            if let Some(filter) = known {
+                return Ok(filter);
             }
         }
         let (user, most) = (user.clone(), self.quotas.filters);
@@ -203,7 +199,7 @@ impl Store for SqliteStore {
         Ok(self
             .user(user)
             .await?
-            .and_then(|entry| entry.read().filters.get(&filter).cloned()))
+            .and_then(|entry| entry.read().filters.get(filter).cloned()))
     }
 
     fn watch(&self, user: &UserId) -> Watch {

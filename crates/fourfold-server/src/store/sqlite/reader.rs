@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::contents::AccountDataRows;
 use super::integers::unsigned;
 use super::rows::{account_data, inbox, keys};
-use super::state::UserState;
+use super::state::{LogIns, Stream, UserState};
 use crate::store::{
     Device, DeviceId, Filter, Position, Session, StoreError, Timestamp, TokenHash, UserId,
 };
@@ -127,16 +127,13 @@ fn load(
              WHERE user_id = ?1",
         )?
         .query_row([id], |row| {
-            let state = UserState {
-                position: Position(unsigned(row.get(0)?)),
-                device_list_position: Position(unsigned(row.get(1)?)),
-                account_data: AccountDataRows::of_length(unsigned(row.get(2)?)),
-                ..UserState::default()
-            };
-            Ok(state)
+            let position = Position(unsigned(row.get(0)?));
+            let device_list = Position(unsigned(row.get(1)?));
+            let contents = AccountDataRows::of_length(unsigned(row.get(2)?));
+            Ok((Stream::at(position, device_list), contents))
         })
         .optional()?;
-    let Some(mut state) = found else {
+    let Some((stream, mut contents)) = found else {
         return Ok(None);
     };
 
@@ -144,37 +141,28 @@ fn load(
         "SELECT device_id, display_name, last_seen_at, last_seen_address
          FROM devices WHERE user_id = ?1 ORDER BY device_id",
     )?;
-    state.devices = devices.query_map([id], device)?.collect::<Result<_, _>>()?;
+    let devices = devices.query_map([id], device)?.collect::<Result<_, _>>()?;
 
     let mut sessions = transaction.prepare_cached(
         "SELECT access_hash, device_id, expires_at, replaces IS NOT NULL
          FROM sessions WHERE user_id = ?1",
     )?;
-    for session in sessions.query_map([id], |row| session(user, row))? {
-        let mut session = session?;
-        if let Some(device) = state
-            .devices
-            .iter()
-            .find(|device| device.id == session.device)
-        {
-            session.last_seen_at = device.last_seen_at;
-        }
-        state.sessions.insert(session.access, session);
-    }
+    let sessions = sessions.query_map([id], |row| session(user, row))?;
+    let log_ins = LogIns::new(devices, sessions.collect::<Result<Vec<_>, _>>()?);
 
-    account_data::load(transaction, user, &mut state.account_data)?;
+    account_data::load(transaction, user, &mut contents)?;
 
     let mut filters = transaction
         .prepare_cached("SELECT filter_id, definition FROM filters WHERE user_id = ?1")?;
-    let mut rows = filters.query([id])?;
-    while let Some(row) = rows.next()? {
-        let definition = Bytes::from(row.get::<_, Vec<u8>>(1)?);
-        let filter = Filter::new(definition);
-        state.filters.insert(unsigned(row.get(0)?), filter);
-    }
-    keys::load(transaction, user, &mut state)?;
-    inbox::load(transaction, user, &mut state)?;
-    Ok(Some(state))
+    let filters = filters.query_map([id], filter)?;
+    Ok(Some(UserState {
+        stream,
+        account_data: contents,
+        filters: filters.collect::<Result<_, _>>()?,
+        keys: keys::load(transaction, user, stream.device_list(), &log_ins)?,
+        inboxes: inbox::load(transaction, user)?,
+        log_ins,
+    }))
 }
 
 fn device(row: &Row<'_>) -> Result<Device, rusqlite::Error> {
@@ -184,6 +172,11 @@ fn device(row: &Row<'_>) -> Result<Device, rusqlite::Error> {
         last_seen_at: Timestamp(unsigned(row.get(2)?)),
         last_seen_address: row.get(3)?,
     })
+}
+
+fn filter(row: &Row<'_>) -> Result<(u64, Arc<Filter>), rusqlite::Error> {
+    let definition = Bytes::from(row.get::<_, Vec<u8>>(1)?);
+    Ok((unsigned(row.get(0)?), Filter::new(definition)))
 }
 
 fn session(user: &UserId, row: &Row<'_>) -> Result<Session, rusqlite::Error> {

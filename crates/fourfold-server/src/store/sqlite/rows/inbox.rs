@@ -1,5 +1,7 @@
 //! Inboxes: what waits in them, and what leaves them.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
@@ -10,7 +12,6 @@ use crate::store::sqlite::batch::Batch;
 use crate::store::sqlite::cache::Effect;
 use crate::store::sqlite::errors::WriteError;
 use crate::store::sqlite::integers::{integer, unsigned};
-use crate::store::sqlite::state::UserState;
 use crate::store::{Amount, DeviceId, Inbox, InboxMessage, Position, UserId};
 
 pub(in crate::store::sqlite) fn messages(
@@ -127,18 +128,16 @@ fn count_out(
 pub(in crate::store::sqlite) fn load(
     transaction: &Transaction<'_>,
     user: &UserId,
-    state: &mut UserState,
-) -> Result<(), rusqlite::Error> {
+) -> Result<HashMap<DeviceId, Inbox>, rusqlite::Error> {
     let mut rows = transaction.prepare_cached(
         "SELECT inbox_messages, inbox_newest, inbox_acknowledged, device_id FROM devices
          WHERE user_id = ?1 AND inbox_newest > 0",
     )?;
-    let mut rows = rows.query([user.as_str()])?;
-    while let Some(row) = rows.next()? {
+    let inbox = |row: &Row<'_>| {
         let device = DeviceId::new(row.get::<_, Box<str>>(3)?);
-        state.inboxes.insert(device, counted(row)?);
-    }
-    Ok(())
+        Ok((device, counted(row)?))
+    };
+    rows.query_map([user.as_str()], inbox)?.collect()
 }
 
 /// Two columns, from `first` on.

@@ -1,7 +1,5 @@
 //! Published keys: device keys, cross-signing keys, signatures on other users.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use rusqlite::{Transaction, params};
 
@@ -11,9 +9,9 @@ use crate::store::rules::keys as rules;
 use crate::store::sqlite::batch::Batch;
 use crate::store::sqlite::errors::WriteError;
 use crate::store::sqlite::integers::unsigned;
-use crate::store::sqlite::state::UserState;
+use crate::store::sqlite::state::{Keys, LogIns};
 use crate::store::{
-    CrossSigningKey, CrossSigningKeys, DeviceId, KeyChange, KeyObjects, PublishedDevice,
+    CrossSigningKey, CrossSigningKeys, DeviceId, KeyChange, KeyObjects, Position, PublishedDevice,
     PublishedKeys, Quotas, UserId, UserSignature,
 };
 
@@ -155,11 +153,12 @@ pub(super) fn is_cross_signing_key(
 pub(in crate::store::sqlite) fn load(
     transaction: &Transaction<'_>,
     user: &UserId,
-    state: &mut UserState,
-) -> Result<(), rusqlite::Error> {
+    revision: Position,
+    log_ins: &LogIns,
+) -> Result<Keys, rusqlite::Error> {
     let id = user.as_str();
     let mut keys = PublishedKeys {
-        revision: state.device_list_position,
+        revision,
         ..PublishedKeys::default()
     };
     let mut rows = transaction.prepare_cached(
@@ -169,14 +168,15 @@ pub(in crate::store::sqlite) fn load(
     while let Some(row) = rows.next()? {
         let device = DeviceId::new(row.get::<_, Box<str>>(0)?);
         keys.devices.push(PublishedDevice {
-            display_name: state.device(&device).and_then(|known| known.display_name),
+            display_name: log_ins
+                .device(&device)
+                .and_then(|known| known.display_name.clone()),
             device,
             keys: Bytes::from(row.get::<_, Vec<u8>>(1)?),
         });
     }
     load_cross_signing(transaction, id, &mut keys)?;
-    state.keys = Arc::new(keys);
-    one_time_keys::load_counts(transaction, id, state)
+    Ok(Keys::new(keys, one_time_keys::counts(transaction, id)?))
 }
 
 fn load_cross_signing(

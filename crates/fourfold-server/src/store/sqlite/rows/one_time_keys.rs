@@ -1,5 +1,7 @@
 //! One-time and fallback keys: uploading, claiming, counting.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -9,8 +11,9 @@ use crate::store::rules::wakes::Change;
 use crate::store::sqlite::batch::Batch;
 use crate::store::sqlite::errors::WriteError;
 use crate::store::sqlite::integers::unsigned;
-use crate::store::sqlite::state::UserState;
-use crate::store::{ClaimedKey, OneTimeKey, OneTimeUpload, StoreError, UserId, WantedKey};
+use crate::store::{
+    ClaimedKey, DeviceId, KeyCounts, OneTimeKey, OneTimeUpload, StoreError, UserId, WantedKey,
+};
 
 /// Adds the keys of an upload; a refusal comes before the first change.
 pub(super) fn add(
@@ -67,18 +70,20 @@ pub(in crate::store::sqlite) fn claim(
     Ok(claimed)
 }
 
-pub(super) fn load_counts(
+/// The counts of each device that has keys.
+pub(super) fn counts(
     transaction: &Transaction<'_>,
     user: &str,
-    state: &mut UserState,
-) -> Result<(), rusqlite::Error> {
+) -> Result<BTreeMap<DeviceId, KeyCounts>, rusqlite::Error> {
+    let mut counts = BTreeMap::<_, KeyCounts>::new();
     let mut rows = transaction.prepare_cached(
         "SELECT device_id, algorithm, count(*) FROM one_time_keys
          WHERE user_id = ?1 GROUP BY device_id, algorithm",
     )?;
     let mut rows = rows.query([user])?;
     while let Some(row) = rows.next()? {
-        let counts = state.counts_of(row.get::<_, Box<str>>(0)?);
+        let device = DeviceId::new(row.get::<_, Box<str>>(0)?);
+        let counts = counts.entry(device).or_default();
         counts
             .one_time_keys
             .insert(row.get(1)?, unsigned(row.get(2)?));
@@ -89,10 +94,11 @@ pub(super) fn load_counts(
     )?;
     let mut rows = rows.query([user])?;
     while let Some(row) = rows.next()? {
-        let counts = state.counts_of(row.get::<_, Box<str>>(0)?);
+        let device = DeviceId::new(row.get::<_, Box<str>>(0)?);
+        let counts = counts.entry(device).or_default();
         counts.unused_fallback_keys.push(row.get(1)?);
     }
-    Ok(())
+    Ok(counts)
 }
 
 /// The one-time keys that are not there yet.

@@ -1,55 +1,48 @@
-//! All rows of one user, in memory.
+//! All rows of one user, in memory: parts that each own their rows, and what concerns several of them.
 //!
 //! An account may be larger than what memory has room for, many times over when many are. The larger
 //! contents of a large account stay in the file and are read when they are asked for.
 
-use std::collections::{BTreeMap, HashMap};
+mod filters;
+mod keys;
+mod log_ins;
+mod stream;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub(super) use self::filters::Filters;
+pub(super) use self::keys::Keys;
+pub(super) use self::log_ins::LogIns;
+pub(super) use self::stream::Stream;
 use super::contents::{AccountDataRows, Growth};
-use crate::store::{
-    Changes, Device, DeviceId, Filter, Inbox, KeyCounts, Position, PublishedKeys, Scope, Session,
-    TokenHash,
-};
+use crate::store::{Changes, DeviceId, Inbox, Position, Scope};
 
 /// A snapshot of the rows of one user. What reads see once it is in the cache.
 #[derive(Default)]
 pub(super) struct UserState {
-    pub(super) position: Position,
-    pub(super) device_list_position: Position,
-    pub(super) devices: Vec<Device>,
-    pub(super) sessions: HashMap<TokenHash, Session>,
+    pub(super) stream: Stream,
+    pub(super) log_ins: LogIns,
     pub(super) account_data: AccountDataRows,
-    pub(super) filters: HashMap<u64, Arc<Filter>>,
-    pub(super) keys: Arc<PublishedKeys>,
-    pub(super) key_counts: BTreeMap<DeviceId, KeyCounts>,
+    pub(super) filters: Filters,
+    pub(super) keys: Keys,
     pub(super) inboxes: HashMap<DeviceId, Inbox>,
 }
 
 impl UserState {
     /// About how many bytes this takes.
     pub(super) fn weight(&self) -> usize {
-        // Prepared it takes about as much again.
-        let filters = self.filters.values();
-        let filters: usize = filters.map(|it| 2 * it.definition().len()).sum();
-        let keys: usize = self.keys.devices.iter().map(|it| it.keys.len()).sum();
-        let cross_signing: usize = self
-            .keys
-            .cross_signing
-            .iter()
-            .map(|it| it.content.len())
-            .sum();
-        let rows = self.keys.devices.len()
-            + self.keys.user_signatures.len()
-            + self.key_counts.len()
-            + self.inboxes.len()
+        let rows = self.log_ins.rows()
             + self.account_data.len()
             + self.filters.len()
-            + self.sessions.len()
-            + self.devices.len();
-        self.account_data.weight() + filters + keys + cross_signing + (rows + 4) * ROW_OVERHEAD
+            + self.keys.rows()
+            + self.inboxes.len();
+        self.account_data.weight()
+            + self.filters.weight()
+            + self.keys.weight()
+            + (rows + 4) * ROW_OVERHEAD
     }
 
     /// Takes in one write of account data. A write that the snapshot holds already, or a newer one,
@@ -61,37 +54,29 @@ impl UserState {
         content: &Bytes,
         position: Position,
     ) -> Growth {
-        self.position = self.position.max(position);
+        self.stream.advance(position);
         self.account_data.put(scope, event_type, content, position)
     }
 
-    /// Takes in how an inbox stands. The writer tells it in the order of the commits.
+    /// Takes in the state of an inbox. The writer reports it in the order of the commits.
     pub(super) fn put_inbox(&mut self, device: DeviceId, inbox: Inbox, position: Position) {
-        self.position = self.position.max(position);
+        self.stream.advance(position);
         self.inboxes.insert(device, inbox);
     }
 
-    /// The counts of a device, to be filled.
-    pub(super) fn counts_of(&mut self, device: Box<str>) -> &mut KeyCounts {
-        self.key_counts.entry(DeviceId::new(device)).or_default()
-    }
-
-    pub(super) fn device(&self, id: &DeviceId) -> Option<Device> {
-        self.devices.iter().find(|device| device.id == *id).cloned()
-    }
-
     pub(super) fn changes(&self, since: Option<Position>) -> Changes {
-        let since = since.filter(|since| *since <= self.position);
+        let position = self.stream.position();
+        let since = since.filter(|since| *since <= position);
         let mut changes = Changes {
-            position: self.position,
+            position,
             ..Changes::default()
         };
-        if since == Some(self.position) {
+        if since == Some(position) {
             return changes;
         }
         let after = since.unwrap_or_default();
         changes.account_data = self.account_data.changed_after(after);
-        changes.device_list = since.is_some_and(|since| self.device_list_position > since);
+        changes.device_list = since.is_some_and(|since| self.stream.device_list() > since);
         changes
     }
 }
