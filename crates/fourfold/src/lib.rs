@@ -81,6 +81,7 @@ pub mod cross_signing;
 mod default_key;
 mod encrypted_secret;
 mod error_code;
+pub mod export;
 pub mod health;
 pub mod history;
 mod identifier;

@@ -121,6 +121,22 @@ impl Snapshot {
         Ok(self)
     }
 
+    /// Account data alone, as it is at a moment.
+    pub(crate) fn of(user_id: &str, account_data: AccountData, now: Timestamp) -> Self {
+        Self {
+            user_id: user_id.to_owned(),
+            account_data,
+            keys_query: None,
+            backup_version: None,
+            backup_versions: Vec::new(),
+            devices: None,
+            device_id: None,
+            server: None,
+            taken_at: Some(now),
+            unavailable: Default::default(),
+        }
+    }
+
     /// With the device that looked.
     #[must_use]
     pub fn seen_by(mut self, device_id: Option<String>) -> Self {

@@ -82,6 +82,7 @@ const TYPES: &[(&str, &[&str])] = &[
     ),
     ("CompleteError", fourfold::plan::CompleteError::CODES),
     ("DeleteError", fourfold::plan::DeleteError::CODES),
+    ("ImportError", fourfold::plan::ImportError::CODES),
     ("NotDescribed", fourfold::plan::NotDescribed::CODES),
     ("RemoveKeyError", fourfold::plan::RemoveKeyError::CODES),
     ("SetUpError", fourfold::plan::SetUpError::CODES),

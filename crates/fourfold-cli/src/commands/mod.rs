@@ -4,8 +4,10 @@ mod agent;
 mod backup;
 mod device;
 mod doctor;
+mod export;
 mod generate;
 mod get;
+mod import;
 mod key;
 mod kit;
 mod lock;
@@ -74,6 +76,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Key(command) => key::run(global, &command),
         Command::Resume(options) => resume::run(global, &options),
         Command::Kit(options) => kit::run(global, &options),
+        Command::Export(options) => export::run(global, &options),
+        Command::Import(options) => import::run(global, &options),
         Command::Completions { shell } => generate::completions(Arguments::command(), shell),
         Command::Man { folder } => generate::man_pages(Arguments::command(), &folder),
     }
@@ -154,6 +158,16 @@ pub(crate) enum Command {
     /// Create an emergency kit: a page to print, with the recovery key and instructions
     #[command(after_help = "Example:\n  fourfold kit --out kit.html")]
     Kit(kit::Options),
+    /// Write secrets to a file, sealed under a new key
+    #[command(
+        after_help = "The file holds the secrets of the identity and of the key backup, and those that are named.\nOther programs that read secret storage can open it: docs/export.md.\n\nExamples:\n  fourfold export secrets.json --kit secrets.html\n  fourfold export secrets.json org.example.token --recovery-key-out secrets.key"
+    )]
+    Export(export::Options),
+    /// Store the secrets of a file that fourfold export wrote
+    #[command(
+        after_help = "Two keys are needed: that of the file and that of the account. Each secret is compared with the\npublished keys and with what the account has.\n\nExamples:\n  fourfold import secrets.json --dry-run\n  fourfold import secrets.json m.megolm_backup.v1"
+    )]
+    Import(import::Options),
     /// Print shell completions
     #[command(after_help = "Example:\n  fourfold completions bash \
         > ~/.local/share/bash-completion/completions/fourfold")]

@@ -24,6 +24,7 @@ mod devices;
 mod doctor;
 mod embedded;
 mod environment;
+mod exports;
 mod fixtures;
 mod help;
 mod homeserver;

@@ -17,6 +17,7 @@ mod bootstrap;
 mod device;
 mod draft;
 mod identity;
+mod import;
 mod key;
 mod key_backup;
 mod profile_2019;
@@ -41,6 +42,7 @@ pub use self::bootstrap::{
 pub use self::device::{publish_device, remove_device, sign_device};
 pub use self::draft::NotDescribed;
 pub use self::identity::publish_identity;
+pub use self::import::{ImportChoices, ImportError, import};
 pub use self::key::{
     ChangeDefaultError, RemoveKeyError, SetUpError, change_default, create_default_key, create_key,
     remove_key, set_up,

@@ -1,0 +1,99 @@
+//! `fourfold import`: store the secrets of a file that `fourfold export` wrote.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fourfold::judged::{self, Judged};
+use fourfold::passphrase::Budget;
+use fourfold::plan::{self, ImportChoices};
+use fourfold::storage::FoundKey;
+use fourfold::{KeyDescription, SecretName};
+
+use crate::account::{self, change};
+use crate::error::{Error, Result};
+use crate::keys::random::rng;
+use crate::options::{AcceptOptions, ChangeOptions, Global, Offer, UnlockOptions};
+use crate::storage::unlock;
+
+/// Options of `import`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// The file that fourfold export wrote; another snapshot of an account will do
+    file: PathBuf,
+    /// The names of the secrets [default: all in the file]
+    names: Vec<String>,
+    /// Omit what does not match the published identity or key backup, instead of refusing the file
+    #[arg(long)]
+    matching_only: bool,
+    /// Replace different values that the account has
+    #[arg(long)]
+    replace: bool,
+    /// Import secrets of a different account
+    #[arg(long)]
+    other_account: bool,
+    #[command(flatten)]
+    unlock: UnlockOptions,
+    #[command(flatten)]
+    change: ChangeOptions,
+    #[command(flatten)]
+    accept: AcceptOptions,
+}
+
+/// Opens the file with one of the keys, and stores its secrets under the account's key, which is
+/// another one of them.
+pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
+    let file = account::in_file(&options.file)?;
+    // A file is what the user says it is; what it holds is compared below.
+    let file = judged::Compared::default().for_opening(file, None)?;
+    let names = options.names.iter().map(SecretName::new);
+    let names = names.collect::<std::result::Result<Vec<_>, _>>();
+    let names = names.map_err(Error::usage)?;
+    let choices = ImportChoices {
+        matching_only: options.matching_only,
+        other_user: options.other_account,
+        replace: options.replace,
+    };
+    change::make(global, options.change, options.accept, |snapshot| {
+        let candidates = unlock::writing_candidates(snapshot, &options.unlock)?;
+        let input = &options.unlock.input;
+        let offers = input.offers_twice(
+            "Recovery key or passphrase of the file",
+            "Recovery key or passphrase of the account",
+        )?;
+        let mut budget = unlock::budget(input);
+        let in_file = file.storage().candidates();
+        let sealed = first(&file, offers.iter(), &in_file, &mut budget)
+            .map_err(|error| about("the file", error))?;
+        let own = first(snapshot, offers.iter().rev(), &candidates, &mut budget)
+            .map_err(|error| about("the account", error))?;
+        let key = unlock::prove(snapshot, own)?;
+        let file = (&*file, &sealed.key);
+        let plan = plan::import(snapshot, file, &names, &key, choices, &mut rng())?;
+        Ok(plan)
+    })
+}
+
+/// The first of the offers that is one of these keys.
+fn first<'a>(
+    snapshot: &Judged,
+    offers: impl Iterator<Item = &'a Offer>,
+    candidates: &[KeyDescription],
+    budget: &mut Budget,
+) -> Result<FoundKey> {
+    let mut failed = Error::usage("no key was given");
+    for offer in offers {
+        match unlock::find(snapshot, offer, candidates, budget) {
+            Ok(found) => return Ok(found),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// Two keys are asked for: which one is missing.
+fn about(what: &str, error: Error) -> Error {
+    Error {
+        message: format!("the key of {what}: {}", error.message),
+        ..error
+    }
+}
