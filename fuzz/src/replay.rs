@@ -1,12 +1,12 @@
 //! Drives a target without a fuzzer: over its corpus, and over mutations of it.
 //!
 //! The mutations come from a seeded generator, so that a run on any machine tries the same inputs.
-//! `FOURFOLD_FUZZ_MUTATIONS` says how many; a failure prints the input, which belongs into corpus/.
+//! `FOURFOLD_FUZZ_MUTATIONS` sets their number; a failure prints the input, which belongs in corpus/.
 
 use std::path::Path;
 use std::{env, fs, panic};
 
-/// How many mutations a run tries that was not told.
+/// The number of mutations that a run tries by default.
 const MUTATIONS: u32 = 4_000;
 
 /// Input never grows beyond this.

@@ -1,4 +1,4 @@
-//! What is done with random input. A target fails by a panic.
+//! The fuzz targets. A target fails by a panic.
 //!
 //! Two drivers share these functions: libFuzzer through fuzz_targets/, and the ordinary test
 //! crates/fourfold/tests/fuzz_corpus.rs, which includes this file and replay.rs. A new target is a
@@ -111,8 +111,8 @@ pub fn recovery_key(input: &[u8]) {
     }
 }
 
-/// The secret of an event is what a reader says that knows JSON and nothing else, and is there when
-/// that one finds it.
+/// The secret of an event is what a plain JSON reader finds, and it is there whenever that reader
+/// finds one.
 pub fn sharing_event(input: &[u8]) {
     let Some(json) = text(input) else {
         return;
@@ -126,7 +126,7 @@ pub fn sharing_event(input: &[u8]) {
         _ => None,
     };
     assert!(found.is_none() || json.trim_start().starts_with('{'));
-    // It refuses more, such as an unknown member that stands there twice.
+    // It refuses more, such as a duplicate unknown member.
     let Ok(content) = Content::from_json(json) else {
         return;
     };

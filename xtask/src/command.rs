@@ -36,7 +36,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     }
 }
 
-/// What a program said.
+/// The output of a program.
 #[derive(Debug)]
 pub(crate) struct Said {
     /// Its standard output.
@@ -45,7 +45,7 @@ pub(crate) struct Said {
     pub(crate) complaint: String,
 }
 
-/// Runs a program that must succeed and keeps what it says.
+/// Runs a program that must succeed and returns its output.
 pub(crate) fn output(command: &mut Command) -> Result<Said, Failure> {
     let output = command
         .output()
@@ -72,7 +72,7 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 
-/// What to say when a program could not be started.
+/// The failure of a program that could not be started.
 pub(crate) fn not_started(command: &Command, error: &io::Error) -> Failure {
     let program = command.get_program().to_string_lossy();
     if error.kind() == io::ErrorKind::NotFound {

@@ -3,14 +3,14 @@
 use std::error::Error;
 use std::fmt;
 
-/// The kinds differ in what the runner makes of them.
+/// The runner treats each kind differently.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Something is wrong with the code, a document or a run.
     Check(String),
     /// The machine lacks a tool: outside CI the lane is skipped, in CI it fails.
     MissingTool(String),
-    /// The command line makes no sense.
+    /// The command line is invalid.
     Usage(String),
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Client {
     token: Option<String>,
 }
 
-/// What a homeserver answered.
+/// The response of a homeserver.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,

@@ -1,4 +1,4 @@
-//! Lists that are made of the code and kept beside it, so that a change of it is seen.
+//! Lists that are generated from the code and kept beside it, so that a change is seen.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::workspace::Workspace;
 use crate::{files, report};
 
-/// What is not as it is kept: nothing, or how to make the list again and every line that differs.
+/// Compares with the kept list: nothing, or how to write it anew and every line that differs.
 pub(crate) fn compare(
     workspace: &Workspace,
     path: &str,
@@ -28,14 +28,14 @@ pub(crate) fn compare(
     Ok(findings)
 }
 
-/// Keeps a list.
+/// Writes a list.
 pub(crate) fn write(workspace: &Workspace, path: &str, now: &str) -> Result<(), Failure> {
     files::write(&workspace.root.join(path), now)?;
     report::line(format_args!("{path}: written"));
     Ok(())
 }
 
-/// What is only in one of two texts, each line once.
+/// The lines that only one of two texts has, each once.
 fn differences(before: &str, after: &str) -> Vec<String> {
     let (before, after): (BTreeSet<_>, BTreeSet<_>) =
         (before.lines().collect(), after.lines().collect());

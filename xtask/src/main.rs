@@ -1,4 +1,4 @@
-//! The tools of the house: everything that CI runs, and the benchmarks, as one program.
+//! The tools of the workspace: everything that CI runs, and the benchmarks, as one program.
 //!
 //! `cargo xtask test` is CI. `cargo xtask bench` compares our server with Synapse.
 

@@ -25,13 +25,13 @@ const ROOTS: &[&str] = &[
     "crates/fourfold-cli/src/main.rs",
 ];
 
-/// The lane: the list is true.
+/// The lane: the list is up to date.
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     let again = "cargo xtask messages --write";
     Failure::from_findings(kept::compare(workspace, KEPT, &text(workspace), again)?)
 }
 
-/// `cargo xtask messages --write`: makes the list again.
+/// `cargo xtask messages --write`: writes the list anew.
 pub(crate) fn write(workspace: &Workspace) -> Result<(), Failure> {
     kept::write(workspace, KEPT, &text(workspace))
 }
@@ -131,7 +131,7 @@ fn begins_with_doc(tokens: &TokenStream) -> bool {
     matches!(first, Some(TokenTree::Ident(name)) if name == "doc")
 }
 
-/// Whether a text is made of words, and is no statement, no JSON and no head of a request.
+/// Returns `true` if a text consists of words and is not a statement, JSON or the head of a request.
 fn is_words(text: &str) -> bool {
     let is_statement = STATEMENTS
         .iter()
@@ -141,7 +141,7 @@ fn is_words(text: &str) -> bool {
     has_words && !is_statement
 }
 
-/// How texts begin that a program reads.
+/// The beginnings of texts that programs read.
 const STATEMENTS: &[&str] = &[
     "{\"",
     "[",

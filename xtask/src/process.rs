@@ -1,4 +1,4 @@
-//! What the system tells of a running process.
+//! What the system reports about a running process.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What the libraries offer to others: kept as text, so that a change of it is seen.
+//! The public API of the libraries, kept as text so that a change of it is seen.
 
 use public_api::{Builder, PublicApi};
 
@@ -29,7 +29,7 @@ const LIBRARIES: &[Library] = &[
     },
 ];
 
-/// The lane: what is public is what is kept.
+/// The lane: the kept lists are up to date.
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     let mut findings = Vec::new();
     for library in LIBRARIES {
@@ -40,7 +40,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     Failure::from_findings(findings)
 }
 
-/// `cargo xtask public-api --write`: keeps what is public now.
+/// `cargo xtask public-api --write`: writes the lists anew.
 pub(crate) fn write(workspace: &Workspace) -> Result<(), Failure> {
     for library in LIBRARIES {
         kept::write(workspace, library.kept, &text(workspace, library)?)?;

@@ -1,4 +1,4 @@
-//! Where the house is, and what is in it.
+//! The workspace: where it is, and its files.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::{command, files};
 pub(crate) struct Workspace {
     /// The folder of the root Cargo.toml.
     pub(crate) root: PathBuf,
-    /// Where cargo builds, and where our own throw-away files go.
+    /// Where cargo builds, and where our own temporary files go.
     pub(crate) target: PathBuf,
     /// Whether `CI` is set: then a missing tool is a failure.
     pub(crate) ci: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Finds the workspace above this crate.
     pub(crate) fn find() -> Result<Self, Failure> {
-        // Cargo says it to what it runs; a binary may be shared by several checkouts.
+        // Cargo passes it to what it runs; a binary may be shared by several checkouts.
         let here = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = here
@@ -47,7 +47,7 @@ impl Workspace {
         })
     }
 
-    /// What `cargo metadata` says of our own packages.
+    /// The output of `cargo metadata` about our own packages.
     pub(crate) fn metadata(&self) -> Result<Value, Failure> {
         let said = command::output(command::cargo(&self.root).args([
             "metadata",

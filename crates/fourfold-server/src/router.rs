@@ -105,7 +105,7 @@ async fn handle(
         Some(session) => Holder::User(session.user.clone()),
         None => Holder::Address(address_key(address)),
     };
-    // Counted until it is answered: what is being worked on takes its memory too.
+    // Counted until it is answered: a request that is being processed takes memory, too.
     let (body, _counted) = match limit {
         None => (Bytes::new(), None),
         Some(limit) => {

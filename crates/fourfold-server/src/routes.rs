@@ -208,7 +208,7 @@ pub(crate) static ROUTES: &[Route] = &[
     route!(Get "/sync", Session, sync::sync),
     route!(Get "/pushrules/", Session, push_rules::all),
     route!(Get "/pushrules/global/", Session, push_rules::global),
-    // What clients ask for when they start; nothing here has anything to say to it
+    // What clients ask for when they start, and what this server has nothing of
     route!(Get "/voip/turnServer", Session, idle::empty),
     route!(Get "/thirdparty/protocols", Session, idle::empty),
     route!(Get "/joined_rooms", Session, idle::joined_rooms),

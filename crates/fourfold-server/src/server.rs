@@ -99,7 +99,7 @@ impl Server {
                     continue;
                 }
             };
-            // Answers are written whole or in large pieces: there is nothing to wait for.
+            // Responses are written whole or in large pieces: there is no reason to wait for more.
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY cannot be set");
             }

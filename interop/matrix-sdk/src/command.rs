@@ -1,10 +1,10 @@
-//! The members of a command, and what it answers.
+//! The members of a command, and its answer.
 
 use std::error::Error;
 
 use serde_json::Value;
 
-/// What a command answers: a value, or in words why not.
+/// The answer to a command: a value, or an error in words.
 pub(crate) type Answer<T = Value> = Result<T, Box<dyn Error>>;
 
 /// A member of a command that must be there.

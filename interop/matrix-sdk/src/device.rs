@@ -18,7 +18,7 @@ use crate::command::{Answer, text};
 use crate::patience::until;
 use crate::verifications::Verifications;
 
-/// How long the server may keep a sync waiting.
+/// The timeout of a sync at the server.
 const POLL: Duration = Duration::from_secs(10);
 
 /// The pause after a sync that failed.

@@ -7,13 +7,14 @@ use tokio::time::timeout;
 
 use crate::command::Answer;
 
-/// How long anything may take.
+/// The timeout of anything.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The library also works between two answers to a sync, without saying so.
+/// The library also works between two responses to a sync, without a notification.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Looks at `state` now and after each answer to a sync and now and then, until it gives something.
+/// Checks `state` now, after each response to a sync and from time to time, until it returns
+/// something.
 pub(crate) async fn until<T>(
     what: &str,
     mut synced: watch::Receiver<u64>,

@@ -85,7 +85,7 @@ impl Household {
         self.resident_as("VmRSS")
     }
 
-    /// The most that it ever was.
+    /// The maximum so far.
     pub(super) fn most_resident(&self) -> Result<u64, Failure> {
         self.resident_as("VmHWM")
     }

@@ -18,7 +18,7 @@ const SECRET: &str = "org.example.bench.secret";
 /// One kind of request.
 #[derive(Debug)]
 pub(super) struct Workload {
-    /// What the table calls it.
+    /// Its name in the table.
     pub(super) name: &'static str,
     method: &'static str,
     kind: Kind,
@@ -48,7 +48,7 @@ pub(super) const TO_DEVICE: &[Workload] = &[
 /// Messages that wait for a device that syncs.
 const WAITING: usize = 10;
 
-/// What the script replaces by a number of its own for every request.
+/// The placeholder that the script replaces by a new number in every request.
 const TRANSACTION: &str = "TRANSACTION";
 
 impl Workload {

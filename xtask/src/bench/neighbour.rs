@@ -89,8 +89,8 @@ fn median(mut series: Vec<Series>) -> Result<Series, Failure> {
     middle.ok_or_else(|| Failure::Check("nothing was measured".to_owned()))
 }
 
-/// wrk, as long as it lives. It leaves the processor to whoever else wants it, so that the server is
-/// measured and not the load generator beside it.
+/// wrk, until it ends. It runs at low priority, so that the server is measured and not the load
+/// generator beside it.
 struct Flood(Child);
 
 impl Flood {

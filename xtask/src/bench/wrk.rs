@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::command;
 use crate::failure::Failure;
 
-/// What one series showed.
+/// The figures of one series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Series {
     /// Answers in a second.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Every crate of the house with the crates that it may link. Imports go down only.
+/// Every crate of the workspace with the crates that it may link. Imports go down only.
 const FLOORS: &[(&str, &[&str])] = &[
     ("fourfold", &[]),
     (

@@ -1,5 +1,5 @@
-//! The plan of the house, checked: who may import whom, what a file may look like, what may be
-//! committed. Each check gives findings in words; no finding is a pass.
+//! The structure of the workspace, checked: which code may import which, what a file may look like,
+//! what may be committed. Each check returns findings in words; none is a pass.
 
 pub(crate) mod circles;
 mod edges;

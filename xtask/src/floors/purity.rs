@@ -41,13 +41,13 @@ const BANNED: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// The folder whose source must not reach for the world around it.
+/// The folder whose source must not use clocks, files, sockets or threads.
 const CORE: &str = "crates/fourfold/src";
 
 /// What unit tests share; lib.rs includes it in tests only.
 const TESTING: &str = "crates/fourfold/src/testing.rs";
 
-/// Modules of `std` that are the world around the core.
+/// Modules of `std` that the core must not use.
 const WORLD: &[&str] = &["env", "fs", "net", "process", "thread"];
 
 /// Clocks by the call that reads them.

@@ -1,9 +1,9 @@
-//! What a database is asked is written down, never put together: values are bound, so that no text of
-//! anybody becomes a statement.
+//! Database statements are literals and never assembled: values are bound, so that no input becomes
+//! part of a statement.
 
 use std::path::Path;
 
-/// What is asked of a database with a statement as its first argument.
+/// Methods that take a statement as their first argument.
 const ASKING: &[&str] = &[
     ".execute(",
     ".execute_batch(",
@@ -30,7 +30,7 @@ const STATEMENTS: &[&str] = &[
     "WITH ",
 ];
 
-/// What puts text together.
+/// What assembles text.
 const BUILDING: &[&str] = &[
     "format!(",
     "format_args!(",
@@ -40,8 +40,8 @@ const BUILDING: &[&str] = &[
     "join(",
 ];
 
-/// Fails on shipped code that builds a statement, or that asks a database with one which is neither
-/// written there nor a name.
+/// Fails on shipped code that builds a statement, or that uses one which is neither a literal nor a
+/// name.
 pub(super) fn check(file: &Path, text: &str) -> Vec<String> {
     let is_shipped =
         file.starts_with("crates") && file.components().any(|it| it.as_os_str() == "src");

@@ -8,7 +8,7 @@ const MOST_BYTES: u64 = 1024 * 1024;
 /// First segments of absolute paths that exist on somebody's machine only.
 const MACHINE_ROOTS: &[&str] = &["home", "root", "work"];
 
-/// Fails on a file that belongs into a release or a download, not into history.
+/// Fails on a file that belongs in a release or a download, not in the history.
 pub(super) fn check_size(file: &Path, bytes: u64) -> Option<String> {
     (bytes > MOST_BYTES).then(|| {
         format!(

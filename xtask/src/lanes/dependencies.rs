@@ -35,7 +35,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<(), Failure> {
     }
 }
 
-/// The program, which is not told of the cargo that runs us.
+/// The program, without the environment of the cargo that runs us.
 fn program(workspace: &Workspace, deny: &PathBuf) -> Command {
     let mut command = Command::new(deny);
     command.current_dir(&workspace.root);

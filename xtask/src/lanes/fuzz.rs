@@ -12,10 +12,10 @@ use crate::failure::Failure;
 use crate::workspace::Workspace;
 use crate::{files, report};
 
-/// How long libFuzzer works on one target.
+/// The time for which libFuzzer runs one target.
 const SECONDS: u32 = 6;
 
-/// How many mutations of each target's corpus the replay tries.
+/// The number of mutations of each target's corpus that the replay tries.
 const MUTATIONS: u32 = 100_000;
 
 /// One target is one folder here.
@@ -31,7 +31,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 fn fuzz(workspace: &Workspace) -> Result<(), Failure> {
-    // One lock file rules the house: the fuzz crate starts from it and adds libFuzzer.
+    // There is one lock file: the fuzz crate starts from it and adds libFuzzer.
     let lock = files::read_text(&workspace.root.join("Cargo.lock"))?;
     files::write(&workspace.root.join("fuzz/Cargo.lock"), &lock)?;
     command::run(&mut prepared(workspace, "build"))?;
@@ -59,7 +59,7 @@ fn fuzz(workspace: &Workspace) -> Result<(), Failure> {
 fn prepared(workspace: &Workspace, verb: &str) -> Command {
     let mut command = fuzzer(workspace, &[verb]);
     command
-        // The house has no unsafe code for a sanitizer to look at.
+        // There is no unsafe code for a sanitizer to examine.
         .args(["--sanitizer", "none"])
         // Some crates switch verification off under cfg(fuzzing).
         .arg("--no-cfg-fuzzing")
@@ -68,7 +68,7 @@ fn prepared(workspace: &Workspace, verb: &str) -> Command {
     command
 }
 
-/// How many inputs libFuzzer says it tried.
+/// The number of inputs that libFuzzer reports.
 fn tried(log: &str) -> String {
     log.lines()
         .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))

@@ -23,7 +23,7 @@ struct Lane {
     run: fn(&Workspace) -> Result<(), Failure>,
 }
 
-/// All lanes: the cheap ones first, so that a small mistake is told early.
+/// All lanes: the cheap ones first, so that a small mistake is reported early.
 const LANES: &[Lane] = &[
     Lane {
         name: "format",
@@ -123,7 +123,7 @@ enum Verdict {
     Skipped,
 }
 
-/// `cargo xtask test`: runs all lanes or the named ones, and goes on after a failure.
+/// `cargo xtask test`: runs all lanes or the named ones, and continues after a failure.
 pub(crate) fn command(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode, Failure> {
     if arguments.iter().any(|argument| argument == "--list") {
         for lane in LANES {
@@ -208,7 +208,7 @@ impl fmt::Display for Run {
 }
 
 impl Verdict {
-    /// A machine without a tool is no news at home, and an error in CI.
+    /// A missing tool skips a lane at home, and is an error in CI.
     const fn of(outcome: &Result<(), Failure>, ci: bool) -> Self {
         match outcome {
             Ok(()) => Self::Passed,

@@ -35,7 +35,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<(), Failure> {
     ]))
 }
 
-/// Whether the compiler has the standard library for the target.
+/// Returns `true` if the compiler has the standard library for the target.
 fn installed(workspace: &Workspace) -> Result<bool, Failure> {
     let folder = command::output(Command::new("rustc").current_dir(&workspace.root).args([
         "--print",

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use crate::failure::Failure;
 use crate::{command, files, process};
 
-/// How long a server may take to start.
+/// The timeout of the start of a server.
 const START: Duration = Duration::from_secs(60);
 
-/// How long a server may take to stop before it is killed.
+/// The timeout after which a server that does not stop is killed.
 const STOP: Duration = Duration::from_secs(10);
 
-/// The pause between two looks at a server that starts or stops.
+/// The pause between two checks of a server that starts or stops.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Lines of the log that an error shows.

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 pub(crate) struct Device {
     program: PathBuf,
     state: PathBuf,
-    /// What else it finds in its environment: paths, by their variables.
+    /// Further environment variables that hold paths.
     environment: Vec<(&'static str, PathBuf)>,
 }
 
@@ -45,7 +45,7 @@ impl Device {
     pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Result<Ended, Failure> {
         let mut child = self.start(arguments)?;
         if let Some(mut stdin) = child.stdin.take() {
-            // A command that reads nothing closes the pipe early, which is its right.
+            // A command that reads nothing may close the pipe early.
             let _closed = stdin.write_all(input.as_bytes());
         }
         ended(child)

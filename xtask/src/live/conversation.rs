@@ -1,4 +1,4 @@
-//! A program that is talked to in lines, and that may keep silent only so long.
+//! A program that is driven line by line, with a timeout for each line.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Child;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 
-/// How long the next line may take. Whoever is talked to gives up earlier, and says on what.
+/// The timeout of the next line. The other side times out earlier, and reports what it waited for.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running program. It ends when this is dropped.
@@ -67,7 +67,7 @@ impl Conversation {
         }
     }
 
-    /// What a program says that does not answer, if its standard error is a pipe.
+    /// The standard error of a program that does not answer, if it is a pipe.
     fn silent(&mut self, why: &str) -> Failure {
         let _killed = self.child.kill();
         let mut talk = String::new();

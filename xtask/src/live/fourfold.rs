@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::live::child::Server;
 use crate::workspace::Workspace;
 
-/// The line by which the server tells where it is.
+/// The beginning of the line with the server's address.
 const ANNOUNCEMENT: &str = "listening on ";
 
 /// Builds `fourfold` and starts its server on a free port, without rate limits.

@@ -1,4 +1,4 @@
-//! The part of the story where changes are interrupted and writers get into each other's way.
+//! The part of the story where changes are interrupted and writers conflict.
 #![expect(
     clippy::indexing_slicing,
     reason = "a missing member of a JSON value is null"
@@ -14,7 +14,7 @@ use super::story::Story;
 use crate::failure::Failure;
 
 impl Story<'_> {
-    /// Kills a rotation, changes what it was about to write, and goes on.
+    /// Kills a rotation, changes what it was about to write, and resumes it.
     pub(super) fn interrupted_and_conflicting(&mut self) -> Result<(), Failure> {
         let (old, new) = (self.path("key-3"), self.path("key-4"));
         let rotate = [

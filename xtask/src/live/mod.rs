@@ -1,4 +1,4 @@
-//! The story against servers that really run: our own, and Synapse.
+//! The story against running servers: our own, and Synapse.
 
 mod child;
 mod cli;

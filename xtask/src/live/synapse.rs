@@ -27,7 +27,7 @@ pub(crate) fn start(workspace: &Workspace) -> Result<Server, Failure> {
     let python = python::install(&home, "matrix-synapse", VERSION)?.join("python");
     let mut tried = 1;
     loop {
-        // Another program may take the port between our look and Synapse's.
+        // Another program may take the port between our check and Synapse's.
         match start_on(&home, &python, free_port()?) {
             Err(Failure::Check(_)) if tried < TRIES => tried += 1,
             outcome => return outcome,
@@ -80,7 +80,7 @@ fn settings(home: &Path, folder: &Path, port: u16) -> Result<Value, Failure> {
         "enable_metrics": false,
         "enable_registration": true,
         "enable_registration_without_verification": true,
-        // Logins are not what is measured.
+        // Logins are not measured.
         "bcrypt_rounds": 4,
         "presence": { "enabled": false },
         // No federation: no other server is known, and none is asked for keys.

@@ -1,4 +1,4 @@
-//! What happened in a story, without what differs from run to run: two servers must give the same.
+//! The results of a story, without what differs from run to run: two servers must give the same.
 
 use crate::failure::Failure;
 use crate::report;

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use super::table::Table;
 
-/// The table, as source, a file for each subject: the crate that has it is linked by nothing here.
+/// The table as source, a file for each subject: nothing here links its crate.
 pub(super) const SOURCE: &str = "crates/fourfold-hostile/src/lies";
 
-/// How a test tells a lie.
+/// The call with which a test plays a lie.
 const PLAY: &str = ".play(";
 
 /// A lie, as far as the lane looks at it.
@@ -95,7 +95,7 @@ mod tests {
         let both = r#"proxy.play("one-lie"); proxy.play("another-lie");"#;
         assert_eq!(findings(both).len(), unknown, "{:?}", findings(both));
         assert_eq!(findings(r#"proxy.play("one-lie");"#).len(), unknown + 1);
-        // Named, and told by nobody.
+        // Named, and played by no test.
         assert_eq!(findings(r#"["one-lie", "another-lie"]"#).len(), unknown + 2);
     }
 

@@ -1,4 +1,4 @@
-//! The tests that run: what the test binaries say of themselves.
+//! The tests that run, as the test binaries list them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

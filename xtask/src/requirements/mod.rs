@@ -20,10 +20,10 @@ use crate::failure::Failure;
 use crate::workspace::Workspace;
 use crate::{files, report};
 
-/// The document that is made of it and of the marks.
+/// The document that is generated from it and from the marks.
 const DOCUMENT: &str = "docs/requirements.md";
 
-/// `cargo xtask requirements --write`: makes the document again.
+/// `cargo xtask requirements --write`: writes the document anew.
 pub(crate) fn write(workspace: &Workspace) -> Result<(), Failure> {
     let (table, shown) = read(workspace)?;
     files::write(

@@ -85,7 +85,7 @@ impl Passwords {
         self.hashed
             .fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let memory = Arc::clone(&self.memory);
-        // The permit goes with the work: a client that hangs up does not make room for another.
+        // The work holds the permit: a client that disconnects does not make room for another.
         let worked = tokio::task::spawn_blocking(move || {
             let outcome = memory.with(work);
             drop(permit);
@@ -106,7 +106,7 @@ impl Memory {
     fn with<T>(&self, work: impl FnOnce(&mut Vec<Block>) -> T) -> T {
         let mut blocks = self.idle().pop().unwrap_or_default();
         let done = work(&mut blocks);
-        // What is in there leads to the password with less work than the hash does.
+        // This memory reveals the password with less work than the hash does.
         blocks.iter_mut().zeroize();
         self.idle().push(blocks);
         done
@@ -137,7 +137,7 @@ fn hash(
 }
 
 /// Returns `true` if the password is the one of the hash, from which the parameters come. What
-/// cannot be read fits no password.
+/// cannot be read matches no password.
 fn matches(stored: &str, password: &[u8], blocks: &mut Vec<Block>) -> bool {
     let mut check = || {
         let stored = PasswordHash::new(stored).ok()?;

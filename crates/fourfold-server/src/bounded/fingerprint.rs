@@ -53,7 +53,7 @@ mod tests {
                 assert_ne!(fingerprints.of(*name), fingerprints.of(*other));
             }
         }
-        // Neither half is the other, and others make others.
+        // The two halves differ, and so do the fingerprints under different keys.
         let Fingerprint(value) = fingerprints.of("a");
         assert_ne!(value >> 64, value & u128::from(u64::MAX));
         assert_ne!(Fingerprints::new().of("a"), fingerprints.of("a"));

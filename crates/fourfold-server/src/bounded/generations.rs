@@ -58,7 +58,7 @@ impl<K: Eq + Hash, V> Generations<K, V> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        // The weight stays counted until the next turn: the bound holds, and that is all it is for.
+        // The weight stays counted until the next turn. The bound holds all the same.
         self.young.remove(key).or_else(|| self.old.remove(key))
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct Limits {
     /// One request body.
     pub body: BodyLimits,
-    /// All that comes in and goes out.
+    /// The memory of requests and responses.
     pub memory: MemoryLimits,
     /// Bytes of a request line with its headers.
     pub head: usize,
@@ -73,8 +73,8 @@ impl Default for BodyLimits {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct MemoryLimits {
-    /// Bytes of large request bodies that come in or are worked on, of everyone together. Beyond it
-    /// those that come slowly are refused.
+    /// Bytes of large request bodies that are being received or processed, of all users together.
+    /// Beyond it slow ones are refused.
     pub bodies: usize,
     /// The same of one user, or of one address without a session, who is answered 429 beyond it. One
     /// body is always possible.

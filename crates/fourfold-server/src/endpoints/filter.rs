@@ -14,7 +14,7 @@ pub(crate) async fn create(call: Call) -> Handled {
             "the filter is larger than 32 KiB".into(),
         ));
     }
-    // So that a bad filter fails here and not in every sync; stored as it came.
+    // Checked so that a bad filter fails here and not in every sync; stored as it was received.
     TypeFilter::of(&call.body()?).map_err(MatrixError::InvalidParam)?;
     // A number in text: it never begins with `{`, which would make it an inline filter.
     let filter = call

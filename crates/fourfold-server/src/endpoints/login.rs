@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(ask("bob").await, [1, 0]);
         store.changes(&alice(), None).await.unwrap();
         assert_eq!(ask("alice").await, [1, 0]);
-        // No account has such a name, which anybody can see.
+        // No account can have such a name, as the rules for names say.
         assert_eq!(ask("ALICE").await, [0, 0]);
         homeserver.close().await;
     }

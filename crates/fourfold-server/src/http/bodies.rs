@@ -1,4 +1,4 @@
-//! Request bodies, as they come in.
+//! Receiving request bodies.
 //!
 //! A body that does not end keeps in memory what came of it, so that large bodies have a [`Budget`],
 //! and each user may have so many that are waited for.
@@ -58,7 +58,7 @@ impl Bodies {
         let mut collecting = pin!(self.collect(holder, body, limit));
         let mut collected = tokio::time::timeout(prompt, collecting.as_mut()).await;
         if collected.is_err() {
-            // From here on it is one of a few.
+            // From here on it counts towards the user's limit of slow bodies.
             let _slow = match holder {
                 Holder::User(user) => Some(self.slow.begin(user)?),
                 Holder::Address(_) => None,

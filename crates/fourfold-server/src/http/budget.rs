@@ -171,7 +171,7 @@ impl<T> Holding<T> {
         let more = charge.saturating_sub(self.part.state().charge);
         if more > 0 {
             self.budget.make_room(&mut held, &self.part.holder, more)?;
-            // What gave way is not in the books any more, and nothing is added to it.
+            // A part that was evicted is no longer counted, and nothing is added to it.
             if held.parts.contains_key(&self.part.number) {
                 held.add(&self.part.holder, more);
                 self.part.state().charge += more;
@@ -227,7 +227,7 @@ impl<T> Held<T> {
         *self.holders.entry(holder.clone()).or_default() += bytes;
     }
 
-    /// Forgets a part, and what is left of it.
+    /// Removes a part and what remains of it.
     fn give_way(&mut self, part: &Part<T>) {
         let mut state = part.state();
         let charge = std::mem::take(&mut state.charge);

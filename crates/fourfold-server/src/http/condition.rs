@@ -22,7 +22,7 @@ pub(crate) fn of(headers: &HeaderMap) -> Result<Condition, MatrixError> {
             .ok()
             .and_then(position)
             .map(Condition::Unchanged)
-            // A tag that was never given out names nothing that is stored.
+            // A tag that this server never issued matches nothing that is stored.
             .ok_or(MatrixError::ConcurrentWrite),
         (None, Some(tag)) if tag == "*" => Ok(Condition::Absent),
         _ => Err(MatrixError::InvalidParam(

@@ -28,10 +28,10 @@ pub(crate) fn protocol(limits: &Limits) -> http1::Builder {
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.receive_timeout)
         .max_header_size(limits.head)
-        // The buffer holds pieces of bodies too; it needs no more than a head does.
+        // The buffer also holds pieces of bodies; it need not be larger than a head.
         .max_buf_size(limits.head.max(MIN_BUFFER));
-    // No `pipeline_flush`: it holds an answer back while input waits, also the last one, to a request
-    // that cannot be read; and it takes the bound away from what waits to be written.
+    // No `pipeline_flush`: it delays a response while input waits, even the last one, to a request
+    // that cannot be read; and it removes the limit on what waits to be written.
     http
 }
 
@@ -39,7 +39,7 @@ pub(crate) async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketA
     match listener.accept().await {
         Ok(accepted) => Some(accepted),
         Err(error) => {
-            // Out of descriptors or the like: what is open must end before there is room.
+            // Out of descriptors or similar: open connections must end before there is room.
             tracing::warn!(%error, "a connection could not be accepted");
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
@@ -47,7 +47,7 @@ pub(crate) async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketA
     }
 }
 
-/// Says no in as much as fits into the buffers of the system, and hangs up.
+/// Refuses with as much as fits into the buffers of the system, and disconnects.
 pub(crate) fn refuse(stream: TcpStream) {
     let told = stream
         .into_std()

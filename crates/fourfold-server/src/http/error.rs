@@ -21,7 +21,7 @@ pub(crate) enum MatrixError {
     /// device brings everything back.
     #[error("unknown access token")]
     UnknownToken { soft_logout: bool },
-    /// 401: user-interactive authentication is to be done or went wrong; the body says how to go on.
+    /// 401: user-interactive authentication is to be done or went wrong; the body says how to continue.
     #[error("user-interactive authentication is required")]
     Interactive(serde_json::Value),
     /// 403.
@@ -51,7 +51,7 @@ pub(crate) enum MatrixError {
     /// 400: something is there and wrong.
     #[error("{0}")]
     InvalidParam(&'static str),
-    /// 400: a signature is missing or does not fit.
+    /// 400: a signature is missing or does not match.
     #[error("{0}")]
     InvalidSignature(&'static str),
     /// 400: the user name has other characters, or too many.

@@ -58,7 +58,7 @@ struct Shared {
 }
 
 impl Connection {
-    /// Takes in a request that was read; `false` when it has chunks and a length.
+    /// Counts a request that was read; `false` if it has chunks and a length.
     ///
     /// Such a request is read differently by different programs, so that anyone who stands between
     /// can be made to see another request than we do. The HTTP implementation goes by the chunks
@@ -75,7 +75,7 @@ impl Connection {
         true
     }
 
-    /// The server stops: nobody is waited for any more.
+    /// The server is stopping: it no longer waits for anybody.
     pub(crate) fn stop(&self) {
         self.0.is_stopping.store(true, Ordering::Relaxed);
     }

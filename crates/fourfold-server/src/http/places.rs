@@ -111,7 +111,7 @@ impl Places {
         own.waiting = own.waiting.saturating_sub(1);
         let place = self.place(&mut state, address);
         drop(state);
-        // Without a receiver the place comes back as this is dropped, and goes to the next.
+        // Without a receiver, dropping this returns the place, and the next one gets it.
         drop(sender.send(place));
     }
 

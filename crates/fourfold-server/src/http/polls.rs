@@ -1,8 +1,8 @@
 //! The syncs that wait: one of each device, and not too many of a user.
 //!
-//! A device that asks again has given up on the answer before, or is two programs that do not know of
-//! each other. Either way the older one is answered at once with what there is, and its connection is
-//! free.
+//! A device that asks again no longer waits for the earlier response, or is two programs that do not
+//! know of each other. Either way the older one is answered at once with what there is, and its
+//! connection is free.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! From an error to the answer that tells it.
+//! From an error to its response.
 
 use axum::body::Body;
 use http::{HeaderValue, Response, header};
@@ -36,7 +36,7 @@ pub(crate) fn refusal(error: &MatrixError) -> Response<Body> {
     | MatrixError::InboxFull { retry_after }
     | MatrixError::Busy { retry_after } = error
     {
-        // Whole seconds, rounded up: sooner would be refused again.
+        // Whole seconds, rounded up: an earlier attempt would be refused again.
         let seconds = u64::try_from(retry_after.as_millis().div_ceil(1000)).unwrap_or(u64::MAX);
         answer
             .headers_mut()

@@ -7,7 +7,7 @@ use super::rates::Rates;
 use super::unread::Unread;
 use crate::config::Config;
 
-/// The bounds of what comes in and goes out.
+/// The limits on requests and responses.
 pub(crate) struct Traffic {
     pub(crate) rates: Arc<Rates>,
     pub(crate) bodies: Bodies,

@@ -137,7 +137,7 @@ impl HttpBody for Large {
                 }
                 Ok(Some(Part::Later(_, later))) => {
                     this.later = this.later.saturating_sub(1);
-                    // The time that it takes to read is not the client's.
+                    // The time for reading from the store does not count as the client's.
                     this.holding.waits_for_server();
                     this.reading = Some(later);
                 }
@@ -302,7 +302,7 @@ mod tests {
             taken += frame.into_data().unwrap().len();
         }
         assert_eq!(unread.0.bytes(), 3 * ONE);
-        // It is the answer of somebody who does not read now.
+        // The response whose client no longer reads is dropped first.
         tokio::time::advance(STALLED).await;
         drop(unread.ask("b", 9 * ONE).unwrap());
         body.collect().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! A stream whose other side must go on reading.
+//! A stream whose other side must keep reading.
 //!
 //! A client that asks and never reads fills the buffers of the system; then its connection, and the
 //! answer that waits for it, would stay forever.
@@ -116,7 +116,7 @@ mod tests {
         let reading = async {
             let mut bytes = [0; 16];
             for _ in 0..10 {
-                // The time stands still but for this: nothing really waits.
+                // Time advances here only: nothing really waits.
                 tokio::time::advance(PATIENCE / 2).await;
                 theirs.read_exact(&mut bytes).await.unwrap();
             }

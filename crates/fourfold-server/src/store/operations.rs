@@ -70,7 +70,7 @@ pub trait Store:
     /// Notes that a refreshed session is in use: the pair that it replaces ends before this returns.
     async fn confirm_session(&self, user: &UserId, access: &TokenHash) -> Result<(), StoreError>;
 
-    /// Notes when, and from which address, a device was last seen. Wakes nobody.
+    /// Records when, and from which address, a device was last seen. Wakes nobody.
     async fn touch_device(
         &self,
         user: &UserId,

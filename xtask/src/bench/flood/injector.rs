@@ -76,7 +76,7 @@ impl Injector {
         // A poll that waits brings the first of them.
     }
 
-    /// How many of them were not given yet.
+    /// The number of events that were not delivered yet.
     pub(super) fn left(&self) -> u64 {
         self.shared.left.load(Ordering::SeqCst)
     }

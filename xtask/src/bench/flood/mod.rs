@@ -19,7 +19,7 @@ const JUNK: u64 = 1_000_000;
 /// More memory than this is a failure: 200 MiB, in KiB.
 const MOST_RESIDENT: u64 = 200 * 1024;
 
-/// How long all of it may take.
+/// The timeout of the whole run.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 const PAUSE: Duration = Duration::from_millis(50);
@@ -59,7 +59,7 @@ pub(super) fn run(workspace: &Workspace) -> Result<(), Failure> {
     let answered = asked.elapsed();
     let left = injector.left();
     wait(0)?;
-    // The last batch is taken in when the agent asks for the next.
+    // The last batch has been processed when the agent asks for the next.
     injector.wait_for_another_sync();
     let taken = begun.elapsed();
     let most = household.most_resident()?;

@@ -25,7 +25,7 @@ pub(super) struct Attack {
     pub(super) act: fn(&Scene, &mut Party, &Name) -> Result<(), Failure>,
 }
 
-/// Attacks as anybody may make them who can register.
+/// Attacks that anybody who can register can make.
 pub(super) const ATTACKS: &[Attack] = &[
     Attack {
         name: "unread syncs",
@@ -290,7 +290,7 @@ fn hold_open(scene: &Scene, party: &Party, text: &str, count: usize) -> Result<(
         if scene.is_over() {
             break;
         }
-        // A server that ends connections of one who has too many is right.
+        // A server may close connections of a client that has too many.
         let opened = wire::open(party.from, scene.to).and_then(|mut stream| {
             stream.set_write_timeout(Some(Duration::from_secs(2)))?;
             stream.write_all(text.as_bytes())?;
@@ -318,7 +318,7 @@ fn read_slowly(scene: &Scene, party: &mut Party) -> Result<(), Failure> {
     let mut chunk = [0; 4096];
     while !scene.is_over() {
         for reader in &mut readers {
-            // Nothing yet, or the end: both are as good as bytes to one who is in no hurry.
+            // Nothing yet, or the end: a slow reader treats both like bytes.
             let _read = reader.read(&mut chunk);
         }
         thread::sleep(Duration::from_millis(200));

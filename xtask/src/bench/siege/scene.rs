@@ -9,10 +9,10 @@ use std::{fs, thread};
 use crate::command;
 use crate::failure::Failure;
 
-/// The pause between two looks at whether it is over.
+/// The pause between two checks of whether it is over.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// One attack, as long as it goes on.
+/// One attack while it lasts.
 #[derive(Debug)]
 pub(super) struct Scene {
     pub(super) to: SocketAddrV4,

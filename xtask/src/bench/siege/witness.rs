@@ -99,7 +99,7 @@ impl Witness {
         })
     }
 
-    /// Takes in all that waits for the second device; the numbers of what the first one sent.
+    /// Receives all that waits for the second device; returns the numbers of what the first one sent.
     pub(super) fn receive(&mut self) -> Result<Vec<u64>, Failure> {
         let mut numbers = Vec::new();
         loop {

@@ -51,7 +51,7 @@ fn definers<'a>(tree: &'a Tree, from: usize, path: &[String]) -> Vec<(String, &'
 
 struct Walk<'a> {
     tree: &'a Tree,
-    /// What is being looked for, so that imports that import each other have an end.
+    /// The names that are being resolved, so that imports of each other come to an end.
     open: BTreeSet<(usize, String)>,
 }
 

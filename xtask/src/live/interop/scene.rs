@@ -27,7 +27,7 @@ pub(super) struct House<'a> {
     /// The command `fourfold`.
     pub(super) ours: &'a Path,
     pub(super) base: &'a str,
-    /// New, and goes with the run.
+    /// A new folder, removed after the run.
     pub(super) folder: PathBuf,
     /// Where agents have their sockets: a short path, as those must have.
     pub(super) runtime: PathBuf,

@@ -34,7 +34,7 @@ pub(crate) async fn upload_cross_signing(call: Call) -> Handled {
     let mut confirmed = false;
     for _ in 0..MAX_ATTEMPTS {
         let published = store.keys(user).await?.unwrap_or_default();
-        // All that can be wrong is said before a password is asked for.
+        // Everything that can be wrong is reported before the password is asked for.
         uploaded.check(user, &published, &store.devices(user).await?)?;
         if uploaded.is_stored_in(&published)? {
             return Ok(answer::empty());

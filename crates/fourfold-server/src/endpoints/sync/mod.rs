@@ -110,7 +110,7 @@ impl News {
         let (user, device) = (&session.user, &session.device);
         let position = since.filter(|_| !full).map(|since| since.position);
         let mut changes = store.changes(user, position).await?;
-        // At once: a poll that waits holds nothing that it will not tell.
+        // Filtered at once: a poll that waits holds nothing that it will not return.
         let events = &mut changes.account_data;
         events.retain(|event| filter.shows(&event.event_type));
         events.shrink_to_fit();

@@ -117,7 +117,7 @@ mod tests {
         }
         assert_eq!(waiting.all, amount(5_000, 500_000));
         assert_eq!(before, waiting.of_others);
-        // An inbox full of the own messages takes nothing from anybody.
+        // An inbox that is full of the user's own messages accepts none from anybody.
         assert!(!admits(&quota, &waiting, Sender::Other, NONE, 100));
     }
 

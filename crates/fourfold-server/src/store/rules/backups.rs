@@ -333,7 +333,7 @@ mod tests {
         assert!(!upload.holds(&worse));
         upload.take(&better, Some(stored));
         assert!(upload.holds(&worse));
-        // Now it is no better than what comes with it.
+        // It is compared with the key in the same upload and is no better.
         upload.take(&worse, None);
         let accepted = upload.finish(QUOTA).unwrap();
         assert_eq!(accepted.keys, [&better]);
@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(put(totals(1, 80), &keys), Some(totals(3, 100)));
         assert_eq!(put(totals(2, 80), &keys), None);
         assert_eq!(put(totals(1, 81), &keys), None);
-        // Two of one session are one.
+        // Two keys of one session count as one.
         let twice = [key("a", 5, 8), key("a", 0, 8)];
         assert_eq!(put(totals(2, 80), &twice), Some(totals(3, 90)));
     }

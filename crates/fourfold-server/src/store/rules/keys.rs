@@ -36,7 +36,7 @@ pub fn check_one_time_keys(present: u64, added: usize, most: u64) -> Result<(), 
 ///
 /// # Errors
 ///
-/// [`StoreError::KeyInUse`] when that is another one.
+/// [`StoreError::KeyInUse`] when it is a different one.
 pub fn is_fresh(uploaded: &OneTimeKey, known: Option<&[u8]>) -> Result<bool, StoreError> {
     match known {
         Some(known) if *known == *uploaded.key => Ok(false),

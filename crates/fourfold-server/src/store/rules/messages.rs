@@ -26,7 +26,7 @@ impl Copies {
 }
 
 /// Returns `true` if an acknowledgement up to a position means anything. A position of the future
-/// comes from before the store was restored from a backup: it acknowledges nothing.
+/// is older than a store that was restored from a backup: it acknowledges nothing.
 #[must_use]
 pub fn is_acknowledged(up_to: Position, current: Position) -> bool {
     up_to <= current

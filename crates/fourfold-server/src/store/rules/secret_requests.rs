@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(marks.arrived_at, Timestamp(5));
         assert_eq!(cancelled(&alice, &asks), None);
         assert_eq!(Marks::of(&alice, &cancels, Timestamp(5)), None);
-        // Nobody takes back what another asked.
+        // Nobody cancels the request of another.
         assert_ne!(
             cancelled(&UserId::new("@bob:a"), &cancels),
             Some(marks.request)

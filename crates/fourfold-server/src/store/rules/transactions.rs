@@ -107,7 +107,7 @@ const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
 /// Transactions of one device that are remembered; of more, the oldest are forgotten early.
 const MAX_REMEMBERED: u64 = 50_000;
 
-/// Those that stay then, fewer so that the next does not come at once.
+/// The number that stays then: fewer, so that the next deletion is not due at once.
 const KEPT_OF_TOO_MANY: u64 = 49_000;
 
 #[cfg(test)]

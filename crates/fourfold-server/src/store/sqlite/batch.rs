@@ -1,4 +1,4 @@
-//! The transaction in which the queued writes run, and what is known of it until its end.
+//! The transaction in which the queued writes run, and its counters and effects until it ends.
 
 use std::collections::{HashMap, HashSet};
 

@@ -203,7 +203,7 @@ impl Cache {
         }
     }
 
-    /// Makes shards give way, each twice at most: then there is nothing left.
+    /// Evicts from shards, from each twice at most: then there is nothing left.
     fn make_room(&self) {
         for _ in 0..2 * SHARDS {
             if self.held.load(Ordering::Relaxed) <= self.capacity {

@@ -39,7 +39,7 @@ impl Checkpoints {
 
     /// Ends the thread, and waits for that.
     pub(super) fn stop(self, writer: &mut Connection) {
-        // With the hook goes the other end of the channel.
+        // Removing the hook drops the other end of the channel.
         let unhooked = writer.wal_hook(None::<fn(&mut Wal, c_int) -> rusqlite::Result<()>>);
         if let Err(error) = unhooked {
             tracing::error!(%error, "the WAL hook could not be removed");
@@ -54,7 +54,7 @@ impl Checkpoints {
 /// The writer's view of its log.
 #[derive(Default)]
 struct Log {
-    /// How long it was when the thread was last told of it, in pages.
+    /// Its length in pages when the thread was last notified.
     told: c_int,
 }
 
@@ -70,16 +70,16 @@ impl Log {
     fn committed(&mut self, wal: &mut Wal, pages: c_int, signal: &SyncSender<()>) {
         match self.due(pages) {
             Due::Nobody => {}
-            // When it has not taken in the last signal yet, that one is enough.
+            // If the thread has not received the last signal yet, that one is enough.
             Due::Thread => drop(signal.try_send(())),
-            // It fails while the thread is at it; the next commit tries again.
+            // It fails while the thread is moving pages; the next commit tries again.
             Due::Writer => note(wal.checkpoint()),
         }
     }
 
     fn due(&mut self, pages: c_int) -> Due {
         if pages < self.told {
-            // It has begun again.
+            // The log was started over.
             self.told = 0;
         }
         if pages >= LONG {
@@ -96,7 +96,7 @@ impl Log {
 
 fn run(connection: &Connection, signals: &Receiver<()>) {
     while signals.recv().is_ok() {
-        // As much as can be moved without waiting for anybody.
+        // As much as can be moved without waiting for other connections.
         let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
         note(moved);
     }
@@ -109,7 +109,7 @@ fn note(moved: Result<(), rusqlite::Error>) {
     }
 }
 
-/// Pages of the log after which the thread is told of it.
+/// Pages of the log after which the thread is notified.
 const PART: c_int = 1_000;
 
 /// Pages of the log beyond which the writer helps.
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(due(PART), Due::Thread);
         assert_eq!(due(2 * PART - 1), Due::Nobody);
         assert_eq!(due(2 * PART), Due::Thread);
-        // It began again, with one commit or with a large one.
+        // The log was started over, by a small commit or by a large one.
         assert_eq!(due(1), Due::Nobody);
         assert_eq!(due(PART), Due::Thread);
         assert_eq!(due(LONG), Due::Writer);
@@ -147,7 +147,7 @@ mod tests {
         writer
             .execute("INSERT INTO t VALUES (?1)", [&content])
             .unwrap();
-        // Nobody writes any more, so that the writer moves nothing.
+        // There are no more writes, so the writer moves nothing.
         let begun = std::time::Instant::now();
         while std::fs::metadata(&path).unwrap().len() < 5_000_000 {
             assert!(begun.elapsed().as_secs() < 60, "nobody moves it");
@@ -176,7 +176,7 @@ mod tests {
         }
         checkpoints.stop(&mut writer);
         drop(writer);
-        // The last one to close has folded it into the file.
+        // The last connection to close has merged the log into the file.
         assert!(!log.exists());
         let file = Connection::open(&path).unwrap();
         let count: i64 = file

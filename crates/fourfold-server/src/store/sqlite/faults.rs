@@ -180,7 +180,7 @@ async fn a_full_disk_refuses_writes_whole_and_keeps_what_was_acknowledged() {
         assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
     }
 
-    // Reading goes on, and shows no part of what was refused.
+    // Reading still works, and shows no part of what was refused.
     for event_type in &kept {
         let found = it.get(&alice, event_type).await.unwrap();
         assert_eq!(found, Some(content(3_000)));
@@ -305,7 +305,7 @@ async fn a_damaged_page_is_an_error_and_never_a_panic() {
     assert!(pages > 40, "{pages}");
     let (mut refused, mut served) = (0, 0);
     for page in 0..pages {
-        // Nothing, or what is no page.
+        // Empty, or not a page.
         let damage = if page % 2 == 0 { 0 } else { 0xA5 };
         let mut bytes = sound.clone();
         bytes[page * PAGE..(page + 1) * PAGE].fill(damage);
@@ -336,5 +336,5 @@ async fn a_damaged_page_is_an_error_and_never_a_panic() {
     assert!(refused > 0 && served > 2 * pages, "{refused} {served}");
 }
 
-/// Bytes of a page, unless somebody asks SQLite for others.
+/// Bytes of a page, unless SQLite is told otherwise.
 const PAGE: usize = 4096;

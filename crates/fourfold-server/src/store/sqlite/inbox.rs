@@ -55,8 +55,8 @@ impl InboxStore for SqliteStore {
         up_to: Position,
     ) -> Result<(), StoreError> {
         let (user, device) = (user.clone(), device.clone());
-        // Nothing depends on it: what was acknowledged is not shown again to whoever acknowledged,
-        // and a deletion that is lost comes with the next acknowledgement.
+        // Nothing depends on it: a device is not shown again what it acknowledged, and a deletion
+        // that is lost is made up for by the next acknowledgement.
         self.writer
             .post(move |batch| inbox::acknowledge(batch, &user, &device, up_to))
             .await

@@ -7,7 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::store::UserId;
 
-/// Who loads a user, and who reads a content.
+/// The queues of those who load a user or read a content.
 #[derive(Default)]
 pub(super) struct Loads {
     users: Queues,
@@ -51,7 +51,7 @@ pub(super) struct Turn<'l> {
 impl Queues {
     async fn turn<'l>(&'l self, user: &'l UserId) -> Turn<'l> {
         let queue = Arc::clone(self.lock().entry(user.clone()).or_default());
-        // Made before it waits, so that one who gives up leaves nothing behind either.
+        // Created before it waits, so that a caller that is cancelled leaves nothing behind either.
         let mut turn = Turn {
             queues: self,
             user,
@@ -70,7 +70,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut queues = self.queues.lock();
         self.guard = None;
-        // Whoever waits holds one beside the map's.
+        // Each caller that waits holds a reference besides the map's.
         let queue = queues.get(self.user);
         if queue.is_some_and(|queue| Arc::strong_count(queue) == 1) {
             queues.remove(self.user);
@@ -129,7 +129,7 @@ mod tests {
                 let alice = UserId::new("@alice:a");
                 let turn = loads.turn(&alice);
                 if number % 5 == 0 {
-                    // One who gives up.
+                    // A caller that is cancelled.
                     drop(tokio::time::timeout(Duration::ZERO, turn).await);
                     return;
                 }
@@ -195,8 +195,8 @@ mod tests {
         drop(turn);
         assert_eq!(read(&large).await, 100_000);
 
-        // The number that comes with it is the one that a condition names, and what replaces it is
-        // what is read.
+        // The position that comes with the content is the one that a condition names, and a
+        // replacement is read back.
         let scope = Scope::global();
         let stored = store.account_data(&large, &scope, "m.1").await.unwrap();
         let unchanged = Condition::Unchanged(stored.unwrap().position);

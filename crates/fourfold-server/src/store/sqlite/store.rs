@@ -73,8 +73,8 @@ impl SqliteStore {
         if let Ok(entry) = self.cache.lookup(user) {
             return Ok(Some(entry));
         }
-        // One loads, and who comes meanwhile finds what it loaded: a large account is not in memory
-        // once for everyone who asks.
+        // One caller loads, and those that come meanwhile find the result: a large account is not in
+        // memory once for each of them.
         let _turn = self.loads.turn(user).await;
         for _ in 0..MAX_LOAD_ATTEMPTS {
             let epoch = match self.cache.lookup(user) {

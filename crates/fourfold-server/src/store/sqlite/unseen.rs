@@ -7,7 +7,7 @@
 //!
 //! A reader notes up to where it will read, then reads up to there and no further. The writer holds
 //! the lock from its question to its commit. So a note comes either before the question, which then
-//! hears of it, or after the commit, and then the reader does not find what was deleted. An inbox
+//! sees it, or after the commit, and then the reader does not find what was deleted. An inbox
 //! about which nothing is known, after a restart or because it was forgotten, has been seen.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -95,7 +95,7 @@ impl Writer {
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Queues `work` and returns before it is done. When it fails, nobody is told.
+    /// Queues `work` and returns before it is done. A failure is not reported.
     pub(super) async fn post<F>(&self, work: F) -> Result<(), StoreError>
     where
         F: FnMut(&mut Batch<'_>) -> Result<(), WriteError> + Send + 'static,

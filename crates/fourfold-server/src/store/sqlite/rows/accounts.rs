@@ -37,7 +37,7 @@ pub(in crate::store::sqlite) fn create(
     Ok(())
 }
 
-/// One row of one table, whoever it is.
+/// Reads one row of one table, for any user.
 pub(in crate::store::sqlite) fn password_hash(
     connection: &Connection,
     user: &UserId,

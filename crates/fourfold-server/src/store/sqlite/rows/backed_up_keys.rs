@@ -47,7 +47,7 @@ pub(in crate::store::sqlite) fn put(
     Ok(accepted.state)
 }
 
-/// Whether these keys may be put, and what that comes to.
+/// Decides whether these keys may be put, and computes the totals.
 pub(in crate::store::sqlite) fn decide<'k>(
     connection: &Connection,
     user: &UserId,

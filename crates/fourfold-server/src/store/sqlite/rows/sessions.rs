@@ -79,7 +79,7 @@ pub(in crate::store::sqlite) fn refresh(
         return Ok(None);
     };
     let device = DeviceId::new(device);
-    // Using the refresh token of a pair is using the pair: what it replaces ends.
+    // To use the refresh token of a pair is to use the pair: the pair that it replaces ends.
     confirm(batch, user, &access)?;
     connection
         .prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND replaces = ?2")?

@@ -9,7 +9,7 @@ use crate::store::sqlite::errors::WriteError;
 use crate::store::sqlite::integers::{integer, unsigned};
 use crate::store::{Transaction, UserId};
 
-/// Notes a transaction and says what was done of it before.
+/// Records a transaction and returns what was done of it before.
 pub(super) fn begin(
     connection: &Connection,
     user: &UserId,
