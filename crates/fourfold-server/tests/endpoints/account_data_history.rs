@@ -30,6 +30,7 @@ fn password() -> Value {
     json!({ "auth": { "type": "m.login.password", "user": "alice", "password": PASSWORD } })
 }
 
+// shows: SRV-25
 #[tokio::test]
 async fn each_content_comes_with_its_time_and_its_device() {
     let server = UnderTest::start().await;
