@@ -44,7 +44,8 @@ pub(crate) struct Options {
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let file = account::in_file(&options.file)?;
     // A file is what the user says it is; what it holds is compared below.
-    let file = judged::Compared::default().for_opening(file, None)?;
+    let file = judged::Compared::default().for_opening(file, None);
+    let file = file.map_err(|refused| refused.suspicious)?;
     let names = options.names.iter().map(SecretName::new);
     let names = names.collect::<std::result::Result<Vec<_>, _>>();
     let names = names.map_err(Error::usage)?;

@@ -268,7 +268,7 @@ mod tests {
         let account = account("@a:b.org", &own);
         let (mut file, sealed) = export_of(&account, &[(NAME, "1"), ("org.b", "2")], &mut rng);
         let choices = ImportChoices::default();
-        for damaged in [r#"{"encrypted":{}}"#, r#"{"encrypted":7}"#] {
+        for damaged in [r#"{"encrypted":{"other":{}}}"#, r#"{"encrypted":7}"#] {
             let content = Content::from_json(damaged).unwrap();
             file.account_data.insert("org.b", &content);
             let file = (&file, sealed.key().key());
