@@ -10,7 +10,7 @@ use fourfold::history::Suspicious;
 use fourfold::passphrase::ParametersError;
 use fourfold::plan::{
     Action, AddKeyError, BackupHidden, BackupKeyError, BootstrapError, ChangeDefaultError,
-    CompleteError, DeleteError, DeleteKeyBackupError, ImportError, RemoveKeyError, SetUpError,
+    CompleteError, DeleteError, DeleteKeyBackupError, RemoveKeyError, SetUpError,
     SignKeyBackupError, StoreError, TakeKeyAwayError, TransferError, UnknownBackup,
 };
 use fourfold::recovery_key::RecoveryKeyError;
@@ -140,37 +140,6 @@ impl From<StoreError> for Error {
             _ => row(Exit::Usage),
         }
         .of(error)
-    }
-}
-
-impl From<ImportError> for Error {
-    fn from(error: ImportError) -> Self {
-        match &error {
-            ImportError::Differs { .. } => row(Exit::Conflict).hint(
-                "to keep the account's value, name the other secrets of the file; to replace it: \
-                 --replace",
-            ),
-            ImportError::Nothing => {
-                row(Exit::Refused).hint("fourfold ls --snapshot FILE lists what a file has")
-            }
-            ImportError::Open { error, .. } => match error {
-                OpenError::WrongKey => row(Exit::WrongKey),
-                OpenError::Entry(_) | OpenError::Damaged(_) => row(Exit::Corrupt).hint(
-                    "the file was changed or damaged; name the secrets that are to be imported",
-                ),
-                _ => row(Exit::Refused).hint("fourfold ls --snapshot FILE lists what a file has"),
-            },
-            ImportError::OtherUser { .. } => row(Exit::Conflict).hint(
-                "check which account is meant: --account; to take secrets of a different account: \
-                 --other-account",
-            ),
-            ImportError::Value { .. } => row(Exit::NotVerified).hint(
-                "the identity or the key backup was replaced since the export; to import the rest: \
-                 --matching-only",
-            ),
-            _ => row(Exit::Refused),
-        }
-        .of(escape_untrusted(&error.to_string()))
     }
 }
 

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use fourfold::judged::{self, Judged};
 use fourfold::passphrase::Budget;
-use fourfold::plan::{self, ImportChoices};
+use fourfold::plan::{self, ImportChoices, ImportError};
 use fourfold::storage::FoundKey;
-use fourfold::{KeyDescription, SecretName};
+use fourfold::{KeyDescription, OpenError, SecretName};
+use fourfold_client::escape_untrusted;
 
 use crate::account::{self, change};
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 use crate::keys::random::rng;
 use crate::options::{AcceptOptions, ChangeOptions, Global, Offer, UnlockOptions};
 use crate::storage::unlock;
@@ -69,8 +70,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             .map_err(|error| about("the account", error))?;
         let key = unlock::prove(snapshot, own)?;
         let file = (&*file, &sealed.key);
-        let plan = plan::import(snapshot, file, &names, &key, choices, &mut rng())?;
-        Ok(plan)
+        plan::import(snapshot, file, &names, &key, choices, &mut rng()).map_err(refusal)
     })
 }
 
@@ -90,6 +90,41 @@ fn first<'a>(
     }
     Err(failed)
 }
+
+/// Why nothing was imported, and what the user can do.
+fn refusal(error: ImportError) -> Error {
+    if let ImportError::Store(error) = error {
+        return error.into();
+    }
+    let (exit, hint) = match &error {
+        ImportError::Differs { .. } => (
+            Exit::Conflict,
+            "to keep the account's value, name the other secrets of the file; to replace it: --replace",
+        ),
+        ImportError::Open { error, .. } => match error {
+            OpenError::WrongKey => (Exit::WrongKey, CONTENTS),
+            OpenError::Entry(_) | OpenError::Damaged(_) => (
+                Exit::Corrupt,
+                "the file was changed or damaged; name the secrets that are to be imported",
+            ),
+            _ => (Exit::Refused, CONTENTS),
+        },
+        ImportError::OtherUser { .. } => (
+            Exit::Conflict,
+            "check which account is meant: --account; to take secrets of a different account: \
+             --other-account",
+        ),
+        ImportError::Value { .. } => (
+            Exit::NotVerified,
+            "the identity or the key backup was replaced since the export; to import the rest: \
+             --matching-only",
+        ),
+        _ => (Exit::Refused, CONTENTS),
+    };
+    Error::new(exit, escape_untrusted(&error.to_string())).hint(hint)
+}
+
+const CONTENTS: &str = "fourfold ls --snapshot FILE lists what a file has";
 
 /// Two keys are asked for: which one is missing.
 fn about(what: &str, error: Error) -> Error {

@@ -17,6 +17,7 @@ use fourfold_server::store::{
 use tempfile::TempDir;
 
 mod account_data;
+mod filters;
 mod history;
 mod inbox;
 mod key_backup;
@@ -27,6 +28,7 @@ use account_data::{
     changes_come_in_order_and_each_once, hostile_names_are_only_names,
     quotas_refuse_without_a_trace,
 };
+use filters::filters_are_kept;
 use history::{
     a_history_has_limits_of_its_own, a_history_is_read_in_pages,
     replaced_contents_enter_the_history, what_is_too_old_is_neither_shown_nor_counted,
@@ -398,40 +400,6 @@ async fn device_changes_move_the_list(store: &dyn Store) {
         store.changes(&alice, None).await.unwrap().position,
         since.position
     );
-}
-
-async fn filters_are_kept(store: &dyn Store) {
-    let alice = account(store, "alice", None).await;
-    let bob = account(store, "bob", None).await;
-    let one = store
-        .put_filter(&alice, Bytes::from_static(b"{}"))
-        .await
-        .unwrap();
-    let two = store
-        .put_filter(&alice, Bytes::from_static(b"{ }"))
-        .await
-        .unwrap();
-    assert_ne!(one, two);
-    assert_eq!(
-        store
-            .put_filter(&alice, Bytes::from_static(b"{}"))
-            .await
-            .unwrap(),
-        one
-    );
-    let refused = store.put_filter(&alice, Bytes::from_static(b"{  }")).await;
-    assert!(matches!(refused, Err(StoreError::Quota(_))), "{refused:?}");
-    assert_eq!(
-        store
-            .filter(&alice, two)
-            .await
-            .unwrap()
-            .unwrap()
-            .definition(),
-        &b"{ }"[..]
-    );
-    assert!(store.filter(&alice, 99).await.unwrap().is_none());
-    assert!(store.filter(&bob, one).await.unwrap().is_none());
 }
 
 async fn watchers_wake(store: &dyn Store) {
