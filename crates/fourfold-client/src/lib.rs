@@ -71,7 +71,8 @@ mod verification;
 mod wiped_json;
 
 pub use account::{
-    Account, BackupSample, DeviceInfo, DeviceLists, HistoryEntry, HistoryPage, RefusedSignature, ShownBackup,
+    Account, BackupSample, DeviceInfo, DeviceLists, HistoryEntry, HistoryPage, RefusedSignature,
+    ShownBackup,
 };
 pub use apply::{
     ApplyError, Progress, SignError, StepProgress, apply, forget_signature, resume, sign_device,
