@@ -64,10 +64,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             "names": names,
         }));
     }
+    let number = match names.len() {
+        1 => "1 secret".to_owned(),
+        number => format!("{number} secrets"),
+    };
     messages::say(format_args!(
-        "{} has {} secrets; the new recovery key opens it",
-        options.file.display(),
-        names.len()
+        "{} has {number}; its new recovery key opens it",
+        options.file.display()
     ));
     Ok(())
 }
@@ -76,11 +79,18 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
 fn names(snapshot: &Judged, options: &Options) -> Result<Vec<SecretName>> {
     let (storage, mut names) = (snapshot.storage(), Vec::new());
     if !options.only {
+        let mut absent = Vec::new();
         for name in SecretName::standard() {
             match storage.secret(&name) {
                 SecretState::Encrypted(_) | SecretState::Malformed(_) => names.push(name),
-                _ => messages::note(format_args!("there is no {name}, so it is not exported")),
+                _ => absent.push(name.to_string()),
             }
+        }
+        if !absent.is_empty() {
+            let absent = absent.join(", ");
+            messages::note(format_args!(
+                "not exported, because the account has none: {absent}"
+            ));
         }
     }
     for name in &options.names {

@@ -65,7 +65,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         let mut budget = unlock::budget(input);
         let in_file = file.storage().candidates();
         let sealed = first(&file, offers.iter(), &in_file, &mut budget)
-            .map_err(|error| about("the file", error))?;
+            .map_err(|error| about("the file", error).hint(OF_FILE))?;
         let own = first(snapshot, offers.iter().rev(), &candidates, &mut budget)
             .map_err(|error| about("the account", error))?;
         let key = unlock::prove(snapshot, own)?;
@@ -123,6 +123,9 @@ fn refusal(error: ImportError) -> Error {
     };
     Error::new(exit, escape_untrusted(&error.to_string())).hint(hint)
 }
+
+const OF_FILE: &str = "it was shown or written when the file was exported; fourfold key check \
+    --snapshot FILE tells whether a recovery key is that of a file";
 
 const CONTENTS: &str = "fourfold ls --snapshot FILE lists what a file has";
 

@@ -130,12 +130,15 @@ fn a_wrong_key_a_changed_file_and_another_account_are_refused() {
     alice.put(TOKEN, "four folds", "key").run().succeeds();
     export(&alice, "out", &[TOKEN])
         .run()
-        .says("there is no m.cross")
+        .says("the account has none: m.cross_signing.master")
         .succeeds();
     let before = everything(&server);
     // One key of the two, or a key of neither.
     let wrong = |keys: &[&str]| import(&alice, "out", &["--replace"], keys).run();
-    wrong(&["key"]).fails(3).says("the key of the file");
+    wrong(&["key"])
+        .fails(3)
+        .says("the key of the file")
+        .says("key check --snapshot");
     wrong(&["out.key"]).fails(3).says("the key of the account");
     let sound = alice.folder.read("out");
     let of_token = |file: &mut Value, member: &str, value: &str| {
