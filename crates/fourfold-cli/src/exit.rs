@@ -5,8 +5,11 @@
 
 use std::fmt::Display;
 
-use fourfold::cross_signing::{IdentityAtRisk, NotConfirmed, SignDeviceError, UnusableKeys};
+use fourfold::cross_signing::{
+    IdentityAtRisk, NotConfirmed, ReplacedIdentity, SignDeviceError, UnusableKeys,
+};
 use fourfold::history::Suspicious;
+use fourfold::identity::IdentityAlarm;
 use fourfold::passphrase::ParametersError;
 use fourfold::plan::{
     Action, AddKeyError, BackupHidden, BackupKeyError, BootstrapError, ChangeDefaultError,
@@ -16,7 +19,9 @@ use fourfold::plan::{
 use fourfold::recovery_key::RecoveryKeyError;
 use fourfold::signed_json::SignatureError;
 use fourfold::storage::{NoWritingKey, UnlockError};
-use fourfold::{IsLoginPassword, KeyInputError, NotProvenReason, OpenError, SecretValueError};
+use fourfold::{
+    IsLoginPassword, KeyInputError, NotProvenReason, OpenError, SecretName, SecretValueError,
+};
 use fourfold_client::{
     ApplyError, DeviceError, ErrorKind, LocalStateError, SignError, VerifySelfError,
     escape_untrusted,
@@ -227,6 +232,7 @@ impl From<BootstrapError> for Error {
         match error {
             BootstrapError::Backup(error) => error.into(),
             BootstrapError::BackupKey(error) => error.into(),
+            BootstrapError::ChangeDefault(error) => error.into(),
             BootstrapError::Complete(error) => error.into(),
             BootstrapError::Device(error) => error.into(),
             BootstrapError::Identity(error) => error.into(),
@@ -239,13 +245,17 @@ impl From<BootstrapError> for Error {
 
 fn row_of_bootstrap(error: &BootstrapError) -> Row {
     match error {
-        BootstrapError::UnreliableIdentity(_) => {
-            row(Exit::Corrupt).hint("start over: fourfold setup --reset-identity")
-        }
-        _ => row(Exit::NotVerified).hint(
-            "store them from the client that made it; or start over: fourfold setup \
+        BootstrapError::UnreliableIdentity(_) => row(Exit::Corrupt).hint(format!(
+            "with the private master key it can be published again: {}; if no device has it: fourfold \
+             setup --reset-identity",
+            from_a_device(&SecretName::master_key())
+        )),
+        _ => row(Exit::NotVerified).hint(format!(
+            "{}, and so the other two; where there is no key of secret storage to put them under, \
+             fourfold setup --storage-only makes one; if no device has them: fourfold setup \
              --reset-identity",
-        ),
+            from_a_device(&SecretName::master_key())
+        )),
     }
 }
 
@@ -254,18 +264,72 @@ impl From<UnusableKeys> for Error {
         match &error {
             UnusableKeys::Foreign { .. } => row(Exit::NotVerified)
                 .hint(
-                    "the identity was replaced since it was stored, or the homeserver shows a false \
-                     one: compare it on another device",
+                    "the homeserver may show a false identity: compare it on another device, and \
+                     ask its administrator",
                 )
                 .of(format_args!("{error}; nothing was signed")),
+            UnusableKeys::NoSelfSigningKey { has_master_key } => row(Exit::NotVerified)
+                .hint(without_signing_key(
+                    &SecretName::self_signing_key(),
+                    *has_master_key,
+                ))
+                .of(error),
+            UnusableKeys::Replaced(replaced) => row(Exit::NotVerified)
+                .hint(which_to_keep(replaced))
+                .of(format_args!("{error}; nothing was signed")),
             _ => row(Exit::NotVerified)
-                .hint(
-                    "fourfold status shows which keys open which secrets; fourfold setup completes \
-                     what is missing",
-                )
+                .hint("fourfold status shows which keys open which secrets")
                 .of(error),
         }
     }
+}
+
+/// What to do about an identity, or a key of it, that this machine does not know.
+pub(crate) fn after_alarm(alarm: &IdentityAlarm) -> &'static str {
+    match alarm {
+        IdentityAlarm::SelfSigningKeyChanged { .. } => OTHER_SIGNING_KEY,
+        _ => OTHER_IDENTITY,
+    }
+}
+
+/// What to do without the private half of a key that the master key signs.
+pub(crate) fn without_signing_key(name: &SecretName, has_master_key: bool) -> String {
+    let from_a_device = from_a_device(name);
+    if has_master_key {
+        format!(
+            "{from_a_device}; or make a new one under the same master key, for which nobody has to \
+             verify you again: fourfold setup --new-signing-keys"
+        )
+    } else if *name == SecretName::self_signing_key() {
+        format!(
+            "{from_a_device}; if no device has it: fourfold setup --reset-identity, which everybody \
+             who verified you notices"
+        )
+    } else {
+        from_a_device
+    }
+}
+
+/// What to do when secret storage holds other keys than those that are published.
+fn which_to_keep(replaced: &ReplacedIdentity) -> String {
+    if replaced.is_master_key() {
+        format!(
+            "if you replaced it in another client, store its keys: {}, and so the other two; to \
+             publish the stored one again, because it was replaced by mistake or its keys are lost: \
+             fourfold setup --restore-identity; if nobody replaced it, do not trust the homeserver",
+            from_a_device(&SecretName::master_key())
+        )
+    } else {
+        without_signing_key(&SecretName::self_signing_key(), replaced.has_master_key())
+    }
+}
+
+/// How to get a secret from another device. This one must be verified by it.
+pub(crate) fn from_a_device(name: &SecretName) -> String {
+    format!(
+        "get it from a device of yours that has it: fourfold device verify DEVICE, then fourfold \
+         request {name} --out FILE and fourfold put {name} FILE"
+    )
 }
 
 impl From<VerifySelfError> for Error {
@@ -285,6 +349,7 @@ impl From<SignError> for Error {
     fn from(error: SignError) -> Self {
         let is_accepted = error.is_accepted();
         let error = match error {
+            SignError::Apply(error @ ApplyError::StaleSignature { .. }) => return error.into(),
             SignError::Apply(error) => Self::from(error),
             SignError::LocalState(error) => error.into(),
             SignError::Refused(error) => error.into(),
@@ -307,8 +372,13 @@ impl From<SignatureError> for Error {
 impl From<IdentityAtRisk> for Error {
     fn from(error: IdentityAtRisk) -> Self {
         match &error {
-            IdentityAtRisk::Alarm(_) | IdentityAtRisk::Changed { .. } => {
-                row(Exit::Conflict).hint(OTHER_IDENTITY)
+            IdentityAtRisk::Alarm(alarm) => row(Exit::Conflict).hint(after_alarm(alarm)),
+            IdentityAtRisk::Changed { .. } => row(Exit::Conflict).hint(OTHER_IDENTITY),
+            IdentityAtRisk::Replaced(replaced) => {
+                row(Exit::NotVerified).hint(which_to_keep(replaced))
+            }
+            IdentityAtRisk::NothingToRestore => {
+                row(Exit::Refused).hint("fourfold doctor says what is wrong with the account")
             }
             _ => row(Exit::Conflict).hint(
                 "nothing was changed; ask the administrator of the homeserver; to replace the \
@@ -490,6 +560,7 @@ fn row_of_apply(error: &ApplyError) -> Row {
                  resume, or resume --abandon",
             ),
         ApplyError::Refused { .. } => row(Exit::NotVerified).hint(RESUME),
+        ApplyError::StaleSignature { .. } => row(Exit::NotVerified).hint(NEW_DEVICE_ID),
         ApplyError::Request { source, .. } => match source.kind() {
             ErrorKind::NeedsPassword | ErrorKind::WrongPassword | ErrorKind::NeedsOther { .. } => {
                 row(Exit::Refused)
@@ -586,6 +657,16 @@ const RESUME: &str = "once the problem is fixed: fourfold resume";
 /// What to do about a key backup whose private key is elsewhere.
 const OTHER_BACKUP: &str = "if you made that backup: fourfold backup restore-key looks for its \
     private key; to create a new version beside it: fourfold backup new (or setup --new-backup)";
+
+/// The hint about a self-signing key that this machine does not know.
+const OTHER_SIGNING_KEY: &str = "if you replaced it in another client, confirm it: fourfold device \
+    verify --accept-identity; to replace it with another one under the same master key: fourfold \
+    setup --new-signing-keys; if nobody replaced it, do not trust the homeserver";
+
+/// The hint about a device whose ID was used before.
+const NEW_DEVICE_ID: &str = "a new log-in gives this device another ID, and what this machine knows \
+    stays: fourfold resume --abandon if a change is unfinished, then fourfold logout, fourfold login \
+    without --device-id, and the same command again";
 
 /// The hint about an identity that this machine does not know.
 const OTHER_IDENTITY: &str = "if you replaced the identity in another client, confirm it: \

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fourfold::cross_signing::{CrossSigningKeys, KnownKeys};
 use fourfold::identity::{CannotAsk, TrustChange};
 use fourfold::judged::{Cleared, Writable};
-use fourfold::plan::{self, Action, BootstrapKey, Replaced, WritingKey};
+use fourfold::plan::{self, Action, BootstrapKey, Wishes, WritingKey};
 use fourfold::rand_core::UnwrapErr;
 use fourfold::sharing::{Policy, Rule};
 use fourfold::{NewKey, Plan, ProvenKey, Secret, SecretName, SecretStorage};
@@ -171,7 +171,7 @@ async fn an_account_is_set_up_in_one_call_and_completed_from_another_device() {
     let served = Served::new().await;
     let client = served.log_in().await;
     let new = BootstrapKey::New(NewKey::random(None, &mut UnwrapErr(SysRng)));
-    let set_up = client.device().set_up(&new, Replaced::default(), None);
+    let set_up = client.device().set_up(&new, Wishes::default(), None);
     let done = set_up.await.unwrap();
     assert!(done.is_complete());
     let snapshot = client.snapshot().await.unwrap();
@@ -185,12 +185,12 @@ async fn an_account_is_set_up_in_one_call_and_completed_from_another_device() {
         unreachable!("it was made here")
     };
     let key = BootstrapKey::Existing(new.into_key());
-    let again = client.device().set_up(&key, Replaced::default(), None);
+    let again = client.device().set_up(&key, Wishes::default(), None);
     assert!(again.await.unwrap().plan().is_empty());
 
     // Another device has nothing to make, and signs itself.
     let other = served.log_in().await;
-    let joined = other.device().set_up(&key, Replaced::default(), None);
+    let joined = other.device().set_up(&key, Wishes::default(), None);
     let joined = joined.await.unwrap();
     let [step] = &joined.plan().steps[..] else {
         panic!("{:?}", joined.plan())
@@ -232,7 +232,7 @@ async fn an_account_that_was_rolled_back_is_neither_set_up_nor_resumed() {
         panic!("{refused:?}")
     };
     let key = BootstrapKey::Existing(scene.key);
-    let set_up = scene.owner.device().set_up(&key, Replaced::default(), None);
+    let set_up = scene.owner.device().set_up(&key, Wishes::default(), None);
     assert!(matches!(set_up.await, Err(ClientError::Suspicious(_))));
     // The user made the change: what was shown is what is compared with.
     scene.owner.accept(refused.snapshot).await.unwrap();

@@ -22,6 +22,7 @@ use crate::agent::report;
 use crate::agent::requests::{Delivery, Recipient, Requests};
 use crate::agent::sieve::{Kind, Sieve};
 use crate::error::{Error, Exit, Result};
+use crate::exit;
 use crate::terminal::messages;
 
 /// The context of an exchange, apart from its device.
@@ -473,6 +474,13 @@ fn cannot_ask(error: CannotAsk, from: Option<&str>) -> Error {
             let id = escape_untrusted(from.unwrap_or_default());
             let message = format!("the device {id} is not trusted: {verdict}");
             Error::new(Exit::NotVerified, message).hint("fourfold device ls shows them")
+        }
+        CannotAsk::NotPinned => Error::new(Exit::NotVerified, error).hint(
+            "verify first: fourfold device verify; or, when the master key is not in secret storage, \
+             compare emoji with another device of yours: fourfold device verify DEVICE",
+        ),
+        CannotAsk::Alarm(alarm) => {
+            Error::new(Exit::NotVerified, error).hint(exit::after_alarm(&alarm))
         }
         _ => Error::new(Exit::NotVerified, error).hint("verify first: fourfold device verify"),
     }

@@ -351,7 +351,7 @@ fn the_hint_about_the_backup_is_given_beside_another_error() {
     play(&scene, "backup-of-its-own");
     let told = set_up(&second).run();
     told.fails(8).says("this device could not be signed");
-    told.says("--reset-identity")
+    told.says("fourfold setup --new-signing-keys")
         .says("belongs to another version");
     told.says("fourfold backup new");
 }

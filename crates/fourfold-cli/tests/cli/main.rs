@@ -60,3 +60,5 @@ mod sealing;
 mod secrets;
 mod silence;
 mod terminal;
+mod ways_out;
+mod ways_out_devices;

@@ -50,6 +50,18 @@ pub enum ApplyError {
         /// The problem.
         source: Error,
     },
+    /// The server keeps a signature of an earlier device with the same ID, and dropped the new one.
+    #[error(
+        "the homeserver keeps the signature of an earlier device with the ID {}, and drops the new \
+         one without a word, as some do",
+        escape_untrusted(device_id)
+    )]
+    StaleSignature {
+        /// The device.
+        device_id: String,
+        /// The place of the step in the plan, from 0.
+        step: usize,
+    },
 }
 
 impl ApplyError {

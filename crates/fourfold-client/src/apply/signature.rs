@@ -73,6 +73,9 @@ impl SignError {
     /// Returns `true` if the server said that it took the signature, and does not show it.
     #[must_use]
     pub fn is_accepted(&self) -> bool {
-        matches!(self, Self::Apply(ApplyError::ReadBack { .. }))
+        matches!(
+            self,
+            Self::Apply(ApplyError::ReadBack { .. } | ApplyError::StaleSignature { .. })
+        )
     }
 }

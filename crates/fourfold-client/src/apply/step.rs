@@ -48,6 +48,14 @@ impl StepInPlan<'_> {
         self.write_until_certain(now).await?;
         let back = self.read().await?;
         if self.state(&back) != StepState::Done {
+            if let (Action::SignDevice(sign), Now::Keys(keys)) = (&self.step.action, &back)
+                && sign.is_stale(keys)
+            {
+                return Err(ApplyError::StaleSignature {
+                    device_id: sign.device_id().to_owned(),
+                    step: self.index,
+                });
+            }
             return Err(ApplyError::ReadBack {
                 action: Box::new(self.step.action.clone()),
                 step: self.index,

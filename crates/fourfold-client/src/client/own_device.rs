@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fourfold::backup::CurrentBackup;
 use fourfold::cross_signing::{ConfirmedDevice, OpenedKeys};
-use fourfold::plan::{Bootstrap, BootstrapError, BootstrapKey, KnownAccount, Replaced};
+use fourfold::plan::{Bootstrap, BootstrapError, BootstrapKey, KnownAccount, Wishes};
 use fourfold::rand_core::UnwrapErr;
 use fourfold::sharing::{Policy, PromptId};
 use fourfold::signable::Signable;
@@ -40,19 +40,19 @@ impl<'a> OwnDevice<'a> {
     /// this device and the key backup. Returns what was done.
     ///
     /// [`KeyChoice`](fourfold::plan::KeyChoice) says whether `key` must be one that is there. A new one
-    /// must reach its owner before this is called. What is replaced is what the user asked to replace.
+    /// must reach its owner before this is called. What is replaced is what the user wished to replace.
     /// An interruption loses nothing: calling this again with the same key goes on.
     ///
     /// ```no_run
     /// use fourfold::NewKey;
-    /// use fourfold::plan::{BootstrapKey, Replaced};
+    /// use fourfold::plan::{BootstrapKey, Wishes};
     /// use fourfold::rand_core::UnwrapErr;
     /// # async fn example(client: &fourfold_client::Client) -> Result<(), Box<dyn std::error::Error>> {
     /// let new = NewKey::random(None, &mut UnwrapErr(getrandom::SysRng));
     /// let recovery_key = new.key().key().expose_recovery_key();
     /// println!("keep this: {}", &*recovery_key);
     /// let key = BootstrapKey::New(new);
-    /// let done = client.device().set_up(&key, Replaced::default(), None).await?;
+    /// let done = client.device().set_up(&key, Wishes::default(), None).await?;
     /// assert!(done.is_complete());
     /// # Ok(())
     /// # }
@@ -66,16 +66,22 @@ impl<'a> OwnDevice<'a> {
     pub async fn set_up(
         self,
         key: &BootstrapKey,
-        replaced: Replaced,
+        wishes: Wishes,
         password: Option<&Password>,
     ) -> Result<Bootstrap, ClientError> {
         let client = self.client;
         client.resume(password).await?;
         let snapshot = client.snapshot().await?;
         let mut device = self.lock().await?;
-        let published = client.account.published_keys().await?;
+        let (published, log_ins) = if wishes.signing_keys {
+            let lists = client.account.device_lists().await?;
+            let log_ins = lists.logged_in();
+            (lists.keys, log_ins)
+        } else {
+            (client.account.published_keys().await?, None)
+        };
         let shown = CurrentBackup::of(&snapshot);
-        let older = match replaced.backup {
+        let older = match wishes.backup {
             true => client.account.older_key_backups(&snapshot).await,
             false => Vec::new(),
         };
@@ -88,7 +94,8 @@ impl<'a> OwnDevice<'a> {
             trust: remembered.trust.as_ref(),
             remembered_backup: remembered.backup.as_ref(),
             made_here: &remembered.unstored,
-            replaced,
+            log_ins: log_ins.as_ref(),
+            wishes,
         };
         let this = ConfirmedDevice::own(device.device_keys()).map_err(BootstrapError::from)?;
         let sign = |object: &mut Signable| Ok::<(), ClientError>(device.sign(object)?);

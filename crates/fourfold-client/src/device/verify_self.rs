@@ -62,7 +62,9 @@ impl Device {
     ) -> Result<bool, VerifySelfError> {
         let self_signing_key = keys
             .self_signing_key()
-            .ok_or(UnusableKeys::NoSelfSigningKey)?;
+            .ok_or(UnusableKeys::NoSelfSigningKey {
+                has_master_key: keys.master_key().is_some(),
+            })?;
         self.upload_keys(account).await?;
         let published = account.published_keys().await?;
         if !replaces_pin {

@@ -128,10 +128,15 @@ impl Agreed {
             let key = if id == device_key_id {
                 has_device_key = true;
                 other.ed25519
+            } else if let Some(key) = other.master_key.filter(|key| key.key_id() == id) {
+                master_key = Some(key);
+                key
+            } else if is_public_key(id) {
+                // It may be the master key of another identity than the one that is shown here.
+                return Err(CancelCode::KeyMismatch);
             } else {
-                let fixed = other.master_key.filter(|key| key.key_id() == id);
-                master_key = Some(fixed.ok_or(CancelCode::KeyMismatch)?);
-                fixed.ok_or(CancelCode::KeyMismatch)?
+                // The specification says to omit what is unknown.
+                continue;
             };
             self.check(&key.to_base64(), &format!("{info}{id}"), &mac)?;
         }
@@ -164,5 +169,69 @@ impl std::fmt::Debug for Agreed {
         f.debug_struct("Agreed")
             .field("transaction_id", &self.transaction_id)
             .finish_non_exhaustive()
+    }
+}
+
+/// Whether the ID of a key is the key itself, as that of a cross-signing key is.
+fn is_public_key(id: &str) -> bool {
+    let key = id.strip_prefix("ed25519:");
+    key.is_some_and(|key| PublicKey::from_base64(key).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use fourfold::signed_json::SigningKey;
+    use vodozemac::sas::Sas;
+
+    use super::*;
+
+    const USER: &str = "@alice:example.org";
+
+    fn key(seed: u8) -> PublicKey {
+        SigningKey::from_seed(&[seed; 32].into()).public_key()
+    }
+
+    fn own(device_id: &str, seed: u8) -> OwnSide {
+        OwnSide {
+            user_id: USER.to_owned(),
+            device_id: device_id.to_owned(),
+            ed25519: key(seed),
+            trusted_master_key: None,
+        }
+    }
+
+    fn other(device_id: &str, seed: u8) -> OtherSide {
+        OtherSide {
+            device_id: device_id.to_owned(),
+            ed25519: key(seed),
+            master_key: Some(key(9)),
+        }
+    }
+
+    /// What the new device makes of MACs with one more, of a key with this ID.
+    fn check_with(id: &str) -> Result<Option<PublicKey>, CancelCode> {
+        let (old, new) = (Sas::new(), Sas::new());
+        let (old_key, new_key) = (old.public_key(), new.public_key());
+        let old = old.diffie_hellman(new_key).unwrap();
+        let new = new.diffie_hellman(old_key).unwrap();
+        let (old, new) = (Agreed::new(old, true, "T"), Agreed::new(new, false, "T"));
+        let (mut macs, _) = old.macs(&own("OLD", 1), &other("NEW", 2));
+        let info = old.info(USER, "OLD", "NEW");
+        let mac = old.sas.calculate_mac("what it is", &format!("{info}{id}"));
+        macs.insert(id, &mac.to_base64());
+        let ids: Vec<_> = macs.members().collect();
+        let of_ids = old
+            .sas
+            .calculate_mac(&ids.join(","), &format!("{info}KEY_IDS"));
+        new.check_macs(&own("NEW", 2), &other("OLD", 1), &macs, &of_ids.to_base64())
+    }
+
+    #[test]
+    fn a_key_that_nobody_knows_is_left_out_and_another_identity_is_not() {
+        for id in ["ed25519:SOMEKEY", "curve25519:OLD", "org.example:key"] {
+            assert_eq!(check_with(id), Ok(None), "{id}");
+        }
+        let id = key(7).key_id();
+        assert_eq!(check_with(&id), Err(CancelCode::KeyMismatch));
     }
 }

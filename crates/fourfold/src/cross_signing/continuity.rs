@@ -2,12 +2,14 @@
 //!
 //! A server can hide a published identity and spoil the seeds in secret storage. On a machine that
 //! remembers the identity this must not look like an account that never had one: nothing but the
-//! user replaces an identity.
+//! user replaces an identity, or one of its keys that somebody may hold.
 
-use crate::PublishedIdentity;
+use super::choice::{IdentityAtRisk, IdentityChoice, SigningKeyChoice};
+use super::{KnownKeys, ReplacedIdentity};
 use crate::cross_signing::CrossSigningKeys;
 use crate::identity::{CrossSigningKeyError, IdentityAlarm, Trust};
-use crate::signed_json::PublicKey;
+use crate::signed_json::{PublicKey, SigningKey};
+use crate::{PublishedIdentity, PublishedKeys};
 
 /// Everything that is known of the identity of an account, before something is done about it.
 #[derive(Debug)]
@@ -22,11 +24,14 @@ pub struct KnownIdentity<'a> {
     /// one.
     pub trust: Option<&'a Trust>,
     /// Keys that were made on this machine and are kept here, published or not.
-    pub made_here: Option<CrossSigningKeys>,
-    /// The keys that secret storage holds, when all three open and are what their names say.
-    pub stored: Option<CrossSigningKeys>,
+    pub made_here: KnownKeys,
+    /// The keys that secret storage holds, as far as they open and are what their names say.
+    pub stored: KnownKeys,
     /// Whether secret storage holds seeds of an identity, of use or not.
     pub has_stored: bool,
+    /// Whether the user says that a new self-signing or user-signing key is to be made where a
+    /// published one has no private half at hand.
+    pub makes_signing_keys: bool,
 }
 
 impl KnownIdentity<'_> {
@@ -39,8 +44,7 @@ impl KnownIdentity<'_> {
         match self.published.master_key() {
             Ok(published) => self.judge_published(published),
             Err(CrossSigningKeyError::NotPublished) => self.decide_unpublished(),
-            // Whether it can be relied on is for its user to decide; it is there.
-            Err(_) => Ok(IdentityChoice::Keep),
+            Err(_) => self.decide_unreadable(),
         }
     }
 
@@ -50,47 +54,143 @@ impl KnownIdentity<'_> {
     pub fn replacement(self) -> Option<CrossSigningKeys> {
         let published = self.published.master_key().ok();
         let pinned = self.pinned();
-        self.made_here.filter(|keys| {
-            let master = Some(master(keys));
+        self.made_here.complete().filter(|keys| {
+            let master = Some(keys.master_key().public_key());
             master != published && master != pinned
         })
     }
 
-    fn judge_published(&self, published: PublicKey) -> Result<IdentityChoice, IdentityAtRisk> {
-        // A replacement that was agreed to here.
-        if self.made_here.as_ref().map(master) == Some(published) {
-            return Ok(IdentityChoice::Keep);
-        }
-        match self.pinned() {
-            Some(pinned) if pinned != published => {
-                Err(IdentityAtRisk::Changed { pinned, published })
-            }
-            _ => self.check_no_alarm().map(|()| IdentityChoice::Keep),
+    /// What secret storage holds is published again, in place of what is, because the user says so.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityAtRisk::NothingToRestore`] when it does not hold the master key of another identity.
+    pub fn restore(self) -> Result<IdentityChoice, IdentityAtRisk> {
+        let published = self.published.master_key().ok();
+        match master(&self.stored) {
+            Some(stored) if Some(stored) != published => Ok(publish(self.stored)),
+            // It was done, but for what comes after it.
+            Some(_) => self.complete_published(),
+            None => Err(IdentityAtRisk::NothingToRestore),
         }
     }
 
-    fn check_no_alarm(&self) -> Result<(), IdentityAtRisk> {
+    fn judge_published(self, published: PublicKey) -> Result<IdentityChoice, IdentityAtRisk> {
+        // A replacement that was agreed to here needs no check.
+        if master(&self.made_here) != Some(published) {
+            if let Some(pinned) = self.pinned().filter(|pinned| *pinned != published) {
+                return Err(IdentityAtRisk::Changed { pinned, published });
+            }
+            self.check_no_alarm(published)?;
+        }
+        self.complete_published()
+    }
+
+    /// An alarm is settled by the user; one about the self-signing key is settled when it is replaced
+    /// under the master key that is held.
+    fn check_no_alarm(&self, published: PublicKey) -> Result<(), IdentityAtRisk> {
         match self.trust.and_then(Trust::alarm) {
+            Some(IdentityAlarm::SelfSigningKeyChanged { .. })
+                if self.makes_signing_keys && master(&self.stored) == Some(published) =>
+            {
+                Ok(())
+            }
             Some(alarm) => Err(IdentityAtRisk::Alarm(*alarm)),
             None => Ok(()),
         }
     }
 
+    /// What is published stays; its signing keys are published again or made where nothing is lost
+    /// by it, or the user says so.
+    fn complete_published(self) -> Result<IdentityChoice, IdentityAtRisk> {
+        let published = self.published.master_key().ok();
+        let stored_master = master(&self.stored);
+        let made_master = master(&self.made_here);
+        if stored_master != published && made_master != published {
+            return self.check_not_replaced().map(|()| IdentityChoice::Keep);
+        }
+        let is_made_here = made_master == published;
+        let makes = self.makes_signing_keys;
+        let (made, stored) = (self.made_here, self.stored);
+        let self_signing = SigningKeyChoice::of(
+            self.published.self_signing_key(),
+            made.self_signing.filter(|_| is_made_here),
+            stored.self_signing,
+            makes,
+        );
+        let user_signing = SigningKeyChoice::of(
+            self.published.user_signing_key(),
+            made.user_signing.filter(|_| is_made_here),
+            stored.user_signing,
+            makes,
+        );
+        // All three are published at once: one whose private half is not at hand stands in the way.
+        Ok(match (self_signing, user_signing) {
+            (SigningKeyChoice::Keep(_), SigningKeyChoice::Keep(_))
+            | (SigningKeyChoice::Keep(None), _)
+            | (_, SigningKeyChoice::Keep(None)) => IdentityChoice::Keep,
+            (
+                SigningKeyChoice::Keep(self_signing) | SigningKeyChoice::Publish(self_signing),
+                SigningKeyChoice::Keep(user_signing) | SigningKeyChoice::Publish(user_signing),
+            ) => publish(KnownKeys {
+                master: if is_made_here {
+                    made.master
+                } else {
+                    stored.master
+                },
+                self_signing,
+                user_signing,
+            }),
+        })
+    }
+
+    fn check_not_replaced(&self) -> Result<(), IdentityAtRisk> {
+        let published_keys = PublishedKeys {
+            identity: Some(self.published.clone()),
+            backup: None,
+        };
+        let secrets = self.stored.secrets();
+        let secrets = secrets.iter().map(|(name, secret)| (name, secret));
+        match ReplacedIdentity::compare(secrets, &published_keys) {
+            Some(replaced) if replaced.is_whole() => Err(IdentityAtRisk::Replaced(replaced)),
+            _ => Ok(()),
+        }
+    }
+
     fn decide_unpublished(self) -> Result<IdentityChoice, IdentityAtRisk> {
-        self.check_no_alarm()?;
+        if let Some(alarm) = self.trust.and_then(Trust::alarm) {
+            return Err(IdentityAtRisk::Alarm(*alarm));
+        }
         let pinned = self.pinned();
-        let mut known = self.made_here.into_iter().chain(self.stored);
-        match (pinned, self.has_stored) {
+        let has_stored = self.has_stored;
+        // A whole identity comes before the master key of one.
+        let mut known = [self.made_here, self.stored];
+        known.sort_by_key(|keys| !keys.missing().is_empty());
+        let mut known = known.into_iter();
+        match (pinned, has_stored) {
             (Some(pinned), _) => known
-                .find(|keys| master(keys) == pinned)
-                .map(IdentityChoice::Publish)
+                .find(|keys| master(keys) == Some(pinned))
+                .map(publish)
                 .ok_or(IdentityAtRisk::Hidden { pinned }),
-            (None, has_stored) => match known.next() {
-                Some(keys) => Ok(IdentityChoice::Publish(keys)),
+            (None, has_stored) => match known.find(|keys| keys.master.is_some()) {
+                Some(keys) => Ok(publish(keys)),
                 None if has_stored => Err(IdentityAtRisk::Stored),
                 None => Ok(IdentityChoice::Create),
             },
         }
+    }
+
+    /// What is published is no master key: nobody can rely on it. The one that is at hand takes its
+    /// place, unless another one is pinned.
+    fn decide_unreadable(self) -> Result<IdentityChoice, IdentityAtRisk> {
+        let pinned = self.pinned();
+        let mut known = [self.made_here, self.stored].into_iter();
+        let known = known.find(|keys| {
+            let master = master(keys);
+            master.is_some() && pinned.is_none_or(|pinned| Some(pinned) == master)
+        });
+        // Whether it can be relied on is for its user to decide; it is there.
+        Ok(known.map_or(IdentityChoice::Keep, publish))
     }
 
     fn pinned(&self) -> Option<PublicKey> {
@@ -98,70 +198,18 @@ impl KnownIdentity<'_> {
     }
 }
 
-/// The decision about the identity of an account.
-#[derive(Debug)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the caller must handle each of them"
-)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "keys are large, and it is moved, not kept"
-)]
-pub enum IdentityChoice {
-    /// It has none, and never had one as far as this machine and secret storage tell: make it.
-    Create,
-    /// It is published: it stays.
-    Keep,
-    /// It is known here, and the server does not publish it: publish it, once more or at last.
-    Publish(CrossSigningKeys),
+/// Publishes it, whole.
+fn publish(keys: KnownKeys) -> IdentityChoice {
+    match keys.missing().is_empty() {
+        true => keys
+            .complete()
+            .map_or(IdentityChoice::Keep, IdentityChoice::Publish),
+        false => IdentityChoice::Renew(keys),
+    }
 }
 
-/// Why nothing is done about the identity of an account before the user says so.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum IdentityAtRisk {
-    /// An alarm was raised, and not settled.
-    #[error("{0}")]
-    Alarm(IdentityAlarm),
-    /// Another identity is published than this machine knows.
-    #[error(
-        "the server shows a different identity than this machine knows: the master key {published} \
-         instead of {pinned}"
-    )]
-    Changed {
-        /// The master key that is pinned.
-        pinned: PublicKey,
-        /// The one that is published.
-        published: PublicKey,
-    },
-    /// The identity that this machine knows is not published, and its private keys are not known.
-    #[error(
-        "the server does not show the identity that this machine knows, with the master key \
-         {pinned}, and its private keys cannot be opened"
-    )]
-    Hidden {
-        /// The master key that is pinned.
-        pinned: PublicKey,
-    },
-    /// No identity is published, and secret storage holds private keys of one.
-    #[error(
-        "the server shows no identity, and secret storage holds private keys of one that cannot be \
-         opened or do not belong together"
-    )]
-    Stored,
-}
-
-crate::error_code::error_codes! {
-    IdentityAtRisk:
-    Self::Alarm { .. } => "identity_at_risk_alarm",
-    Self::Changed { .. } => "identity_at_risk_changed",
-    Self::Hidden { .. } => "identity_at_risk_hidden",
-    Self::Stored { .. } => "identity_at_risk_stored",
-}
-
-fn master(keys: &CrossSigningKeys) -> PublicKey {
-    keys.master_key().public_key()
+fn master(keys: &KnownKeys) -> Option<PublicKey> {
+    keys.master_key().map(SigningKey::public_key)
 }
 
 #[cfg(test)]
@@ -169,9 +217,9 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
-    use crate::Timestamp;
     use crate::identity::{LoggedInDevices, PinnedBy, UserKeys};
     use crate::testing::rng_from;
+    use crate::{SecretName, Timestamp};
 
     const USER: &str = "@alice:example.org";
 
@@ -182,14 +230,25 @@ mod tests {
         CrossSigningKeys::generate(&mut rng_from(number))
     }
 
-    fn again(keys: &CrossSigningKeys) -> CrossSigningKeys {
-        let mut known = crate::cross_signing::KnownKeys::default();
+    fn again(keys: &CrossSigningKeys) -> KnownKeys {
+        parts(keys, &SecretName::cross_signing())
+    }
+
+    /// Some of them.
+    fn parts(keys: &CrossSigningKeys, names: &[SecretName]) -> KnownKeys {
+        let mut known = KnownKeys::default();
         for (name, secret) in keys.secrets() {
-            known
-                .learn(&name, &secret, &crate::PublishedKeys::default())
-                .unwrap();
+            if names.contains(&name) {
+                known
+                    .learn(&name, &secret, &PublishedKeys::default())
+                    .unwrap();
+            }
         }
-        known.complete().unwrap()
+        known
+    }
+
+    fn master(keys: &CrossSigningKeys) -> PublicKey {
+        keys.master_key().public_key()
     }
 
     fn published(keys: Option<&CrossSigningKeys>) -> PublishedIdentity {
@@ -207,9 +266,10 @@ mod tests {
         KnownIdentity {
             published,
             trust,
-            made_here: None,
-            stored: None,
+            made_here: KnownKeys::default(),
+            stored: KnownKeys::default(),
             has_stored: false,
+            makes_signing_keys: false,
         }
     }
 
@@ -239,16 +299,16 @@ mod tests {
         // Whatever else is available, made here or stored.
         for (made_here, stored) in [(Some(&others), None), (None, Some(&others))] {
             let known = KnownIdentity {
-                made_here: made_here.map(again),
-                stored: stored.map(again),
+                made_here: made_here.map(again).unwrap_or_default(),
+                stored: stored.map(again).unwrap_or_default(),
                 has_stored: true,
                 ..known(&nothing, Some(&trust))
             };
             assert_eq!(known.decide().unwrap_err(), hidden);
         }
         let known = KnownIdentity {
-            made_here: Some(again(&others)),
-            stored: Some(again(&ours)),
+            made_here: again(&others),
+            stored: again(&ours),
             has_stored: true,
             ..known(&nothing, Some(&trust))
         };
@@ -262,8 +322,8 @@ mod tests {
     fn an_identity_that_was_made_and_not_published_is_published() {
         let (nothing, made, stored) = (published(None), keys(), keys());
         let both = KnownIdentity {
-            made_here: Some(again(&made)),
-            stored: Some(again(&stored)),
+            made_here: again(&made),
+            stored: again(&stored),
             has_stored: true,
             ..known(&nothing, None)
         };
@@ -287,14 +347,14 @@ mod tests {
             published: master(&others),
         };
         let stored = KnownIdentity {
-            stored: Some(again(&others)),
+            stored: again(&others),
             has_stored: true,
             ..known(&other, Some(&trust))
         };
         assert_eq!(stored.decide().unwrap_err(), changed);
         // A replacement that this machine made goes on.
         let made = KnownIdentity {
-            made_here: Some(again(&others)),
+            made_here: again(&others),
             ..known(&other, Some(&trust))
         };
         assert!(matches!(made.decide(), Ok(IdentityChoice::Keep)));
@@ -314,7 +374,7 @@ mod tests {
         // The server shows the true one again, or none.
         for published in [published(Some(&ours)), published(None)] {
             let known = KnownIdentity {
-                stored: Some(again(&ours)),
+                stored: again(&ours),
                 has_stored: true,
                 ..known(&published, Some(&trust))
             };
@@ -333,8 +393,8 @@ mod tests {
             (Some(&made), Some(&made)),
         ] {
             let known = KnownIdentity {
-                made_here: made_here.map(again),
-                stored: Some(again(&ours)),
+                made_here: made_here.map(again).unwrap_or_default(),
+                stored: again(&ours),
                 has_stored: true,
                 ..known(&own, Some(&trust))
             };
@@ -344,9 +404,180 @@ mod tests {
         // Published by now: it has replaced the pinned one.
         let done = published(Some(&made));
         let known = KnownIdentity {
-            made_here: Some(again(&made)),
+            made_here: again(&made),
             ..known(&done, Some(&trust))
         };
         assert!(known.replacement().is_none());
+    }
+
+    const SELF_SIGNING: usize = 1;
+    const USER_SIGNING: usize = 2;
+
+    /// All names but one.
+    fn but(index: usize) -> Vec<SecretName> {
+        let mut names = SecretName::cross_signing().to_vec();
+        names.remove(index);
+        names
+    }
+
+    #[test]
+    fn a_signing_key_that_is_missing_is_made_when_the_user_says_so() {
+        let ours = keys();
+        let own = published(Some(&ours));
+        for index in [SELF_SIGNING, USER_SIGNING] {
+            for makes_signing_keys in [false, true] {
+                let known = KnownIdentity {
+                    stored: parts(&ours, &but(index)),
+                    has_stored: true,
+                    makes_signing_keys,
+                    ..known(&own, None)
+                };
+                match known.decide().unwrap() {
+                    IdentityChoice::Keep => assert!(!makes_signing_keys),
+                    IdentityChoice::Renew(parts) => {
+                        assert!(makes_signing_keys);
+                        let made = parts.complete_with_new(&mut rng_from(77)).unwrap();
+                        assert_eq!(master(&made), master(&ours));
+                        let is_new = |key: &SigningKey, former: &SigningKey| {
+                            key.public_key() != former.public_key()
+                        };
+                        let new = [
+                            is_new(made.self_signing_key(), ours.self_signing_key()),
+                            is_new(made.user_signing_key(), ours.user_signing_key()),
+                        ];
+                        assert_eq!(new, [index == SELF_SIGNING, index == USER_SIGNING]);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_master_key_that_is_stored_is_kept_when_nothing_is_published() {
+        let (nothing, ours, others) = (published(None), keys(), keys());
+        let stored = || parts(&ours, &but(SELF_SIGNING));
+        let trust = pinning(&ours);
+        for trust in [None, Some(&trust)] {
+            let known = KnownIdentity {
+                stored: stored(),
+                has_stored: true,
+                ..known(&nothing, trust)
+            };
+            let Ok(IdentityChoice::Renew(known)) = known.decide() else {
+                panic!("it is the identity");
+            };
+            assert_eq!(super::master(&known), Some(master(&ours)));
+        }
+        // Of another identity than the pinned one.
+        let trust = pinning(&others);
+        let known = KnownIdentity {
+            stored: stored(),
+            has_stored: true,
+            ..known(&nothing, Some(&trust))
+        };
+        let pinned = master(&others);
+        assert_eq!(
+            known.decide().unwrap_err(),
+            IdentityAtRisk::Hidden { pinned }
+        );
+    }
+
+    #[test]
+    fn what_nobody_can_rely_on_is_published_again() {
+        let ours = keys();
+        let body = ours.public_keys(USER).unwrap().as_keys_query(USER);
+        let whole: serde_json::Value = serde_json::from_str(&body).unwrap();
+        for member in ["master_keys", "self_signing_keys", "user_signing_keys"] {
+            let mut spoilt = whole.clone();
+            spoilt[member][USER]["usage"] = serde_json::json!(["nothing"]);
+            let spoilt = PublishedIdentity::from_keys_query(USER, &spoilt.to_string()).unwrap();
+            let known = KnownIdentity {
+                stored: again(&ours),
+                has_stored: true,
+                ..known(&spoilt, None)
+            };
+            let Ok(IdentityChoice::Publish(again)) = known.decide() else {
+                panic!("{member}");
+            };
+            assert_eq!(
+                again.self_signing_key().public_key(),
+                ours.self_signing_key().public_key()
+            );
+        }
+    }
+
+    // shows: SHR-10
+    #[test]
+    fn another_identity_than_the_stored_one_is_kept_or_replaced_by_the_user_alone() {
+        let (ours, others) = (keys(), keys());
+        let other = published(Some(&others));
+        for makes_signing_keys in [false, true] {
+            let known = KnownIdentity {
+                stored: again(&ours),
+                has_stored: true,
+                makes_signing_keys,
+                ..known(&other, None)
+            };
+            let refused = known.decide().unwrap_err();
+            assert!(matches!(refused, IdentityAtRisk::Replaced(_)), "{refused}");
+        }
+        let known = || KnownIdentity {
+            stored: again(&ours),
+            has_stored: true,
+            ..known(&other, None)
+        };
+        let Ok(IdentityChoice::Publish(restored)) = known().restore() else {
+            panic!("it is stored");
+        };
+        assert_eq!(master(&restored), master(&ours));
+        let nothing = KnownIdentity {
+            stored: KnownKeys::default(),
+            ..known()
+        };
+        let refused = nothing.restore().unwrap_err();
+        assert_eq!(refused, IdentityAtRisk::NothingToRestore);
+    }
+
+    // shows: SHR-10
+    #[test]
+    fn an_alarm_about_a_signing_key_is_settled_by_replacing_it() {
+        let ours = keys();
+        let mut trust = pinning(&ours);
+        let see = |trust: &mut Trust, keys: &CrossSigningKeys| {
+            let body = keys.public_keys(USER).unwrap().as_keys_query(USER);
+            let mut body: serde_json::Value = serde_json::from_str(&body).unwrap();
+            body["device_keys"] = serde_json::json!({USER: {}});
+            let shown = UserKeys::from_keys_query(USER, &body.to_string()).unwrap();
+            let nobody = LoggedInDevices::default();
+            trust.observe(&shown, Some(&nobody), Timestamp::from_millis(1));
+        };
+        see(&mut trust, &ours);
+        let changed = parts(&ours, &but(SELF_SIGNING));
+        let changed = changed.complete_with_new(&mut rng_from(5)).unwrap();
+        see(&mut trust, &changed);
+        let alarm = *trust.alarm().unwrap();
+        assert!(matches!(alarm, IdentityAlarm::SelfSigningKeyChanged { .. }));
+        let shown = published(Some(&changed));
+        for (stored, makes_signing_keys) in [
+            (again(&ours), false),
+            (again(&ours), true),
+            (KnownKeys::default(), true),
+        ] {
+            let has_master_key = stored.master_key().is_some();
+            let known = KnownIdentity {
+                stored,
+                has_stored: true,
+                makes_signing_keys,
+                ..known(&shown, Some(&trust))
+            };
+            match known.decide() {
+                Ok(IdentityChoice::Renew(_)) => assert!(makes_signing_keys && has_master_key),
+                refused => {
+                    assert_eq!(refused.unwrap_err(), IdentityAtRisk::Alarm(alarm));
+                    assert!(!makes_signing_keys || !has_master_key);
+                }
+            }
+        }
     }
 }

@@ -55,6 +55,18 @@ impl ConfirmedDevice {
         Self::of(keys)
     }
 
+    /// Another device, which the self-signing key that is published now signed: what it signed before,
+    /// the key that takes its place may sign too.
+    ///
+    /// # Errors
+    ///
+    /// [`SignDeviceError`]: it did not sign this, or the server shows no such device.
+    pub(crate) fn signed_before(keys: &UserKeys, device_id: &str) -> Result<Self, SignDeviceError> {
+        let device = Self::of(served(keys, device_id)?.clone())?;
+        device.check_signed(keys)?;
+        Ok(device)
+    }
+
     /// Checks that a device may be signed, by what this machine thinks of it: somebody must be
     /// logged in on it. The keys of a device that is logged out are those of nobody who could have
     /// compared anything now, and a server that shows them still may have them from elsewhere.

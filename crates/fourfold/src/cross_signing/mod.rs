@@ -27,14 +27,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod choice;
 mod continuity;
 mod device;
 mod opened;
+mod replaced;
 
-pub use continuity::{IdentityAtRisk, IdentityChoice, KnownIdentity};
+pub use choice::{IdentityAtRisk, IdentityChoice, IdentityWish};
+pub use continuity::KnownIdentity;
 pub use device::{ConfirmedDevice, NotConfirmed, SignDeviceError};
 pub use opened::{LeftOut, OpenedKeys, UnusableKeys};
 use rand_core::CryptoRng;
+pub use replaced::ReplacedIdentity;
 use zeroize::Zeroizing;
 
 use crate::identity::PublicKeys;
@@ -240,6 +244,18 @@ impl KnownKeys {
             .into_iter()
             .filter_map(|(name, key)| Some((name, seed_secret(key.as_ref()?))))
             .collect()
+    }
+
+    /// All three; signing keys that are missing are made. `None` without the master key, which is the
+    /// identity.
+    #[must_use]
+    pub fn complete_with_new(self, rng: &mut impl CryptoRng) -> Option<CrossSigningKeys> {
+        let new = CrossSigningKeys::generate(rng);
+        Some(CrossSigningKeys {
+            master: self.master?,
+            self_signing: self.self_signing.unwrap_or(new.self_signing),
+            user_signing: self.user_signing.unwrap_or(new.user_signing),
+        })
     }
 
     /// All three, or `None` when one is [missing](Self::missing).

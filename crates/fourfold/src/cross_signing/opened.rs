@@ -1,9 +1,9 @@
 //! The private keys of an identity, opened from secret storage and compared with what is published.
 
-use super::{KnownKeys, LearnError};
+use super::{KnownKeys, LearnError, ReplacedIdentity};
 use crate::{
-    OpenError, PublishedKeys, SecretName, SecretStorage, SecretStorageKey, SecretValueError,
-    Verdict,
+    OpenError, PublishedKeys, Secret, SecretName, SecretStorage, SecretStorageKey,
+    SecretValueError, Verdict,
 };
 
 /// The private keys of the published identity that a key of secret storage opens.
@@ -19,7 +19,7 @@ use crate::{
 /// let storage = SecretStorage::new(&account_data);
 /// let opened = OpenedKeys::open(&storage, new.key().key(), &PublishedKeys::default());
 /// assert!(opened.names().is_empty());
-/// assert!(matches!(opened.for_signing_devices(), Err(UnusableKeys::NoSelfSigningKey)));
+/// assert!(matches!(opened.for_signing_devices(), Err(UnusableKeys::NoSelfSigningKey { .. })));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Default)]
@@ -28,6 +28,7 @@ pub struct OpenedKeys {
     names: Vec<SecretName>,
     left_out: Vec<(SecretName, LeftOut)>,
     foreign: Option<(SecretName, SecretValueError)>,
+    replaced: Option<ReplacedIdentity>,
 }
 
 impl OpenedKeys {
@@ -39,8 +40,17 @@ impl OpenedKeys {
         published_keys: &PublishedKeys,
     ) -> Self {
         let mut opened = Self::default();
+        let mut secrets = Vec::new();
         for name in SecretName::cross_signing() {
-            opened.open_one(name, storage, key, published_keys);
+            match storage.open(&name, key) {
+                Ok(found) => secrets.push((name, found.secret)),
+                Err(error) => opened.left_out.push((name, LeftOut::NotOpened(error))),
+            }
+        }
+        let all = secrets.iter().map(|(name, secret)| (name, secret));
+        opened.replaced = ReplacedIdentity::compare(all, published_keys);
+        for (name, secret) in secrets {
+            opened.learn(name, &secret, published_keys);
         }
         opened
     }
@@ -57,55 +67,72 @@ impl OpenedKeys {
         &self.left_out
     }
 
+    /// Which keys were replaced since they were stored, if any were.
+    #[must_use]
+    pub fn replaced(&self) -> Option<&ReplacedIdentity> {
+        self.replaced.as_ref()
+    }
+
     /// The keys that belong to what is published, the self-signing key among them: with it, devices
     /// of the user can be signed.
     ///
     /// # Errors
     ///
-    /// [`UnusableKeys`]: a secret belongs to another identity, or that key is missing.
+    /// [`UnusableKeys`]: the self-signing key, or all that is stored, belongs to another identity, or
+    /// that key is missing.
     pub fn for_signing_devices(self) -> Result<KnownKeys, UnusableKeys> {
+        let replaced = self
+            .replaced
+            .filter(|replaced| replaced.is_whole() || replaced.is_self_signing_key());
+        if let Some(replaced) = replaced {
+            return Err(UnusableKeys::Replaced(replaced));
+        }
         if let Some((name, error)) = self.foreign {
             return Err(UnusableKeys::Foreign { name, error });
         }
         if self.keys.self_signing_key().is_none() {
-            return Err(UnusableKeys::NoSelfSigningKey);
+            return Err(UnusableKeys::NoSelfSigningKey {
+                has_master_key: self.keys.master_key().is_some(),
+            });
         }
         Ok(self.keys)
     }
 
-    fn open_one(
-        &mut self,
-        name: SecretName,
-        storage: &SecretStorage<'_>,
-        key: &SecretStorageKey,
-        published_keys: &PublishedKeys,
-    ) {
-        let secret = match storage.open(&name, key) {
-            Ok(found) => found.secret,
-            Err(error) => {
-                self.left_out.push((name, LeftOut::NotOpened(error)));
-                return;
-            }
-        };
+    fn learn(&mut self, name: SecretName, secret: &Secret, published_keys: &PublishedKeys) {
         self.names.push(name.clone());
-        let learnt = match published_keys.judge(&name, &secret) {
-            Ok(Verdict::Matches { .. }) => self.keys.learn(&name, &secret, published_keys),
+        let learnt = match published_keys.judge(&name, secret) {
+            Ok(Verdict::Matches { .. }) => self.keys.learn(&name, secret, published_keys),
             Ok(_) => {
                 self.left_out.push((name, LeftOut::NotPublished));
                 return;
             }
             Err(error) => Err(error.into()),
         };
-        if let Err(LearnError::Value(error)) = learnt {
-            self.foreign = Some((name, error));
+        match learnt {
+            // No device is signed with it.
+            Err(LearnError::Value(error)) if !signs_devices(&name, &error) => {
+                self.left_out.push((name, LeftOut::Foreign(error)));
+            }
+            Err(LearnError::Value(error)) => self.foreign = Some((name, error)),
+            _ => {}
         }
     }
+}
+
+/// Whether devices cannot be signed because of what is wrong with a secret: not because the master key
+/// is another one, nor because of the user-signing key.
+fn signs_devices(name: &SecretName, error: &SecretValueError) -> bool {
+    let is_other = matches!(error, SecretValueError::Mismatch { .. });
+    *name != SecretName::user_signing_key() && !(is_other && *name == SecretName::master_key())
 }
 
 /// Why a private key of an identity is not used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LeftOut {
+    /// It is not the private half of the published key.
+    #[error("{0}")]
+    Foreign(SecretValueError),
     /// The key of secret storage does not open it.
     #[error(transparent)]
     NotOpened(OpenError),
@@ -116,6 +143,7 @@ pub enum LeftOut {
 
 crate::error_code::error_codes! {
     LeftOut:
+    Self::Foreign { .. } => "left_out_foreign",
     Self::NotPublished { .. } => "left_out_not_published",
     ;
     Self::NotOpened(error) => error,
@@ -135,11 +163,18 @@ pub enum UnusableKeys {
     },
     /// The self-signing key did not open.
     #[error("the key does not open m.cross_signing.self_signing, so nothing can be signed")]
-    NoSelfSigningKey,
+    NoSelfSigningKey {
+        /// Whether the master key did: with it, another self-signing key can be made.
+        has_master_key: bool,
+    },
+    /// The identity, or the self-signing key, was replaced since it was stored.
+    #[error("{0}")]
+    Replaced(ReplacedIdentity),
 }
 
 crate::error_code::error_codes! {
     UnusableKeys:
     Self::Foreign { .. } => "unusable_keys_foreign",
     Self::NoSelfSigningKey { .. } => "unusable_keys_no_self_signing_key",
+    Self::Replaced { .. } => "unusable_keys_replaced",
 }

@@ -58,7 +58,7 @@ impl KnownDevice {
         }
     }
 
-    pub(super) fn has_keys_of(&self, keys: &DeviceKeys) -> bool {
+    pub(crate) fn has_keys_of(&self, keys: &DeviceKeys) -> bool {
         self.ed25519 == keys.ed25519() && self.curve25519 == keys.curve25519()
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`SetUpError::AlreadySetUp`] when anything of secret storage is there, even deleted.
+/// [`SetUpError::AlreadySetUp`] when a key is described or a secret is there.
 ///
 /// ```
 /// # let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
@@ -24,7 +24,7 @@ use crate::{
 /// # Ok::<(), plan::SetUpError>(())
 /// ```
 pub fn set_up(storage: &SecretStorage<'_>, new: &NewKey) -> Result<Plan, SetUpError> {
-    if !storage.is_untouched() {
+    if !storage.holds_nothing() {
         return Err(SetUpError::AlreadySetUp);
     }
     let mut draft = Draft::new(storage, "set up secret storage");

@@ -37,7 +37,7 @@ pub use self::backup_continuity::{
 };
 pub use self::backup_key::{BackupKeyError, restore_backup_key};
 pub use self::bootstrap::{
-    Bootstrap, BootstrapError, BootstrapKey, KeyChoice, KnownAccount, Replaced,
+    Bootstrap, BootstrapError, BootstrapKey, KeyChoice, KnownAccount, Wishes,
 };
 pub use self::device::{publish_device, remove_device, sign_device};
 pub use self::draft::NotDescribed;

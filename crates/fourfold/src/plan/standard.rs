@@ -8,12 +8,13 @@ use rand_core::CryptoRng;
 
 use super::draft::Draft;
 use super::key::{put_default, warn_of_unopened};
+use super::repair::{AddCopyError, add_copy};
 use super::secret::{StoreError, WritingKey, store};
 use super::steps::Plan;
 use crate::secret_kind::is_same_value;
 use crate::{
-    AccountData, Content, EventState, ProvenKey, PublishedKeys, Secret, SecretName, SecretStorage,
-    SecretValueError, Verdict,
+    AccountData, Content, DefaultKey, EventState, ProvenKey, PublishedKeys, Secret, SecretName,
+    SecretStorage, SecretValueError, Verdict,
 };
 
 /// Stores those of these secrets under a key that it does not open yet, says in `m.key_backup` that
@@ -53,6 +54,27 @@ pub fn complete(
     published_keys: &PublishedKeys,
     rng: &mut impl CryptoRng,
 ) -> Result<Plan, CompleteError> {
+    complete_beside(storage, key, secrets, published_keys, Others::Removed, rng)
+}
+
+/// What becomes of the entries under other keys.
+#[derive(Clone, Copy)]
+pub(super) enum Others {
+    /// They go: they hold older values.
+    Removed,
+    /// They stay: the older values may be needed once the lost key is found.
+    Kept,
+}
+
+/// The same, and says what becomes of the entries under other keys.
+pub(super) fn complete_beside(
+    storage: &SecretStorage<'_>,
+    key: &ProvenKey,
+    secrets: &[(SecretName, Secret)],
+    published_keys: &PublishedKeys,
+    others: Others,
+    rng: &mut impl CryptoRng,
+) -> Result<Plan, CompleteError> {
     let mut draft = Draft::new(storage, "store the standard secrets");
     for (name, secret) in secrets {
         let refused = |error| CompleteError::Store {
@@ -74,8 +96,16 @@ pub fn complete(
         }
         let keys = [WritingKey::Proven(key)];
         // Each secret is an event of its own: what the steps before put does not matter here.
-        let plan = store(storage, name, secret, &keys, published_keys, rng).map_err(refused)?;
-        draft.append(plan);
+        draft.append(match others {
+            Others::Removed => {
+                store(storage, name, secret, &keys, published_keys, rng).map_err(refused)?
+            }
+            Others::Kept => {
+                let added = add_copy(storage, name, secret, key, published_keys, rng);
+                let name = name.clone();
+                added.map_err(|error| CompleteError::Add { name, error })?
+            }
+        });
     }
     if secrets
         .iter()
@@ -83,7 +113,7 @@ pub fn complete(
     {
         enable_backup(&mut draft);
     }
-    if storage.default_key().key_id().is_none() {
+    if !names_a_key(storage) {
         warn_of_unopened(&mut draft, key.id());
         put_default(&mut draft, key.id());
     }
@@ -94,6 +124,14 @@ pub fn complete(
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompleteError {
+    /// A secret cannot be stored beside what is there.
+    #[error("{name}: {error}")]
+    Add {
+        /// The secret.
+        name: SecretName,
+        /// Why.
+        error: AddCopyError,
+    },
     /// The key opens another value already, and no public key tells which one is right.
     #[error("{name} already holds a different value; delete it or store the right one")]
     OtherValue {
@@ -112,8 +150,18 @@ pub enum CompleteError {
 
 crate::error_code::error_codes! {
     CompleteError:
+    Self::Add { .. } => "complete_add",
     Self::OtherValue { .. } => "complete_other_value",
     Self::Store { .. } => "complete_store",
+}
+
+/// Whether there is a default key, or one that something is encrypted under.
+fn names_a_key(storage: &SecretStorage<'_>) -> bool {
+    match storage.default_key() {
+        DefaultKey::Key(_) => true,
+        DefaultKey::Dangling(_) => !storage.holds_nothing(),
+        DefaultKey::Absent | DefaultKey::Deleted | DefaultKey::Malformed => false,
+    }
 }
 
 /// `m.key_backup` tells the user's other clients that backups are wanted (MSC4287).

@@ -59,6 +59,26 @@ impl<'a> SecretStorage<'a> {
             })
     }
 
+    /// Returns `true` if nothing is left that a key could open, and no key: secret storage was never
+    /// used, or another client switched it off and left emptied events. A new key is no loss then.
+    #[must_use]
+    pub fn holds_nothing(&self) -> bool {
+        let is_gone = |id: &KeyId| {
+            matches!(
+                self.key(id),
+                Err(KeyDescriptionError::Deleted | KeyDescriptionError::Missing)
+            )
+        };
+        let is_empty = |name: &SecretName| match self.secret(name) {
+            SecretState::Encrypted(_) => false,
+            SecretState::Malformed(error) => {
+                !error.can_hide_entries() && SecretKind::of(name) == SecretKind::Other
+            }
+            _ => true,
+        };
+        self.key_ids().all(|id| is_gone(&id)) && self.names().all(|name| is_empty(&name))
+    }
+
     /// The default key.
     #[must_use]
     pub fn default_key(&self) -> DefaultKey {

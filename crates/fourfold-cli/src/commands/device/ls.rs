@@ -73,6 +73,9 @@ impl Device {
         ))?;
         match &self.problem {
             None => output::line("    verified")?,
+            Some(problem) if self.is_signed => {
+                output::line(format_args!("    signed, but NOT verified here: {problem}"))?;
+            }
             Some(problem) => output::line(format_args!("    NOT verified: {problem}"))?,
         }
         if let Some(key) = &self.fingerprint {

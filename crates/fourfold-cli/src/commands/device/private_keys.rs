@@ -19,8 +19,9 @@ pub(super) fn self_signing_key(
 ) -> Result<SigningKey> {
     let key = unlock::one(snapshot, options)?.key;
     let keys = open(snapshot, &key, published).for_signing_devices()?;
+    let has_master_key = keys.master_key().is_some();
     let self_signing_key = keys.into_self_signing_key();
-    Ok(self_signing_key.ok_or(UnusableKeys::NoSelfSigningKey)?)
+    Ok(self_signing_key.ok_or(UnusableKeys::NoSelfSigningKey { has_master_key })?)
 }
 
 /// The private keys of the published identity that a key of secret storage opens. Says what it

@@ -52,9 +52,8 @@ impl Way {
                 Self::command(format!("device verify {id}"))
             }
             // What setup cannot complete it names, with what is missing.
-            Remedy::PublishIdentity | Remedy::NewSigningKey(_) | Remedy::SetUp => {
-                Self::command("setup")
-            }
+            Remedy::PublishIdentity | Remedy::SetUp => Self::command("setup"),
+            Remedy::NewSigningKey(_) => Self::command("setup --new-signing-keys"),
             Remedy::RotateKey(id) => {
                 let id = word(id.as_str(), "ID");
                 Self::command(format!("key rotate --key {id}"))

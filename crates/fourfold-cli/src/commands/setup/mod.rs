@@ -9,8 +9,9 @@ mod storage;
 mod storage_key;
 
 use fourfold::backup::CurrentBackup;
+use fourfold::identity::{LoggedInDevices, UserKeys};
 use fourfold::judged::Judged;
-use fourfold::plan::{BackupState, Bootstrap, BootstrapKey, KnownAccount, Replaced};
+use fourfold::plan::{BackupState, Bootstrap, BootstrapKey, KnownAccount};
 use fourfold::signable::Signable;
 use fourfold::{BackupVersion, KeyId, SecretName};
 use fourfold_client::Device;
@@ -20,9 +21,10 @@ pub(crate) use self::options::Options;
 use crate::account::own_device::{self, ThisDevice};
 use crate::account::{LoggedIn, change};
 use crate::error::{Error, Exit, Result};
+use crate::exit;
 use crate::keys::new_key;
 use crate::keys::random::rng;
-use crate::options::{ChangeOptions, Global};
+use crate::options::Global;
 use crate::terminal::{messages, output, prompt};
 
 /// Completes whatever is missing.
@@ -35,7 +37,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         go_on(&mut logged_in, options)?;
     }
     let snapshot = logged_in.snapshot_for_change(options.accept)?;
-    let published = own_device::published(&logged_in)?;
+    let (published, log_ins) = published(&logged_in, options)?;
     let device = ThisDevice::find(&mut logged_in, &options.sealing, &published)?;
     let key = storage_key::find(&snapshot, options)?;
     let current_backup = CurrentBackup::of(&snapshot);
@@ -48,10 +50,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         trust: device.remembered.trust.as_ref(),
         remembered_backup: device.remembered.backup.as_ref(),
         made_here: &device.remembered.unstored,
-        replaced: Replaced {
-            identity: options.reset_identity,
-            backup: options.new_backup,
-        },
+        log_ins: log_ins.as_ref(),
+        wishes: options.wishes(),
     };
     let bootstrap = bootstrap(&account, &key, &device)?;
     let plan = bootstrap.plan();
@@ -67,7 +67,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         return Ok(());
     }
     if bootstrap.replaces_identity() {
-        confirm_reset(&logged_in, options.change)?;
+        confirm_reset(&logged_in, options)?;
     }
     options.password.read_if_given()?;
     if bootstrap.replaces_identity() && options.new.chooses_passphrase() && prompt::is_possible() {
@@ -98,6 +98,19 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         }
         (reported, checked) => reported.and(checked),
     }
+}
+
+/// What is published; and who is logged in, where other devices may be signed again.
+fn published(
+    logged_in: &LoggedIn,
+    options: &Options,
+) -> Result<(UserKeys, Option<LoggedInDevices>)> {
+    if !options.new_signing_keys {
+        return Ok((own_device::published(logged_in)?, None));
+    }
+    let lists = own_device::lists(logged_in)?;
+    let log_ins = lists.logged_in();
+    Ok((lists.keys, log_ins))
 }
 
 fn bootstrap(
@@ -149,6 +162,9 @@ struct Done<'a> {
     key_id: KeyId,
     master_key: Option<String>,
     is_device_signed: bool,
+    /// Whether another self-signing key can be made.
+    #[serde(skip)]
+    has_master_key: bool,
     /// The version of the key backup that the homeserver shows, whoever made it.
     backup_version: Option<String>,
     /// `set_up`, or why it is not: `unsigned` (it is the user's, and the master key that would sign it
@@ -181,6 +197,7 @@ impl<'a> Done<'a> {
             key_id: key.proven().id().clone(),
             master_key: master_key.map(|key| key.to_base64()),
             is_device_signed: bootstrap.keys().self_signing_key().is_some(),
+            has_master_key: bootstrap.keys().master_key().is_some(),
             backup_version: published_keys
                 .backup
                 .as_ref()
@@ -201,16 +218,20 @@ fn go_on(logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn confirm_reset(logged_in: &LoggedIn, change: ChangeOptions) -> Result<()> {
-    if change.yes {
+fn confirm_reset(logged_in: &LoggedIn, options: &Options) -> Result<()> {
+    if options.change.yes {
         return Ok(());
     }
     let user_id = logged_in.account.user_id();
     messages::say("");
-    messages::say(
+    messages::say(if options.restore_identity {
+        "The published identity is replaced with the one that secret storage holds. Who verified \
+         the published one sees a warning, and devices that only that one signed have to be \
+         verified again."
+    } else {
         "The identity is replaced. Everybody who verified you sees a warning, and all your other \
-         devices have to be verified again.",
-    );
+         devices have to be verified again."
+    });
     if prompt::visible("To replace it, type your user ID:")? == user_id {
         Ok(())
     } else {
@@ -224,6 +245,13 @@ fn report(global: &Global, done: &Done<'_>) -> Result<()> {
             "{name} is not in secret storage: another device of yours may have it"
         ));
     }
+    let user_signing = SecretName::user_signing_key();
+    if done.is_device_signed && done.missing.contains(&user_signing) {
+        messages::hint(exit::without_signing_key(
+            &user_signing,
+            done.has_master_key,
+        ));
+    }
     if global.json {
         output::json(done)?;
     } else if done.is_device_signed {
@@ -232,9 +260,11 @@ fn report(global: &Global, done: &Done<'_>) -> Result<()> {
     if done.is_device_signed {
         return Ok(());
     }
-    Err(Error::new(
-        Exit::NotVerified,
-        "this device could not be signed: the self-signing key is not known",
-    )
-    .hint("store it from another client, or start over: fourfold setup --reset-identity"))
+    let message = "this device could not be signed: the self-signing key is not known";
+    let error = Error::new(Exit::NotVerified, message);
+    let self_signing = SecretName::self_signing_key();
+    Err(error.hint(exit::without_signing_key(
+        &self_signing,
+        done.has_master_key,
+    )))
 }

@@ -9,12 +9,12 @@ use crate::error::Result;
 use crate::keys::new_key;
 use crate::options::Global;
 
-/// Makes the first key and the default. Refuses when anything is or was there.
+/// Makes the first key and the default. Refuses when a key or a secret is there.
 pub(super) fn run(global: &Global, logged_in: &mut LoggedIn, options: &Options) -> Result<()> {
     let (how, change) = (&options.new, options.change);
     let snapshot = logged_in.snapshot_for_change(options.accept)?;
     let storage = SecretStorage::new(&snapshot.account_data);
-    if !storage.is_untouched() {
+    if !storage.holds_nothing() {
         return Err(SetUpError::AlreadySetUp.into());
     }
     new_key::check_delivery(how, change)?;

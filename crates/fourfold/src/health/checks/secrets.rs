@@ -1,6 +1,6 @@
 //! Which secrets there are, and whether they are where clients look for them.
 
-use super::ways::ways_to_store;
+use super::ways::{ways_to_store, ways_to_store_or_renew};
 use crate::health::account::Account;
 use crate::health::condition::Condition;
 use crate::health::finding::{Findings, Subject};
@@ -26,7 +26,7 @@ fn secret_missing(account: &Account<'_>, found: &mut Findings<'_>) {
         if matches!(account.storage.secret(&name), SecretState::Absent) {
             let message = format!("{name} is published and not stored");
             let finding = found.finding(Subject::secret(&name), message);
-            found.add(finding.repairs(ways_to_store(account, &name)));
+            found.add(finding.repairs(ways_to_store_or_renew(account, &name)));
         }
     }
 }
@@ -47,7 +47,7 @@ fn secret_emptied(account: &Account<'_>, found: &mut Findings<'_>) {
         if is_emptied(&account.storage.secret(&name)) {
             let message = format!("{name} is published and was emptied");
             let finding = found.finding(Subject::secret(&name), message);
-            found.add(finding.repairs(ways_to_store(account, &name)));
+            found.add(finding.repairs(ways_to_store_or_renew(account, &name)));
         }
     }
 }

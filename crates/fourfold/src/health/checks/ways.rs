@@ -34,6 +34,17 @@ pub(super) fn ways_to_store(account: &Account<'_>, name: &SecretName) -> Vec<Rep
     ways
 }
 
+/// The same for a secret of the identity; a key that the master key signs can be made anew with it.
+pub(super) fn ways_to_store_or_renew(account: &Account<'_>, name: &SecretName) -> Vec<Repair> {
+    let mut ways = ways_to_store(account, name);
+    let master = SecretName::master_key();
+    if *name != master && account.matching_copy(&master).is_some() {
+        let renew = Repair::new(Remedy::NewSigningKey(name.clone()));
+        ways.push(renew.needs(Requirement::Password));
+    }
+    ways
+}
+
 /// Whether a value is gone that may be needed when this one is stored. Of a key of the identity only
 /// the published one is; but a former key of the backup still opens its older version, and of the
 /// secrets of other programs nobody knows which value is right.

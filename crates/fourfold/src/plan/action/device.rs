@@ -7,7 +7,7 @@ use crate::Content;
 use crate::cross_signing::ConfirmedDevice;
 use crate::identity::{DeviceKeys, UserKeys, check_same_device};
 use crate::signable::Signable;
-use crate::signed_json::PublicKey;
+use crate::signed_json::{PublicKey, SignatureError};
 
 /// Publish the keys of this device, expecting none ([`POST /keys/upload`][upload]).
 ///
@@ -86,6 +86,23 @@ impl SignDevice {
     #[must_use]
     pub fn signed(&self) -> &Content {
         &self.signed
+    }
+
+    /// Whether what is published carries a signature of this key on the device that is none of its
+    /// keys: some servers keep that of an earlier device with the same ID, drop the new one, and say
+    /// nothing. Only a device with another ID can be signed then.
+    #[must_use]
+    pub fn is_stale(&self, now: &UserKeys) -> bool {
+        let (Some(Ok(served)), Ok(key)) = (
+            now.device(&self.device_id),
+            PublicKey::from_base64(&self.self_signing_key),
+        ) else {
+            return false;
+        };
+        matches!(
+            key.verify(served.content(), now.user_id()),
+            Err(SignatureError::Bad | SignatureError::Malformed)
+        )
     }
 
     /// Compares what is published now with what the step expects: the same device, and the same

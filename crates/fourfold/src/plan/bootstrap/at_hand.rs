@@ -5,7 +5,9 @@ use rand_core::CryptoRng;
 use super::error::BootstrapError;
 use super::known::KnownAccount;
 use super::steps::Backup;
-use crate::cross_signing::{CrossSigningKeys, IdentityChoice, KnownIdentity, KnownKeys};
+use crate::cross_signing::{
+    CrossSigningKeys, IdentityChoice, IdentityWish, KnownIdentity, KnownKeys, ReplacedIdentity,
+};
 use crate::plan::backup_continuity::{BackupChoice, KnownBackup};
 use crate::{
     AccountData, NewKeyBackup, ProvenKey, PublishedKeys, Secret, SecretName, SecretState,
@@ -41,20 +43,24 @@ impl<'a> AtHand<'a> {
         let known = KnownIdentity {
             published: account.published.identity(),
             trust: account.trust,
-            made_here: complete(self.made_here),
-            stored: complete(&self.stored),
+            made_here: known_keys(self.made_here),
+            stored: known_keys(&self.stored),
             has_stored: has_seeds(&SecretStorage::new(account.account_data)),
+            makes_signing_keys: account.wishes.signing_keys,
         };
-        if account.replaced.identity {
-            let replacement = known.replacement();
-            return Ok(Some(
-                replacement.unwrap_or_else(|| CrossSigningKeys::generate(rng)),
-            ));
-        }
-        Ok(match known.decide()? {
+        let choice = match account.wishes.identity {
+            IdentityWish::Keep => known.decide()?,
+            IdentityWish::Restore => known.restore()?,
+            IdentityWish::Replace => match known.replacement() {
+                Some(keys) => IdentityChoice::Publish(keys),
+                None => IdentityChoice::Create,
+            },
+        };
+        Ok(match choice {
             IdentityChoice::Create => Some(CrossSigningKeys::generate(rng)),
             IdentityChoice::Keep => None,
             IdentityChoice::Publish(keys) => Some(keys),
+            IdentityChoice::Renew(keys) => keys.complete_with_new(rng),
         })
     }
 
@@ -82,6 +88,12 @@ impl<'a> AtHand<'a> {
                 let _ = keys.learn(name, secret, &published_keys);
             }
         }
+        let stored = self.stored.iter().map(|(name, secret)| (name, secret));
+        // Of the master key its own line says as much.
+        let replaced = ReplacedIdentity::compare(stored, &published_keys);
+        if let Some(replaced) = replaced.filter(|replaced| !replaced.is_master_key()) {
+            warnings.push(replaced.to_string());
+        }
         for (name, secret) in &self.stored {
             if let Err(error) = published_keys.judge(name, secret) {
                 warnings.push(format!("{name}: {error}"));
@@ -97,6 +109,7 @@ impl<'a> AtHand<'a> {
     pub(super) fn backup(
         &self,
         account: &KnownAccount<'_>,
+        gives_up_key: bool,
         warnings: &mut Vec<String>,
         rng: &mut impl CryptoRng,
     ) -> Result<Backup, BootstrapError> {
@@ -105,11 +118,21 @@ impl<'a> AtHand<'a> {
         let known = KnownBackup {
             remembered: account.remembered_backup,
             private_keys: of_backup.map(|(_, secret)| secret).collect(),
-            is_replaced: account.replaced.backup,
+            is_replaced: account.wishes.backup || gives_up_key,
             ..KnownBackup::shown(account.account_data, account.current_backup)
         };
         Ok(match known.decide()? {
-            BackupChoice::Create => Backup::Make(NewKeyBackup::random(rng)),
+            BackupChoice::Create => {
+                let former = account.current_backup.usable();
+                if let Some(former) = former.filter(|_| gives_up_key) {
+                    warnings.push(format!(
+                        "the version {} of the key backup stays; what only it holds cannot be read \
+                         unless the former key of secret storage is found",
+                        former.version()
+                    ));
+                }
+                Backup::Make(NewKeyBackup::random(rng))
+            }
             BackupChoice::DoWithout => {
                 warnings
                     .push("no key backup is created: the user turned it off (m.key_backup)".into());
@@ -130,12 +153,17 @@ impl<'a> AtHand<'a> {
 
 /// An identity, if all of it is there.
 pub(super) fn complete(secrets: &[(SecretName, Secret)]) -> Option<CrossSigningKeys> {
+    known_keys(secrets).complete()
+}
+
+/// As much of an identity as is there.
+fn known_keys(secrets: &[(SecretName, Secret)]) -> KnownKeys {
     let mut keys = KnownKeys::default();
     for (name, secret) in secrets {
         // What is no seed of an identity is not part of one.
         let _ = keys.learn(name, secret, &PublishedKeys::default());
     }
-    keys.complete()
+    keys
 }
 
 /// The standard secrets that the key opens.

@@ -4,6 +4,7 @@ use crate::cross_signing::{IdentityAtRisk, NotConfirmed, SignDeviceError};
 use crate::identity::CrossSigningKeyError;
 use crate::plan::backup_continuity::BackupHidden;
 use crate::plan::backup_key::BackupKeyError;
+use crate::plan::key::ChangeDefaultError;
 use crate::plan::key_backup::SignKeyBackupError;
 use crate::plan::standard::CompleteError;
 
@@ -22,6 +23,9 @@ pub enum BootstrapError {
     /// The server does not show the key backup that this machine remembers.
     #[error(transparent)]
     Backup(#[from] BackupHidden),
+    /// The new key does not become the default.
+    #[error(transparent)]
+    ChangeDefault(#[from] ChangeDefaultError),
     /// A secret is not stored.
     #[error(transparent)]
     Complete(#[from] CompleteError),
@@ -55,6 +59,7 @@ crate::error_code::error_codes! {
     ;
     Self::Backup(error) => error,
     Self::BackupKey(error) => error,
+    Self::ChangeDefault(error) => error,
     Self::Complete(error) => error,
     Self::Device(error) => error,
     Self::Identity(error) => error,

@@ -10,7 +10,7 @@ use crate::{KeyDescription, NewKey, ProvenKey, SecretStorage};
     reason = "the caller must handle each of them"
 )]
 pub enum KeyChoice {
-    /// Nothing is or was there: make one.
+    /// Nothing is there that a key could open: make one.
     Create,
     /// One of these, which the user must give.
     Unlock(Vec<KeyDescription>),
@@ -18,14 +18,15 @@ pub enum KeyChoice {
 
 impl KeyChoice {
     /// The default key. Without a default it is any key, because an interrupted set-up leaves one
-    /// that is not the default yet; and a new one only where secret storage was never used, since
-    /// something else may hold what opens with the others.
+    /// that is not the default yet; and a new one only where secret storage [holds
+    /// nothing](SecretStorage::holds_nothing), since something else may hold what opens with the
+    /// others.
     ///
     /// # Errors
     ///
     /// [`NoWritingKey`]: the default key is damaged. No other is taken in its place.
     pub fn decide(storage: &SecretStorage<'_>) -> Result<Self, NoWritingKey> {
-        if storage.is_untouched() {
+        if storage.holds_nothing() {
             return Ok(Self::Create);
         }
         match storage.default_key().key_id() {

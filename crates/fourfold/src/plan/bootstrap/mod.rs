@@ -5,6 +5,7 @@ mod at_hand;
 mod error;
 mod key;
 mod known;
+mod signatures;
 mod steps;
 
 use rand_core::CryptoRng;
@@ -12,10 +13,10 @@ use rand_core::CryptoRng;
 use self::at_hand::{AtHand, complete, stored};
 pub use self::error::BootstrapError;
 pub use self::key::{BootstrapKey, KeyChoice};
-pub use self::known::{KnownAccount, Replaced};
+pub use self::known::{KnownAccount, Wishes};
 use self::steps::{Backup, Work, plan};
 use crate::backup::CurrentBackup;
-use crate::cross_signing::{ConfirmedDevice, KnownKeys};
+use crate::cross_signing::{ConfirmedDevice, IdentityWish, KnownKeys};
 use crate::identity::CrossSigningKeyError;
 use crate::plan::backup_continuity::{BackupState, KnownBackup, RememberedBackup};
 use crate::signable::Signable;
@@ -98,7 +99,8 @@ impl Bootstrap {
             }
             None => (at_hand.published(account, &mut warnings)?, None),
         };
-        let mut backup = at_hand.backup(account, &mut warnings, rng)?;
+        let gives_up_key = account.gives_up_key(key);
+        let mut backup = at_hand.backup(account, gives_up_key, &mut warnings, rng)?;
         if let Backup::Make(new) = &mut backup {
             if let Some(master) = keys.master_key() {
                 new.sign(|object| master.sign(object, user_id))?;
@@ -198,14 +200,14 @@ fn replaces_identity(account: &KnownAccount<'_>) -> bool {
         Err(CrossSigningKeyError::NotPublished)
     );
     let is_pinned = account.trust.is_some_and(|trust| trust.pinned().is_some());
-    account.replaced.identity && (is_published || is_pinned)
+    account.wishes.identity != IdentityWish::Keep && (is_published || is_pinned)
 }
 
 /// Keys that were made on this machine were agreed to here.
 fn replaces_pin(account: &KnownAccount<'_>, keys: &KnownKeys) -> bool {
     let made_here = complete(account.made_here).map(|keys| keys.master_key().public_key());
     let master = keys.master_key().map(SigningKey::public_key);
-    account.replaced.identity || (master.is_some() && made_here == master)
+    account.wishes.identity != IdentityWish::Keep || (master.is_some() && made_here == master)
 }
 
 #[cfg(test)]

@@ -5,14 +5,15 @@ use rand_core::CryptoRng;
 use super::error::BootstrapError;
 use super::key::BootstrapKey;
 use super::known::KnownAccount;
+use super::signatures::{SELF_SIGNING, SignedBefore, USER_SIGNING, replaced_keys};
 use crate::backup::{CopyFrom, KeyCopy};
 use crate::cross_signing::{ConfirmedDevice, KnownKeys};
 use crate::identity::PublicKeys;
 use crate::plan::device::{publish_device, sign_device};
 use crate::plan::identity::publish_identity;
-use crate::plan::key::create_key;
+use crate::plan::key::{change_default, create_key};
 use crate::plan::key_backup::{create_beside, renew_key_backup, sign_key_backup};
-use crate::plan::standard::complete;
+use crate::plan::standard::{Others, complete_beside};
 use crate::{
     BackupVersion, NewKeyBackup, Plan, ProvenKey, PublishedIdentity, PublishedKeys, Secret,
     SecretName, SecretState, SecretStorage,
@@ -69,12 +70,25 @@ pub(super) fn plan(
     // Before it is signed: a server that gets the keys of a device again after they were signed may
     // keep them without the signature.
     plans.push(publish_device(&published, device)?);
+    let mut renewed = Vec::new();
     if let Some(public) = &work.new_identity {
-        plans.push(publish_identity(user_id, published.identity(), public));
-        published = published.with_identity(PublishedIdentity::of(user_id, public));
+        let identity = PublishedIdentity::of(user_id, public);
+        let replaced = replaced_keys(account, &identity);
+        let mut publish = publish_identity(user_id, published.identity(), public);
+        if replaced.contains(&SELF_SIGNING) {
+            let signed = SignedBefore::of(account, device.device_id());
+            publish.warnings.extend(words_of(&signed));
+            renewed = signed.renewed;
+        }
+        say_what_is_replaced(&mut publish, &replaced);
+        plans.push(publish);
+        published = published.with_identity(identity);
     }
     if let Some(key) = work.keys.self_signing_key() {
         plans.push(sign_device(&published, device, key)?);
+        for other in &renewed {
+            plans.push(sign_device(&published, other, key)?);
+        }
     }
     let mut published_keys = PublishedKeys {
         identity: Some(published.identity().clone()),
@@ -93,17 +107,76 @@ pub(super) fn plan(
     let mut secrets = work.keys.secrets();
     let backup_key = work.backup.private_key();
     secrets.extend(backup_key.map(|key| (SecretName::backup_key(), key)));
-    plans.push(complete(
+    let gives_up_key = account.gives_up_key(key);
+    let others = if gives_up_key {
+        Others::Kept
+    } else {
+        Others::Removed
+    };
+    let stored = complete_beside(
         &SecretStorage::new(&account_data),
         key.proven(),
         &secrets,
         &published_keys,
+        others,
         rng,
-    )?);
+    )?;
+    stored.apply_to(&mut account_data);
+    plans.push(stored);
+    if gives_up_key {
+        plans.push(give_up_key(
+            &SecretStorage::new(&account_data),
+            key.proven(),
+        )?);
+    }
     Ok(Plan::of(
         "set up secret storage, the identity and this device",
         plans,
     ))
+}
+
+/// What takes the place of a published key under the same master key.
+fn say_what_is_replaced(publish: &mut Plan, replaced: &[&'static str]) {
+    let (Some(step), [_, ..]) = (publish.steps.first_mut(), replaced) else {
+        return;
+    };
+    let plural = if replaced.len() == 1 { "" } else { "s" };
+    step.reason = format!(
+        "publish a new {} key{plural}, signed by the same master key",
+        replaced.join(" and a new ")
+    );
+    if replaced.contains(&USER_SIGNING) {
+        publish.warn(
+            "with a new user-signing key, verify the other users again that you verified before; \
+             nobody has to verify you again",
+        );
+    }
+}
+
+fn words_of(signed: &SignedBefore) -> Vec<String> {
+    let mut words = vec![
+        "with a new self-signing key your devices are signed again; nobody has to verify you \
+         again; another device that still has the former private key could send it instead"
+            .to_owned(),
+    ];
+    if !signed.left_out.is_empty() {
+        words.push(format!(
+            "these devices are not signed again, because they are not known well enough here; \
+             verify each of them: {}",
+            signed.left_out.join(", ")
+        ));
+    }
+    words
+}
+
+/// The default key becomes another one, because the former one is lost. What only that one opens stays.
+fn give_up_key(storage: &SecretStorage<'_>, key: &ProvenKey) -> Result<Plan, BootstrapError> {
+    let mut plan = change_default(storage, key)?;
+    plan.warn(
+        "secret storage gets a new key; what only the former keys open stays as it is, and opens \
+         again if one of them is found",
+    );
+    Ok(plan)
 }
 
 /// The key backup; `published_keys` becomes what is published when it is done.

@@ -5,7 +5,7 @@ use fourfold_hostile::Forger;
 
 use super::*;
 use crate::backup::{BackupKey, ShownVersion, former};
-use crate::cross_signing::{CrossSigningKeys, IdentityAtRisk};
+use crate::cross_signing::{CrossSigningKeys, IdentityAtRisk, IdentityWish};
 use crate::identity::{PinnedBy, Trust, UserKeys};
 use crate::plan::Action;
 use crate::signed_json;
@@ -27,7 +27,8 @@ struct Account {
     current_backup: CurrentBackup,
     trust: Option<Trust>,
     made_here: Vec<(SecretName, Secret)>,
-    replaced: Replaced,
+    log_ins: Option<crate::identity::LoggedInDevices>,
+    wishes: Wishes,
 }
 
 impl Account {
@@ -39,7 +40,8 @@ impl Account {
             current_backup: CurrentBackup::Missing,
             trust: None,
             made_here: Vec::new(),
-            replaced: Replaced::default(),
+            log_ins: None,
+            wishes: Wishes::default(),
         }
     }
 
@@ -52,7 +54,8 @@ impl Account {
             trust: self.trust.as_ref(),
             remembered_backup: None,
             made_here: &self.made_here,
-            replaced: self.replaced,
+            log_ins: self.log_ins.as_ref(),
+            wishes: self.wishes,
         }
     }
 
@@ -219,7 +222,7 @@ fn the_private_key_of_a_replaced_backup_is_kept_under_its_own_name() {
     // Somebody made another version. That the own key is one of version 1 is known, or not.
     let (other, _) = backup(3000);
     account.current_backup = shown(&other, "2");
-    account.replaced.backup = true;
+    account.wishes.backup = true;
     let key = existing(key);
     let second = account.bootstrap(&key, 2000).unwrap();
     let mut after = account.account_data.clone();
@@ -284,7 +287,7 @@ fn an_identity_that_is_pinned_is_not_replaced_before_the_user_says_so() {
     let published = others.master_key().public_key();
     let changed = IdentityAtRisk::Changed { pinned, published };
     assert_eq!(account.refused(&key), changed.into());
-    account.replaced.identity = true;
+    account.wishes.identity = IdentityWish::Replace;
     let bootstrap = account.bootstrap(&key, 3000).unwrap();
     assert!(bootstrap.replaces_identity() && bootstrap.replaces_pin());
     let made = of(&bootstrap).master_key().public_key();
@@ -371,4 +374,140 @@ fn the_key_that_everything_goes_under_is_the_default_one() {
         decide(&account_data),
         Err(NoWritingKey::Damaged { .. })
     ));
+}
+
+/// The keys of another device, which the identity signed.
+fn signed_device(id: &str, identity: &CrossSigningKeys) -> serde_json::Value {
+    let forger = Forger::from_seed([9; 32]);
+    let public = SigningKey::from_seed(&[9; 32].into()).public_key();
+    let keys = serde_json::json!({
+        "algorithms": ["m.olm.v1.curve25519-aes-sha2"],
+        "device_id": id,
+        "keys": {
+            format!("curve25519:{id}"): base64::encode([8; 32]),
+            format!("ed25519:{id}"): public.to_base64(),
+        },
+        "user_id": USER,
+    });
+    let own = forger.sign_as(&keys.to_string(), USER, &format!("ed25519:{id}"));
+    let own: serde_json::Value = serde_json::from_str(&own).unwrap();
+    let seed = identity.self_signing_key().expose_seed();
+    let both = Forger::from_seed(*seed).sign(&own.to_string(), USER);
+    serde_json::from_str(&both).unwrap()
+}
+
+impl Account {
+    /// An account that is set up, of which this key of secret storage is at hand, with a further device.
+    fn set_up(key: &BootstrapKey) -> (Self, CrossSigningKeys) {
+        let mut account = Self::new();
+        let first = account.bootstrap(key, 1000).unwrap();
+        let identity = of(&first);
+        account.carry_out(&first, &identity);
+        account.wishes.backup = true;
+        let devices = serde_json::json!({"OTHER": signed_device("OTHER", &identity)});
+        let body = serde_json::json!({"device_keys": {USER: devices}}).to_string();
+        account.published = UserKeys::from_keys_query(USER, &body).unwrap();
+        account.publish(&identity);
+        (account, identity)
+    }
+
+    fn empty(&mut self, name: &SecretName) {
+        self.account_data.insert(name.as_str(), &Content::default());
+    }
+}
+
+/// The devices that a plan signs.
+fn signs(bootstrap: &Bootstrap) -> Vec<String> {
+    let steps = bootstrap.plan().steps.iter();
+    let signed = steps.filter_map(|step| match &step.action {
+        Action::SignDevice(sign) => Some(sign.device_id().to_owned()),
+        _ => None,
+    });
+    signed.collect()
+}
+
+// shows: SHR-01
+#[test]
+fn a_device_is_signed_again_where_nothing_speaks_against_it() {
+    use crate::Timestamp;
+    use crate::identity::{LoggedInDevices, TombstoneReason};
+
+    let (everybody, nobody) = (["D", "OTHER"], ["D"]);
+    let key = new_key();
+    let (mut account, identity) = Account::set_up(&key);
+    account.empty(&SecretName::self_signing_key());
+    account.wishes.signing_keys = true;
+    let key = existing(key);
+    let master = identity.master_key().public_key();
+    let mut trusting = Trust::new(USER, DEVICE);
+    trusting.pin(master, PinnedBy::PrivateKey);
+    let mut tombstoned = trusting.clone();
+    let now = Timestamp::from_millis(1);
+    tombstoned.tombstone("OTHER", TombstoneReason::LoggedOut, now);
+    for (trust, log_ins, is_signed) in [
+        (None, Some(&everybody[..]), true),
+        (Some(&trusting), Some(&everybody[..]), true),
+        (Some(&tombstoned), Some(&everybody[..]), false),
+        (None, Some(&nobody[..]), false),
+        (None, None, false),
+    ] {
+        account.trust = trust.cloned();
+        account.log_ins = log_ins.map(|ids| LoggedInDevices::from_iter(ids.iter().copied()));
+        let bootstrap = account.bootstrap(&key, 5000).unwrap();
+        assert!(!bootstrap.replaces_identity());
+        let made = of(&bootstrap);
+        assert_eq!(made.master_key().public_key(), master);
+        assert_ne!(
+            made.self_signing_key().public_key(),
+            identity.self_signing_key().public_key()
+        );
+        let expected: &[&str] = if is_signed { &["D", "OTHER"] } else { &["D"] };
+        assert_eq!(signs(&bootstrap), expected);
+        let warnings = &bootstrap.plan().warnings;
+        let is_named = warnings
+            .iter()
+            .any(|it| it.ends_with("verify each of them: OTHER"));
+        assert_eq!(is_named, !is_signed);
+    }
+}
+
+#[test]
+fn what_only_a_lost_key_opens_stays_when_everything_goes_under_a_new_one() {
+    let (lost, name) = (new_key(), SecretName::master_key());
+    let (mut account, identity) = Account::set_up(&lost);
+    let before = SecretStorage::new(&account.account_data);
+    let old = lost.proven().id().clone();
+    let entry = |storage: SecretStorage<'_>, id: &crate::KeyId| match storage.secret(&name) {
+        crate::SecretState::Encrypted(secret) => secret
+            .entry(id)
+            .map(|entry| entry.as_ref().unwrap().to_json()),
+        _ => None,
+    };
+    let kept = entry(before, &old);
+    assert!(kept.is_some());
+    let new = BootstrapKey::New(NewKey::random(None, &mut rng_from(70)));
+    account.wishes = Wishes {
+        identity: IdentityWish::Replace,
+        ..Wishes::default()
+    };
+    let bootstrap = account.bootstrap(&new, 9000).unwrap();
+    let mut after = account.account_data.clone();
+    bootstrap.plan().apply_to(&mut after);
+    let after = SecretStorage::new(&after);
+    assert_eq!(entry(after, &old), kept);
+    assert_eq!(after.default_key().key_id(), Some(new.proven().id()));
+    let opened = after.open(&name, new.proven().key()).unwrap();
+    let made = of(&bootstrap);
+    assert_ne!(
+        made.master_key().public_key(),
+        identity.master_key().public_key()
+    );
+    let secrets = made.secrets();
+    assert!(opened.secret.is_same(&secrets[0].1));
+    // Until the last step, the lost key is the default: nothing is half there.
+    let last = bootstrap.plan().steps.last().unwrap();
+    assert_eq!(last.action.to_string(), "put m.secret_storage.default_key");
+    // Without the user's word a new key takes the place of none.
+    account.wishes.identity = IdentityWish::Keep;
+    assert_eq!(account.refused(&new), BootstrapError::NoPrivateKeys);
 }

@@ -2,7 +2,9 @@
 
 mod emoji;
 mod options;
+mod question;
 mod this_device;
+mod worth;
 
 pub(crate) use self::options::Options;
 use crate::error::Result;

@@ -4,7 +4,7 @@
 //! what counts in the end is the signature that the homeserver gives back, verified here.
 
 use fourfold::{KeyCheckOutcome, KeyId, SecretName};
-use fourfold_client::{DeviceError, VerifySelfError};
+use fourfold_client::{Device, DeviceError, VerifySelfError};
 use serde::Serialize;
 
 use super::options::Options;
@@ -12,6 +12,7 @@ use crate::account::LoggedIn;
 use crate::account::own_device::{self, ThisDevice};
 use crate::commands::device::private_keys;
 use crate::error::{Error, Exit, Result};
+use crate::exit::from_a_device;
 use crate::options::Global;
 use crate::storage::unlock;
 use crate::terminal::{messages, output, shown};
@@ -24,10 +25,12 @@ pub(super) fn run(global: &Global, options: &Options) -> Result<()> {
     if global.json {
         output::json(&outcome)?;
     } else if result.is_ok() {
-        output::line(format_args!(
-            "this device is verified: {}",
-            outcome.device_id
-        ))?;
+        let is = if outcome.pinned_master_key.is_some() {
+            "verified"
+        } else {
+            "signed, and verified for your other devices"
+        };
+        output::line(format_args!("this device is {is}: {}", outcome.device_id))?;
     }
     result
 }
@@ -93,10 +96,14 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     outcome.secrets_opened = opened.names().to_vec();
     let names: Vec<_> = opened.names().iter().map(SecretName::as_str).collect();
     messages::say(format_args!("secrets:   opened {}", list(&names)));
+    let replaced = opened.replaced().copied();
     let keys = opened.for_signing_devices()?;
     logged_in.opened(&snapshot, &outcome.secrets_opened, found.key.id())?;
-    outcome.identity_matches = true;
-    messages::say("identity:  matches what the homeserver publishes");
+    outcome.identity_matches = replaced.is_none();
+    match replaced {
+        None => messages::say("identity:  matches what the homeserver publishes"),
+        Some(replaced) => messages::say(format_args!("identity:  {replaced}")),
+    }
 
     this.check_is_ours(&published)?;
     let mut device = this.keep(&mut logged_in, &options.sealing)?;
@@ -124,12 +131,25 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
             own_device::hold_on_to(&logged_in, &mut device, master, options.accept_identity)?;
             outcome.pinned_master_key = Some(master.to_base64());
         }
-        None => messages::warn(
-            "the master key is not in secret storage, so this machine cannot tell a false identity \
-             from yours later",
-        ),
+        None => say_without_master_key(&device, outcome),
     }
     Ok(())
+}
+
+/// The device is signed; what this machine can do then depends on whether it knows the identity.
+fn say_without_master_key(device: &Device, outcome: &mut Outcome) {
+    let master = SecretName::master_key();
+    match device.trust().pinned() {
+        Some((pinned, _)) => {
+            outcome.pinned_master_key = Some(pinned.to_base64());
+            messages::warn("the master key is not in secret storage");
+        }
+        None => messages::warn(
+            "the private master key is not at hand, so this machine cannot tell your identity from \
+             a false one: it trusts no other device, and asks none",
+        ),
+    }
+    messages::hint(from_a_device(&master));
 }
 
 fn list(names: &[&str]) -> String {
