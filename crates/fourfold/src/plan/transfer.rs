@@ -259,6 +259,13 @@ impl Copies {
                 Err(reason) => left.push((key.id().clone(), reason)),
             }
         }
+        // Beside a copy that matches what is published, one of a former version is left.
+        if good.iter().any(Copy::matches) {
+            let (matching, former): (Vec<_>, Vec<_>) = good.into_iter().partition(Copy::matches);
+            let reason = "it belongs to another version of the key backup";
+            left.extend(former.into_iter().map(|copy| (copy.id, reason.to_owned())));
+            good = matching;
+        }
         // A copy under the destination that opens is as good as any other.
         let there = storage
             .open_entry(name, new.key())
@@ -297,6 +304,10 @@ impl Copy {
             authenticity: opened.authenticity,
             verdict,
         })
+    }
+
+    fn matches(&self) -> bool {
+        matches!(self.verdict, Verdict::Matches { .. })
     }
 
     fn is_doubtful(&self) -> bool {

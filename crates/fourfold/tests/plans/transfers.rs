@@ -273,6 +273,20 @@ fn two_texts_of_one_key_do_not_differ() {
     }
 }
 
+/// It opens the version that it belongs to, and is the user's.
+#[test]
+fn the_private_key_of_a_former_backup_moves_along() {
+    let (mut account, mut dice) = new_keys(2);
+    let backup = SecretName::backup_key();
+    let former = Secret::new(base64::encode([9; 32]));
+    account.encrypt(&backup, &former, 0, &mut dice);
+    let plan = rotate(&account, &Identity::ALICE.published_keys()).unwrap();
+    plan.apply_to(&mut account.data);
+    let opened = account.storage().open(&backup, account.key(1)).unwrap();
+    assert!(opened.secret.is_same(&former));
+    assert!(account.storage().key(account.id(0)).is_err());
+}
+
 #[test]
 fn a_new_default_names_what_it_does_not_open() {
     let (mut account, mut dice) = new_keys(3);
