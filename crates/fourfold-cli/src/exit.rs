@@ -46,6 +46,10 @@ fn row_of_unlock(error: &UnlockError) -> Row {
     match error {
         UnlockError::NoKey => row(Exit::Refused).hint("fourfold setup makes the first one"),
         UnlockError::NoPassphrase => row(Exit::WrongKey).hint("use the recovery key"),
+        UnlockError::Undescribed { .. } => row(Exit::Corrupt).hint(
+            "use the recovery key; or fourfold doctor --fix, which puts back what this machine \
+             remembers of it",
+        ),
         UnlockError::UnsupportedAlgorithm { .. } => row(Exit::Refused)
             .hint("use the client that made that key; fourfold key ls shows the algorithms"),
         UnlockError::NotAllTried { .. } => {
@@ -57,8 +61,10 @@ fn row_of_unlock(error: &UnlockError) -> Row {
         } => row(Exit::Policy)
             .hint("use the recovery key; or read once with --allow-weak-kdf and rotate the key"),
         UnlockError::UnusablePassphrase { .. } => row(Exit::Corrupt).hint("use the recovery key"),
-        _ => row(Exit::WrongKey)
-            .hint("fourfold key check identifies the key of a recovery key or passphrase"),
+        _ => row(Exit::WrongKey).hint(
+            "it may be the key of another account, or an earlier one; fourfold status shows the keys \
+             that there are; if it is lost: fourfold recover",
+        ),
     }
 }
 
@@ -86,6 +92,10 @@ impl From<NotProvenReason> for Error {
                 "nothing is written with a key that may be wrong; make a new one: fourfold key new",
             ),
             NotProvenReason::WeakDerivation => row(Exit::Policy),
+            NotProvenReason::NoDescription(_) => row(Exit::Corrupt).hint(
+                "fourfold doctor --fix, with the recovery key in --recovery-key-file, describes it \
+                 again",
+            ),
             _ => row(Exit::Corrupt),
         }
         .of(reason)

@@ -61,4 +61,13 @@ impl DefaultKey {
             _ => None,
         }
     }
+
+    /// The ID that the event names, whether the key is described or not.
+    #[must_use]
+    pub fn named(&self) -> Option<&KeyId> {
+        match self {
+            Self::Key(id) | Self::Dangling(id) => Some(id),
+            _ => None,
+        }
+    }
 }

@@ -6,14 +6,15 @@
 //! made of such an account. A program that opens and writes in these types alone cannot forget to
 //! look.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::{Change, Changes, Suspicious};
+use crate::history::{Change, Changes, History, Succession, Suspicious};
 use crate::plan::Action;
 use crate::storage::{JudgedSecret, ReadError};
-use crate::{Plan, SecretName, SecretStorageKey, SecretValueError, Snapshot};
+use crate::{Content, KeyId, Plan, SecretName, SecretStorageKey, SecretValueError, Snapshot};
 
 /// The changes since this machine last read the account, and whether the user accepts them.
 ///
@@ -34,6 +35,11 @@ pub struct Compared {
     changes: Changes,
     /// Whether the user said that it is to be taken as it is.
     is_accepted: bool,
+    #[serde(default)]
+    successions: Vec<Succession>,
+    /// The descriptions that are remembered of keys that have none any more, as JSON.
+    #[serde(default)]
+    lost_descriptions: BTreeMap<KeyId, String>,
 }
 
 impl Compared {
@@ -44,7 +50,42 @@ impl Compared {
         Self {
             changes: Changes::new(changes),
             is_accepted,
+            ..Self::default()
         }
+    }
+
+    /// The same by what is remembered, which also tells which changes a key of the user settles, and
+    /// how keys were described that have no description any more.
+    #[must_use]
+    pub fn by(
+        history: &History,
+        changes: Vec<Change>,
+        snapshot: &Snapshot,
+        is_accepted: bool,
+    ) -> Self {
+        let storage = snapshot.storage();
+        let remembered = history.descriptions();
+        let lost = remembered.filter(|(id, _)| storage.key(id).is_err());
+        Self {
+            successions: history.successions(&snapshot.account_data, &changes),
+            lost_descriptions: lost.map(|(id, one)| (id.clone(), one.to_json())).collect(),
+            ..Self::new(changes, is_accepted)
+        }
+    }
+
+    /// The suspicious changes, when a key that the user gives can settle all of them; else none.
+    /// Accepted, there is nothing to settle.
+    #[must_use]
+    pub fn to_settle(&self) -> Vec<&Succession> {
+        if self.is_accepted || self.changes.is_cut_short() {
+            return Vec::new();
+        }
+        let suspicious = self.changes().filter(|change| change.is_suspicious());
+        let settled = suspicious.map(|change| {
+            let mut successions = self.successions.iter();
+            successions.find(|one| one.change() == change)
+        });
+        settled.collect::<Option<_>>().unwrap_or_default()
     }
 
     /// The changes, the suspicious ones first.
@@ -56,6 +97,13 @@ impl Compared {
     #[must_use]
     pub fn is_suspicious(&self) -> bool {
         self.changes.is_suspicious()
+    }
+
+    /// Whether this key, which the user gave, settles all of them.
+    #[must_use]
+    pub fn is_settled_by(&self, snapshot: &Snapshot, key: &SecretStorageKey) -> bool {
+        let (to_settle, storage) = (self.to_settle(), snapshot.storage());
+        !to_settle.is_empty() && to_settle.iter().all(|one| one.is_settled_by(&storage, key))
     }
 
     /// Lets keys be found in the account and this secret be opened.
@@ -94,6 +142,7 @@ impl Compared {
             _ => Ok(Judged {
                 snapshot,
                 is_accepted: self.is_accepted,
+                lost_descriptions: self.lost_descriptions.clone(),
             }),
         }
     }
@@ -115,9 +164,16 @@ pub struct Refused {
 pub struct Judged {
     snapshot: Snapshot,
     is_accepted: bool,
+    lost_descriptions: BTreeMap<KeyId, String>,
 }
 
 impl Judged {
+    /// The description that is remembered of a key that has none any more.
+    #[must_use]
+    pub fn lost_description(&self, id: &KeyId) -> Option<Content> {
+        Content::from_json(self.lost_descriptions.get(id)?).ok()
+    }
+
     /// Opens a secret: as [`Snapshot::open_accepted`] when the user said that the account is to be
     /// taken as it is, else as [`Snapshot::open`].
     ///
@@ -175,6 +231,7 @@ impl Writable {
         Self(Judged {
             snapshot,
             is_accepted: true,
+            lost_descriptions: BTreeMap::new(),
         })
     }
 

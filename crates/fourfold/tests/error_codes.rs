@@ -84,6 +84,7 @@ const TYPES: &[(&str, &[&str])] = &[
     ("DeleteError", fourfold::plan::DeleteError::CODES),
     ("ImportError", fourfold::plan::ImportError::CODES),
     ("NotDescribed", fourfold::plan::NotDescribed::CODES),
+    ("RecoverError", fourfold::plan::RecoverError::CODES),
     ("RemoveKeyError", fourfold::plan::RemoveKeyError::CODES),
     ("SetUpError", fourfold::plan::SetUpError::CODES),
     (

@@ -7,12 +7,26 @@ use fourfold_client::{ApplyError, Password, escape_untrusted};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::account::LoggedIn;
 use crate::account::password::PasswordOptions;
+use crate::account::{LoggedIn, shown_plan};
 use crate::error::{Error, Result};
 use crate::keys::new_key;
-use crate::options::{AcceptOptions, ChangeOptions, Global, NewKeyOptions};
+use crate::options::{AcceptOptions, ChangeOptions, Global, KeyInput, NewKeyOptions};
 use crate::terminal::{messages, output, prompt};
+
+/// As [`make`], for a plan that is made with a key: it may settle what is suspicious.
+pub(crate) fn make_with_key(
+    global: &Global,
+    input: &KeyInput,
+    options: ChangeOptions,
+    accept: AcceptOptions,
+    plan: impl FnOnce(&Writable) -> Result<Plan>,
+) -> Result<()> {
+    let mut logged_in = LoggedIn::open(global)?;
+    let snapshot = logged_in.snapshot_to_change(input, accept)?;
+    let plan = plan(&snapshot)?;
+    carry_out(global, &mut logged_in, snapshot.clear(&plan), options)
+}
 
 /// Makes a plan of what is there now, shows it and, unless it is a dry run or the user says no,
 /// carries it out.
@@ -163,7 +177,7 @@ pub(crate) fn agree(global: &Global, plan: &Plan, options: ChangeOptions) -> Res
         if global.json {
             output::json(plan)?;
         } else {
-            show(plan);
+            show(global, plan);
         }
         return Ok(false);
     }
@@ -172,7 +186,7 @@ pub(crate) fn agree(global: &Global, plan: &Plan, options: ChangeOptions) -> Res
         Report::of(plan).print(global, "there is nothing to change")?;
         return Ok(false);
     }
-    show(plan);
+    show(global, plan);
     if !options.yes {
         if !prompt::is_possible() {
             return Err(Error::usage("there is no terminal to confirm on")
@@ -195,18 +209,9 @@ pub(crate) fn note_warnings(global: &Global, plan: &Plan) {
     }
 }
 
-fn show(plan: &Plan) {
-    messages::say(format_args!("plan: {}", escape_untrusted(&plan.title)));
-    for (number, step) in plan.steps.iter().enumerate() {
-        let reason = escape_untrusted(&step.reason);
-        messages::say(format_args!("  {}. {reason}", number + 1));
-        messages::say(format_args!(
-            "     {}",
-            escape_untrusted(&step.action.to_string())
-        ));
-    }
-    for warning in &plan.warnings {
-        messages::say(format_args!("  note: {}", escape_untrusted(warning)));
+fn show(global: &Global, plan: &Plan) {
+    for line in shown_plan::lines(plan, global.verbose > 0) {
+        messages::say(line);
     }
 }
 

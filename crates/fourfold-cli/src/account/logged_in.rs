@@ -6,10 +6,10 @@ use fourfold::judged::{Judged, Writable};
 use fourfold::{KeyId, SecretName, Snapshot};
 use fourfold_client::{Account, LocalState, Options};
 
-use crate::account::{local_state, reading};
+use crate::account::{local_state, reading, settling};
 use crate::agent::Loan;
 use crate::error::{Error, Exit, Result};
-use crate::options::{AcceptOptions, Global};
+use crate::options::{AcceptOptions, Global, KeyInput};
 use crate::storage::judged::Compared;
 use crate::terminal::messages;
 use crate::{runtime, state};
@@ -68,20 +68,59 @@ impl LoggedIn {
 
     /// The current state at the homeserver, for changing it: refused while anything is suspicious.
     pub(crate) fn snapshot_for_change(&mut self, accept: AcceptOptions) -> Result<Writable> {
-        if let Some(plan) = self.state.journal()? {
-            return Err(Error::new(
+        self.check_finished()?;
+        self.snapshot_for_going_on(accept)
+    }
+
+    /// Refuses while an earlier change waits to be finished.
+    fn check_finished(&self) -> Result<()> {
+        match self.state.journal()? {
+            None => Ok(()),
+            Some(plan) => Err(Error::new(
                 Exit::Conflict,
                 format!("an earlier change was not finished: {}", plan.title),
             )
-            .hint("fourfold resume completes it; fourfold resume --abandon abandons it"));
+            .hint("fourfold resume completes it; fourfold resume --abandon abandons it")),
         }
-        self.snapshot_for_going_on(accept)
     }
 
     /// The same for going on with an earlier change, which is no change to wonder about itself.
     pub(crate) fn snapshot_for_going_on(&mut self, accept: AcceptOptions) -> Result<Writable> {
         let (snapshot, compared) = self.compared(accept)?;
         compared.for_writing(snapshot)
+    }
+
+    /// As [`snapshot_for_opening`](Self::snapshot_for_opening), for who comes with a key: it may settle
+    /// what is suspicious.
+    pub(crate) fn snapshot_to_unlock(
+        &mut self,
+        name: Option<&SecretName>,
+        input: &KeyInput,
+        accept: AcceptOptions,
+    ) -> Result<Judged> {
+        let (snapshot, compared) = self.settled(input, accept)?;
+        compared.for_opening(snapshot, name)
+    }
+
+    /// As [`snapshot_for_change`](Self::snapshot_for_change), for who comes with a key: it may settle
+    /// what is suspicious.
+    pub(crate) fn snapshot_to_change(
+        &mut self,
+        input: &KeyInput,
+        accept: AcceptOptions,
+    ) -> Result<Writable> {
+        self.check_finished()?;
+        let (snapshot, compared) = self.settled(input, accept)?;
+        compared.for_writing(snapshot)
+    }
+
+    fn settled(&mut self, input: &KeyInput, accept: AcceptOptions) -> Result<(Snapshot, Compared)> {
+        let (snapshot, mut compared) = self.compared(accept)?;
+        if let Some(key) = settling::key(&snapshot, &compared, input)? {
+            compared.settle(&mut self.state, &snapshot, &key)?;
+            compared = Compared::follow(&mut self.state, &snapshot, accept)?;
+        }
+        Ok((snapshot, compared))
     }
 
     /// The current state at the homeserver, compared with what this machine has seen before.

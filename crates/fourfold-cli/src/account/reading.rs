@@ -8,10 +8,10 @@ use fourfold::judged::Judged;
 use fourfold::{KeyId, SecretName, Snapshot};
 use fourfold_client::{Account, Options, escape_untrusted};
 
-use crate::account::local_state;
+use crate::account::{local_state, settling};
 use crate::agent::Agent;
 use crate::error::{Error, Exit, Result};
-use crate::options::{AcceptOptions, Global, ReadOptions};
+use crate::options::{AcceptOptions, Global, KeyInput, ReadOptions};
 use crate::storage::judged::Compared;
 use crate::terminal::messages;
 use crate::{runtime, state};
@@ -29,7 +29,7 @@ pub(crate) fn look(
 }
 
 /// The account, to be opened, from a file or the homeserver. Reports changes, and is refused
-/// when a change of this secret, or of the keys, forbids it.
+/// when a change of this secret, or of the keys, forbids it that no key of the `input` settles.
 ///
 /// A file is compared with what this machine remembers of its user, if it does, and changes nothing
 /// of that.
@@ -37,10 +37,15 @@ pub(crate) fn read(
     global: &Global,
     options: &ReadOptions,
     name: Option<&SecretName>,
+    input: &KeyInput,
     accept: AcceptOptions,
 ) -> Result<(Judged, Compared)> {
     let (snapshot, compared) = match &options.snapshot {
-        None => on_homeserver(global, accept)?,
+        None => {
+            let (snapshot, compared) = on_homeserver(global, accept)?;
+            let compared = settle(global, &snapshot, compared, input, accept)?;
+            (snapshot, compared)
+        }
         Some(path) => {
             let snapshot = in_file(path)?;
             let compared = match local_state::of_user(global, &snapshot.user_id)? {
@@ -52,6 +57,23 @@ pub(crate) fn read(
         }
     };
     Ok((compared.for_opening(snapshot, name)?, compared))
+}
+
+/// What is suspicious is settled by a key that the user gives, if it can be.
+pub(crate) fn settle(
+    global: &Global,
+    snapshot: &Snapshot,
+    compared: Compared,
+    input: &KeyInput,
+    accept: AcceptOptions,
+) -> Result<Compared> {
+    // The state is not kept locked while the user looks for the paper.
+    let Some(key) = settling::key(snapshot, &compared, input)? else {
+        return Ok(compared);
+    };
+    let (mut state, _loan) = local_state::open(global)?;
+    compared.settle(&mut state, snapshot, &key)?;
+    Compared::follow(&mut state, snapshot, accept)
 }
 
 /// Remembers that a key opened a secret, unless it came from a file; and says how this machine came

@@ -14,7 +14,7 @@ use crate::storage::opening::Provenance;
 
 /// The version of the protocol. The two sides are the same program, but not always of one day: one
 /// member more or less is a new version, so that what cannot be understood is told at the start.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// The greeting of the agent to every client.
 #[derive(Debug, Deserialize, Serialize)]
@@ -265,13 +265,16 @@ mod tests {
     // raises the version.
     #[test]
     fn the_messages_of_this_version_have_these_members() {
-        assert_eq!(VERSION, 3);
+        assert_eq!(VERSION, 4);
         let provenance = json!({
             "name": "org.example.token", "key_id": "a", "key_label": "a", "is_default_key": true,
             "is_authenticated": true, "matches_published_key": false, "vouched_by": "nothing",
             "is_iv_authenticated": false, "may_be_anybodys": true, "public_key": null, "quirks": []
         });
-        let compared = json!({"changes": [], "is_cut_short": false, "is_accepted": false});
+        let compared = json!({
+            "changes": [], "is_cut_short": false, "is_accepted": false, "successions": [],
+            "lost_descriptions": {}
+        });
         let question = json!({
             "id": 1, "secrets": [], "device_id": "B", "device_name": null, "fingerprint": "",
             "first_seen": null, "verified_by": "", "expires_in": 1
@@ -312,7 +315,7 @@ mod tests {
         for request in requests {
             check_members::<Request>(&request);
         }
-        check_members::<Hello>(&json!({"version": 3, "user_id": "", "process": 1}));
+        check_members::<Hello>(&json!({"version": 4, "user_id": "", "process": 1}));
     }
 
     /// The message has all of its members here, and no others.

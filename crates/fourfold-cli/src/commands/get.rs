@@ -3,11 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use fourfold::SecretName;
 use fourfold::history::Vouched;
 use fourfold::judged::Judged;
-use fourfold::passphrase::Budget;
-use fourfold::storage::JudgedSecret;
-use fourfold::{KeyDescription, SecretName};
 use fourfold_client::escape_untrusted;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -15,10 +13,10 @@ use zeroize::Zeroizing;
 use crate::account;
 use crate::agent::{Agent, protocol};
 use crate::error::{Error, Result};
-use crate::options::{AcceptOptions, Global, Offer, ReadOptions, UnlockOptions};
+use crate::options::{AcceptOptions, Global, ReadOptions, UnlockOptions};
 use crate::storage::judged::Compared;
 use crate::storage::opening::{self, Provenance};
-use crate::storage::unlock;
+use crate::storage::unlock::{self, Candidates};
 use crate::terminal::{messages, output};
 
 /// Options of `get`.
@@ -50,7 +48,13 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         let (provenance, compared) = (&opened.provenance, &opened.compared);
         return deliver(global, options, provenance, compared, &secret);
     }
-    let (snapshot, compared) = account::read(global, &options.read, Some(&name), options.accept)?;
+    let (snapshot, compared) = account::read(
+        global,
+        &options.read,
+        Some(&name),
+        &options.unlock.input,
+        options.accept,
+    )?;
     let storage = snapshot.storage();
     opening::check_there(&storage, &name)?;
     output::check_secret(options.out.as_deref(), options.show)?;
@@ -58,14 +62,8 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut failed = Error::usage("no key was given");
     let mut budget = unlock::budget(&options.unlock.input);
     for offer in options.unlock.input.offers(unlock::question(&candidates))? {
-        match open(
-            &snapshot,
-            &name,
-            &offer,
-            &candidates,
-            &options.unlock,
-            &mut budget,
-        ) {
+        let found = unlock::find(&snapshot, &offer, &candidates, &mut budget);
+        match found.and_then(|found| opening::open_for_owner(&snapshot, &name, &found.key)) {
             Ok(opened) => {
                 let key_id = &opened.key_id;
                 let known =
@@ -103,42 +101,11 @@ fn from_agent(
 }
 
 /// Keys that the secret is encrypted under come first.
-fn candidates(
-    snapshot: &Judged,
-    name: &SecretName,
-    options: &UnlockOptions,
-) -> Result<Vec<KeyDescription>> {
-    let storage = snapshot.storage();
-    let Some(id) = &options.key else {
-        return Ok(storage.candidates_for(name));
-    };
-    // A recovery key opens what is encrypted under a key that lost its description.
-    let id = unlock::key_id(id)?;
-    if storage.key(&id).is_err() && storage.is_encrypted_under(name, &id) {
-        return Ok(Vec::new());
+fn candidates(snapshot: &Judged, name: &SecretName, options: &UnlockOptions) -> Result<Candidates> {
+    match &options.key {
+        None => Ok(Candidates::of_secret(&snapshot.storage(), name)),
+        Some(_) => unlock::candidates(snapshot, options),
     }
-    unlock::candidates(snapshot, options)
-}
-
-fn open(
-    snapshot: &Judged,
-    name: &SecretName,
-    offer: &Offer,
-    candidates: &[KeyDescription],
-    options: &UnlockOptions,
-    budget: &mut Budget,
-) -> Result<JudgedSecret> {
-    let storage = snapshot.storage();
-    let key = match unlock::find(snapshot, offer, candidates, budget) {
-        Ok(found) => found.key,
-        Err(error) => {
-            // A recovery key may still open what is encrypted under a key whose description is gone.
-            let chosen = options.key.as_deref().map(unlock::key_id).transpose()?;
-            let key = storage.find_undescribed_key(name, offer.text(), chosen.as_ref());
-            key.ok_or(error)?
-        }
-    };
-    opening::open_for_owner(snapshot, name, &key)
 }
 
 fn deliver(

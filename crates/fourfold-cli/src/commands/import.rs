@@ -7,14 +7,14 @@ use fourfold::judged::{self, Judged};
 use fourfold::passphrase::Budget;
 use fourfold::plan::{self, ImportChoices, ImportError};
 use fourfold::storage::FoundKey;
-use fourfold::{KeyDescription, OpenError, SecretName};
+use fourfold::{OpenError, SecretName};
 use fourfold_client::escape_untrusted;
 
 use crate::account::{self, change};
 use crate::error::{Error, Exit, Result};
 use crate::keys::random::rng;
 use crate::options::{AcceptOptions, ChangeOptions, Global, Offer, UnlockOptions};
-use crate::storage::unlock;
+use crate::storage::unlock::{self, Candidates};
 
 /// Options of `import`.
 #[derive(Args, Clone, Debug)]
@@ -55,15 +55,15 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         other_user: options.other_account,
         replace: options.replace,
     };
+    let input = &options.unlock.input;
     change::make(global, options.change, options.accept, |snapshot| {
         let candidates = unlock::writing_candidates(snapshot, &options.unlock)?;
-        let input = &options.unlock.input;
         let offers = input.offers_twice(
             "Recovery key or passphrase of the file",
             "Recovery key or passphrase of the account",
         )?;
         let mut budget = unlock::budget(input);
-        let in_file = file.storage().candidates();
+        let in_file = Candidates::all(&file.storage());
         let sealed = first(&file, offers.iter(), &in_file, &mut budget)
             .map_err(|error| about("the file", error).hint(OF_FILE))?;
         let own = first(snapshot, offers.iter().rev(), &candidates, &mut budget)
@@ -78,7 +78,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
 fn first<'a>(
     snapshot: &Judged,
     offers: impl Iterator<Item = &'a Offer>,
-    candidates: &[KeyDescription],
+    candidates: &Candidates,
     budget: &mut Budget,
 ) -> Result<FoundKey> {
     let mut failed = Error::usage("no key was given");

@@ -31,13 +31,20 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         .map_err(|error| error.hint("use --out FILE, or a pipe"))?;
     let (snapshot, homeserver) = match &options.read.snapshot {
         Some(_) => {
-            let (snapshot, _) = account::read(global, &options.read, None, options.accept)?;
+            let (snapshot, _) = account::read(
+                global,
+                &options.read,
+                None,
+                &options.unlock.input,
+                options.accept,
+            )?;
             (snapshot, None)
         }
         None => {
             let mut logged_in = LoggedIn::open(global)?;
             let homeserver = logged_in.account.session().homeserver.clone();
-            let snapshot = logged_in.snapshot_for_opening(None, options.accept)?;
+            let snapshot =
+                logged_in.snapshot_to_unlock(None, &options.unlock.input, options.accept)?;
             (snapshot, Some(homeserver))
         }
     };

@@ -15,6 +15,7 @@ mod login;
 mod ls;
 mod put;
 mod quickstart;
+mod recover;
 mod request;
 mod resume;
 mod rm;
@@ -63,6 +64,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Status(options) => status::run(global, &options),
         Command::Doctor(options) => doctor::run(global, &options),
         Command::Setup(options) => setup::run(global, &options),
+        Command::Recover(options) => recover::run(global, &options),
         Command::Get(options) => get::run(global, &options),
         Command::Put(options) => put::run(global, &options),
         Command::Rm(options) => rm::run(global, &options),
@@ -115,6 +117,11 @@ pub(crate) enum Command {
         after_help = "What already exists is kept. After an interruption, run it again.\n\nExample:\n  fourfold setup --kit kit.html   with an emergency kit to print"
     )]
     Setup(setup::Options),
+    /// Make a new key when the recovery key and the passphrase are lost
+    #[command(
+        after_help = "It brings over what can be had without the key: what the agent opens, what this machine\nkeeps, and what your other devices send. Nothing is deleted: what only the lost key opens\nstays under it. After an interruption: fourfold resume.\n\nExample:\n  fourfold recover --kit kit.html"
+    )]
+    Recover(recover::Options),
     /// Open a secret and write it to a pipe or a file
     #[command(
         after_help = "Examples:\n  fourfold get m.cross_signing.master --show\n  fourfold get org.example.token --recovery-key-file key.txt | deploy"

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use fourfold::judged::{Cleared, Judged};
 use fourfold::plan::{self, WritingKeys};
-use fourfold::{ProvenKey, Secret, SecretName};
+use fourfold::{AccountData, Plan, ProvenKey, Secret, SecretName, SecretStorage};
 
 use crate::account::{LoggedIn, change};
 use crate::agent::Agent;
@@ -57,19 +57,25 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
             return change::carry_out(global, &mut logged_in, plan, options.change);
         }
     }
-    change::make(global, options.change, options.accept, |snapshot| {
-        let keys = proven_keys(snapshot, options)?;
+    let input = &options.unlock.input;
+    change::make_with_key(global, input, options.change, options.accept, |snapshot| {
+        let Proven {
+            keys,
+            account_data,
+            describing,
+        } = proven_keys(snapshot, options)?;
         let secret = early.map_or_else(|| read_secret(options), Ok)?;
         let keys = WritingKeys::new(keys, options.profile_2019)?;
-        let storage = snapshot.storage();
-        Ok(plan::store(
-            &storage,
+        let store = plan::store(
+            &SecretStorage::new(&account_data),
             &name,
             &secret,
             &keys.as_writing(),
             &snapshot.published_keys(),
             &mut rng(),
-        )?)
+        )?;
+        let title = store.title.clone();
+        Ok(Plan::of(title, describing.into_iter().chain([store])))
     })
 }
 
@@ -86,7 +92,15 @@ fn unlocked_agent(global: &Global, options: &Options) -> Result<Option<Agent>> {
     Ok(is_unlocked.then_some(agent))
 }
 
-fn proven_keys(snapshot: &Judged, options: &Options) -> Result<Vec<ProvenKey>> {
+/// The keys to write with, and what describes those again that have no description.
+struct Proven {
+    keys: Vec<ProvenKey>,
+    describing: Vec<Plan>,
+    /// As it is after that.
+    account_data: AccountData,
+}
+
+fn proven_keys(snapshot: &Judged, options: &Options) -> Result<Proven> {
     let storage = snapshot.storage();
     let candidates = if options.under.is_empty() {
         unlock::writing_candidates(snapshot, &options.unlock)?
@@ -95,13 +109,17 @@ fn proven_keys(snapshot: &Judged, options: &Options) -> Result<Vec<ProvenKey>> {
             .under
             .iter()
             .map(|id| unlock::description(&storage, id));
-        described.collect::<Result<Vec<_>>>()?
+        described.collect::<Result<Vec<_>>>()?.into()
     };
     let mut keys: Vec<ProvenKey> = Vec::new();
+    let (mut describing, mut account_data) = (Vec::new(), snapshot.account_data.clone());
     let mut budget = unlock::budget(&options.unlock.input);
     for offer in options.unlock.input.offers(unlock::question(&candidates))? {
         let found = unlock::find(snapshot, &offer, &candidates, &mut budget)?;
-        keys.push(unlock::prove(snapshot, found)?);
+        let described = unlock::prove_again(snapshot, found)?;
+        described.plan.apply_to(&mut account_data);
+        describing.push(described.plan);
+        keys.push(described.key);
     }
     for id in &options.under {
         if !keys.iter().any(|key| key.id().as_str() == id) {
@@ -109,7 +127,11 @@ fn proven_keys(snapshot: &Judged, options: &Options) -> Result<Vec<ProvenKey>> {
                 .hint("give --recovery-key-file or --passphrase-file once for each --under"));
         }
     }
-    Ok(keys)
+    Ok(Proven {
+        keys,
+        describing,
+        account_data,
+    })
 }
 
 fn read_secret(options: &Options) -> Result<Secret> {

@@ -14,6 +14,7 @@ use crate::account;
 use crate::commands::doctor;
 use crate::error::{Error, Result};
 use crate::options::{AcceptOptions, Global, ReadOptions};
+use crate::storage::unlock;
 use crate::terminal::{messages, output};
 
 /// Options of `status`.
@@ -57,6 +58,8 @@ struct Report {
     /// `ok`, `absent`, `deleted`, `dangling` or `malformed`.
     default_key_state: &'static str,
     keys: Vec<Key>,
+    /// Keys that secrets are encrypted under, whose description is gone.
+    undescribed: Vec<UndescribedKey>,
     secrets: Vec<Secret>,
     /// The changes since this machine last read the account.
     changes: Vec<serde_json::Value>,
@@ -123,6 +126,7 @@ impl Report {
             default_key,
             default_key_state,
             keys: keys(&storage),
+            undescribed: undescribed(&storage),
             secrets,
             changes: Vec::new(),
         }
@@ -136,12 +140,15 @@ impl Report {
             doctor::in_one_line(self.verdict)
         ))?;
         output::line("")?;
-        if self.keys.is_empty() {
+        if self.keys.is_empty() && self.undescribed.is_empty() {
             output::line("no keys; fourfold setup makes the first one")?;
         } else {
             output::line("keys")?;
         }
         for key in &self.keys {
+            key.print()?;
+        }
+        for key in &self.undescribed {
             key.print()?;
         }
         if self.secrets.is_empty() {
@@ -219,6 +226,47 @@ pub(crate) fn keys(storage: &SecretStorage<'_>) -> Vec<Key> {
     keys
 }
 
+/// A key that secrets are encrypted under, whose description is gone.
+#[derive(Serialize)]
+pub(crate) struct UndescribedKey {
+    id: KeyId,
+    is_default: bool,
+    secrets: Vec<SecretName>,
+}
+
+/// The keys without a description that secrets are encrypted under, the default first.
+pub(crate) fn undescribed(storage: &SecretStorage<'_>) -> Vec<UndescribedKey> {
+    let default = storage.default_key();
+    let ids = storage.undescribed_keys().into_iter();
+    ids.map(|id| UndescribedKey {
+        is_default: default.named() == Some(&id),
+        secrets: storage.secrets_under(&id).collect(),
+        id,
+    })
+    .collect()
+}
+
+impl UndescribedKey {
+    /// Three lines for a person.
+    pub(crate) fn print(&self) -> Result<()> {
+        print_heading(&self.id, self.secrets.len(), self.is_default)?;
+        output::line("      its description is gone; its recovery key still opens them")?;
+        output::line(format_args!("      {}", unlock::DESCRIBE_AGAIN))
+    }
+}
+
+/// The first line about a key.
+fn print_heading(id: &KeyId, secrets: usize, is_default: bool) -> Result<()> {
+    let opens = match secrets {
+        0 => "opens nothing".to_owned(),
+        1 => "opens 1 secret".to_owned(),
+        number => format!("opens {number} secrets"),
+    };
+    let id = escape_untrusted(id.as_str());
+    let default = if is_default { ", the default" } else { "" };
+    output::line(format_args!("  {id}  {opens}{default}"))
+}
+
 impl Key {
     fn of(
         storage: &SecretStorage<'_>,
@@ -252,14 +300,7 @@ impl Key {
 
     /// Two lines for a person.
     pub(crate) fn print(&self) -> Result<()> {
-        let opens = match self.secrets.len() {
-            0 => "opens nothing".to_owned(),
-            1 => "opens 1 secret".to_owned(),
-            number => format!("opens {number} secrets"),
-        };
-        let id = escape_untrusted(self.id.as_str());
-        let default = if self.is_default { ", the default" } else { "" };
-        output::line(format_args!("  {id}  {opens}{default}"))?;
+        print_heading(&self.id, self.secrets.len(), self.is_default)?;
         if let Some(name) = &self.name {
             output::line(format_args!("      named \"{}\"", escape_untrusted(name)))?;
         }
@@ -313,7 +354,7 @@ impl Secret {
             .collect();
         let default = storage.default_key();
         Some(Self {
-            under_default_key: default.key_id().is_some_and(|id| key_ids.contains(id)),
+            under_default_key: default.named().is_some_and(|id| key_ids.contains(id)),
             unknown_key_ids: unknown,
             name,
             state,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::account;
 use crate::agent::Agent;
 use crate::error::{Error, Exit, Result};
 use crate::options::{AcceptOptions, Global, UnlockOptions};
@@ -27,9 +28,11 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut agent = Agent::require(global)?;
     let (snapshot, compared) = agent.snapshot(options.accept)?;
     compared.report(global.json);
-    let snapshot = compared.for_opening(snapshot, None)?;
     // Nobody waits for the agent while the user looks for the paper.
     drop(agent);
+    let input = &options.unlock.input;
+    let compared = account::settle(global, &snapshot, compared, input, options.accept)?;
+    let snapshot = compared.for_opening(snapshot, None)?;
     let storage = snapshot.storage();
     let key = unlock::one_proven(&snapshot, &options.unlock)?;
     let mut agent = Agent::require(global)?;

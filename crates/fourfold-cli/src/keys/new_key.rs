@@ -1,7 +1,7 @@
 //! Making a new key, and getting its recovery key to its owner before anything depends on it.
 
 use fourfold::NewKey;
-use fourfold::passphrase::PassphraseParameters;
+use fourfold::passphrase::{Passphrase, PassphraseParameters};
 use fourfold_client::Session;
 
 use crate::error::{Error, Result};
@@ -15,12 +15,22 @@ use crate::terminal::{messages, output, prompt};
 /// Makes a key from random bytes, or from a passphrase if one was asked for.
 pub(crate) fn make(options: &NewKeyOptions) -> Result<NewKey> {
     let name = options.name.as_deref();
-    let Some(passphrase) = new_passphrase::read(options)? else {
-        return Ok(NewKey::random(name, &mut rng()));
-    };
+    match new_passphrase::read(options)? {
+        None => Ok(NewKey::random(name, &mut rng())),
+        Some(passphrase) => of_passphrase(&passphrase, options),
+    }
+}
+
+/// Makes a key from a passphrase that opens an earlier key already, which must be good enough.
+pub(crate) fn make_keeping(passphrase: &str, options: &NewKeyOptions) -> Result<NewKey> {
+    of_passphrase(&new_passphrase::check(passphrase, options)?, options)
+}
+
+fn of_passphrase(passphrase: &Passphrase, options: &NewKeyOptions) -> Result<NewKey> {
+    let name = options.name.as_deref();
     let parameters = PassphraseParameters::random(&mut rng());
     let _busy = messages::busy("deriving the key from the passphrase");
-    NewKey::from_passphrase(&passphrase, &parameters, name, &mut rng()).map_err(Error::usage)
+    NewKey::from_passphrase(passphrase, &parameters, name, &mut rng()).map_err(Error::usage)
 }
 
 /// Refuses early when there is no way to hand over a recovery key.

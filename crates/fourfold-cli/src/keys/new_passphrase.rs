@@ -17,10 +17,15 @@ pub(crate) fn read(options: &NewKeyOptions) -> Result<Option<Passphrase>> {
     let Some(text) = text(options)? else {
         return Ok(None);
     };
-    login_password::refuse_as_passphrase(&text)?;
-    let passphrase = Passphrase::new(text.as_str());
+    check(&text, options).map(Some)
+}
+
+/// A passphrase that is hard to guess, or that the user insists on.
+pub(crate) fn check(text: &str, options: &NewKeyOptions) -> Result<Passphrase> {
+    login_password::refuse_as_passphrase(text)?;
+    let passphrase = Passphrase::new(text);
     check_strength(&passphrase, options.allow_weak_passphrase)?;
-    Ok(Some(passphrase))
+    Ok(passphrase)
 }
 
 fn text(options: &NewKeyOptions) -> Result<Option<Zeroizing<String>>> {

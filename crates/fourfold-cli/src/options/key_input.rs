@@ -1,8 +1,11 @@
 //! The keys of secret storage that a command is given, or asks for.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
+use fourfold::ProvenKey;
 use fourfold::storage::KeyText;
 use zeroize::Zeroizing;
 
@@ -28,6 +31,19 @@ pub(crate) struct KeyInput {
     /// Also derive keys with fewer than 100,000 iterations; such a key can only read
     #[arg(long)]
     pub(crate) allow_weak_kdf: bool,
+    #[arg(skip)]
+    kept: Kept,
+}
+
+/// What was given, when something had to be found out with it before the command itself needs it: a
+/// file may be a pipe, and a person is asked once.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Option<Vec<Offer>>>>);
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Kept(..)")
+    }
 }
 
 impl<'a> From<&'a Offer> for KeyText<'a> {
@@ -51,6 +67,9 @@ impl KeyInput {
 
     /// Everything that was given, or one answer from the terminal.
     pub(crate) fn offers(&self, question: &str) -> Result<Vec<Offer>> {
+        if let Some(kept) = self.lock_kept().take() {
+            return Ok(kept);
+        }
         let mut offers = Vec::new();
         for source in self.recovery_keys() {
             offers.push(Offer::RecoveryKey(source.line()?));
@@ -59,10 +78,28 @@ impl KeyInput {
             offers.push(Offer::Passphrase(source.line()?));
         }
         if offers.is_empty() {
-            let hint = "use --recovery-key-file or --passphrase-file";
+            let hint =
+                "use --recovery-key-file or --passphrase-file; if both are lost: fourfold recover";
             offers.push(Offer::Either(prompt::hidden(question, hint)?));
         }
         Ok(offers)
+    }
+
+    /// The same, which [`offers`](Self::offers) then gives once more.
+    pub(crate) fn keep_offers(&self, question: &str) -> Result<Vec<Offer>> {
+        let offers = self.offers(question)?;
+        *self.lock_kept() = Some(offers.clone());
+        Ok(offers)
+    }
+
+    /// Gives a key that was found to who asks next.
+    pub(crate) fn keep(&self, key: &ProvenKey) {
+        let offer = Offer::RecoveryKey(key.key().expose_recovery_key());
+        *self.lock_kept() = Some(vec![offer]);
+    }
+
+    fn lock_kept(&self) -> MutexGuard<'_, Option<Vec<Offer>>> {
+        self.kept.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As [`offers`](Self::offers), but two answers from the terminal.
@@ -91,6 +128,7 @@ impl KeyInput {
 }
 
 /// The key material that the user gave.
+#[derive(Clone)]
 pub(crate) enum Offer {
     /// Typed at the prompt: a recovery key if it reads as one, else a passphrase.
     Either(Zeroizing<String>),

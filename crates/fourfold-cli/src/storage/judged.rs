@@ -1,13 +1,13 @@
 //! What the homeserver shows, judged by what this machine remembers: in words, and with the options
 //! that stand for "accept it". The judgement itself is [`fourfold::judged`].
 
-use fourfold::history::Change;
+use fourfold::history::{Change, Suspicious};
 use fourfold::judged::{self, Judged, Writable};
-use fourfold::{SecretName, Snapshot};
+use fourfold::{SecretName, SecretStorageKey, Snapshot};
 use fourfold_client::LocalState;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::AcceptOptions;
 use crate::terminal::messages;
 
@@ -72,6 +72,26 @@ impl Compared {
         self.0.is_suspicious()
     }
 
+    /// Returns `true` if a key of the user can settle everything that is suspicious.
+    pub(crate) fn is_for_a_key_to_settle(&self) -> bool {
+        !self.0.to_settle().is_empty()
+    }
+
+    /// Returns `true` if this key does.
+    pub(crate) fn is_settled_by(&self, snapshot: &Snapshot, key: &SecretStorageKey) -> bool {
+        self.0.is_settled_by(snapshot, key)
+    }
+
+    /// Remembers what is suspicious, if this key settles it.
+    pub(crate) fn settle(
+        &self,
+        state: &mut LocalState,
+        snapshot: &Snapshot,
+        key: &SecretStorageKey,
+    ) -> Result<()> {
+        Ok(state.settle(snapshot, &self.0, key).map(drop)?)
+    }
+
     /// Lets keys be found in it and this secret be opened, unless a change forbids that.
     pub(crate) fn for_opening(
         &self,
@@ -79,13 +99,27 @@ impl Compared {
         name: Option<&SecretName>,
     ) -> Result<Judged> {
         let judged = self.0.for_opening(snapshot, name);
-        judged.map_err(|refused| refused.suspicious.into())
+        judged.map_err(|refused| self.explain(refused.suspicious))
     }
 
     /// Lets it be changed, unless anything is suspicious.
     pub(crate) fn for_writing(&self, snapshot: Snapshot) -> Result<Writable> {
         let writable = self.0.for_writing(snapshot);
-        writable.map_err(|refused| refused.suspicious.into())
+        writable.map_err(|refused| self.explain(refused.suspicious))
+    }
+
+    fn explain(&self, suspicious: Suspicious) -> Error {
+        let error = Error::from(suspicious);
+        if self.is_for_a_key_to_settle() {
+            error.hint(
+                "if the key was replaced on another device, or its description got lost, give the \
+                 right key, here or to fourfold key check: it settles this if it opens what was \
+                 there before; if you made other changes, on another device, accept them: fourfold \
+                 status --accept-changes, or --accept-changes here",
+            )
+        } else {
+            error
+        }
     }
 }
 

@@ -76,6 +76,8 @@ fn no_option_takes_a_secret() {
                     "--new-passphrase",
                     "--generate-passphrase",
                     "--allow-weak-passphrase",
+                    "--keep-passphrase",
+                    "--no-passphrase",
                 ]
                 .contains(&option);
             assert!(!names_one || is_harmless, "{command:?}: {option}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fourfold::history::{Change, Fingerprint, History, Origin, Place, Reading, Sighting};
 use fourfold::judged::Compared;
-use fourfold::{AccountData, Content, KeyId, SecretName, Snapshot};
+use fourfold::{AccountData, Content, KeyId, SecretName, SecretStorageKey, Snapshot};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
@@ -77,10 +77,39 @@ impl LocalState {
         is_accepted: bool,
     ) -> Result<Compared, LocalStateError> {
         let changes = self.follow(snapshot)?;
-        if is_accepted && changes.iter().any(Change::is_suspicious) {
+        let compared = Compared::by(&self.history()?, changes, snapshot, is_accepted);
+        if is_accepted && compared.is_suspicious() {
             self.pin(snapshot)?;
         }
-        Ok(Compared::new(changes, is_accepted))
+        Ok(compared)
+    }
+
+    /// Accepts the suspicious changes that this key settles, which the user gave: a rotation on another
+    /// device, a description that is gone. Nothing is accepted, and the answer is `false`, unless it
+    /// settles all of them.
+    ///
+    /// # Errors
+    ///
+    /// If the local state cannot be read or written.
+    pub fn settle(
+        &mut self,
+        snapshot: &Snapshot,
+        compared: &Compared,
+        key: &SecretStorageKey,
+    ) -> Result<bool, LocalStateError> {
+        if !compared.is_settled_by(snapshot, key) {
+            return Ok(false);
+        }
+        let successions = compared.to_settle();
+        let types: Vec<_> = successions
+            .iter()
+            .map(|one| one.change().event_type())
+            .collect();
+        let saw = |history: &mut History| {
+            history.saw_these(&snapshot.account_data, types.iter().map(String::as_str));
+        };
+        self.change(saw, |_| Ok(()))?;
+        Ok(true)
     }
 
     /// The same for what the server does not show now, such as a file, and for who must not change
@@ -96,7 +125,8 @@ impl LocalState {
     ) -> Result<Compared, LocalStateError> {
         let mut changes = self.compare(snapshot)?;
         changes.retain(Change::is_suspicious);
-        Ok(Compared::new(changes, is_accepted))
+        let history = self.history()?;
+        Ok(Compared::by(&history, changes, snapshot, is_accepted))
     }
 
     /// Remembers that a key opened a secret, and says how this machine came to know the entry before:

@@ -205,4 +205,11 @@ INSERT INTO sighting (event_type, key_id, reading, counter, origin, body)
     SELECT event_type, entry, 'text', counter, 'opened', hash FROM seen;
 DROP TABLE seen;
 ",
+    "
+-- The default key was accepted after every key that was seen until now.
+UPDATE sighting SET counter = (SELECT max(counter) + 1 FROM sighting)
+    WHERE event_type = 'm.secret_storage.default_key' AND key_id = '' AND counter = (
+        SELECT max(counter) FROM sighting
+            WHERE event_type = 'm.secret_storage.default_key' AND key_id = '');
+",
 ];

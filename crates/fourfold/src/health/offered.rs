@@ -86,11 +86,9 @@ impl OfferedKey {
                     offer: Offer::BackupKey,
                 };
             }
-            let undescribed = storage
-                .secrets()
-                .find_map(|(name, _)| storage.find_undescribed_key(&name, inner, None));
-            if let Some(key) = undescribed {
-                return Self::key(input, key, KeyCheckOutcome::Verified, false);
+            let undescribed = storage.undescribed_keys();
+            if let Some(found) = storage.find_undescribed_key(inner, &undescribed) {
+                return Self::key(input, found.key, found.outcome, false);
             }
         } else if matches!(error, UnlockError::WrongPassphrase { .. })
             && inner.trim() != inner

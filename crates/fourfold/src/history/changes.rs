@@ -49,6 +49,11 @@ impl Changes {
         self.is_cut_short || self.changes.iter().any(Change::is_suspicious)
     }
 
+    /// Whether suspicious ones are left out, of which nothing is known.
+    pub(crate) fn is_cut_short(&self) -> bool {
+        self.is_cut_short
+    }
+
     /// Whether keys may be looked for in the account and this secret be opened: no change
     /// [forbids it](Change::forbids_opening), and none is omitted that could.
     ///

@@ -42,6 +42,7 @@ mod progress;
 mod record;
 mod room;
 mod sighting;
+mod succession;
 mod vouching;
 
 use std::collections::BTreeMap;
@@ -51,6 +52,7 @@ pub use changes::{Changes, Suspicious};
 pub use description::DescriptionChange;
 pub use fingerprint::{Fingerprint, Reading};
 pub use sighting::{Origin, Place, Sighting};
+pub use succession::Succession;
 pub use vouching::Vouched;
 
 use crate::{Content, KeyId};

@@ -25,10 +25,12 @@ impl History {
 
     /// As [`saw`](Self::saw), except for events of these types, which stay as they are remembered.
     pub fn saw_except(&mut self, account_data: &AccountData, not_these: &BTreeSet<String>) {
-        for event_type in self.event_types(account_data) {
-            if !not_these.contains(&event_type) {
-                self.record(&event_type, account_data.raw(&event_type), Origin::Read);
-            }
+        let mut event_types = self.event_types(account_data);
+        event_types.retain(|event_type| !not_these.contains(event_type));
+        // Last, so that every key that is there with it came before it was accepted.
+        let default = event_types.take(DefaultKey::EVENT_TYPE);
+        for event_type in event_types.into_iter().chain(default) {
+            self.record(&event_type, account_data.raw(&event_type), Origin::Read);
         }
         self.make_room();
         self.is_begun = true;

@@ -85,7 +85,7 @@ pub(super) fn put_backup_key(
     let name = SecretName::backup_key();
     if let SecretState::Encrypted(secret) = draft.storage().secret(&name) {
         let at_hand = |id: &KeyId| keys.iter().any(|key| key.id() == id);
-        for id in secret.key_ids().filter(|id| !at_hand(*id)) {
+        for id in secret.key_ids().filter(|id| !at_hand(id)) {
             draft.warn(format!(
                 "the copy of {name} under the key {id} is left as it is: with that key too, it would be \
                  renewed"

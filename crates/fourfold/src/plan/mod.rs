@@ -20,7 +20,10 @@ mod identity;
 mod import;
 mod key;
 mod key_backup;
+mod others;
 mod profile_2019;
+mod proof;
+mod recovery;
 mod repair;
 mod secret;
 mod standard;
@@ -51,7 +54,10 @@ pub use self::key_backup::{
     DeleteKeyBackupError, KeyOfBackup, SignKeyBackupError, create_key_backup, delete_key_backup,
     renew_key_backup, replace_unreadable_key_backup, sign_key_backup,
 };
+pub use self::others::{OtherKey, other_keys};
 pub use self::profile_2019::create_key_2019;
+pub use self::proof::{Described, prove_again};
+pub use self::recovery::{RecoverError, recover};
 pub use self::repair::{
     AddCopyError, DescribeError, add_copy, align_backup_flags, describe_again, restore_description,
 };
@@ -61,5 +67,5 @@ pub use self::secret::{
 };
 pub use self::standard::{CompleteError, complete};
 pub use self::steps::{Plan, Step};
-pub use self::transfer::{Destination, TransferError, migrate, rotate};
+pub use self::transfer::{Destination, TransferError, migrate, rotate, rotate_all};
 pub use self::writing_keys::WritingKeys;

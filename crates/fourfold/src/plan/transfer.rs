@@ -52,16 +52,34 @@ pub fn rotate(
     published_keys: &PublishedKeys,
     rng: &mut impl CryptoRng,
 ) -> Result<Plan, TransferError> {
+    rotate_all(storage, &[old], destination, published_keys, rng)
+}
+
+/// As [`rotate`], for several keys that one takes the place of.
+///
+/// # Errors
+///
+/// As [`rotate`].
+pub fn rotate_all(
+    storage: &SecretStorage<'_>,
+    old: &[&SecretStorageKey],
+    destination: Destination<'_>,
+    published_keys: &PublishedKeys,
+    rng: &mut impl CryptoRng,
+) -> Result<Plan, TransferError> {
     let default = storage.default_key();
     let takes_default = match &default {
-        DefaultKey::Key(id) => id == old.id(),
+        DefaultKey::Key(id) => old.iter().any(|key| key.id() == id),
         _ => true,
     };
-    let title = format!("rotate the key {} to {}", old.id(), destination.key().id());
+    let ids: Vec<_> = old.iter().map(|key| key.id().as_str()).collect();
+    let keys = if old.len() == 1 { "key" } else { "keys" };
+    let (ids, to) = (ids.join(", "), destination.key().id());
+    let title = format!("rotate the {keys} {ids} to {to}");
     transfer(
         storage,
         title,
-        &[old],
+        old,
         destination,
         takes_default,
         published_keys,

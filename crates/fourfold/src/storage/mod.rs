@@ -11,6 +11,7 @@
 //! [`Snapshot::store`]: crate::Snapshot::store
 
 mod judged;
+mod undescribed;
 mod unlock;
 mod view;
 

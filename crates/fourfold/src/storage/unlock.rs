@@ -6,8 +6,8 @@ use super::view::{NotProvenReason, SecretStorage};
 use crate::passphrase::{Budget, ParametersError, Passphrase, PassphraseParameters};
 use crate::recovery_key::{self, RecoveryKeyError};
 use crate::{
-    Algorithm, DefaultKey, KeyCheckOutcome, KeyDescription, KeyDescriptionError, KeyId,
-    KeyInputError, SecretName, SecretState, SecretStorageKey,
+    DefaultKey, KeyCheckOutcome, KeyDescription, KeyDescriptionError, KeyId, KeyInputError,
+    SecretName, SecretState, SecretStorageKey,
 };
 
 /// The text that a person typed to unlock secret storage, and the kind that they say it is.
@@ -173,30 +173,6 @@ impl SecretStorage<'_> {
         })
     }
 
-    /// Finds the key that opens a secret although its description is gone: a recovery key still opens
-    /// what is encrypted under it. The MAC of the entry decides. With `chosen`, only the key of this ID.
-    #[must_use]
-    pub fn find_undescribed_key(
-        &self,
-        name: &SecretName,
-        recovery_key: &str,
-        chosen: Option<&KeyId>,
-    ) -> Option<SecretStorageKey> {
-        let SecretState::Encrypted(secret) = self.secret(name) else {
-            return None;
-        };
-        let bytes = recovery_key::decode(recovery_key).ok()?;
-        let of = |id: &KeyId| {
-            SecretStorageKey::from_bytes(id.clone(), Algorithm::AesHmacSha2, bytes.clone())
-        };
-        secret
-            .key_ids()
-            .filter(|id| chosen.is_none_or(|chosen| chosen == *id))
-            .filter(|id| self.key(id).is_err())
-            .map(of)
-            .find(|key| self.open(name, key).is_ok())
-    }
-
     fn find_by_passphrase(
         &self,
         passphrase: &Passphrase,
@@ -270,6 +246,12 @@ pub enum UnlockError {
     /// It is no recovery key, and no passphrase either where one is possible.
     #[error(transparent)]
     RecoveryKey(#[from] RecoveryKeyError),
+    /// It is no recovery key, and a passphrase needs what the description of the key said.
+    #[error("the description of the key {id} is gone, without which its passphrase cannot be used")]
+    Undescribed {
+        /// The key.
+        id: KeyId,
+    },
     /// A key is of an algorithm that is not known, and it is none of the other candidates.
     #[error("it fits no key that can be tried, and the key {id} uses an unknown algorithm")]
     UnsupportedAlgorithm {
@@ -303,6 +285,7 @@ crate::error_code::error_codes! {
     Self::NoKey { .. } => "unlock_no_key",
     Self::NoPassphrase { .. } => "unlock_no_passphrase",
     Self::NotAllTried { .. } => "unlock_not_all_tried",
+    Self::Undescribed { .. } => "unlock_undescribed",
     Self::UnsupportedAlgorithm { .. } => "unlock_unsupported_algorithm",
     Self::UnusablePassphrase { .. } => "unlock_unusable_passphrase",
     Self::WrongPassphrase { .. } => "unlock_wrong_passphrase",
@@ -450,9 +433,10 @@ mod tests {
         let storage = SecretStorage::new(&account_data);
         let text = new.key().key().expose_recovery_key();
         let found = |chosen: Option<&str>| {
-            let chosen = chosen.map(|id| KeyId::new(id).unwrap());
-            let found = storage.find_undescribed_key(&name, &text, chosen.as_ref());
-            found.map(|key| key.id().as_str().to_owned())
+            let all = storage.undescribed_keys();
+            let ids = chosen.map_or(all, |id| vec![KeyId::new(id).unwrap()]);
+            let found = storage.find_undescribed_key(&text, &ids);
+            found.map(|found| found.key.id().as_str().to_owned())
         };
         assert_eq!(found(None).as_deref(), Some("first"));
         for id in ["first", "second"] {

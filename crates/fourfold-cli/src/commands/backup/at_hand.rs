@@ -12,7 +12,7 @@ use crate::account::{KnownHere, LoggedIn, own_device};
 use crate::error::{Error, Exit, Result};
 use crate::keys::sealing_key::{self, SealingOptions};
 use crate::options::KeyInput;
-use crate::storage::unlock;
+use crate::storage::unlock::{self, Candidates};
 use crate::terminal::input::Source;
 use crate::terminal::messages;
 
@@ -28,7 +28,7 @@ pub(super) fn given(snapshot: &Judged, input: &KeyInput) -> Result<Vec<SecretSto
 /// The keys of secret storage that were given, or the one that is asked for.
 pub(super) fn asked(snapshot: &Judged, input: &KeyInput) -> Result<Vec<SecretStorageKey>> {
     let mut budget = unlock::budget(input);
-    let candidates = snapshot.storage().candidates();
+    let candidates = Candidates::all(&snapshot.storage());
     let mut keys = Vec::new();
     for offer in input.offers(unlock::question(&candidates))? {
         keys.push(unlock::find(snapshot, &offer, &candidates, &mut budget)?.key);
@@ -40,7 +40,7 @@ pub(super) fn asked(snapshot: &Judged, input: &KeyInput) -> Result<Vec<SecretSto
 pub(super) fn writing(snapshot: &Judged, input: &KeyInput) -> Result<Vec<ProvenKey>> {
     let storage = snapshot.storage();
     let default = storage.writing_candidate()?;
-    let candidates = storage.candidates();
+    let candidates = Candidates::all(&storage);
     let mut budget = unlock::budget(input);
     let mut keys: Vec<ProvenKey> = Vec::new();
     for offer in input.offers(unlock::question(&candidates))? {

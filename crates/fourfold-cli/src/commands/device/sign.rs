@@ -39,7 +39,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let fingerprint = read_fingerprint(&options.fingerprint)?;
     let mut logged_in = LoggedIn::open(global)?;
     own_device::forget_signature(&mut logged_in)?;
-    let snapshot = logged_in.snapshot_for_change(options.accept)?;
+    let snapshot = logged_in.snapshot_to_change(&options.unlock.input, options.accept)?;
     let lists = own_device::lists(&logged_in)?;
     let published = &lists.keys;
     let id = escape_untrusted(&options.device_id);

@@ -36,9 +36,13 @@ fn of_account(global: &Global, options: &Options, codes: &[String]) -> Result<()
     let mut logged_in = LoggedIn::open(global)?;
     // What was remembered before anything is accepted: a description is put back from there.
     let here = known_to(&mut logged_in, options)?;
+    let snapshot = if options.input.is_given() {
+        logged_in.snapshot_to_change(&options.input, options.accept)?
+    } else {
+        logged_in.snapshot_for_change(options.accept)?
+    };
     let given = Given::read(options)?;
     given.check_baseline(logged_in.account.user_id())?;
-    let snapshot = logged_in.snapshot_for_change(options.accept)?;
     let plan = {
         // A private key that is replaced is kept under the name of its version.
         let seen = Snapshot::clone(&snapshot);

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use clap::Args;
 use fourfold::judged::Judged;
 use fourfold::passphrase::Budget;
-use fourfold::{KeyCheckOutcome, KeyDescription, Quirk, SecretStorage, SecretStorageKey};
+use fourfold::{KeyCheckOutcome, KeyId, Quirk, SecretStorage, SecretStorageKey};
 use serde_json::json;
 
 use crate::account;
 use crate::error::{Error, Exit, Result};
 use crate::options::{AcceptOptions, Global, Offer, ReadOptions, UnlockOptions};
-use crate::storage::unlock;
-use crate::terminal::output;
+use crate::storage::unlock::{self, Candidates};
+use crate::terminal::{messages, output};
 
 /// Options of `key check`.
 #[derive(Args, Clone, Debug)]
@@ -27,7 +27,13 @@ pub(crate) struct Options {
 
 /// Says of each key that is given which one it is.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
-    let (snapshot, _) = account::read(global, &options.read, None, options.accept)?;
+    let (snapshot, _) = account::read(
+        global,
+        &options.read,
+        None,
+        &options.unlock.input,
+        options.accept,
+    )?;
     let candidates = unlock::candidates(&snapshot, &options.unlock)?;
     let question = unlock::question(&candidates);
     let mut failed = Ok(());
@@ -45,7 +51,7 @@ fn check(
     global: &Global,
     snapshot: &Judged,
     offer: &Offer,
-    candidates: &[KeyDescription],
+    candidates: &Candidates,
     budget: &mut Budget,
 ) -> Result<()> {
     let storage = snapshot.storage();
@@ -65,7 +71,7 @@ fn check(
         Err(error) => return Err(error),
     };
     let id = found.key.id();
-    let is_default = storage.default_key().key_id() == Some(id);
+    let is_default = storage.default_key().named() == Some(id);
     let verified = found.outcome == KeyCheckOutcome::Verified;
     if global.json {
         output::json(&json!({
@@ -86,6 +92,9 @@ fn check(
         ))?;
     }
     if verified {
+        if storage.key(id).is_err() {
+            say_undescribed(&storage, id);
+        }
         return Ok(());
     }
     Err(Error::new(
@@ -96,6 +105,17 @@ fn check(
         ),
     )
     .hint("the key has no check data and opens no secret"))
+}
+
+fn say_undescribed(storage: &SecretStorage<'_>, id: &KeyId) {
+    let secrets = match storage.secrets_under(id).count() {
+        1 => "1 secret".to_owned(),
+        number => format!("{number} secrets"),
+    };
+    messages::warn(format_args!(
+        "the key has no description any more, so that most clients cannot use it; it opens {secrets}"
+    ));
+    messages::hint(unlock::DESCRIBE_AGAIN);
 }
 
 /// With the key all of them can be seen, also with which IV the check data was made.

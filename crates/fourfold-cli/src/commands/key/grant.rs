@@ -8,7 +8,7 @@ use crate::account::change;
 use crate::error::{Error, Exit, Result};
 use crate::keys::random::rng;
 use crate::options::{AcceptOptions, ChangeOptions, Global, KeyInput};
-use crate::storage::unlock;
+use crate::storage::unlock::{self, Candidates};
 
 /// Options of `key grant`.
 #[derive(Args, Clone, Debug)]
@@ -46,7 +46,8 @@ pub(crate) struct RevokeOptions {
 /// Encrypts secrets under one more key.
 pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
     let id = unlock::key_id(&options.id)?;
-    change::make(global, options.change, options.accept, |snapshot| {
+    let input = &options.input;
+    change::make_with_key(global, input, options.change, options.accept, |snapshot| {
         let storage = snapshot.storage();
         let mut budget = unlock::budget(&options.input);
         let (mut to, mut from) = (None, None);
@@ -54,10 +55,10 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
             "Recovery key or passphrase that opens the secrets",
             "Recovery key or passphrase of the other key",
         )? {
-            let candidates = storage.candidates();
+            let candidates = Candidates::all(&storage);
             let found = unlock::find(snapshot, &offer, &candidates, &mut budget)?;
             if *found.key.id() == id {
-                to = Some(unlock::prove(snapshot, found)?);
+                to = Some(unlock::prove_again(snapshot, found)?);
             } else {
                 from = Some(found.key);
             }
@@ -69,10 +70,15 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
                 and the one that is to open them",
             ));
         };
-        let (published_keys, mut plans) = (snapshot.published_keys(), Vec::new());
-        for name in names(&storage, &options.names, from.id())? {
-            let plan = plan::add_key(&storage, &name, &from, &to, &published_keys, &mut rng())?;
-            plans.push(plan);
+        let published_keys = snapshot.published_keys();
+        let storage = SecretStorage::new(&to.account_data);
+        let names = names(&storage, &options.names, from.id())?;
+        let granted = names
+            .iter()
+            .map(|name| plan::add_key(&storage, name, &from, &to.key, &published_keys, &mut rng()));
+        let mut plans = granted.collect::<Result<Vec<_>, _>>()?;
+        if !(plans.is_empty() || to.plan.is_empty()) {
+            plans.insert(0, to.plan);
         }
         joined(format!("give the key {id} access to secrets"), plans)
     })
@@ -81,7 +87,8 @@ pub(crate) fn grant(global: &Global, options: &GrantOptions) -> Result<()> {
 /// Removes the entries of a key from secrets.
 pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
     let id = unlock::key_id(&options.id)?;
-    change::make(global, options.change, options.accept, |snapshot| {
+    let input = &options.remaining;
+    change::make_with_key(global, input, options.change, options.accept, |snapshot| {
         let storage = snapshot.storage();
         let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
         let offers = options
@@ -90,7 +97,7 @@ pub(crate) fn revoke(global: &Global, options: &RevokeOptions) -> Result<()> {
         let offer = offers
             .first()
             .ok_or_else(|| Error::usage("no key was given"))?;
-        let mut budget = unlock::budget(&options.remaining);
+        let (mut budget, others) = (unlock::budget(&options.remaining), others.into());
         let remaining = unlock::find(snapshot, offer, &others, &mut budget)?.key;
         let (published_keys, mut plans) = (snapshot.published_keys(), Vec::new());
         for name in names(&storage, &options.names, &id)? {

@@ -27,7 +27,7 @@ pub(crate) struct Options {
 /// Opens everything with the keys of 2019 and encrypts it under a new one.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let mut logged_in = LoggedIn::open(global)?;
-    let snapshot = logged_in.snapshot_for_change(options.accept)?;
+    let snapshot = logged_in.snapshot_to_change(&options.old, options.accept)?;
     let storage = snapshot.storage();
     let is_old = |algorithm| algorithm == Some(Algorithm::Curve25519AesSha2);
     let old: Vec<_> = storage
@@ -38,6 +38,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         return Err(Error::refused("there is no key of the 2019 algorithm")
             .hint("fourfold key rotate replaces a current key"));
     }
+    let old = old.into();
     new_key::check_delivery(&options.new, options.change)?;
     let mut keys = Vec::new();
     let mut budget = unlock::budget(&options.old);

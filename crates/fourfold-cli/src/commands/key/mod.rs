@@ -6,10 +6,11 @@ mod migrate;
 mod new;
 mod remove;
 mod rotate;
+mod successor;
 
 use clap::{Args, Subcommand};
-use fourfold::SecretStorage;
 use fourfold::plan;
+use fourfold::{Plan, SecretStorage};
 
 use crate::account::{self, change};
 use crate::commands::status;
@@ -34,8 +35,10 @@ pub(crate) enum Command {
         after_help = "The key itself must be given, so that the default is always a key that you have.\n\nExample:\n  fourfold key default ID"
     )]
     Default(DefaultOptions),
-    /// Replace a key with a new one, for all secrets
-    #[command(after_help = "Example:\n  fourfold key rotate --kit kit.html")]
+    /// Replace keys with a new one, for all secrets
+    #[command(
+        after_help = "Several keys may be given: the new one takes the place of all of them. Other keys stay,\nand what they open is said.\n\nExample:\n  fourfold key rotate --kit kit.html"
+    )]
     Rotate(rotate::Options),
     /// Remove a key
     #[command(after_help = "Example:\n  fourfold key rm ID")]
@@ -92,21 +95,28 @@ pub(crate) fn run(global: &Global, command: &Command) -> Result<()> {
 
 fn ls(global: &Global, options: &LsOptions) -> Result<()> {
     let (snapshot, _) = account::look(global, &options.read, AcceptOptions::default())?;
-    let keys = status::keys(&SecretStorage::new(&snapshot.account_data));
+    let storage = SecretStorage::new(&snapshot.account_data);
+    let keys = status::keys(&storage);
     if global.json {
         return output::json(&keys);
     }
-    keys.iter().try_for_each(status::Key::print)
+    keys.iter().try_for_each(status::Key::print)?;
+    let undescribed = status::undescribed(&storage);
+    undescribed
+        .iter()
+        .try_for_each(status::UndescribedKey::print)
 }
 
 fn default(global: &Global, options: &DefaultOptions) -> Result<()> {
-    change::make(global, options.change, options.accept, |snapshot| {
-        let storage = snapshot.storage();
+    let input = &options.input;
+    change::make_with_key(global, input, options.change, options.accept, |snapshot| {
         let unlock = UnlockOptions {
             input: options.input.clone(),
             key: Some(options.id.clone()),
         };
-        let key = unlock::one_proven(snapshot, &unlock)?;
-        Ok(plan::change_default(&storage, &key)?)
+        let described = unlock::one_described(snapshot, &unlock)?;
+        let storage = SecretStorage::new(&described.account_data);
+        let change = plan::change_default(&storage, &described.key)?;
+        Ok(Plan::of(change.title.clone(), [described.plan, change]))
     })
 }

@@ -25,7 +25,8 @@ pub(crate) struct Options {
 /// Removes the key from all secrets and retires it. What it alone opens makes this refuse.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     let id = unlock::key_id(&options.id)?;
-    change::make(global, options.change, options.accept, |snapshot| {
+    let input = &options.remaining;
+    change::make_with_key(global, input, options.change, options.accept, |snapshot| {
         let storage = snapshot.storage();
         let published_keys = snapshot.published_keys();
         // Only against these another key helps: else none is asked for.
@@ -36,6 +37,7 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
         }
         let mut keys = Vec::new();
         let others: Vec<_> = storage.keys().filter(|key| *key.id() != id).collect();
+        let others = others.into();
         let mut budget = unlock::budget(&options.remaining);
         for offer in options
             .remaining

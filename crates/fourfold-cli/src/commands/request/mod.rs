@@ -6,6 +6,7 @@ mod options;
 use fourfold::SecretName;
 use fourfold_client::escape_untrusted;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 pub(crate) use self::options::Options;
 use crate::agent::Agent;
@@ -16,22 +17,25 @@ use crate::terminal::{messages, output};
 
 /// Asks, waits, and hands over what came.
 pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
-    let name = SecretName::new(&options.name).map_err(Error::usage)?;
     output::check_secret(options.out.as_deref(), options.show)?;
-    let busy = messages::busy("waiting for an answer of another device");
+    let (received, secret) = fetch(global, options)?;
+    deliver(global, options, &received, &secret)
+}
+
+/// Asks and waits, through the agent where one runs.
+pub(crate) fn fetch(global: &Global, options: &Options) -> Result<(Received, Zeroizing<String>)> {
+    let name = SecretName::new(&options.name).map_err(Error::usage)?;
+    let _busy = messages::busy("waiting for an answer of another device");
     let Some(mut agent) = Agent::find_if_safe(global)? else {
         let from = options.from.clone();
         let delivery = alone::ask(global, options, name, from)?;
-        drop(busy);
-        let received = Received::of(&delivery);
-        return deliver(global, options, &received, delivery.secret.expose_secret());
+        let secret = Zeroizing::new(delivery.secret.expose_secret().to_owned());
+        return Ok((Received::of(&delivery), secret));
     };
     let (snapshot, compared) = agent.snapshot(options.accept)?;
     compared.report(global.json);
     compared.for_opening(snapshot, Some(&name))?;
-    let (received, secret) = agent.request(&name, options.from.as_deref(), options.timeout)?;
-    drop(busy);
-    deliver(global, options, &received, &secret)
+    agent.request(&name, options.from.as_deref(), options.timeout)
 }
 
 fn deliver(global: &Global, options: &Options, received: &Received, secret: &str) -> Result<()> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use fourfold::SecretName;
 
 use crate::keys::sealing_key::SealingOptions;
 use crate::options::AcceptOptions;
@@ -31,4 +32,24 @@ pub(crate) struct Options {
     pub(super) sealing: SealingOptions,
     #[command(flatten)]
     pub(super) accept: AcceptOptions,
+}
+
+impl Options {
+    /// Ask all devices for a secret, which another command takes.
+    pub(crate) fn new(
+        name: &SecretName,
+        timeout: Duration,
+        sealing: SealingOptions,
+        accept: AcceptOptions,
+    ) -> Self {
+        Self {
+            name: name.as_str().to_owned(),
+            from: None,
+            timeout,
+            show: false,
+            out: None,
+            sealing,
+            accept,
+        }
+    }
 }

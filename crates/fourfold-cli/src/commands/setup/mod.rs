@@ -4,6 +4,7 @@
 //! ([`Bootstrap`]); this asks, and carries it out.
 
 mod backup;
+mod describing;
 mod options;
 mod storage;
 mod storage_key;
@@ -36,7 +37,10 @@ pub(crate) fn run(global: &Global, options: &Options) -> Result<()> {
     if !options.change.dry_run {
         go_on(&mut logged_in, options)?;
     }
-    let snapshot = logged_in.snapshot_for_change(options.accept)?;
+    let snapshot = logged_in.snapshot_to_change(&options.input, options.accept)?;
+    let Some(snapshot) = describing::describe(global, &mut logged_in, snapshot, options)? else {
+        return Ok(());
+    };
     let (published, log_ins) = published(&logged_in, options)?;
     let device = ThisDevice::find(&mut logged_in, &options.sealing, &published)?;
     let key = storage_key::find(&snapshot, options)?;

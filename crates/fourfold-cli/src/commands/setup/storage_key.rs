@@ -18,7 +18,7 @@ pub(super) fn find(snapshot: &Judged, options: &Options) -> Result<BootstrapKey>
     }
     match choice? {
         KeyChoice::Unlock(candidates) if !candidates.is_empty() => {
-            let found = unlock::one_of(snapshot, &candidates, &options.input)?;
+            let found = unlock::one_of(snapshot, &candidates.into(), &options.input)?;
             Ok(BootstrapKey::Existing(unlock::prove(snapshot, found)?))
         }
         _ => Err(Error::refused(
@@ -26,7 +26,7 @@ pub(super) fn find(snapshot: &Judged, options: &Options) -> Result<BootstrapKey>
         )
         .hint(
             "with the right key: fourfold doctor --fix --recovery-key-file FILE; if it is lost: \
-             fourfold setup --reset-identity",
+             fourfold recover",
         )),
     }
 }

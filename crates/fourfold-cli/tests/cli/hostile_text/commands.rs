@@ -39,6 +39,17 @@ pub(super) const COMMANDS: &[(&str, Call)] = &[
         Call::With(&[NAME, "--timeout", "1s", "--store-key-file", "SEAL"]),
     ),
     (
+        "recover",
+        Call::With(&[
+            "--no-request",
+            "--store-key-file",
+            "SEAL",
+            "--recovery-key-out",
+            "NEW",
+            "--yes",
+        ]),
+    ),
+    (
         "put",
         Call::With(&[NAME, "-", "--recovery-key-file", "KEY", "--yes"]),
     ),

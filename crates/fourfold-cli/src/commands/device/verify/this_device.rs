@@ -55,7 +55,7 @@ fn verify(global: &Global, options: &Options, outcome: &mut Outcome) -> Result<(
     let mut logged_in = LoggedIn::open(global)?;
     own_device::forget_signature(&mut logged_in)?;
     outcome.device_id = own_device::id(&logged_in)?;
-    let snapshot = logged_in.snapshot_for_change(options.accept)?;
+    let snapshot = logged_in.snapshot_to_change(&options.unlock.input, options.accept)?;
     let published = own_device::published(&logged_in)?;
     published.identity().self_signing_key().map_err(|error| {
         Error::new(
