@@ -5,11 +5,8 @@
 
 use std::fmt::Display;
 
-use fourfold::cross_signing::{
-    IdentityAtRisk, NotConfirmed, ReplacedIdentity, SignDeviceError, UnusableKeys,
-};
+use fourfold::cross_signing::{IdentityAtRisk, NotConfirmed, SignDeviceError};
 use fourfold::history::Suspicious;
-use fourfold::identity::IdentityAlarm;
 use fourfold::passphrase::ParametersError;
 use fourfold::plan::{
     Action, AddKeyError, BackupHidden, BackupKeyError, BootstrapError, ChangeDefaultError,
@@ -29,6 +26,7 @@ use fourfold_client::{
 use fourfold_server::StartError;
 
 use crate::error::{Error, Exit};
+use crate::hints::{NEW_DEVICE_ID, OTHER_IDENTITY, after_alarm, from_a_device, which_to_keep};
 
 // Keys and what is opened with them.
 
@@ -267,79 +265,6 @@ fn row_of_bootstrap(error: &BootstrapError) -> Row {
             from_a_device(&SecretName::master_key())
         )),
     }
-}
-
-impl From<UnusableKeys> for Error {
-    fn from(error: UnusableKeys) -> Self {
-        match &error {
-            UnusableKeys::Foreign { .. } => row(Exit::NotVerified)
-                .hint(
-                    "the homeserver may show a false identity: compare it on another device, and \
-                     ask its administrator",
-                )
-                .of(format_args!("{error}; nothing was signed")),
-            UnusableKeys::NoSelfSigningKey { has_master_key } => row(Exit::NotVerified)
-                .hint(without_signing_key(
-                    &SecretName::self_signing_key(),
-                    *has_master_key,
-                ))
-                .of(error),
-            UnusableKeys::Replaced(replaced) => row(Exit::NotVerified)
-                .hint(which_to_keep(replaced))
-                .of(format_args!("{error}; nothing was signed")),
-            _ => row(Exit::NotVerified)
-                .hint("fourfold status shows which keys open which secrets")
-                .of(error),
-        }
-    }
-}
-
-/// What to do about an identity, or a key of it, that this machine does not know.
-pub(crate) fn after_alarm(alarm: &IdentityAlarm) -> &'static str {
-    match alarm {
-        IdentityAlarm::SelfSigningKeyChanged { .. } => OTHER_SIGNING_KEY,
-        _ => OTHER_IDENTITY,
-    }
-}
-
-/// What to do without the private half of a key that the master key signs.
-pub(crate) fn without_signing_key(name: &SecretName, has_master_key: bool) -> String {
-    let from_a_device = from_a_device(name);
-    if has_master_key {
-        format!(
-            "{from_a_device}; or make a new one under the same master key, for which nobody has to \
-             verify you again: fourfold setup --new-signing-keys"
-        )
-    } else if *name == SecretName::self_signing_key() {
-        format!(
-            "{from_a_device}; if no device has it: fourfold setup --reset-identity, which everybody \
-             who verified you notices"
-        )
-    } else {
-        from_a_device
-    }
-}
-
-/// What to do when secret storage holds other keys than those that are published.
-fn which_to_keep(replaced: &ReplacedIdentity) -> String {
-    if replaced.is_master_key() {
-        format!(
-            "if you replaced it in another client, store its keys: {}, and so the other two; to \
-             publish the stored one again, because it was replaced by mistake or its keys are lost: \
-             fourfold setup --restore-identity; if nobody replaced it, do not trust the homeserver",
-            from_a_device(&SecretName::master_key())
-        )
-    } else {
-        without_signing_key(&SecretName::self_signing_key(), replaced.has_master_key())
-    }
-}
-
-/// How to get a secret from another device. This one must be verified by it.
-pub(crate) fn from_a_device(name: &SecretName) -> String {
-    format!(
-        "get it from a device of yours that has it: fourfold device verify DEVICE, then fourfold \
-         request {name} --out FILE and fourfold put {name} FILE"
-    )
 }
 
 impl From<VerifySelfError> for Error {
@@ -667,18 +592,3 @@ const RESUME: &str = "once the problem is fixed: fourfold resume";
 /// What to do about a key backup whose private key is elsewhere.
 const OTHER_BACKUP: &str = "if you made that backup: fourfold backup restore-key looks for its \
     private key; to create a new version beside it: fourfold backup new (or setup --new-backup)";
-
-/// The hint about a self-signing key that this machine does not know.
-const OTHER_SIGNING_KEY: &str = "if you replaced it in another client, confirm it: fourfold device \
-    verify --accept-identity; to replace it with another one under the same master key: fourfold \
-    setup --new-signing-keys; if nobody replaced it, do not trust the homeserver";
-
-/// The hint about a device whose ID was used before.
-const NEW_DEVICE_ID: &str = "a new log-in gives this device another ID, and what this machine knows \
-    stays: fourfold resume --abandon if a change is unfinished, then fourfold logout, fourfold login \
-    without --device-id, and the same command again";
-
-/// The hint about an identity that this machine does not know.
-const OTHER_IDENTITY: &str = "if you replaced the identity in another client, confirm it: \
-    fourfold device verify --accept-identity, or compare emoji with a device that you trust; if \
-    not, do not trust the homeserver";

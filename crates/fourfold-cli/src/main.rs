@@ -5,6 +5,7 @@ mod agent;
 mod commands;
 mod error;
 mod exit;
+mod hints;
 mod keys;
 mod memory;
 mod options;

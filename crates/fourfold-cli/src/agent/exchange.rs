@@ -22,7 +22,7 @@ use crate::agent::report;
 use crate::agent::requests::{Delivery, Recipient, Requests};
 use crate::agent::sieve::{Kind, Sieve};
 use crate::error::{Error, Exit, Result};
-use crate::exit;
+use crate::hints;
 use crate::terminal::messages;
 
 /// The context of an exchange, apart from its device.
@@ -480,7 +480,7 @@ fn cannot_ask(error: CannotAsk, from: Option<&str>) -> Error {
              compare emoji with another device of yours: fourfold device verify DEVICE",
         ),
         CannotAsk::Alarm(alarm) => {
-            Error::new(Exit::NotVerified, error).hint(exit::after_alarm(&alarm))
+            Error::new(Exit::NotVerified, error).hint(hints::after_alarm(&alarm))
         }
         _ => Error::new(Exit::NotVerified, error).hint("verify first: fourfold device verify"),
     }

@@ -162,7 +162,7 @@ pub enum UnusableKeys {
         error: SecretValueError,
     },
     /// The self-signing key did not open.
-    #[error("the key does not open m.cross_signing.self_signing, so nothing can be signed")]
+    #[error("the key does not open m.cross_signing.self_signing")]
     NoSelfSigningKey {
         /// Whether the master key did: with it, another self-signing key can be made.
         has_master_key: bool,

@@ -22,7 +22,7 @@ pub(crate) use self::options::Options;
 use crate::account::own_device::{self, ThisDevice};
 use crate::account::{LoggedIn, change};
 use crate::error::{Error, Exit, Result};
-use crate::exit;
+use crate::hints;
 use crate::keys::new_key;
 use crate::keys::random::rng;
 use crate::options::Global;
@@ -251,7 +251,7 @@ fn report(global: &Global, done: &Done<'_>) -> Result<()> {
     }
     let user_signing = SecretName::user_signing_key();
     if done.is_device_signed && done.missing.contains(&user_signing) {
-        messages::hint(exit::without_signing_key(
+        messages::hint(hints::without_signing_key(
             &user_signing,
             done.has_master_key,
         ));
@@ -267,7 +267,7 @@ fn report(global: &Global, done: &Done<'_>) -> Result<()> {
     let message = "this device could not be signed: the self-signing key is not known";
     let error = Error::new(Exit::NotVerified, message);
     let self_signing = SecretName::self_signing_key();
-    Err(error.hint(exit::without_signing_key(
+    Err(error.hint(hints::without_signing_key(
         &self_signing,
         done.has_master_key,
     )))

@@ -12,7 +12,7 @@ use crate::account::LoggedIn;
 use crate::account::own_device::{self, ThisDevice};
 use crate::commands::device::private_keys;
 use crate::error::{Error, Exit, Result};
-use crate::exit::from_a_device;
+use crate::hints::from_a_device;
 use crate::options::Global;
 use crate::storage::unlock;
 use crate::terminal::{messages, output, shown};
