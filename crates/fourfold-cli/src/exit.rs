@@ -271,7 +271,7 @@ impl From<VerifySelfError> for Error {
     fn from(error: VerifySelfError) -> Self {
         match error {
             VerifySelfError::Device(error) => error.into(),
-            VerifySelfError::Keys(error) => error.into(),
+            VerifySelfError::Keys(error) => (*error).into(),
             VerifySelfError::NotConfirmed(error) => error.into(),
             VerifySelfError::Server(error) => error.into(),
             VerifySelfError::Sign(error) => error.into(),

@@ -182,7 +182,7 @@ async fn an_account_is_set_up_in_one_call_and_completed_from_another_device() {
     assert!(snapshot.published_keys().has_signed_backup(USER));
 
     let BootstrapKey::New(new) = new else {
-        unreachable!("it was made here")
+        panic!("it was made here")
     };
     let key = BootstrapKey::Existing(new.into_key());
     let again = client.device().set_up(&key, Wishes::default(), None);

@@ -159,6 +159,12 @@ pub struct Refused {
     pub snapshot: Snapshot,
 }
 
+crate::error_code::error_codes! {
+    Refused:
+    ;
+    Self { suspicious, .. } => suspicious,
+}
+
 /// An account at one moment, of which nothing forbids what is to be done with it.
 #[derive(Debug)]
 pub struct Judged {

@@ -42,6 +42,7 @@ const TYPES: &[(&str, &[&str])] = &[
         fourfold::cross_signing::SignDeviceError::CODES,
     ),
     ("DraftError", fourfold::health::DraftError::CODES),
+    ("Refused", fourfold::judged::Refused::CODES),
     ("Suspicious", fourfold::history::Suspicious::CODES),
     ("CannotAsk", fourfold::identity::CannotAsk::CODES),
     (

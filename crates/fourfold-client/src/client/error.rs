@@ -18,7 +18,7 @@ pub enum ClientError {
     Apply(#[from] ApplyError),
     /// The account cannot be set up as it is.
     #[error(transparent)]
-    Bootstrap(#[from] BootstrapError),
+    Bootstrap(#[from] Box<BootstrapError>),
     /// The device cannot do it.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -41,6 +41,12 @@ pub enum ClientError {
     /// This device could not be verified.
     #[error(transparent)]
     VerifySelf(#[from] VerifySelfError),
+}
+
+impl From<BootstrapError> for ClientError {
+    fn from(error: BootstrapError) -> Self {
+        Self::Bootstrap(Box::new(error))
+    }
 }
 
 /// A request for a secret that ended without one.

@@ -60,11 +60,11 @@ impl Device {
         keys: &KnownKeys,
         replaces_pin: bool,
     ) -> Result<bool, VerifySelfError> {
-        let self_signing_key = keys
-            .self_signing_key()
-            .ok_or(UnusableKeys::NoSelfSigningKey {
-                has_master_key: keys.master_key().is_some(),
-            })?;
+        let self_signing_key =
+            keys.self_signing_key()
+                .ok_or_else(|| UnusableKeys::NoSelfSigningKey {
+                    has_master_key: keys.master_key().is_some(),
+                })?;
         self.upload_keys(account).await?;
         let published = account.published_keys().await?;
         if !replaces_pin {
@@ -117,7 +117,7 @@ pub enum VerifySelfError {
     Device(#[from] DeviceError),
     /// The keys in secret storage are not those of the published identity.
     #[error(transparent)]
-    Keys(#[from] UnusableKeys),
+    Keys(Box<UnusableKeys>),
     /// The server does not show this device as it is.
     #[error("{0}; nothing was signed")]
     NotConfirmed(#[from] NotConfirmed),
@@ -127,4 +127,10 @@ pub enum VerifySelfError {
     /// The signature was not made, not taken or is not shown.
     #[error(transparent)]
     Sign(#[from] SignError),
+}
+
+impl From<UnusableKeys> for VerifySelfError {
+    fn from(error: UnusableKeys) -> Self {
+        Self::Keys(Box::new(error))
+    }
 }

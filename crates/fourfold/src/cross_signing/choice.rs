@@ -26,10 +26,6 @@ pub enum IdentityWish {
     clippy::exhaustive_enums,
     reason = "the caller must handle each of them"
 )]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "keys are large, and it is moved, not kept"
-)]
 pub enum IdentityChoice {
     /// It has none, and never had one as far as this machine and secret storage tell: make it.
     Create,

@@ -307,7 +307,7 @@ mod tests {
         let description = account.new.description().clone();
         account
             .now
-            .insert(&description.id().event_type(), description.content());
+            .insert(description.id().event_type(), description.content());
         account.history = History::default();
         account.history.saw(&account.now);
         account.rotate();

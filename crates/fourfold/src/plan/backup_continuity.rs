@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::standard::is_backup_unwanted;
+use super::backup_wish::is_backup_unwanted;
 use crate::backup::CurrentBackup;
 use crate::{
     AccountData, BackupVersion, PublishedKeys, Secret, SecretName, SecretValueError, Verdict,

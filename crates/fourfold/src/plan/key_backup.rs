@@ -4,8 +4,8 @@ use rand_core::CryptoRng;
 
 use super::action::{Action, CreateKeyBackup, DeleteKeyBackup, SignKeyBackup, StepState};
 use super::backup_key::{BackupKeyError, keep_former, put_backup_key};
+use super::backup_wish::want_backup;
 use super::draft::Draft;
-use super::standard::want_backup;
 use super::steps::Plan;
 use crate::backup::{BackupKey, CurrentBackup, KeyCopy, ShownVersion};
 use crate::secret_kind::PublishedKeys;

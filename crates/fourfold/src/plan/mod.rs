@@ -13,6 +13,7 @@
 mod action;
 mod backup_continuity;
 mod backup_key;
+mod backup_wish;
 mod bootstrap;
 mod device;
 mod draft;

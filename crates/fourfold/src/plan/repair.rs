@@ -2,8 +2,8 @@
 
 use rand_core::CryptoRng;
 
+use super::backup_wish::{BACKUP_DISABLED, KEY_BACKUP};
 use super::draft::{Draft, NotDescribed, check_described};
-use super::standard::{BACKUP_DISABLED, KEY_BACKUP};
 use super::steps::Plan;
 use crate::encrypted_secret::ENCRYPTED;
 use crate::secret_kind::normalise;
