@@ -269,7 +269,8 @@ mod tests {
         let provenance = json!({
             "name": "org.example.token", "key_id": "a", "key_label": "a", "is_default_key": true,
             "is_authenticated": true, "matches_published_key": false, "vouched_by": "nothing",
-            "is_iv_authenticated": false, "may_be_anybodys": true, "public_key": null, "quirks": []
+            "is_iv_authenticated": false, "may_be_anybodys": true, "public_key": null, "published_instead": null,
+            "quirks": []
         });
         let compared = json!({
             "changes": [], "is_cut_short": false, "is_accepted": false, "successions": [],

@@ -45,7 +45,7 @@ fn a_device_that_is_not_logged_in_gets_nothing() {
         .run()
         .fails(8)
         .says("it is not logged in");
-    sealed(&home.liar.laptop, &["device", "verify", &device])
+    sealed(&home.liar.laptop, &["device", "verify", &device, "--json"])
         .run()
         .fails(8)
         .says("it is not logged in");

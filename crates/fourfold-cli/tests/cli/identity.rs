@@ -96,7 +96,7 @@ fn a_dry_run_shows_every_step_and_does_none() {
     let server = Homeserver::start();
     let scene = Scene::new(&server, "alice");
     let before = server.other_client("alice").everything();
-    let dry = sealed(&scene.alice, &["setup", "--dry-run"]).run();
+    let dry = sealed(&scene.alice, &["setup", "--dry-run", "-v"]).run();
     assert_eq!(dry.succeeds(), "");
     for step in [
         "publish the device",

@@ -128,16 +128,19 @@ async fn a_signature_that_is_accepted_and_not_shown_is_noticed() {
         signed["keys"]["ed25519:DEVICE"] = json!(base64::encode([1; 32]));
         with_own_signature(laptop, signed)
     };
-    for lie in [unsigned, spoilt, other] {
+    for (lie, is_stale) in [(unsigned, false), (spoilt, true), (other, false)] {
         let laptop = Arc::new(Laptop::new());
         let liar = Arc::clone(&laptop);
         let error = laptop.sign(move |signed| lie(&liar, signed)).await;
         let error = error.unwrap_err();
-        assert!(
-            matches!(&error, ApplyError::ReadBack { step: 0, .. }),
-            "{error}"
-        );
-        assert!(error.to_string().contains("accepted the signature"));
+        let said = error.to_string();
+        if is_stale {
+            let is_said = matches!(&error, ApplyError::StaleSignature { step: 0, .. });
+            assert!(is_said && said.contains("drops the new one"), "{said}");
+        } else {
+            let is_said = matches!(&error, ApplyError::ReadBack { step: 0, .. });
+            assert!(is_said && said.contains("accepted the signature"), "{said}");
+        }
     }
 }
 

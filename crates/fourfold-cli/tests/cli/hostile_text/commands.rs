@@ -3,7 +3,7 @@
 use super::NAME;
 
 /// How every command is called, in an order in which one does not take away what the next needs.
-/// `KEY`, `NEW`, `SEAL`, `PASSWORD` are files, and `ID` and `DEVICE` are of the user.
+/// `KEY`, `NEW`, `SEAL`, `PASSWORD`, `FILE`, `EXPORTED`, `FILEKEY` are files, and `ID` and `DEVICE` are of the user.
 pub(super) const COMMANDS: &[(&str, Call)] = &[
     ("whoami", Call::With(&[])),
     ("status", Call::With(&[])),
@@ -102,6 +102,41 @@ pub(super) const COMMANDS: &[(&str, Call)] = &[
             "KEY",
             "--recovery-key-out",
             "NEW",
+            "--yes",
+        ]),
+    ),
+    ("backup status", Call::With(&["--recovery-key-file", "KEY"])),
+    ("backup check", Call::With(&["--recovery-key-file", "KEY"])),
+    (
+        "backup restore-key",
+        Call::With(&["--recovery-key-file", "KEY", "--yes"]),
+    ),
+    (
+        "backup new",
+        Call::With(&["--recovery-key-file", "KEY", "--yes"]),
+    ),
+    (
+        "backup rm",
+        Call::With(&["1", "--recovery-key-file", "KEY", "--yes"]),
+    ),
+    (
+        "export",
+        Call::With(&[
+            "FILE",
+            "--recovery-key-file",
+            "KEY",
+            "--recovery-key-out",
+            "NEW",
+        ]),
+    ),
+    (
+        "import",
+        Call::With(&[
+            "EXPORTED",
+            "--recovery-key-file",
+            "FILEKEY",
+            "--recovery-key-file",
+            "KEY",
             "--yes",
         ]),
     ),
