@@ -3,7 +3,7 @@
 //! The file is a [`Snapshot`] of an account that has nothing but these secrets: the description of a
 //! new key, that it is the default, and each secret encrypted under it, all as the specification has
 //! them in account data. So whatever reads secret storage opens it, and no format and no cipher is
-//! added. [`plan::import`](crate::plan::import) takes the secrets back into an account.
+//! added. [`plan::import`] takes the secrets back into an account.
 
 use rand_core::CryptoRng;
 

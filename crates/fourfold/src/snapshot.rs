@@ -277,7 +277,7 @@ impl Snapshot {
 
     /// As [`open`](Self::open), for handing the secret to its owner: the private key of a former version
     /// of the key backup is no use with the current one, and is theirs all the same
-    /// ([`Verdict::OtherVersion`]). Another device is never given one.
+    /// ([`Verdict::OtherVersion`](crate::Verdict::OtherVersion)). Another device is never given one.
     ///
     /// # Errors
     ///
