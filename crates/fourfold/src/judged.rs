@@ -264,8 +264,8 @@ impl<'a> Cleared<'a> {
     /// A plan of an account that was not compared here: another process of the user did that before it
     /// made the plan, or nothing is remembered to compare with.
     ///
-    /// It is the only way around [`Compared`], so that a search for its name finds every place that
-    /// takes it.
+    /// With [`Writable::accepted`] it is the only way around [`Compared`], so that a search for these
+    /// two names finds every place that takes it.
     #[must_use]
     pub fn without_comparing(plan: &'a Plan) -> Self {
         Self(plan)

@@ -93,7 +93,7 @@ fn another_device_sends_what_it_has_and_the_rest_stays_under_the_lost_key() {
     let recovered = recover(&phone).run();
     recovered
         .says("received from the device")
-        .says("no device sends the master key")
+        .says("the master key is not asked for")
         .says("2 secrets stay under the lost key; when you find it: fourfold key grant")
         .succeeds();
     let received = phone.get(BACKUP, "new").run();

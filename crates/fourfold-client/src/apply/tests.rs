@@ -73,6 +73,10 @@ impl Rotation {
         }
     }
 
+    fn cleared(&self) -> Cleared<'_> {
+        Cleared::without_comparing(&self.plan)
+    }
+
     fn event_type(&self, index: usize) -> String {
         let put = self.plan.account_data().nth(index).unwrap();
         put.event_type.clone()
@@ -176,7 +180,7 @@ async fn survives(crash: Crash, secrets: usize) {
         let (account, _) = server.account(&once());
         let is_over = tokio::select! {
             biased;
-            result = apply(&account, &mut local, Cleared::without_comparing(&rotation.plan), None, |_| {}) => match result {
+            result = apply(&account, &mut local, rotation.cleared(), None, |_| {}) => match result {
                 Ok(()) => true,
                 Err(ApplyError::Request { .. }) => false,
                 Err(error) => panic!("{when}: {error}"),
@@ -246,20 +250,14 @@ async fn every_step_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let mut local = state(folder.path());
     let mut told = Vec::new();
-    apply(
-        &account,
-        &mut local,
-        Cleared::without_comparing(&rotation.plan),
-        None,
-        |progress| {
-            assert_eq!(progress.total, 5);
-            assert_eq!(
-                progress.step.reason,
-                rotation.plan.steps[progress.index].reason
-            );
-            told.push((progress.index, progress.state));
-        },
-    )
+    apply(&account, &mut local, rotation.cleared(), None, |progress| {
+        assert_eq!(progress.total, 5);
+        assert_eq!(
+            progress.step.reason,
+            rotation.plan.steps[progress.index].reason
+        );
+        told.push((progress.index, progress.state));
+    })
     .await
     .unwrap();
     let expected: Vec<_> = (0..5)
@@ -359,14 +357,7 @@ async fn a_change_by_somebody_else_stops_the_plan_and_keeps_the_journal() {
         let (account, _) = server.account(&once());
         let folder = tempfile::tempdir().unwrap();
         let mut local = state(folder.path());
-        let result = apply(
-            &account,
-            &mut local,
-            Cleared::without_comparing(&rotation.plan),
-            None,
-            |_| {},
-        )
-        .await;
+        let result = apply(&account, &mut local, rotation.cleared(), None, |_| {}).await;
         // The step before it is read back in between: then that is where it is noticed.
         match result.unwrap_err() {
             ApplyError::Conflict { action, step } => {
@@ -412,15 +403,9 @@ async fn a_server_that_forgets_or_alters_what_was_written_is_found_out() {
             let (account, _) = server.account(&once());
             let folder = tempfile::tempdir().unwrap();
             let mut local = state(folder.path());
-            let error = apply(
-                &account,
-                &mut local,
-                Cleared::without_comparing(&rotation.plan),
-                None,
-                |_| {},
-            )
-            .await
-            .unwrap_err();
+            let error = apply(&account, &mut local, rotation.cleared(), None, |_| {})
+                .await
+                .unwrap_err();
             let ApplyError::ReadBack { action, step } = error else {
                 panic!("{error}");
             };
@@ -459,15 +444,9 @@ async fn a_log_out_in_the_middle_is_survived_by_logging_in_again() {
     let (account, _) = server.account(&Options::default());
     let folder = tempfile::tempdir().unwrap();
     let mut local = state(folder.path());
-    let error = apply(
-        &account,
-        &mut local,
-        Cleared::without_comparing(&rotation.plan),
-        None,
-        |_| {},
-    )
-    .await
-    .unwrap_err();
+    let error = apply(&account, &mut local, rotation.cleared(), None, |_| {})
+        .await
+        .unwrap_err();
     let ApplyError::Request {
         source, step: 2, ..
     } = error
@@ -500,15 +479,9 @@ async fn what_was_written_is_pinned() {
     let (account, _) = server.account(&once());
     let folder = tempfile::tempdir().unwrap();
     let mut local = state(folder.path());
-    apply(
-        &account,
-        &mut local,
-        Cleared::without_comparing(&rotation.plan),
-        None,
-        |_| {},
-    )
-    .await
-    .unwrap();
+    apply(&account, &mut local, rotation.cleared(), None, |_| {})
+        .await
+        .unwrap();
     let compare = |account_data: &AccountData| {
         let snapshot = Snapshot::new(USER, account_data.clone(), None, None).unwrap();
         local.compare(&snapshot).unwrap()
@@ -535,14 +508,7 @@ async fn the_state_of_another_account_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
     let other = crate::Session::new("https://h", "@bob:h", None, crate::AccessToken::new("t"));
     let mut local = LocalState::create(&folder.path().join("state"), &other).unwrap();
-    let result = apply(
-        &account,
-        &mut local,
-        Cleared::without_comparing(&rotation.plan),
-        None,
-        |_| {},
-    )
-    .await;
+    let result = apply(&account, &mut local, rotation.cleared(), None, |_| {}).await;
     assert!(matches!(result, Err(ApplyError::OtherAccount)));
     assert!(local.journal().unwrap().is_none());
     assert!(server.received().is_empty());

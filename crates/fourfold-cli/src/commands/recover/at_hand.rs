@@ -133,8 +133,10 @@ impl AtHand {
             }
             if name == SecretName::master_key() {
                 messages::note(
-                    "no device sends the master key: without it devices are verified as before, but \
-                     the identity cannot be changed; it stays under the lost key",
+                    "the master key is not asked for, as devices send it only when they are told to: \
+                     it stays under the lost key, and until you have it the identity cannot be \
+                     changed (fourfold request m.cross_signing.master --out FILE, then fourfold put \
+                     m.cross_signing.master FILE)",
                 );
                 continue;
             }
